@@ -1,0 +1,16 @@
+"""crackscan: find cracks in archives of bridge-inspection photos.
+
+The modules, in the order things happen:
+
+* score: storage, archives, plan, decode, tiles, engine, sink, put together in flow (Ray Data)
+* train: storage, labelled, decode, augment, training, model, put together in fit (Ray Train)
+* after: results, evaluation
+* words everyone uses: errors, schema, config, metrics, log
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+
+try:
+    __version__ = version("crackscan")
+except PackageNotFoundError:  # run from a source tree that was never installed
+    __version__ = "0+unknown"

@@ -1,0 +1,72 @@
+"""Where Ray is started or joined, quietly: the one place.
+
+By default a run starts a Ray of its own on this machine and never joins somebody's cluster by accident. Ray's log
+lines and progress bars stay out of sight unless asked for.
+"""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pipeline.errors import UsageError
+
+OBJECT_STORE_BYTES = 1 << 30
+"""Shared memory of a private Ray. The flows bound what they keep in it; more would only hide a leak."""
+
+
+@dataclass(frozen=True)
+class ClusterConfig:
+    """Which Ray to work on."""
+
+    address: str | None = None
+    """Address of a running cluster; None starts a private one on this machine."""
+    cpus: int | None = None
+    """CPUs of the private Ray; None takes all."""
+    verbose: bool = False
+    """Whether Ray's own log lines and progress bars are shown."""
+
+    def __post_init__(self) -> None:
+        """Check that the options go together."""
+        if self.address is not None and self.cpus is not None:
+            raise UsageError("--cpus sizes a private Ray and --address joins a running one; give one of them.")
+
+
+@contextmanager
+def session(config: ClusterConfig) -> Iterator[None]:
+    """Run Ray while the context lasts.
+
+    Raises:
+        UsageError: the cluster cannot be reached.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no report to anybody; Ray reads it from here alone
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # the coming default; silences a warning
+    import ray
+
+    own = {"num_cpus": config.cpus, "object_store_memory": OBJECT_STORE_BYTES} if config.address is None else {}
+    try:
+        ray.init(
+            address=config.address or "local",
+            include_dashboard=False if config.address is None else None,
+            log_to_driver=config.verbose,
+            logging_level=logging.INFO if config.verbose else logging.ERROR,
+            **own,
+        )
+    except (ConnectionError, ValueError) as error:
+        raise UsageError(f"No Ray cluster answers at {config.address}: {error}. Give another --address.") from error
+    _quiet(verbose=config.verbose)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _quiet(*, verbose: bool) -> None:
+    """Keep the progress bars and chatter of Ray Data and Ray Train off the terminal."""
+    from ray.data import DataContext
+
+    context = DataContext.get_current()
+    context.enable_progress_bars = context.enable_operator_progress_bars = verbose
+    for name in ("ray.data", "ray.train"):
+        logging.getLogger(name).setLevel(logging.INFO if verbose else logging.ERROR)

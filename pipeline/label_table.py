@@ -1,0 +1,164 @@
+"""Tables of labelled tiles: a CSV or Parquet of path and label, and the manifest beside a folder of tiles.
+
+Knows columns and how their words are understood; which tiles make a data set is left to `labelled`.
+"""
+
+import csv
+import hashlib
+import io
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline import storage
+from pipeline.errors import UsageError
+
+MANIFEST = "manifest.csv"
+PATH_COLUMNS = ("path", "file")
+LABEL_COLUMNS = ("label",)
+GROUP_COLUMNS = ("group", "photo_block")
+
+
+class ClassNames(NamedTuple):
+    """What the two classes are called, in folder names and label columns; upper or lower case does not matter."""
+
+    positive: str = "Positive"
+    negative: str = "Negative"
+
+    def parse(self, word: str) -> bool | None:
+        """Return True for cracked, False for sound, None for a word that names neither."""
+        return {self.positive.casefold(): True, self.negative.casefold(): False}.get(word.strip().casefold())
+
+
+class Row(NamedTuple):
+    """One labelled tile of a table."""
+
+    url: str
+    cracked: bool
+    group: str
+    """The table's group with a hash of the table before it; the URL where the table knows none."""
+
+
+_NUMBERS = {"1": True, "0": False, "1.0": True, "0.0": False, "true": True, "false": False}
+"""Labels understood whatever the classes are called."""
+
+
+def read(url: str, names: ClassNames) -> list[Row]:
+    """Read a table of labelled tiles; paths in it are relative to its folder.
+
+    Raises:
+        UsageError: it is no such table, lacks a column, or holds a label that names neither class.
+    """
+    data = storage.read_bytes(url)
+    records = _records(url, data)
+    path_column = _column(url, records, PATH_COLUMNS)
+    label_column = _column(url, records, LABEL_COLUMNS)
+    prefix = _content_hash(data)
+    folder = _base_folder(url, [record[path_column] for record in records])
+    rows = []
+    for line, record in enumerate(records, start=1):
+        tile_url = _resolve(folder, record[path_column])
+        cracked = _label(record[label_column], names, f"row {line} of {url}")
+        rows.append(Row(tile_url, cracked, _group(record, prefix) or tile_url))
+    return rows
+
+
+def groups_of_folder(folder: str) -> dict[str, str]:
+    """Return the groups by tile URL that the `manifest.csv` of a folder or of its two parents knows; the nearest counts.
+
+    A manifest names files from its own folder, or (as METU's does) from the one above: both are understood, also
+    where the folder was renamed. The group's name holds a hash of the manifest, so that training and validation
+    tiles of one manifest share groups and those of two data sets never do.
+    """
+    groups: dict[str, str] = {}
+    place = folder
+    for _ in range(3):
+        manifest = storage.join(place, MANIFEST)
+        if storage.exists(manifest):
+            for url, group in _groups_of_manifest(manifest).items():
+                groups.setdefault(url, group)
+        place = storage.parent(place)
+        if place.endswith(("/", ":")):  # the root of the disk or of the bucket
+            break
+    return groups
+
+
+def _groups_of_manifest(url: str) -> dict[str, str]:
+    data = storage.read_bytes(url)
+    records = _records(url, data)
+    prefix = _content_hash(data)
+    exact: dict[str, str] = {}
+    below: dict[str, str] = {}
+    for record in records:
+        group = _group(record, prefix)
+        path = next((record[name] for name in PATH_COLUMNS if record.get(name)), None)
+        if group is None or path is None:
+            continue
+        exact[storage.join(storage.parent(url), path)] = group
+        below[storage.join(storage.parent(url), path.partition("/")[2])] = group
+    return below | exact
+
+
+def _records(url: str, data: bytes) -> Sequence[Mapping[str, str]]:
+    """Return the rows of a table with every value as text; null is the empty text."""
+    if url.lower().endswith(".csv"):
+        try:
+            return list(csv.DictReader(io.StringIO(data.decode("utf-8-sig")), restval=""))
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise UsageError(f"{url} is no CSV in UTF-8: {error}.") from error
+    if url.lower().endswith(".parquet"):
+        try:
+            rows = pq.read_table(pa.BufferReader(data)).to_pylist()
+        except pa.ArrowException as error:
+            raise UsageError(f"{url} is no Parquet table: {error}") from error
+        return [{name: "" if value is None else str(value) for name, value in row.items()} for row in rows]
+    raise UsageError(f"{url} is neither a folder of labelled tiles nor a .csv or .parquet table.")
+
+
+def _column(url: str, records: Sequence[Mapping[str, str]], names: Sequence[str]) -> str:
+    """Return the name of the first of these columns that the table has."""
+    found = list(records[0]) if records else []
+    for name in names:
+        if name in found:
+            return name
+    columns = ", ".join(str(name) for name in found) or "no rows"
+    raise UsageError(f"{url} has no column {' or '.join(names)}; it has {columns}. Expected path, label and maybe group.")
+
+
+def _label(word: str, names: ClassNames, where: str) -> bool:
+    cracked = names.parse(word)
+    if cracked is None:
+        cracked = _NUMBERS.get(word.strip().lower())
+    if cracked is None:
+        raise UsageError(
+            f"The label in {where} is {word!r}; expected {names.positive} or 1 for cracked, {names.negative} or 0 for "
+            "sound. Other names can be given with --positive and --negative."
+        )
+    return cracked
+
+
+def _group(record: Mapping[str, str], prefix: str) -> str | None:
+    group = next((record[name] for name in GROUP_COLUMNS if record.get(name)), None)
+    return f"{prefix}:{group}" if group else None
+
+
+def _content_hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:12]
+
+
+def _base_folder(url: str, paths: Sequence[str]) -> str:
+    """Return what relative paths start from: the table's folder, or the one above where only there the first is."""
+    folder = storage.parent(url)
+    above = storage.parent(folder)
+    first = paths[0]
+    if not storage.exists(_resolve(folder, first)) and storage.exists(_resolve(above, first)):
+        return above
+    return folder
+
+
+def _resolve(folder: str, path: str) -> str:
+    if "://" in path or path.startswith("/"):
+        return storage.canonical(path)
+    return storage.canonical(storage.join(folder, path))
