@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.noise import Field, fractal, zoom
+from pipeline.noise import Field, fractal
 
 SMALL = 4
 """Colours are painted on a canvas this many times smaller than the photo: they have no fine detail."""
@@ -53,14 +53,13 @@ def _bare(height_px: int, width_px: int, rng: np.random.Generator) -> Surface:
     shape, small = (height_px, width_px), (-(-height_px // SMALL), -(-width_px // SMALL))
     brushed = rng.random() < 0.3
     stretch = float(rng.uniform(2, 8)) if brushed else 1.0
-    relief = fractal(shape, rng, (float(rng.uniform(6, 20)), float(rng.uniform(1, 1.8))), rng.uniform(0.6, 1), stretch)
-    tint = 1 + 0.05 * rng.standard_normal() * np.array([1, 0.1, -1]) + 0.012 * rng.standard_normal(3)
-    mottling = fractal(small, rng, (float(rng.uniform(40, 160)), 2.0), float(rng.uniform(0.55, 0.8)))
+    relief = fractal(shape, rng, (float(rng.uniform(6, 20)), 1.0), float(rng.uniform(0.6, 1.1)), stretch)
+    tint = 1 + 0.025 * rng.standard_normal() * np.array([1, 0.1, -1]) + 0.012 * rng.standard_normal(3)
+    mottling = fractal(small, rng, (float(rng.uniform(20, 120)), 1.0), float(rng.uniform(0.6, 0.9)))
+    grey = 0.56 + float(rng.uniform(0.012, 0.04)) * mottling
     warmth = fractal(small, rng, (120.0, 8.0))
-    colour = np.empty((3, *small), np.float32)
-    for channel, lean in enumerate((0.012, 0.0, -0.014)):
-        colour[channel] = tint[channel] * (0.56 + rng.uniform(0.015, 0.045) * mottling) * (1 + lean * warmth)
-    return Surface(relief, np.ones(shape, np.float32), colour)
+    colour = np.stack([tint[i] * grey * (1 + lean * warmth) for i, lean in enumerate((0.012, 0.0, -0.014))])
+    return Surface(relief, np.ones(shape, np.float32), colour.astype(np.float32))
 
 
 def _pores(surface: Surface, rng: np.random.Generator) -> None:
@@ -106,7 +105,8 @@ def _ridge(width_px: float, dark: float, bright: float) -> Field:
     across = np.arange(-int(2 * width_px) - 3, int(2 * width_px) + 4, dtype=np.float32)
     groove = np.exp(-((across / (0.6 * width_px)) ** 4))
     lit = np.exp(-(((across - width_px) / (0.5 * width_px)) ** 2))
-    return (1 - dark * groove + bright * lit).astype(np.float32)
+    profile: Field = (1 - dark * groove + bright * lit).astype(np.float32)
+    return profile
 
 
 def _boards(surface: Surface, rng: np.random.Generator) -> None:
@@ -198,8 +198,3 @@ def _shadow(surface: Surface, rng: np.random.Generator) -> None:
     where = 1 / (1 + np.exp(-((half - np.abs(across + half * (half > 0.5))) / soft).clip(-30, 30)))
     depth = float(rng.uniform(0.5, 0.85))
     _soak(surface, where.astype(np.float32), (depth, depth * 1.02, depth * 1.06))
-
-
-def full_size(surface: Surface, channel: int) -> Field:
-    """Return one colour channel at the size of the photo."""
-    return zoom(surface.colour[channel], *surface.shade.shape)

@@ -81,7 +81,7 @@ def _paths(height_px: int, width_px: int, rng: np.random.Generator, widths_px: t
         high_px = max(low_px, min(high_px, 4.0))
     paths = []
     for _ in range(int(rng.integers(4, 8)) if net else int(rng.integers(1, 4))):
-        width = float(np.exp(rng.uniform(np.log(low_px), np.log(high_px))))
+        width = low_px * (high_px / low_px) ** float(rng.random() ** 1.4)
         trend = Trend(
             x_px=float(rng.uniform(0.2, 0.8)) * width_px,
             y_px=float(rng.uniform(0.2, 0.8)) * height_px,
@@ -89,7 +89,7 @@ def _paths(height_px: int, width_px: int, rng: np.random.Generator, widths_px: t
             length_px=float(rng.uniform(0.4, 1.3)) * float(np.hypot(height_px, width_px)),
             width_px=width,
         )
-        contrast = float(rng.uniform(0.3, 0.65) + 0.3 * min(1.0, width / 10))
+        contrast = float(rng.uniform(0.25, 0.6) + 0.35 * min(1.0, width / 8))
         paths += _grow(trend, contrast, rng, (low_px, high_px), generations=3 if net else 2)
     return paths
 
@@ -131,7 +131,7 @@ def _walk(trend: Trend, contrast: float, rng: np.random.Generator, limits_px: tu
     heading = trend.heading + bend + 0.35 * kinks
     left = np.linspace(1, 0, count, dtype=np.float32)
     taper = np.minimum(1, 3 * left) ** 0.7
-    width = trend.width_px * np.exp(0.3 * wander(count, rng, (300, 5))) * taper
+    width = trend.width_px * np.exp(0.35 * wander(count, rng, (300, 10))) * taper
     return Path(
         x_px=(trend.x_px + STEP_PX * np.cos(heading).cumsum()).astype(np.float32),
         y_px=(trend.y_px + STEP_PX * np.sin(heading).cumsum()).astype(np.float32),
@@ -161,10 +161,10 @@ def _stamp(path: Path, points: NDArray[np.int64], reach: int, relief: Field, lay
     inside = (rows >= 0) & (rows < height_px) & (cols >= 0) & (cols < width_px)
     flat = (rows.clip(0, height_px - 1) * width_px + cols.clip(0, width_px - 1)).ravel()
     # The grain of the concrete frays the edge; a hairline frays less, or it would break up.
-    fray = np.minimum(0.2 * width, 2.0) * relief.ravel()[flat].reshape(rows.shape[0], rows.shape[1], -1)
+    fray = np.minimum(0.12 * width, 1.5) * relief.ravel()[flat].reshape(rows.shape[0], rows.shape[1], -1)
     distance = np.hypot(rows + np.float32(0.5) - y, cols + np.float32(0.5) - x) + fray.clip(-width / 3, width / 3)
     covered = (width / 2 + np.float32(0.5) - distance).clip(0, 1) * inside
-    core = np.float32(0.65) + np.float32(0.35) * (1 - 2 * distance / width).clip(0, 1)
+    core = np.float32(0.8) + np.float32(0.2) * (1 - 2 * distance / width).clip(0, 1)
     cover, depth = layers
     np.maximum.at(cover.ravel(), flat, covered.astype(np.float32).ravel())
     np.maximum.at(depth.ravel(), flat, (covered * core * path.contrast).astype(np.float32).ravel())

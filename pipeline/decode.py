@@ -25,8 +25,8 @@ PHOTO_SUFFIXES = frozenset({"jpg", "jpeg", "png", "tif", "tiff", "bmp", "webp", 
 UNSUPPORTED_SUFFIXES = frozenset({"heic", "heif", "dng", "svg"})
 """Endings that are listed as photos and then fail, so that nobody believes them scored."""
 
-_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF", "MPO")
-"""What Pillow may try: a few well-tested decoders, never the rare ones. MPO is a JPEG with previews behind it."""
+_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF")
+"""What Pillow may try: a few well-tested decoders, never the rare ones."""
 
 Image.MAX_IMAGE_PIXELS = None  # `decode` checks the size itself, before any pixel is decoded
 

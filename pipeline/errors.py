@@ -27,6 +27,7 @@ Kind = Literal[
     "truncated_image",
     "unsupported_format",
     "too_many_pixels",
+    "too_large",
 ]
 """Why a photo failed: the `failure_kind` column."""
 
@@ -79,6 +80,10 @@ class DataError(Exception):
         self.stage: Stage = stage
         self.kind: Kind = kind
         self.message = message
+
+    def columns(self) -> dict[str, str]:
+        """Return it as the `failure_…` columns of a row."""
+        return {"failure_stage": self.stage, "failure_kind": self.kind, "failure_message": self.message}
 
     def __str__(self) -> str:
         return self.message

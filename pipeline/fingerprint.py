@@ -1,15 +1,116 @@
-"""What a tile looks like in a few numbers, and which tiles are the same picture.
+"""What a tile looks like in a few hundred numbers, and which tiles are the same picture.
 
-Knows pixels only; what is done with repeats is left to `split`.
+Knows pixels only. Which tiles may stand on which side of a split is left to `split`.
 """
+
+from collections.abc import Iterator
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
-SIDE = 32
+Floats = NDArray[np.float32]
 
-def fingerprint(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    grey = pixels.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
-    rows = np.linspace(0, grey.shape[0], SIDE + 1).astype(int)
-    columns = np.linspace(0, grey.shape[1], SIDE + 1).astype(int)
-    sums = np.add.reduceat(np.add.reduceat(grey, rows[:-1], axis=0), columns[:-1], axis=1)
-    return (sums / np.outer(np.diff(rows), np.diff(columns))).astype(np.float32).ravel()
+SIDE = 32
+FINGERPRINT_SIZE = SIDE * SIDE
+SAME_PICTURE = 0.9
+"""Cosine similarity from which two tiles are the same picture.
+
+Measured on METU, 11,906 tiles, the best of the eight flips and quarter turns: mirrored, resized and saved again as JPEG
+of quality 50, a tile is at least 0.925 like itself (quality 75: 0.983). Tiles of different photos are at most 0.871
+alike (a validation and a training tile with cracks of the same shape), sound ones 0.727. Between 0.87 and 0.96 stand
+crops of one crack a few pixels apart.
+"""
+FLAT_LEVELS = 0.1
+"""Grey levels of texture (root mean square) below which a tile is flat; the flattest METU tile has over ten times that."""
+BLOCK_ROWS = 512
+"""Fingerprints compared with all others at once: 24 MB of similarities for 12,000 tiles."""
+_GREY = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+"""ITU-R BT.601 luma."""
+
+
+def fingerprint(pixels: NDArray[np.uint8]) -> Floats:
+    """Return the texture of a tile: grey, averaged to 32 x 32 cells, without illumination, of length one.
+
+    The best quadratic surface is taken away: without that, any two near-flat tiles lit from the same side are alike
+    (0.97 for two strangers in METU, now 0.73). A tile of no texture at all becomes zeros, and is like nothing.
+
+    Shape: (H, W, 3) → (FINGERPRINT_SIZE,).
+    """
+    grey = pixels.astype(np.float32) @ _GREY
+    cells = (_averaging(grey.shape[0]) @ grey @ _averaging(grey.shape[1]).T).ravel()
+    surfaces = _smooth_surfaces()
+    texture = cells - surfaces @ (surfaces.T @ cells)
+    length = float(np.linalg.norm(texture))
+    if length < FLAT_LEVELS * SIDE:
+        return np.zeros(FINGERPRINT_SIZE, dtype=np.float32)
+    unit: Floats = (texture / length).astype(np.float32)
+    return unit
+
+
+def families(prints: Floats) -> NDArray[np.int64]:
+    """Return a number for every tile that tiles of the same picture share, also where a third tile links them.
+
+    Costs n² comparisons: 12,000 tiles take about ten seconds on one core.
+
+    Shape: (n, FINGERPRINT_SIZE) → (n,).
+    """
+    family = np.arange(len(prints))  # the lowest row of each family
+    for first, second in _same_pictures(prints, prints, each_pair_once=True):
+        one, other = family[first], family[second]
+        links = np.unique(one[one != other] * len(prints) + other[one != other])
+        for link in links.tolist():
+            low, high = sorted(family[list(divmod(link, len(prints)))].tolist())
+            if low != high:
+                family[family == high] = low
+    return family
+
+
+def repeats(prints: Floats, of: Floats) -> NDArray[np.bool_]:
+    """Tell which tiles show the same picture as any tile in `of`."""
+    found = np.zeros(len(prints), dtype=np.bool_)
+    for first, _ in _same_pictures(prints, of):
+        found[first] = True
+    return found
+
+
+def _same_pictures(
+    prints: Floats, others: Floats, *, each_pair_once: bool = False
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Yield the row numbers of like tiles, in `prints` and in `others`."""
+    for start in range(0, len(prints), BLOCK_ROWS):
+        skip = start if each_pair_once else 0
+        for view in _views(prints[start : start + BLOCK_ROWS]):
+            first, second = np.nonzero(view @ others[skip:].T >= SAME_PICTURE)
+            yield first + start, second + skip
+
+
+def _views(prints: Floats) -> Iterator[Floats]:
+    """Yield the fingerprints of the eight flips and quarter turns; the smooth surfaces turn into themselves."""
+    square = prints.reshape(-1, SIDE, SIDE)
+    for quarter_turns in range(4):
+        turned = np.rot90(square, quarter_turns, axes=(1, 2))
+        yield np.ascontiguousarray(turned).reshape(len(prints), -1)
+        yield np.ascontiguousarray(turned[:, :, ::-1]).reshape(len(prints), -1)
+
+
+@cache
+def _averaging(side_px: int) -> Floats:
+    """Return the matrix that averages a side of pixels to cells, a pixel on a border divided between both.
+
+    Shape: (SIDE, side_px).
+    """
+    edges = np.linspace(0, side_px, SIDE + 1)
+    pixels = np.arange(side_px)
+    overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
+    weights: Floats = (np.clip(overlap, 0, None) * SIDE / side_px).astype(np.float32)
+    return weights
+
+
+@cache
+def _smooth_surfaces() -> Floats:
+    """Return an orthonormal basis of the quadratic surfaces, shape (FINGERPRINT_SIZE, 6)."""
+    y, x = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j].reshape(2, -1)
+    orthonormal, _ = np.linalg.qr(np.stack([np.ones_like(x), x, y, x * y, x * x, y * y], axis=1))
+    basis: Floats = orthonormal.astype(np.float32)
+    return basis

@@ -66,9 +66,9 @@ def read(url: str, names: ClassNames) -> list[Row]:
 
 
 def groups_of_folder(folder: str) -> dict[str, str]:
-    """Return the groups by tile URL that the `manifest.csv` of a folder or of its two parents knows; the nearest counts.
+    """Return the group of every tile that the `manifest.csv` of a folder or of its two parents lists.
 
-    A manifest names files from its own folder, or (as METU's does) from the one above: both are understood, also
+    Of two manifests the nearer counts. A manifest names files from its own folder, or (as METU's does) from the one above: both are understood, also
     where the folder was renamed. The group's name holds a hash of the manifest, so that training and validation
     tiles of one manifest share groups and those of two data sets never do.
     """
@@ -124,7 +124,7 @@ def _column(url: str, records: Sequence[Mapping[str, str]], names: Sequence[str]
         if name in found:
             return name
     columns = ", ".join(str(name) for name in found) or "no rows"
-    raise UsageError(f"{url} has no column {' or '.join(names)}; it has {columns}. Expected path, label and maybe group.")
+    raise UsageError(f"{url} has no column {' or '.join(names)}; it has {columns}. Expected path and label.")
 
 
 def _label(word: str, names: ClassNames, where: str) -> bool:

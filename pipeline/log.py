@@ -7,9 +7,10 @@ until then log lines go nowhere.
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import structlog
+
+from pipeline import storage
 
 _ROOT = "crackscan"
 
@@ -32,17 +33,24 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
 
 
 @contextmanager
-def to_file(path: Path, run_id: str) -> Iterator[None]:
-    """Write every log line of this process to a file while the context lasts, each with the run's id."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def to_file(folder_url: str, run_id: str) -> Iterator[None]:
+    """Write every log line of this process to `logs/<run_id>.jsonl` while the context lasts, with the run's id.
+
+    A remote file appears when the context ends, since object stores cannot append.
+    """
     root = logging.getLogger(_ROOT)
-    handler = logging.FileHandler(path, encoding="utf-8")
+    stream = storage.open_text(storage.join(folder_url, "logs", f"{run_id}.jsonl"))
+    handler = logging.StreamHandler(stream)
     root.addHandler(handler)
     root.setLevel(logging.INFO)
     root.propagate = False
     try:
         with structlog.contextvars.bound_contextvars(run_id=run_id):
-            yield
+            try:
+                yield
+            except BaseException:
+                get_logger("run").exception("ended early")
+                raise
     finally:
         root.removeHandler(handler)
-        handler.close()
+        stream.close()

@@ -46,8 +46,9 @@ def fractal(
     field = zoom(field, height_px, width_px)
     every = max(1, min(shape) // 256)  # a sample of the pixels is enough to measure mean and spread
     sampled = field[::every, ::every]
+    spread = max(float(sampled.std()), 1e-6)
     field -= sampled.mean()
-    field /= max(float(sampled.std()), 1e-6)
+    field /= np.float32(spread)
     return field
 
 

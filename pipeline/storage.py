@@ -122,6 +122,16 @@ def open_file(url: str) -> IO[bytes]:
         return cast("IO[bytes]", filesystem.open(path, "rb"))
 
 
+def open_text(url: str) -> IO[str]:
+    """Open a text file for writing line by line; the one place that may be seen unfinished."""
+    with _told(url, "written"):
+        filesystem, path = _open_filesystem(url)
+        if _is_local(filesystem):
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            return Path(path).open("w", buffering=1, encoding="utf-8", errors="backslashreplace")
+        return cast("IO[str]", filesystem.open(path, "w", encoding="utf-8"))
+
+
 def write_whole(url: str, data: bytes) -> None:
     """Write a file that appears whole or not at all, in place of an older one."""
     with _told(url, "written"):

@@ -1,0 +1,57 @@
+"""How a command shows that it works: a bar on a terminal, a line every few seconds elsewhere."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+LINE_EVERY_S = 5.0
+
+
+class Show(Protocol):
+    """Shows how far the work is."""
+
+    def __call__(self, done: int, total: int, note: str = "") -> None:
+        """Show `done` of `total`, and a note behind it."""
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Show]:
+    """Show progress on stderr while the context lasts; results go to stdout.
+
+    Args:
+        what: what is counted, such as `photos`.
+    """
+    if not (sys.stdout.isatty() and sys.stderr.isatty()):
+        yield _Lines(what)
+        return
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn(f"{what} {{task.fields[note]}}"))
+    times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    with Progress(*columns, *times, console=Console(stderr=True)) as bar:
+        task = bar.add_task(what, total=None, note="")
+
+        def show(done: int, total: int, note: str = "") -> None:
+            bar.update(task, completed=done, total=total, note=note)
+
+        yield show
+
+
+@dataclass
+class _Lines:
+    what: str
+    began_at: float = field(default_factory=time.monotonic)
+    shown_at: float = float("-inf")
+
+    def __call__(self, done: int, total: int, note: str = "") -> None:
+        now = time.monotonic()
+        if now - self.shown_at < LINE_EVERY_S and done < total:
+            return
+        self.shown_at = now
+        left = f", about {(now - self.began_at) / done * (total - done):.0f} s left" if 0 < done < total else ""
+        click.echo(f"{done:,} of {total:,} {self.what} {note} in {now - self.began_at:.0f} s{left}", err=True)

@@ -1,0 +1,73 @@
+"""`crackscan query`: SQL over a dataset."""
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from pipeline.errors import UsageError
+
+FORMATS = ("table", "csv", "json")
+
+
+@click.command("query")
+@click.argument("out", metavar="OUT")
+@click.argument("sql", metavar="SQL")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True, help="How to print it.")
+@click.option("--max-rows", type=click.IntRange(min=1), default=100, show_default=True, metavar="N",
+              help="Rows of a table that are shown; CSV and JSON are always whole.")  # fmt: skip
+def command(out: str, sql: str, form: str, max_rows: int) -> None:
+    """Run the DuckDB query SQL (or @file.sql) over the dataset OUT.
+
+    Views: `images` (one row per photo), `tiles` (one row per tile), `failures` (the photos that failed).
+    The README lists their columns; "DESCRIBE images" shows them too.
+
+    \b
+    Examples:
+      crackscan query scores "SELECT image, crack_score FROM images ORDER BY crack_score DESC LIMIT 10"
+      crackscan query scores "SELECT failure_kind, count(*) FROM failures GROUP BY ALL"
+      crackscan query scores "SELECT * FROM tiles WHERE crack_score > 0.9" --format csv > cracks.csv
+    """  # noqa: D301 - \b is Click's mark for "do not rewrap"
+    from pipeline.results import query
+
+    found = query(out, _text(sql))
+    if form == "csv":
+        from pyarrow import csv
+
+        csv.write_csv(found, sys.stdout.buffer)
+    elif form == "json":
+        click.echo(json.dumps(found.to_pylist(), indent=1, default=str, ensure_ascii=False))
+    else:
+        _print_table(found, max_rows)
+
+
+def _text(sql: str) -> str:
+    if not sql.startswith("@"):
+        return sql
+    try:
+        return Path(sql[1:]).read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"The query file {sql[1:]} cannot be read: {error.strerror}.") from error
+
+
+def _print_table(found: "pyarrow.Table", max_rows: int) -> None:  # type: ignore[name-defined]  # noqa: F821
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold")
+    for field in found.schema:
+        table.add_column(field.name, justify="right" if str(field.type).startswith(("int", "float", "double")) else "left",
+                         overflow="fold")  # fmt: skip
+    for row in found.slice(0, max_rows).to_pylist():
+        table.add_row(*[_cell(value) for value in row.values()])
+    console = Console(markup=False, highlight=False)
+    console.print(table)
+    if found.num_rows > max_rows:
+        click.echo(f"… {found.num_rows - max_rows:,} more rows; see --max-rows, or --format csv.", err=True)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,50 @@
+"""What a user can ask of a run: read once, at the edge; below the command line there is no environment.
+
+`None` means "not given": the model card, the dataset or the machine decides.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pipeline.cluster import ClusterConfig
+from pipeline.decode import MAX_PIXELS
+from pipeline.errors import UsageError
+
+
+@dataclass(frozen=True)
+class ScoreConfig:
+    """One `score` run."""
+
+    inputs: tuple[str, ...]
+    """Folders, photos, archives, globs and `@list.txt`."""
+    out: str
+    """Folder or URL of the dataset."""
+    model: str | None = None
+    """Model folder or URL; None takes the shipped one."""
+    tile_px: int | None = None
+    """Side of a tile, pixels; None takes the card's."""
+    overlap: float | None = None
+    """Share of a tile in common with the next; None takes the card's."""
+    limit: int | None = None
+    """Score at most this many photos, for a trial."""
+    max_failures: float = 0.5
+    """Stop when more than this share of the photos fails …"""
+    max_failures_after: int = 100
+    """… once this many were tried."""
+    max_pixels: int = MAX_PIXELS
+    """Larger photos fail."""
+    batch_tiles: int = 32
+    """Tiles the network sees at once."""
+    actors: int | None = None
+    """Scoring processes; None takes one for each GPU, or CPU where there is no GPU."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the network runs; `auto` takes the GPUs of the cluster where it has any."""
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
+    """Which Ray to work on."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if not self.inputs:
+            raise UsageError("There is no INPUT; expected at least one folder, photo or archive.")
+        if not 0 <= self.max_failures <= 1:
+            raise UsageError(f"--max-failures is {self.max_failures}; expected a share from 0 to 1.")

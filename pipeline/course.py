@@ -1,0 +1,182 @@
+"""The course of a fine-tuning run: epoch after epoch, which was best, when to stop, and how to go on after a stop.
+
+What one epoch does to the network is `training`'s; where the states are kept is the caller's.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from pipeline import augment
+from pipeline.augment import Pixels
+from pipeline.backbones import Backbone
+from pipeline.batches import Share, TileReader, epoch_order, in_batches
+from pipeline.labelled import LabelledTiles
+from pipeline.recipe import Phase, TrainingConfig
+from pipeline.training import Learner, State, Validation, gathered, validate
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be learnt, from what."""
+
+    backbone: Backbone
+    tile_px: int
+    training: LabelledTiles
+    validation: LabelledTiles
+    config: TrainingConfig
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """One row of the history."""
+
+    epoch: int
+    """0, 1, …"""
+    phase: Phase
+    learning_rate: float
+    """At the end of the epoch."""
+    tiles: int
+    """Trained on."""
+    loss: float
+    """Mean over the training tiles, augmented, label smoothing and class weights included."""
+    validation_loss: float
+    average_precision: float
+    auc: float
+    seconds: float
+    """Validation included."""
+    tiles_per_s: float
+    """Trained on in a second, validation left out."""
+
+
+class Listener(Protocol):
+    """Hears how a run goes; what it is told is the same in every worker."""
+
+    def on_step(self, epoch: int, done: int, total: int) -> None:
+        """A part of an epoch's steps, training and validation, is done."""
+
+    def on_epoch(self, history: list[EpochResult], state: State) -> None:
+        """Another epoch is done; with `state` the run can go on from here."""
+
+
+@dataclass
+class Course:
+    """How far a run has come."""
+
+    history: list[EpochResult] = field(default_factory=list)
+    best: State | None = None
+    """`epoch`, `weights`, `logits`, `average_precision` and `loss` of the best epoch so far."""
+
+    def add(self, result: EpochResult, validation: Validation, learner: Learner) -> None:
+        """Take in an epoch, and keep its weights where it is the best."""
+        self.history.append(result)
+        if self.best is None or validation.rank > (self.best["average_precision"], -self.best["loss"]):
+            self.best = {
+                "epoch": result.epoch,
+                "weights": learner.averaged_weights(),
+                "logits": torch.from_numpy(validation.logits),
+                "average_precision": validation.average_precision,
+                "loss": validation.loss,
+            }
+
+    def is_over(self, config: TrainingConfig) -> bool:
+        """Tell whether all epochs are done, or too many of the second phase have brought nothing better."""
+        if self.best is None:
+            return False
+        since_best = len(self.history) - 1 - max(self.best["epoch"], config.head_epochs)
+        return len(self.history) >= config.total_epochs or since_best >= config.patience
+
+    def state(self) -> State:
+        """Return what `restored` reads."""
+        return {"history": [asdict(result) for result in self.history], "best": self.best}
+
+    @classmethod
+    def restored(cls, state: Mapping[str, Any]) -> "Course":
+        """Read what `state` returned."""
+        return cls([EpochResult(**row) for row in state["history"]], state["best"])
+
+
+def run(task: Task, share: Share, device: torch.device, resume: State | None, listener: Listener) -> Course:
+    """Fine-tune from the start, or from where a state was taken.
+
+    Every worker of a run calls this with its own share; they meet in torch.distributed.
+    """
+    torch.use_deterministic_algorithms(mode=True, warn_only=device.type == "cuda")
+    learner = Learner(task.backbone, task.training.labels, task.config.fitted(len(task.training)), device)
+    course = Course()
+    if resume is not None:
+        learner.restore(resume)
+        course = Course.restored(resume)
+    epochs = _Epochs(task, share, learner, listener)
+    while not course.is_over(task.config):
+        course.add(*epochs.run(len(course.history)), learner)
+        listener.on_epoch(course.history, learner.state() | course.state())
+    return course
+
+
+class _Epochs:
+    """Runs epochs of one worker: training on its part of every batch, then validation on its part of the tiles."""
+
+    def __init__(self, task: Task, share: Share, learner: Learner, listener: Listener) -> None:
+        self._task = task
+        self._config = task.config.fitted(len(task.training))
+        self._share = share
+        self._learner = learner
+        self._listener = listener
+        self._training = TileReader(task.training.urls)
+        self._validation = TileReader(task.validation.urls)
+        self._held_out = in_batches(share.take(np.arange(len(task.validation))), self._config.batch_size)
+
+    def run(self, epoch: int) -> tuple[EpochResult, Validation]:
+        started_s = time.perf_counter()
+        loss = self._train(epoch)
+        trained_s = time.perf_counter() - started_s
+        validation = self._validate(epoch)
+        tiles = self._config.steps * self._config.batch_size
+        result = EpochResult(
+            epoch=epoch,
+            phase=self._config.phase(epoch),
+            learning_rate=self._config.learning_rate_at(epoch, 1),
+            tiles=tiles,
+            loss=loss,
+            validation_loss=validation.loss,
+            average_precision=validation.average_precision,
+            auc=validation.auc,
+            seconds=time.perf_counter() - started_s,
+            tiles_per_s=tiles / trained_s,
+        )
+        return result, validation
+
+    def _train(self, epoch: int) -> float:
+        """Train one epoch and return the mean loss over all workers' tiles."""
+        config = self._config
+        order = epoch_order(len(self._task.training), config.steps * config.batch_size, config.seed, epoch)
+        plan = [self._share.take(batch) for batch in in_batches(order, config.batch_size)]
+        losses: list[float] = []
+        for loss in self._learner.train_epoch(epoch, self._training.batches(plan, partial(self._augmented, epoch))):
+            losses.append(loss)
+            self._tell(epoch, len(losses))
+        return sum(gathered(sum(losses))) / len(order)
+
+    def _validate(self, epoch: int) -> Validation:
+        scored = []
+        for part in self._learner.score(self._validation.batches(self._held_out, self._resized)):
+            scored.append(part)
+            self._tell(epoch, self._config.steps + len(scored))
+        return validate(scored, self._task.validation.labels)
+
+    def _tell(self, epoch: int, done: int) -> None:
+        self._listener.on_step(epoch, done, self._config.steps + len(self._held_out))
+
+    def _augmented(self, epoch: int, pixels: Pixels, index: int) -> Pixels:
+        if self._config.augment == "none":
+            return augment.for_scoring(pixels, self._task.tile_px)
+        return augment.for_training(pixels, self._task.tile_px, augment.generator(self._config.seed, epoch, index))
+
+    def _resized(self, pixels: Pixels, _index: int) -> Pixels:
+        return augment.for_scoring(pixels, self._task.tile_px)

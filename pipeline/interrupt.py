@@ -1,0 +1,70 @@
+"""Ctrl-C and SIGTERM: the first asks a run to end after what is finished, the second ends it at once.
+
+Work that blocks runs in a thread of its own, so that the main thread always hears the signal.
+"""
+
+import queue
+import signal
+import threading
+from collections.abc import Iterable, Iterator
+from types import FrameType, TracebackType
+from typing import Self, TypeVar
+
+Item = TypeVar("Item")
+
+POLL_S = 0.2
+"""How long a waiting main thread takes to notice a signal."""
+
+
+class Interrupt:
+    """While this context lasts, the first signal only sets `asked`; the second acts as if nobody listened."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> Self:
+        """Listen, where signals can be heard at all: in the main thread."""
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Put the former handlers back."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal returned
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self.asked = True
+        signal.signal(number, signal.SIG_DFL)
+
+
+def pumped(items: Iterable[Item]) -> Iterator[Item | None]:
+    """Iterate in a thread; yield None whenever nothing has come for a moment.
+
+    An error of the iterator is raised here. At most a few items wait, so a slow consumer holds the producer back.
+    """
+    waiting: queue.Queue[Item | BaseException | None] = queue.Queue(maxsize=4)
+
+    def fill() -> None:
+        try:
+            for item in items:
+                waiting.put(item)
+            waiting.put(StopIteration())
+        except BaseException as error:  # noqa: BLE001 - handed over whole to the consumer
+            waiting.put(error)
+
+    threading.Thread(target=fill, daemon=True, name="pump").start()
+    while True:
+        try:
+            item = waiting.get(timeout=POLL_S)
+        except queue.Empty:
+            item = None
+        if isinstance(item, StopIteration):
+            return
+        if isinstance(item, BaseException):
+            raise item
+        yield item

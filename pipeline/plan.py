@@ -1,0 +1,239 @@
+"""What there is to score: from inputs, however they were spelled, to one table of photos.
+
+The listing of every archive is kept in `OUT/plan` with the archive's version, so that a resume opens no archive, and an
+archive that was replaced meanwhile is refused by name. Which photos are done already is the dataset's knowledge.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline import storage
+from pipeline.archives import Listing, Member, archive_suffix, file_kind, reader_of
+from pipeline.dataset import Layout, read_table, table_bytes
+from pipeline.errors import StorageError, UsageError
+from pipeline.schema import MEMBERS
+
+UNIT_BYTES = 32 << 20
+"""One reading task gets about this much of an archive: seconds of work, so that many share one archive …"""
+UNIT_PHOTOS = 256
+"""… and at most this many photos, so that opening each costs little beside the rest."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every photo that the inputs hold, once."""
+
+    members: pa.Table
+    """Schema `MEMBERS`."""
+    skipped: Counter[str]
+    """Files that are no photos, counted by kind."""
+
+    def without(self, image_ids: pa.ChunkedArray) -> pa.Table:
+        """Return the photos that are not among those given."""
+        done = pc.is_in(self.members["image_id"], value_set=image_ids)
+        return self.members.filter(pc.invert(done))
+
+
+def make_plan(inputs: Sequence[str], layout: Layout) -> Plan:
+    """List the photos of all inputs, and keep the lists in the dataset.
+
+    Raises:
+        UsageError: an input is missing or no photo or archive, there is no photo in any, or an archive that was
+            planned before has changed.
+    """
+    tables, skipped = [], Counter[str]()
+    for url, listing in _listings(inputs, layout):
+        tables.append(_planned(url, listing, layout))
+        skipped.update(json.loads(tables[-1].schema.metadata[b"skipped"]))
+    members = pa.concat_tables([table.replace_schema_metadata() for table in tables] or [MEMBERS.empty_table()])
+    if members.num_rows == 0:
+        found = ", ".join(f"{count} x {kind}" for kind, count in skipped.most_common(5)) or "nothing"
+        raise UsageError(
+            f"There is no photo in {', '.join(inputs)}: found {found}. Expected photos (jpg, png, tif, bmp, webp, "
+            "gif), or zip or tar archives of them."
+        )
+    return Plan(_once(members), skipped)
+
+
+def planned_ids(layout: Layout) -> pa.ChunkedArray:
+    """Return `image_id` of every photo that was ever planned for a dataset."""
+    tables = [read_table(file.url)["image_id"] for file in storage.list_files(layout.plans)]
+    return pa.chunked_array([chunk for ids in tables for chunk in ids.chunks], pa.string())
+
+
+def photo_files(urls: Iterable[str]) -> pa.Table:
+    """List single photos, given by canonical URL; schema `MEMBERS`."""
+    rows = []
+    for url in urls:
+        file = storage.stat(url)
+        rows.append(_row(storage.parent(url), "/", Member(file.path, 0, file.size_bytes, 0, file.version)))
+    return pa.Table.from_pylist(sorted(rows, key=lambda row: str(row["archive"])), schema=MEMBERS)
+
+
+def units(members: pa.Table) -> Iterator[pa.Table]:
+    """Split photos into the work of one reading task each: of one archive, and bounded unless it must be streamed."""
+    members = members.combine_chunks()
+    starts = np.flatnonzero(pc.not_equal(members["archive"][1:], members["archive"][:-1])) + 1
+    for first, end in zip([0, *starts], [*starts, members.num_rows], strict=True):
+        of_archive = members.slice(first, end - first)
+        if reader_of(of_archive["archive"][0].as_py()).streams:
+            yield of_archive
+        else:
+            yield from _bounded(of_archive)
+
+
+def member_of(row: dict[str, object]) -> Member:
+    """Return the archive member that a row of the plan stands for."""
+    fields = {name: row[name] for name in ("occurrence", "size_bytes", "position", "version")}
+    return Member(path=row["path"].decode("utf-8", "surrogateescape"), **fields)  # type: ignore[attr-defined,arg-type]
+
+
+def image_id(address: str, occurrence: int) -> str:
+    """Name a photo by where it lies: 16 hex digits of SHA-256 over its full address and its occurrence there."""
+    raw = address.encode("utf-8", "surrogateescape")
+    return hashlib.sha256(raw + b"\0" + str(occurrence).encode()).hexdigest()[:16]
+
+
+def _bounded(members: pa.Table) -> Iterator[pa.Table]:
+    first, size_bytes = 0, 0
+    for index, size in enumerate(members["size_bytes"].to_pylist()):
+        if index > first and (size_bytes + size > UNIT_BYTES or index - first == UNIT_PHOTOS):
+            yield members.slice(first, index - first)
+            first, size_bytes = index, 0
+        size_bytes += size
+    yield members.slice(first)
+
+
+def _listings(inputs: Sequence[str], layout: Layout) -> Iterator[tuple[storage.StoredFile, Listing | None]]:
+    """List folders and loose photos; archives come without a listing, which may not be needed."""
+    loose: dict[str, Listing] = {}
+    archives: dict[str, storage.StoredFile] = {}
+    for url in dict.fromkeys(_spelled_out(inputs)):
+        if storage.is_folder(url):
+            loose[url] = _folder(url, layout)
+            archives |= {file.url: file for file in loose[url].archives}
+        elif archive_suffix(url) is not None:
+            archives[url] = storage.stat(url)
+        else:
+            file = storage.stat(url)
+            loose.setdefault(storage.parent(url), Listing()).add(file.path, file.size_bytes, version=file.version)
+    for url, listing in loose.items():
+        yield storage.StoredFile(url, "", 0, ""), listing
+    for file in archives.values():
+        yield file, None
+
+
+def _spelled_out(inputs: Iterable[str]) -> Iterator[str]:
+    """Turn `@list.txt`, globs and paths into the URLs of folders, archives and photos."""
+    for text in inputs:
+        if text.startswith("@"):
+            yield from _spelled_out(_lines(text[1:]))
+        elif storage.exists(text):
+            yield _checked(storage.canonical(text))
+        else:
+            found = storage.glob(text) if any(mark in text for mark in "*?[") else []
+            if not found:
+                raise UsageError(f"{text} was not found; expected a folder, a photo or an archive. Check the spelling.")
+            yield from (url for url in found if storage.is_folder(url) or file_kind(url) in {"photo", "archive"})
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        text = storage.read_bytes(path).decode()
+    except (StorageError, UnicodeDecodeError) as error:
+        raise UsageError(f"The list {path} cannot be read ({error}); expected a text file, one input a line.") from error
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _checked(url: str) -> str:
+    if not storage.is_folder(url) and file_kind(storage.name(url)) not in {"photo", "archive"}:
+        raise UsageError(f"{url} is neither a photo nor an archive; expected jpg, png, tif, bmp, webp, gif, zip or tar.")
+    return url
+
+
+def _folder(url: str, layout: Layout) -> Listing:
+    """List a folder, but not our own output, where that lies within."""
+    listing = reader_of(url).list()
+    inside = f"{layout.url}/"
+    listing.members = [member for member in listing.members if not f"{url}/{member.path}".startswith(inside)]
+    listing.archives = [file for file in listing.archives if not file.url.startswith(inside)]
+    return listing
+
+
+def _planned(file: storage.StoredFile, listing: Listing | None, layout: Layout) -> pa.Table:
+    """Return an archive's table, from `OUT/plan` where it stands and the archive has not changed."""
+    if not _is_utf8(file.url):
+        raise UsageError(f"{file.url!r} has a name that is not UTF-8. Rename it; names inside archives may be anything.")
+    place = layout.plan(file.url)
+    known = read_table(place) if storage.exists(place) else None
+    if known is not None and listing is None:
+        _refuse_changed(file, known.schema.metadata[b"version"].decode())
+        return known
+    listing = listing or reader_of(file.url).list()
+    table = _table(file.url, listing)
+    if known is not None:
+        table = _merged(known, table)
+    facts = {"archive": file.url, "version": file.version, "skipped": json.dumps(listing.skipped)}
+    table = table.replace_schema_metadata(facts)
+    if known is None or not table.equals(known):
+        storage.write_whole(place, table_bytes(table))
+    return table
+
+
+def _is_utf8(text: str) -> bool:
+    return text == text.encode("utf-8", "replace").decode()
+
+
+def _refuse_changed(file: storage.StoredFile, version: str) -> None:
+    if file.version != version:
+        raise UsageError(
+            f"{file.url} has changed since this dataset was begun (version {version}, now {file.version}). "
+            "Score the new one into another --out."
+        )
+
+
+def _merged(known: pa.Table, now: pa.Table) -> pa.Table:
+    """Add what is new in a folder to what was planned before; what was planned must not have changed."""
+    both = known.select(["image_id", "image", "version"]).join(now.select(["image_id", "version"]), "image_id",
+                                                              join_type="inner", right_suffix="_now")  # fmt: skip
+    changed = both.filter(pc.not_equal(both["version"], both["version_now"]))
+    if changed.num_rows:
+        raise UsageError(
+            f"{changed.num_rows} photos have changed since this dataset was begun, {changed['image'][0]} among them. "
+            "Score the new ones into another --out."
+        )
+    new = now.filter(pc.invert(pc.is_in(now["image_id"], value_set=known["image_id"])))
+    return pa.concat_tables([known.replace_schema_metadata(), new])
+
+
+def _table(url: str, listing: Listing) -> pa.Table:
+    separator = "!/" if archive_suffix(url) is not None else "/"
+    rows = [_row(url, separator, member) for member in listing.members]
+    if listing.failure is not None:
+        failed = _row(url, separator, Member("", 0, 0, 0, ""))
+        rows.append(failed | listing.failure.columns())
+    return pa.Table.from_pylist(rows, schema=MEMBERS)
+
+
+def _row(url: str, separator: str, member: Member) -> dict[str, object]:
+    path = member.path.encode("utf-8", "surrogateescape")
+    return {
+        **member._asdict(),
+        "image_id": image_id(f"{url}{separator}{member.path}", member.occurrence),
+        "archive": url,
+        "image": path.decode("utf-8", "backslashreplace"),
+        "path": path,
+    }
+
+
+def _once(members: pa.Table) -> pa.Table:
+    """Keep the first row of each photo; inputs may overlap."""
+    ids = members["image_id"].combine_chunks()
+    return members.take(pc.unique(pc.index_in(ids, value_set=ids)))

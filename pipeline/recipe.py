@@ -1,0 +1,96 @@
+"""The settings of a fine-tuning run: how long, how fast, on how much.
+
+Numbers only; what is done with them is `training`'s.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from pipeline.augment import Augment
+from pipeline.errors import UsageError
+
+Phase = Literal["head", "all"]
+"""What is trained: the last layer alone, or everything."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How a network is fine-tuned."""
+
+    epochs: int = 12
+    """Epochs in which everything is trained."""
+    head_epochs: int = 1
+    """Epochs before those, in which only the last layer is."""
+    epoch_tiles: int | None = None
+    """Tiles an epoch takes; None takes all."""
+    batch_size: int = 32
+    """Tiles to a step, over all workers together."""
+    learning_rate: float = 1e-3
+    """Of the second phase, at its highest."""
+    head_learning_rate: float = 5e-3
+    """Of the first phase, throughout."""
+    weight_decay: float = 0.01
+    """AdamW's, of matrices only."""
+    label_smoothing: float = 0.05
+    """A crack's target is 1 - this / 2, sound concrete's this / 2."""
+    ema_decay: float = 0.998
+    """Of the moving average of the weights, once warm."""
+    warm_up: float = 0.1
+    """Share of the second phase in which the learning rate rises from zero."""
+    patience: int = 3
+    """Epochs without a better validation score before training ends."""
+    augment: Augment = "standard"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if self.epochs < 0 or self.head_epochs < 0 or self.epochs + self.head_epochs == 0:
+            raise UsageError("There is nothing to train: expected at least one epoch in --epochs and --head-epochs.")
+        if self.batch_size < 1 or (self.epoch_tiles is not None and self.epoch_tiles < 1):
+            raise UsageError("A batch and an epoch need at least one tile. Give a larger --batch-size.")
+        if not self.learning_rate > 0:
+            raise UsageError(f"The learning rate is {self.learning_rate}; expected a positive --learning-rate.")
+
+    @property
+    def total_epochs(self) -> int:
+        """Epochs of both phases."""
+        return self.head_epochs + self.epochs
+
+    @property
+    def steps(self) -> int:
+        """Steps of an epoch, once fitted; the next epoch takes up what is left over."""
+        return (self.epoch_tiles or 0) // self.batch_size
+
+    def fitted(self, tiles: int) -> "TrainingConfig":
+        """Return the same with epochs and batches no larger than the training data, and no size left open."""
+        return replace(
+            self,
+            epoch_tiles=min(self.epoch_tiles or tiles, tiles),
+            batch_size=min(self.batch_size, self.epoch_tiles or tiles, tiles),
+        )
+
+    def phase(self, epoch: int) -> Phase:
+        """Tell what is trained in an epoch."""
+        return "head" if epoch < self.head_epochs else "all"
+
+    def learning_rate_at(self, epoch: int, progress: float) -> float:
+        """Return the learning rate in an epoch, of which a share is done.
+
+        A rise from zero, then half a cosine down to zero (Loshchilov & Hutter 2017, SGDR, without restarts).
+        """
+        if self.phase(epoch) == "head":
+            return self.head_learning_rate
+        done = (epoch - self.head_epochs + progress) / self.epochs
+        if done < self.warm_up:
+            return self.learning_rate * done / self.warm_up
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (done - self.warm_up) / (1 - self.warm_up)))
+
+
+QUICK = TrainingConfig(epochs=2, epoch_tiles=3000)
+"""Minutes on two CPU cores."""
+
+STANDARD = TrainingConfig()
+"""All tiles in every epoch, until validation gets no better."""
+
+PRESETS = {"quick": QUICK, "standard": STANDARD}

@@ -1,0 +1,52 @@
+"""What is recorded of a scoring run: its name, and the fingerprint of everything that moves a score."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from pipeline.model import Model
+from pipeline.schema import SCHEMA_VERSION
+from pipeline.scoring import ScoreRule
+
+DECODING = "pillow-1"
+"""How photos become pixels and boxes become tiles. To be changed with anything in `decode` or `tiles` that moves a score."""
+
+ENGINE = "torch-fp32"
+
+
+@dataclass(frozen=True)
+class Run:
+    """Who writes a dataset, and with what."""
+
+    run_id: str
+    """Names the run in the dataset; letters and digits only, sorts by time."""
+    model_id: str
+    fingerprint: Mapping[str, Any]
+    """Everything that moves a score; a dataset holds scores of one fingerprint."""
+    about: Mapping[str, Any]
+    """What else stands in `run.json`, for people."""
+
+
+def new_run(model: Model, rule: ScoreRule) -> Run:
+    """Name a run and take its fingerprint."""
+    began_at = datetime.now(UTC)
+    return Run(
+        run_id=f"{began_at:%Y%m%dT%H%M%S}{uuid.uuid4().hex[:8]}",
+        model_id=model.model_id,
+        fingerprint={
+            "model_id": model.model_id,
+            "tile_px": rule.tiles.tile_px,
+            "overlap": rule.tiles.overlap,
+            "decoding": DECODING,
+            "engine": ENGINE,
+            "schema_version": SCHEMA_VERSION,
+        },
+        about={
+            "began_at": began_at.isoformat(timespec="seconds"),
+            "model_card": asdict(model.card),
+            "software": {name: version(name) for name in ("crackscan", "pillow", "pyarrow", "ray", "torch")},
+        },
+    )

@@ -1,0 +1,110 @@
+"""What is true about synthetic photos: masks, crack pixels per cell, and the query that compares scores with them."""
+
+import csv
+from dataclasses import dataclass, field
+from pathlib import Path
+from string import Template
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from PIL import Image
+
+CELL_PX = 16
+"""Side of the cells that crack pixels are counted in."""
+
+CRACKED_FROM_PX = 40
+"""A scored tile counts as cracked from so many crack pixels; fewer, but not none, and it is left out of the count."""
+
+SCHEMA = pa.schema([("image", pa.string()), ("top_px", pa.int32()), ("left_px", pa.int32()), ("crack_px", pa.int32())])
+"""Columns of `truth.parquet`: only cells with a crack pixel have a row."""
+
+
+@dataclass
+class Truth:
+    """Gathers the truth about photos as they are drawn."""
+
+    folder: Path
+    """The sample; masks go below it at once."""
+    cells: list[pa.RecordBatch] = field(default_factory=list)
+    photos: list[tuple[str, int, int, float, int]] = field(default_factory=list)
+    """Rows of `photos.csv`."""
+
+    def add(self, image: str, mask: NDArray[np.bool_], widest_px: float, seed: int) -> None:
+        """Take in one photo, by its path in the archive."""
+        path = self.folder / "masks" / Path(image).with_suffix(".png").name
+        Image.fromarray(mask).save(path)
+        self.cells.append(count_cells(image, mask))
+        crack_px = int(mask.sum())
+        self.photos.append((image, int(crack_px > 0), crack_px, round(widest_px, 1), seed))
+
+    def write(self) -> None:
+        """Write `truth.parquet`, `photos.csv` and `check.sql`."""
+        pq.write_table(pa.Table.from_batches(self.cells, SCHEMA), self.folder / "truth.parquet")
+        with (self.folder / "photos.csv").open("w", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(("image", "cracked", "crack_px", "widest_px", "seed"))
+            writer.writerows(self.photos)
+        (self.folder / "check.sql").write_text(check_sql(self.folder))
+
+
+def count_cells(image: str, mask: NDArray[np.bool_]) -> pa.RecordBatch:
+    """Return the crack pixels of every cell that has any; cells at the lower and right border may be cut off."""
+    height_px, width_px = mask.shape
+    padded = np.pad(mask, ((0, -height_px % CELL_PX), (0, -width_px % CELL_PX)))
+    grid = padded.reshape(padded.shape[0] // CELL_PX, CELL_PX, padded.shape[1] // CELL_PX, CELL_PX)
+    counts = grid.sum(axis=(1, 3))
+    rows, cols = np.nonzero(counts)
+    columns = ([image] * len(rows), rows * CELL_PX, cols * CELL_PX, counts[rows, cols])
+    arrays = [pa.array(column, kind) for column, kind in zip(columns, SCHEMA.types, strict=True)]
+    return pa.record_batch(arrays, schema=SCHEMA)
+
+
+def check_sql(folder: Path) -> str:
+    """Return a DuckDB query over a scored dataset of this sample: recall and false alarms, of tiles and of photos."""
+    quoted = str(folder.resolve()).replace("'", "''")
+    return _CHECK.substitute(folder=quoted, cracked_from=CRACKED_FROM_PX, cell=CELL_PX, half=CELL_PX // 2)
+
+
+_CHECK = Template("""\
+-- Recall and false alarms against the known truth of this synthetic sample, at threshold 0.5.
+-- Run it with: crackscan query OUT @check.sql   (OUT: where `crackscan score` put the scores)
+-- A tile is cracked if its box holds at least $cracked_from crack pixels, sound if it holds none, else not counted.
+WITH truth AS (
+    SELECT * FROM read_parquet('$folder/truth.parquet')
+), photos AS (
+    SELECT * FROM read_csv('$folder/photos.csv', header = true)
+), boxes AS (
+    SELECT t.image, t.crack_score, t.left_px, t.top_px,
+        coalesce(sum(c.crack_px) FILTER (
+            c.left_px + $half BETWEEN t.left_px AND t.left_px + t.width_px - 1
+            AND c.top_px + $half BETWEEN t.top_px AND t.top_px + t.height_px - 1), 0) AS inside_px,
+        coalesce(sum(c.crack_px), 0) AS touching_px
+    FROM tiles AS t
+    JOIN photos AS p ON p.image = t.image
+    LEFT JOIN truth AS c ON c.image = t.image
+        AND c.left_px < t.left_px + t.width_px AND c.left_px + $cell > t.left_px
+        AND c.top_px < t.top_px + t.height_px AND c.top_px + $cell > t.top_px
+    GROUP BY ALL
+), judged AS (
+    SELECT 'tiles' AS what, crack_score >= 0.5 AS alarm,
+        CASE WHEN inside_px >= $cracked_from THEN true WHEN touching_px = 0 THEN false END AS cracked
+    FROM boxes
+    UNION ALL
+    SELECT 'photos', i.crack_score >= 0.5, p.cracked = 1
+    FROM images AS i JOIN photos AS p ON p.image = i.image
+    WHERE i.crack_score IS NOT NULL
+)
+SELECT what,
+    count(*) FILTER (cracked) AS cracked,
+    count(*) FILTER (cracked AND alarm) AS found,
+    round(count(*) FILTER (cracked AND alarm) / nullif(count(*) FILTER (cracked), 0), 4) AS recall,
+    count(*) FILTER (NOT cracked) AS sound,
+    count(*) FILTER (NOT cracked AND alarm) AS false_alarms,
+    round(count(*) FILTER (NOT cracked AND alarm) / nullif(count(*) FILTER (NOT cracked), 0), 4) AS false_alarm_rate,
+    count(*) FILTER (cracked IS NULL) AS not_counted
+FROM judged
+GROUP BY what
+ORDER BY what DESC
+""")

@@ -1,0 +1,116 @@
+"""Every table of crackscan, column by column: declared here, never inferred.
+
+`images` and `tiles` are the output that analysts read. `members` is the plan, `scored` what a scoring actor hands to
+the writer; the functions below make the output tables from those.
+"""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+SCHEMA_VERSION = 1
+
+_ADDRESS = [("archive", pa.string()), ("image", pa.string()), ("occurrence", pa.int32())]
+_FAILURE = [("failure_stage", pa.string()), ("failure_kind", pa.string()), ("failure_message", pa.string())]
+
+MEMBERS = pa.schema(
+    [
+        ("image_id", pa.string()),
+        *_ADDRESS,
+        ("path", pa.binary()),  # the name as its raw bytes; `image` is its spelling for people
+        ("size_bytes", pa.int64()),
+        ("position", pa.int64()),
+        ("version", pa.string()),
+        *_FAILURE,
+    ]
+)
+"""One row per listed photo, and one with `image` = "" for an archive that cannot be read; see `archives.Member`."""
+
+READ = MEMBERS.append(pa.field("data", pa.large_binary()))
+"""A photo on its way to a scorer, with its bytes."""
+
+_GRID = [(name, pa.int32()) for name in ("row", "col", "top_px", "left_px", "height_px", "width_px")]
+_FACTS = [
+    ("captured_at", pa.timestamp("ms")),
+    ("latitude", pa.float64()),
+    ("longitude", pa.float64()),
+    ("altitude_m", pa.float64()),
+    ("camera", pa.string()),
+    ("focal_length_mm", pa.float64()),
+]
+
+IMAGES = pa.schema(
+    [
+        ("part", pa.int32()),
+        ("image_id", pa.string()),
+        *_ADDRESS,
+        ("size_bytes", pa.int64()),
+        ("width_px", pa.int32()),
+        ("height_px", pa.int32()),
+        *_FACTS,
+        ("tiles", pa.int32()),
+        ("crack_tiles", pa.int32()),
+        ("crack_score", pa.float32()),
+        ("domain_score", pa.float32()),
+        ("status", pa.string()),
+        *_FAILURE,
+        ("model_id", pa.string()),
+        ("run_id", pa.string()),
+        ("scored_at", pa.timestamp("us", tz="UTC")),
+    ]
+)
+"""One row per photo."""
+
+TILES = pa.schema(
+    [
+        ("part", pa.int32()),
+        ("image_id", pa.string()),
+        ("archive", pa.string()),
+        ("image", pa.string()),
+        ("row", pa.int32()),
+        ("col", pa.int32()),
+        ("left_px", pa.int32()),
+        ("top_px", pa.int32()),
+        ("width_px", pa.int32()),
+        ("height_px", pa.int32()),
+        ("crack_score", pa.float32()),
+    ]
+)
+"""One row per tile: the calibrated probability of a crack, in [0, 1]."""
+
+_OF_THE_COMMIT = ("part", "model_id", "run_id")
+
+SCORED = pa.schema(
+    [
+        *[field for field in IMAGES if field.name not in _OF_THE_COMMIT],
+        ("grid", pa.list_(pa.struct([*_GRID, ("crack_score", pa.float32())]))),
+    ]
+)
+"""A photo as a scoring actor hands it over: its `images` columns, and all its tiles in one list."""
+
+
+def images_table(scored: pa.Table, part: int, model_id: str, run_id: str) -> pa.Table:
+    """Make `images` rows of scored photos."""
+    constants = {"part": part, "model_id": model_id, "run_id": run_id}
+    columns = [
+        pa.array([constants[field.name]] * scored.num_rows, field.type)
+        if field.name in constants
+        else scored[field.name]
+        for field in IMAGES
+    ]
+    return pa.table(columns, schema=IMAGES)
+
+
+def tiles_table(scored: pa.Table, part: int) -> pa.Table:
+    """Make `tiles` rows of scored photos, in their order, row by row of each grid.
+
+    Shape: (photos) → (sum of their tiles).
+    """
+    scored = scored.combine_chunks()
+    grid = scored["grid"].combine_chunks() if scored.num_rows else pa.array([], SCORED.field("grid").type)
+    photo, tile = pc.list_parent_indices(grid), pc.list_flatten(grid)
+    columns = {
+        "part": pa.array([part] * len(tile), pa.int32()),
+        **{name: scored[name].take(photo) for name in ("image_id", "archive", "image")},
+        **{name: pc.struct_field(tile, name) for name in (*(name for name, _ in _GRID), "crack_score")},
+    }
+    return pa.table([columns[name] for name in TILES.names], schema=TILES)
