@@ -55,6 +55,8 @@ class Backbone:
     name: str
     network: nn.Module
     """(N, 3, H, W) normalised float → (N, 1) logits."""
+    tile_px: int
+    """Side of the pictures it was trained on, pixels."""
     mean: tuple[float, float, float]
     """Per channel, of pixels scaled to [0, 1]."""
     std: tuple[float, float, float]
@@ -97,6 +99,7 @@ def load(name: str, weights: str | None = None) -> Backbone:
         ModelError: the weights cannot be had, cannot be read, or do not fit.
     """
     network = build(name)
+    _clear_head(network)
     if weights == RANDOM_WEIGHTS:
         weights_from = "random"
     elif weights is not None:
@@ -107,9 +110,10 @@ def load(name: str, weights: str | None = None) -> Backbone:
         weights_from = f"ImageNet, package {PACKAGED[name].replace('_', '-')}"
     else:
         network = _from_hub(name)
+        _clear_head(network)
         weights_from = f"ImageNet or larger, timm hub {_config(name).hf_hub_id}"
     config = _config(name)
-    return Backbone(name, network, _triple(config.mean), _triple(config.std), weights_from)
+    return Backbone(name, network, config.input_size[-1], _triple(config.mean), _triple(config.std), weights_from)
 
 
 def available() -> list[Choice]:
@@ -177,6 +181,12 @@ def _config(name: str) -> PretrainedCfg:
     return get_pretrained_cfg(name) or PretrainedCfg()
 
 
+def _clear_head(network: nn.Module) -> None:
+    """Start the head at zero: every picture at even odds, the same for every seed (timm's own start is at ±1)."""
+    for parameter in head_parameters(network):
+        nn.init.zeros_(parameter)
+
+
 def _triple(values: tuple[float, ...]) -> tuple[float, float, float]:
     red, green, blue = values
     return float(red), float(green), float(blue)
@@ -214,7 +224,7 @@ def _fill(network: nn.Module, weights: Mapping[str, Tensor], name: str, where: s
 
 
 def _fill_in_order(network: nn.Module, weights: Mapping[str, Tensor], name: str) -> None:
-    """Load a package's tensors, which stand in timm's order under other names; the head stays random."""
+    """Load a package's tensors, which stand in timm's order under other names, all but the head's."""
     own = network.state_dict()
     pairs = list(zip(own.items(), weights.items(), strict=False))
     alike = all(_same_place(key, tensor, other, found) for (key, tensor), (other, found) in pairs[:-2])

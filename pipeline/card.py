@@ -41,6 +41,18 @@ class DataSource:
 
 
 @dataclass(frozen=True)
+class About:
+    """What only people can say of a model."""
+
+    licences: tuple[str, ...] = ()
+    """Of the data: none, one for all, or one for each of the training and then the validation data."""
+    attributions: tuple[str, ...] = ()
+    """Who made the data, and how to cite them; as many as `licences` may be."""
+    note: str | None = None
+    """What people must know before they trust the model."""
+
+
+@dataclass(frozen=True)
 class Card:
     """What scoring needs to know of a model, and what people should."""
 

@@ -6,6 +6,7 @@ lines and progress bars stay out of sight unless asked for.
 
 import logging
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,16 +43,17 @@ def session(config: ClusterConfig) -> Iterator[None]:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no report to anybody; Ray reads it from here alone
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # the coming default; silences a warning
+    os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"  # a thread that outlives this session must not start another Ray
     import ray
 
-    own = {"num_cpus": config.cpus, "object_store_memory": OBJECT_STORE_BYTES} if config.address is None else {}
     try:
         ray.init(
             address=config.address or "local",
             include_dashboard=False if config.address is None else None,
             log_to_driver=config.verbose,
             logging_level=logging.INFO if config.verbose else logging.ERROR,
-            **own,
+            num_cpus=config.cpus,
+            object_store_memory=OBJECT_STORE_BYTES if config.address is None else None,
         )
     except (ConnectionError, ValueError) as error:
         raise UsageError(f"No Ray cluster answers at {config.address}: {error}. Give another --address.") from error
@@ -68,5 +70,7 @@ def _quiet(*, verbose: bool) -> None:
 
     context = DataContext.get_current()
     context.enable_progress_bars = context.enable_operator_progress_bars = verbose
+    if not verbose:  # more scorers than blocks of photos is nothing a user can or need change
+        warnings.filterwarnings("ignore", message="The minimum number of concurrent actors")
     for name in ("ray.data", "ray.train"):
         logging.getLogger(name).setLevel(logging.INFO if verbose else logging.ERROR)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.noise import Field, fractal
+from pipeline.noise import Field, fractal, wander
 
 SMALL = 4
 """Colours are painted on a canvas this many times smaller than the photo: they have no fine detail."""
@@ -42,7 +42,7 @@ def paint(height_px: int, width_px: int, rng: np.random.Generator, busy: float) 
     """
     surface = _bare(height_px, width_px, rng)
     _pores(surface, rng)
-    for mark in (_boards, _joint, _scratches, _stains, _streaks, _paint_marks, _shadow):
+    for mark in (_boards, _joint, _scratches, _wires, _stains, _streaks, _paint_marks, _shadow):
         if rng.random() < busy:
             mark(surface, rng)
     return surface
@@ -83,21 +83,26 @@ def _pores(surface: Surface, rng: np.random.Generator) -> None:
         surface.relief[frame] -= 2 * inside
 
 
-def _line(field: Field, at_px: float, slope: float, profile: Field) -> None:
-    """Multiply a straight, nearly vertical line into `field`, with `profile` across it; pass `field.T` to lie it down.
+def _line(field: Field, centre: NDArray[np.floating], profile: Field) -> None:
+    """Multiply a line that runs down `field` into it, with `profile` across it; pass `field.T` to lay it down.
 
     Shapes:
+        centre: (H,) where the line is in each row, in pixels
         profile: (2 * reach + 1,) factors on brightness
     """
     height_px, width_px = field.shape
     reach = len(profile) // 2
-    centre = at_px + slope * np.arange(height_px)
     offsets = np.arange(-reach + 1, reach)
     cols = np.floor(centre).astype(np.int64)[:, None] + offsets
     values = np.interp(cols - centre[:, None], np.arange(-reach, reach + 1), profile)
     inside = (cols >= 0) & (cols < width_px)
     rows = np.broadcast_to(np.arange(height_px)[:, None], cols.shape)
     field[rows[inside], cols[inside]] *= values[inside].astype(np.float32)
+
+
+def _straight(shape: tuple[int, ...], rng: np.random.Generator, lean: float) -> NDArray[np.floating]:
+    """Return where a straight line is in each row: it starts anywhere and leans by about `lean` columns a row."""
+    return float(rng.uniform(0, shape[1])) + float(rng.normal(0, lean)) * np.arange(shape[0])
 
 
 def _ridge(width_px: float, dark: float, bright: float) -> Field:
@@ -118,11 +123,10 @@ def _boards(surface: Surface, rng: np.random.Generator) -> None:
     profile = _ridge(float(rng.uniform(1, 3.5)), float(rng.uniform(-0.1, 0.3)), float(rng.uniform(0, 0.12)))
     edges = np.arange(float(rng.uniform(0.1, 1)) * pitch, span, pitch)
     levels = 1 + 0.03 * rng.standard_normal(len(edges) + 1)
-    centre = slope * np.arange(shade.shape[0])[:, None]
-    board = np.searchsorted(edges, np.arange(span) - float(centre.mean()))
-    shade *= levels[board].astype(np.float32)
+    lean = slope * (np.arange(shade.shape[0]) - shade.shape[0] / 2)
+    shade *= levels[np.searchsorted(edges, np.arange(span))].astype(np.float32)
     for edge in edges:
-        _line(shade, float(edge - centre.mean()), slope, profile)
+        _line(shade, edge + lean, profile)
 
 
 def _joint(surface: Surface, rng: np.random.Generator) -> None:
@@ -131,7 +135,7 @@ def _joint(surface: Surface, rng: np.random.Generator) -> None:
         return
     shade = surface.shade.T if rng.random() < 0.5 else surface.shade
     profile = _ridge(float(rng.uniform(2, 9)), float(rng.uniform(0.3, 0.7)), float(rng.uniform(0, 0.1)))
-    _line(shade, float(rng.uniform(0.1, 0.9)) * shade.shape[1], float(rng.normal(0, 0.08)), profile)
+    _line(shade, _straight(shade.shape, rng, 0.08), profile)
 
 
 def _scratches(surface: Surface, rng: np.random.Generator) -> None:
@@ -141,7 +145,18 @@ def _scratches(surface: Surface, rng: np.random.Generator) -> None:
         top = int(rng.integers(0, shade.shape[0]))
         part = shade[top : top + int(rng.uniform(0.1, 0.5) * shade.shape[0])]
         profile = _ridge(float(rng.uniform(0.8, 1.6)), -float(rng.uniform(0.05, 0.2)), 0)
-        _line(part, float(rng.uniform(0, 1)) * shade.shape[1], float(rng.normal(0, 0.4)), profile)
+        _line(part, _straight(part.shape, rng, 0.4), profile)
+
+
+def _wires(surface: Surface, rng: np.random.Generator) -> None:
+    """Hang wires and draw pencil lines: as thin and dark as cracks, but smooth and of even width."""
+    for _ in range(int(rng.integers(1, 4))):
+        shade = surface.shade.T if rng.random() < 0.5 else surface.shade
+        height_px, width_px = shade.shape
+        sway = wander(height_px, rng, (height_px / 2, height_px / 4)) * float(rng.uniform(0.01, 0.08)) * width_px
+        profile = _ridge(float(rng.uniform(0.8, 3)), float(rng.uniform(0.15, 0.6)), 0)
+        first, last = sorted(rng.integers(0, height_px, 2))
+        _line(shade[first:last], (_straight(shade.shape, rng, 0.2) + sway)[first:last], profile)
 
 
 def _soak(surface: Surface, where: Field, tint: tuple[float, float, float]) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from pipeline import augment
 from pipeline.augment import Pixels
@@ -26,7 +27,6 @@ class Task:
     """What is to be learnt, from what."""
 
     backbone: Backbone
-    tile_px: int
     training: LabelledTiles
     validation: LabelledTiles
     config: TrainingConfig
@@ -64,41 +64,48 @@ class Listener(Protocol):
         """Another epoch is done; with `state` the run can go on from here."""
 
 
+@dataclass(frozen=True)
+class Best:
+    """What is kept of the best epoch."""
+
+    epoch: int
+    weights: dict[str, Tensor]
+    """The moving average of the weights."""
+    logits: Tensor
+    """Of the validation tiles, shape (n,)."""
+    rank: tuple[float, float]
+    """See `Validation.rank`."""
+
+
 @dataclass
 class Course:
     """How far a run has come."""
 
     history: list[EpochResult] = field(default_factory=list)
-    best: State | None = None
-    """`epoch`, `weights`, `logits`, `average_precision` and `loss` of the best epoch so far."""
+    best: Best | None = None
 
     def add(self, result: EpochResult, validation: Validation, learner: Learner) -> None:
         """Take in an epoch, and keep its weights where it is the best."""
         self.history.append(result)
-        if self.best is None or validation.rank > (self.best["average_precision"], -self.best["loss"]):
-            self.best = {
-                "epoch": result.epoch,
-                "weights": learner.averaged_weights(),
-                "logits": torch.from_numpy(validation.logits),
-                "average_precision": validation.average_precision,
-                "loss": validation.loss,
-            }
+        if self.best is None or validation.rank > self.best.rank:
+            logits = torch.from_numpy(validation.logits)
+            self.best = Best(result.epoch, learner.averaged_weights(), logits, validation.rank)
 
     def is_over(self, config: TrainingConfig) -> bool:
         """Tell whether all epochs are done, or too many of the second phase have brought nothing better."""
         if self.best is None:
             return False
-        since_best = len(self.history) - 1 - max(self.best["epoch"], config.head_epochs)
+        since_best = len(self.history) - 1 - max(self.best.epoch, config.head_epochs)
         return len(self.history) >= config.total_epochs or since_best >= config.patience
 
     def state(self) -> State:
         """Return what `restored` reads."""
-        return {"history": [asdict(result) for result in self.history], "best": self.best}
+        return {"history": [asdict(result) for result in self.history], "best": self.best and dict(vars(self.best))}
 
     @classmethod
     def restored(cls, state: Mapping[str, Any]) -> "Course":
         """Read what `state` returned."""
-        return cls([EpochResult(**row) for row in state["history"]], state["best"])
+        return cls([EpochResult(**row) for row in state["history"]], Best(**state["best"]))
 
 
 def run(task: Task, share: Share, device: torch.device, resume: State | None, listener: Listener) -> Course:
@@ -107,6 +114,8 @@ def run(task: Task, share: Share, device: torch.device, resume: State | None, li
     Every worker of a run calls this with its own share; they meet in torch.distributed.
     """
     torch.use_deterministic_algorithms(mode=True, warn_only=device.type == "cuda")
+    # Filling every new tensor costs a third of the speed, and no layer here reads what it has not written.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a property set late
     learner = Learner(task.backbone, task.training.labels, task.config.fitted(len(task.training)), device)
     course = Course()
     if resume is not None:
@@ -175,8 +184,10 @@ class _Epochs:
 
     def _augmented(self, epoch: int, pixels: Pixels, index: int) -> Pixels:
         if self._config.augment == "none":
-            return augment.for_scoring(pixels, self._task.tile_px)
-        return augment.for_training(pixels, self._task.tile_px, augment.generator(self._config.seed, epoch, index))
+            return augment.for_scoring(pixels, self._task.backbone.tile_px)
+        return augment.for_training(
+            pixels, self._task.backbone.tile_px, augment.generator(self._config.seed, epoch, index)
+        )
 
     def _resized(self, pixels: Pixels, _index: int) -> Pixels:
-        return augment.for_scoring(pixels, self._task.tile_px)
+        return augment.for_scoring(pixels, self._task.backbone.tile_px)

@@ -14,6 +14,15 @@ STEP_PX = 0.6
 WIDEST_SHARE = 0.25
 """No crack is wider than this share of the shorter side, whatever widths were asked for."""
 
+CRACKED_FROM = 0.4
+"""Share of a pixel that makes it a crack pixel: under half, or a hairline between two rows would be in neither."""
+
+FAINTEST = 0.2
+"""No crack has less contrast than this, or its truth could not be seen."""
+
+RIM = 0.8
+"""How dark a crack is at its edge, as a share of its core: light still falls on the upper walls."""
+
 
 @dataclass(frozen=True)
 class Path:
@@ -35,7 +44,7 @@ class Cracks(NamedTuple):
 
     Shapes:
         depth: (H, W) float32, 0 on the surface to 1 in the darkest core
-        mask: (H, W) bool, true where at least half of a pixel is crack
+        mask: (H, W) bool, true where about half of a pixel or more is crack
     """
 
     depth: Field
@@ -70,7 +79,7 @@ def draw(relief: Field, rng: np.random.Generator, widths_px: tuple[float, float]
         if inside.any():
             widest_px = max(widest_px, float(path.width_px[inside].max()))
             _carve(path, relief, cover, depth)
-    return Cracks(depth, cover >= 0.5, widest_px)
+    return Cracks(depth, cover >= CRACKED_FROM, widest_px)
 
 
 def _paths(height_px: int, width_px: int, rng: np.random.Generator, widths_px: tuple[float, float]) -> list[Path]:
@@ -81,7 +90,7 @@ def _paths(height_px: int, width_px: int, rng: np.random.Generator, widths_px: t
         high_px = max(low_px, min(high_px, 4.0))
     paths = []
     for _ in range(int(rng.integers(4, 8)) if net else int(rng.integers(1, 4))):
-        width = low_px * (high_px / low_px) ** float(rng.random() ** 1.4)
+        width = low_px * (high_px / low_px) ** float(rng.random() ** 1.8)
         trend = Trend(
             x_px=float(rng.uniform(0.2, 0.8)) * width_px,
             y_px=float(rng.uniform(0.2, 0.8)) * height_px,
@@ -89,7 +98,7 @@ def _paths(height_px: int, width_px: int, rng: np.random.Generator, widths_px: t
             length_px=float(rng.uniform(0.4, 1.3)) * float(np.hypot(height_px, width_px)),
             width_px=width,
         )
-        contrast = float(rng.uniform(0.25, 0.6) + 0.35 * min(1.0, width / 8))
+        contrast = float(rng.uniform(FAINTEST, 0.5) + 0.45 * min(1.0, width / 8))
         paths += _grow(trend, contrast, rng, (low_px, high_px), generations=3 if net else 2)
     return paths
 
@@ -107,7 +116,7 @@ def _branches(path: Path, rng: np.random.Generator, limits_px: tuple[float, floa
     if generations == 0 or len(path.x_px) < 40:
         return []
     found: list[Path] = []
-    for _ in range(int(rng.poisson(1.2))):
+    for _ in range(int(rng.poisson(1.0))):
         at = int(rng.integers(len(path.x_px) // 10, len(path.x_px) - 20))
         along = float(np.arctan2(path.y_px[at + 10] - path.y_px[at], path.x_px[at + 10] - path.x_px[at]))
         trend = Trend(
@@ -117,7 +126,8 @@ def _branches(path: Path, rng: np.random.Generator, limits_px: tuple[float, floa
             length_px=float(rng.uniform(0.15, 0.6)) * len(path.x_px) * STEP_PX,
             width_px=max(limits_px[0], float(path.width_px[at] * rng.uniform(0.3, 0.75))),
         )
-        branch = _walk(trend, path.contrast * float(rng.uniform(0.75, 1.0)), rng, limits_px)
+        contrast = max(FAINTEST, path.contrast * float(rng.uniform(0.75, 1.0)))
+        branch = _walk(trend, contrast, rng, limits_px)
         found += [branch, *_branches(branch, rng, limits_px, generations - 1)]
     return found
 
@@ -164,7 +174,7 @@ def _stamp(path: Path, points: NDArray[np.int64], reach: int, relief: Field, lay
     fray = np.minimum(0.12 * width, 1.5) * relief.ravel()[flat].reshape(rows.shape[0], rows.shape[1], -1)
     distance = np.hypot(rows + np.float32(0.5) - y, cols + np.float32(0.5) - x) + fray.clip(-width / 3, width / 3)
     covered = (width / 2 + np.float32(0.5) - distance).clip(0, 1) * inside
-    core = np.float32(0.8) + np.float32(0.2) * (1 - 2 * distance / width).clip(0, 1)
+    core = np.float32(RIM) + np.float32(1 - RIM) * (1 - 2 * distance / width).clip(0, 1)
     cover, depth = layers
     np.maximum.at(cover.ravel(), flat, covered.astype(np.float32).ravel())
     np.maximum.at(depth.ravel(), flat, (covered * core * path.contrast).astype(np.float32).ravel())

@@ -6,13 +6,14 @@ The only module that knows image libraries. Whatever is wrong with the bytes com
 import io
 import struct
 import warnings
+import zlib
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from pipeline.errors import DataError
 
@@ -27,6 +28,33 @@ UNSUPPORTED_SUFFIXES = frozenset({"heic", "heif", "dng", "svg"})
 
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF")
 """What Pillow may try: a few well-tested decoders, never the rare ones."""
+
+_DAMAGED = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    struct.error,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    AttributeError,
+    AssertionError,
+    RuntimeError,
+    zlib.error,
+)
+"""What Pillow raises for damaged photos and damaged EXIF, found by fuzzing; a MemoryError is not the photo's fault."""
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation to what puts the photo upright."""
 
 Image.MAX_IMAGE_PIXELS = None  # `decode` checks the size itself, before any pixel is decoded
 
@@ -68,11 +96,10 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Photo:
         with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             _check_size(image, max_pixels)
             image.load()
-            return Photo(_rgb(ImageOps.exif_transpose(image)), _facts(image.getexif()))
+            return Photo(_rgb(_upright(image)), _facts(image))
     except UnidentifiedImageError as error:
         raise DataError("decode", "not_an_image", f"No photo in {_described(data)}.") from error
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError, TypeError, OverflowError) as error:
-        # What Pillow's decoders raise for damaged data, found by fuzzing; a MemoryError is not the photo's fault.
+    except _DAMAGED as error:
         raise DataError("decode", "truncated_image", f"The photo is damaged or cut short: {error}.") from error
 
 
@@ -98,10 +125,17 @@ def _check_size(image: Image.Image, max_pixels: int) -> None:
         )
 
 
+def _upright(image: Image.Image) -> Image.Image:
+    """Turn a photo as its EXIF says; with damaged EXIF it stays as it lies."""
+    try:
+        method = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except _DAMAGED:
+        return image
+    return image if method is None else image.transpose(method)
+
+
 def _rgb(image: Image.Image) -> NDArray[np.uint8]:
     """Convert any mode to 8-bit RGB, shape (H, W, 3)."""
-    if image.mode == "RGB":
-        return np.asarray(image)
     if image.mode.startswith("I"):
         return _from_16_bit(image)
     if image.has_transparency_data:
@@ -121,10 +155,17 @@ def _described(data: bytes) -> str:
     return f"{len(data):,} bytes that begin with {data[:12]!r}; expected JPEG, PNG, TIFF, BMP, WebP or GIF"
 
 
-def _facts(exif: Image.Exif) -> PhotoFacts:
+def _facts(image: Image.Image) -> PhotoFacts:
     """Read what can be read; a photo is not failed for bad EXIF."""
-    details = exif.get_ifd(ExifTags.IFD.Exif)
-    gps = exif.get_ifd(ExifTags.IFD.GPSInfo)
+    try:
+        exif = image.getexif()
+        details, gps = exif.get_ifd(ExifTags.IFD.Exif), exif.get_ifd(ExifTags.IFD.GPSInfo)
+        return _read_facts(exif, details, gps)
+    except _DAMAGED:
+        return PhotoFacts()
+
+
+def _read_facts(exif: Image.Exif, details: dict[int, Any], gps: dict[int, Any]) -> PhotoFacts:
     altitude_m = _number(gps.get(ExifTags.GPS.GPSAltitude))
     below_sea_level = gps.get(ExifTags.GPS.GPSAltitudeRef) in {1, b"\x01"}
     return PhotoFacts(

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline.errors import UsageError
 from pipeline.model import Model, crack_scores, normalised
 
 Device = Literal["cpu", "cuda"]
@@ -26,7 +25,7 @@ class TorchEngine:
         torch.set_num_threads(1)  # one actor a core; two threads in one process can be ten times slower than one
         self._card = model.card
         self._device = torch.device(device)
-        self._network = model.network().to(self._device, memory_format=torch.channels_last)
+        self._network = model.network().to(self._device).to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def __call__(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -38,17 +37,6 @@ class TorchEngine:
         logits = self._network(normalised(pixels, self._card.mean, self._card.std))[:, 0]  # (N, 1) → (N,)
         scores: NDArray[np.float32] = crack_scores(logits, self._card.calibration).cpu().numpy()
         return scores
-
-
-def resolve_device(asked: Literal["auto", "cpu", "cuda"]) -> Device:
-    """Choose the GPU where there is one.
-
-    Raises:
-        UsageError: a GPU is asked for and there is none.
-    """
-    if asked == "cuda" and not torch.cuda.is_available():
-        raise UsageError("--device cuda was asked for, and torch finds no GPU here. Use --device cpu.")
-    return "cuda" if asked != "cpu" and torch.cuda.is_available() else "cpu"
 
 
 def score_in_batches(

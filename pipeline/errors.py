@@ -6,7 +6,7 @@
     ├── DatasetError        an output dataset is damaged, or its files do not fit together
     ├── LostPlaceError      another writer has taken this dataset over; this one commits nothing more
     ├── ModelError          a model folder cannot be used (missing, damaged, of another format)
-    └── InterruptedRunError     Ctrl-C or SIGTERM; what was finished is committed; exit code 4
+    └── InterruptedRunError Ctrl-C or SIGTERM; what was finished is committed; exit code 4
 
     DataError               one photo or archive cannot be scored; becomes a `failed` row, never stops the run
 
@@ -86,4 +86,5 @@ class DataError(Exception):
         return {"failure_stage": self.stage, "failure_kind": self.kind, "failure_message": self.message}
 
     def __str__(self) -> str:
+        """Return the message alone."""
         return self.message

@@ -19,7 +19,7 @@ from pipeline.archives import read_members
 from pipeline.cluster import ClusterConfig, session
 from pipeline.config import ScoreConfig
 from pipeline.dataset import Layout, read_log
-from pipeline.engine import TorchEngine
+from pipeline.engine import Device, TorchEngine
 from pipeline.errors import CrackscanError, InterruptedRunError
 from pipeline.interrupt import Interrupt, pumped
 from pipeline.log import get_logger, to_file
@@ -111,7 +111,7 @@ def score(config: ScoreConfig, on_progress: OnProgress) -> ScoreSummary:
             sink = open_sink(layout, run)
             with session(config.cluster):
                 scored = scored_photos(todo.slice(0, config.limit), model, rule, Hosting(config.actors, config.device))
-                progress = _write(pumped(scored), sink, config, progress, on_progress, interrupt)
+                progress = _write(_until_asked(pumped(scored), interrupt), sink, config, progress, on_progress)
             sink.finish(planned_ids(layout))
     log = read_log(layout)
     left = plan.without(log.done).num_rows
@@ -137,9 +137,10 @@ def crack_scores(
     scores: dict[str, float] = {}
     failures: dict[str, str] = {}
     with session(cluster), Interrupt() as interrupt:
-        for table in pumped(scored_photos(photo_files(urls), loaded, rule, Hosting())):
-            _stop_if_asked(interrupt)
-            for row in table.select(["archive", "image", "crack_score", "failure_message"]).to_pylist() if table else []:
+        for table in _until_asked(pumped(scored_photos(photo_files(urls), loaded, rule, Hosting())), interrupt):
+            for row in (
+                table.select(["archive", "image", "crack_score", "failure_message"]).to_pylist() if table else []
+            ):
                 url = storage.join(row["archive"], row["image"])
                 if row["failure_message"] is None:
                     scores[url] = row["crack_score"]
@@ -158,12 +159,13 @@ def scored_photos(members: pa.Table, model: Model, rule: ScoreRule, hosting: Hos
         return
     DataContext.get_current().target_max_block_size = BLOCK_BYTES
     actors, on_gpu = _placed(hosting)
+    weights = ray.put(model)  # by reference: Ray cannot restart actors whose own arguments are large
     scored = (
         ray.data.from_arrow([*units(members)])
         .map_batches(read_unit, batch_size=None, batch_format="pyarrow", num_cpus=READ_CPUS)
         .map_batches(
             PhotoScorer,
-            fn_constructor_args=(partial(TorchEngine, model, "cuda" if on_gpu else "cpu"), rule),
+            fn_constructor_args=(partial(_engine, weights, "cuda" if on_gpu else "cpu"), rule),
             batch_size=GPU_BATCH_PHOTOS if on_gpu else None,
             batch_format="pyarrow",
             compute=ActorPoolStrategy(size=actors),
@@ -197,17 +199,21 @@ def _with_data(row: dict[str, object], data: bytes | None) -> pa.Table:
     return pa.Table.from_pylist([row | {"data": data}], schema=READ)
 
 
+def _engine(model: "ray.ObjectRef[Model]", device: Device) -> TorchEngine:
+    """Build the engine in the actor that will use it."""
+    return TorchEngine(ray.get(model), device)
+
+
 def _placed(hosting: Hosting) -> tuple[int, bool]:
     """Decide the number of scorers, and whether each has a GPU."""
-    resources = ray.cluster_resources()
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     on_gpu = hosting.device == "cuda" or (hosting.device == "auto" and resources.get("GPU", 0) >= 1)
     return hosting.actors or max(1, int(resources.get("GPU" if on_gpu else "CPU", 1))), on_gpu
 
 
 def _write(
-    scored: Iterable[pa.Table | None], sink: Sink, config: ScoreConfig, progress: Progress, on_progress: OnProgress,
-    interrupt: Interrupt,
-) -> Progress:  # fmt: skip
+    scored: Iterable[pa.Table | None], sink: Sink, config: ScoreConfig, progress: Progress, on_progress: OnProgress
+) -> Progress:
     """Hand scored photos to the sink as they come, and leave nothing uncommitted, however it ends."""
     try:
         for table in scored:
@@ -217,15 +223,19 @@ def _write(
                 _stop_if_most_fail(progress, config)
             sink.commit_if_due()
             on_progress(progress)
-            _stop_if_asked(interrupt)
     finally:
         sink.commit()
     return progress
 
 
-def _stop_if_asked(interrupt: Interrupt) -> None:
-    if interrupt.asked:
-        raise InterruptedRunError("Interrupted. What is finished is committed; run the same command again to go on.")
+def _until_asked(items: Iterable[pa.Table | None], interrupt: Interrupt) -> Iterator[pa.Table | None]:
+    """Pass items on until a signal asks to stop."""
+    for item in items:
+        yield item
+        if interrupt.asked:
+            raise InterruptedRunError(
+                "Interrupted. What is finished is committed; run the same command again to go on."
+            )
 
 
 def _stop_if_most_fail(progress: Progress, config: ScoreConfig) -> None:
@@ -233,7 +243,7 @@ def _stop_if_most_fail(progress: Progress, config: ScoreConfig) -> None:
     if tried >= config.max_failures_after and progress.failed > config.max_failures * tried:
         raise CrackscanError(
             f"{progress.failed:,} of the first {tried:,} photos failed, more than the share of {config.max_failures:g} "
-            "that --max-failures allows. See failure_kind in `crackscan query OUT \"SELECT * FROM failures\"`."
+            "that --max-failures allows. The view `failures` of `crackscan query` says why."
         )
 
 
@@ -245,4 +255,3 @@ def _raise_ours(error: ray.exceptions.RayError) -> NoReturn:
     if inner is None:
         raise CrackscanError(f"Ray gave up: {str(error).strip().splitlines()[-1]} (the log is in OUT/logs)") from error
     raise type(inner)(*inner.args) from error
-

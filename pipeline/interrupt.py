@@ -37,9 +37,10 @@ class Interrupt:
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal returned
 
-    def _note(self, number: int, _frame: FrameType | None) -> None:
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
         self.asked = True
-        signal.signal(number, signal.SIG_DFL)
+        for number in self._before:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def pumped(items: Iterable[Item]) -> Iterator[Item | None]:

@@ -42,6 +42,8 @@ def bootstrap(
 
     Shapes: `labels`, `scores` and `groups` are (n,).
     """
+    if not len(labels):
+        return dict.fromkeys(MEASURES)
     _, group = np.unique(np.array(groups), return_inverse=True)
     falling = np.argsort(-scores, kind="stable")
     sample = _Sample(labels[falling], scores[falling].astype(np.float32), threshold)

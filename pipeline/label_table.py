@@ -68,9 +68,9 @@ def read(url: str, names: ClassNames) -> list[Row]:
 def groups_of_folder(folder: str) -> dict[str, str]:
     """Return the group of every tile that the `manifest.csv` of a folder or of its two parents lists.
 
-    Of two manifests the nearer counts. A manifest names files from its own folder, or (as METU's does) from the one above: both are understood, also
-    where the folder was renamed. The group's name holds a hash of the manifest, so that training and validation
-    tiles of one manifest share groups and those of two data sets never do.
+    Of two manifests the nearer counts. A manifest names files from its own folder, or (as METU's does) from the one
+    above: both are understood, also where the folder was renamed. The group's name holds a hash of the manifest, so
+    that training and validation tiles of one manifest share groups and those of two data sets never do.
     """
     groups: dict[str, str] = {}
     place = folder

@@ -17,6 +17,8 @@ from pipeline.errors import DataError, StorageError, UsageError
 from pipeline.fingerprint import fingerprint
 from pipeline.label_table import ClassNames
 
+__all__ = ["ClassNames", "LabelledTiles", "fingerprints", "read"]
+
 NAMED_FAILURES = 10
 """How many unreadable tiles an error names; the rest are counted."""
 
@@ -34,11 +36,13 @@ class LabelledTiles:
     """The DATA argument each tile came from, as it was given."""
 
     def __len__(self) -> int:
+        """Count the tiles."""
         return len(self.urls)
 
     def subset(self, indices: ArrayLike) -> "LabelledTiles":
         """Return the tiles at these indices, or where this mask is True, in that order."""
-        rows = np.arange(len(self))[np.asarray(indices)]
+        chosen = np.asarray(indices)
+        rows = np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen.astype(np.int64)
         return LabelledTiles(
             urls=tuple(self.urls[row] for row in rows),
             labels=self.labels[rows],

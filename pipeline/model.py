@@ -4,7 +4,7 @@ Weights are never unpickled. Where the weights first come from is `backbones`' b
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -111,8 +111,14 @@ def load_model(folder_url: str) -> Model:
     return Model(folder, found, {name: _full_precision(tensor) for name, tensor in state.items()})
 
 
-def save_model(folder_url: str, state: Mapping[str, Tensor], written: Card, readme: str) -> Card:
+def save_model(folder_url: str, state: Mapping[str, Tensor], written: Card, readme: Callable[[Card], str]) -> Card:
     """Write a model folder, the card last, so that a folder with a card is whole.
+
+    Args:
+        folder_url: where; an older model there is replaced.
+        state: the network's tensors by name.
+        written: the card, whose SHA-256 of the weights is filled in here.
+        readme: tells people what the card says.
 
     Returns:
         The card with the SHA-256 of the weights, as written.
@@ -122,7 +128,7 @@ def save_model(folder_url: str, state: Mapping[str, Tensor], written: Card, read
     weights = safetensors.torch.save({name: _half_precision(tensor) for name, tensor in state.items()})
     final = replace(written, weights_sha256=hashlib.sha256(weights).hexdigest())
     storage.write_whole(storage.join(folder, WEIGHTS_FILE), weights)
-    storage.write_whole(storage.join(folder, README_FILE), readme.encode())
+    storage.write_whole(storage.join(folder, README_FILE), readme(final).encode())
     storage.write_whole(storage.join(folder, CARD_FILE), final.to_json().encode())
     return final
 

@@ -15,9 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import storage
-from pipeline.archives import Listing, Member, archive_suffix, file_kind, reader_of
+from pipeline.archives import reader_of
 from pipeline.dataset import Layout, read_table, table_bytes
 from pipeline.errors import StorageError, UsageError
+from pipeline.members import Listing, Member, archive_suffix, file_kind
 from pipeline.schema import MEMBERS
 
 UNIT_BYTES = 32 << 20
@@ -113,18 +114,19 @@ def _bounded(members: pa.Table) -> Iterator[pa.Table]:
 
 def _listings(inputs: Sequence[str], layout: Layout) -> Iterator[tuple[storage.StoredFile, Listing | None]]:
     """List folders and loose photos; archives come without a listing, which may not be needed."""
-    loose: dict[str, Listing] = {}
+    folders: dict[str, Listing] = {}
+    single: dict[str, Listing] = {}
     archives: dict[str, storage.StoredFile] = {}
     for url in dict.fromkeys(_spelled_out(inputs)):
         if storage.is_folder(url):
-            loose[url] = _folder(url, layout)
-            archives |= {file.url: file for file in loose[url].archives}
+            folders[url] = _folder(url, layout)
+            archives |= {file.url: file for file in folders[url].archives}
         elif archive_suffix(url) is not None:
             archives[url] = storage.stat(url)
         else:
             file = storage.stat(url)
-            loose.setdefault(storage.parent(url), Listing()).add(file.path, file.size_bytes, version=file.version)
-    for url, listing in loose.items():
+            single.setdefault(storage.parent(url), Listing()).add(file.path, file.size_bytes, version=file.version)
+    for url, listing in (single | folders).items():  # a folder's own listing has its single photos, too
         yield storage.StoredFile(url, "", 0, ""), listing
     for file in archives.values():
         yield file, None
@@ -148,21 +150,27 @@ def _lines(path: str) -> list[str]:
     try:
         text = storage.read_bytes(path).decode()
     except (StorageError, UnicodeDecodeError) as error:
-        raise UsageError(f"The list {path} cannot be read ({error}); expected a text file, one input a line.") from error
+        raise UsageError(
+            f"The list {path} cannot be read ({error}); expected a text file, one input a line."
+        ) from error
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def _checked(url: str) -> str:
     if not storage.is_folder(url) and file_kind(storage.name(url)) not in {"photo", "archive"}:
-        raise UsageError(f"{url} is neither a photo nor an archive; expected jpg, png, tif, bmp, webp, gif, zip or tar.")
+        raise UsageError(
+            f"{url} is neither a photo nor an archive; expected jpg, png, tif, bmp, webp, gif, zip or tar."
+        )
     return url
 
 
 def _folder(url: str, layout: Layout) -> Listing:
     """List a folder, but not our own output, where that lies within."""
-    listing = reader_of(url).list()
     inside = f"{layout.url}/"
-    listing.members = [member for member in listing.members if not f"{url}/{member.path}".startswith(inside)]
+    if f"{url}/".startswith(inside):
+        raise UsageError(f"The input {url} lies in the output {layout.url}. Give --out a folder of its own.")
+    listing = reader_of(url).list()
+    listing.members = [file for file in listing.members if not storage.join(url, file.path).startswith(inside)]
     listing.archives = [file for file in listing.archives if not file.url.startswith(inside)]
     return listing
 
@@ -170,7 +178,9 @@ def _folder(url: str, layout: Layout) -> Listing:
 def _planned(file: storage.StoredFile, listing: Listing | None, layout: Layout) -> pa.Table:
     """Return an archive's table, from `OUT/plan` where it stands and the archive has not changed."""
     if not _is_utf8(file.url):
-        raise UsageError(f"{file.url!r} has a name that is not UTF-8. Rename it; names inside archives may be anything.")
+        raise UsageError(
+            f"{file.url!r} has a name that is not UTF-8. Rename it; names inside archives may be anything."
+        )
     place = layout.plan(file.url)
     known = read_table(place) if storage.exists(place) else None
     if known is not None and listing is None:

@@ -4,11 +4,16 @@ Numbers only; what is done with them is `training`'s.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from pipeline import storage
 from pipeline.augment import Augment
+from pipeline.backbones import DEFAULT_BACKBONE
+from pipeline.card import About
+from pipeline.cluster import ClusterConfig
 from pipeline.errors import UsageError
+from pipeline.label_table import ClassNames
 
 Phase = Literal["head", "all"]
 """What is trained: the last layer alone, or everything."""
@@ -87,10 +92,42 @@ class TrainingConfig:
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (done - self.warm_up) / (1 - self.warm_up)))
 
 
-QUICK = TrainingConfig(epochs=2, epoch_tiles=3000)
+QUICK = TrainingConfig(epochs=2, epoch_tiles=2000)
 """Minutes on two CPU cores."""
 
 STANDARD = TrainingConfig()
 """All tiles in every epoch, until validation gets no better."""
 
 PRESETS = {"quick": QUICK, "standard": STANDARD}
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One `train` run."""
+
+    data: tuple[str, ...]
+    """Folders, URLs or tables of labelled tiles."""
+    out: str
+    """Folder or URL of the model."""
+    val: tuple[str, ...] = ()
+    """Held-out tiles; none given holds a part of `data` out."""
+    val_fraction: float = 0.2
+    """The part of `data` held out where `val` is not given."""
+    classes: ClassNames = field(default_factory=ClassNames)
+    backbone: str = DEFAULT_BACKBONE
+    weights: str | None = None
+    """Path or URL of weights to start from, "none" for random ones; None takes pre-trained ones."""
+    training: TrainingConfig = STANDARD
+    workers: int | None = None
+    """Processes that train together; None takes one for each GPU, or CPU where there is no GPU."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    storage: str | None = None
+    """Folder or URL for checkpoints; None takes `checkpoints` in the model's folder."""
+    about: About = field(default_factory=About)
+    """What the model's card says that only people know."""
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
+
+    @property
+    def checkpoints(self) -> str:
+        """URL of the folder where checkpoints go."""
+        return storage.canonical(self.storage or storage.join(self.out, "checkpoints"))

@@ -44,8 +44,8 @@ def query(out: str, sql: str) -> pa.Table:
 
 def worst(out: str, photos: int) -> list[WorstPhoto]:
     """List the photos with the highest crack scores."""
-    columns = ", ".join(WorstPhoto.__dataclass_fields__)
-    found = query(out, f"SELECT {columns} FROM images WHERE status = 'ok' ORDER BY crack_score DESC, image LIMIT {photos:d}")  # noqa: S608 - our own words  # fmt: skip
+    ranked = f"FROM images WHERE status = 'ok' ORDER BY crack_score DESC, image LIMIT {photos:d}"
+    found = query(out, f"SELECT {', '.join(WorstPhoto.__dataclass_fields__)} {ranked}")
     return [WorstPhoto(**row) for row in found.to_pylist()]
 
 

@@ -12,7 +12,7 @@ from pipeline.schema import SCHEMA_VERSION
 from pipeline.scoring import ScoreRule
 
 DECODING = "pillow-1"
-"""How photos become pixels and boxes become tiles. To be changed with anything in `decode` or `tiles` that moves a score."""
+"""How photos become pixels and boxes tiles; to be changed with anything in `decode` or `tiles` that moves a score."""
 
 ENGINE = "torch-fp32"
 

@@ -2,7 +2,6 @@
 
 import csv
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -37,14 +36,6 @@ class Box(NamedTuple):
     left_px: int
 
 
-@dataclass(frozen=True)
-class _Quota:
-    """How many tiles of each label a split still needs."""
-
-    positive: int
-    negative: int
-
-
 def split_counts(tiles: int) -> dict[str, int]:
     """Return how many of the tiles go to each split."""
     val = round(tiles * VAL_SHARE)
@@ -72,11 +63,11 @@ def write_tiles(config: SampleConfig, folder: Path, on_tile: Callable[[], None])
 def _cut_split(config: SampleConfig, folder: Path, split: tuple[int, str], count: int) -> Iterator[tuple[str, ...]]:
     """Draw walls, cracked and sound by turns, until a split is full; write its tiles, yield its manifest rows."""
     number, name = split
-    needed = _Quota(positive=(count + 1) // 2, negative=count // 2)
+    needed: dict[Label, int] = {"Positive": (count + 1) // 2, "Negative": count // 2}
     side_px, wall = int(WALL_TILES * config.tile_px), 0
-    while needed.positive or needed.negative:
+    while any(needed.values()):
         rng = np.random.default_rng((config.seed, 1, number, wall))
-        cracked = needed.positive > 0 and (wall % 2 == 0 or needed.negative == 0)
+        cracked = needed["Positive"] > 0 and (wall % 2 == 0 or needed["Negative"] == 0)
         drawing = draw_photo(side_px, side_px, int(rng.integers(2**63)), cracked=cracked, widths_px=config.widths_px)
         group = f"synthetic-{name}-wall-{wall:05d}"
         for index, box in enumerate(_boxes(drawing, config.tile_px, rng, needed)):
@@ -84,20 +75,17 @@ def _cut_split(config: SampleConfig, folder: Path, split: tuple[int, str], count
             pixels = drawing.pixels[box.top_px :, box.left_px :][: config.tile_px, : config.tile_px]
             data = jpeg(Image.fromarray(pixels), int(rng.integers(75, 96)), synthetic_exif())
             (folder / path).write_bytes(data)
-            needed = _Quota(
-                needed.positive - (box.label == "Positive"),
-                needed.negative - (box.label == "Negative"),
-            )
+            needed[box.label] -= 1
             yield path.as_posix(), box.label, name, group
         wall += 1
 
 
-def _boxes(drawing: Drawing, tile_px: int, rng: np.random.Generator, needed: _Quota) -> list[Box]:
+def _boxes(drawing: Drawing, tile_px: int, rng: np.random.Generator, needed: dict[Label, int]) -> list[Box]:
     """Choose tiles on a wall, no two of a label closer than half a tile; a cracked wall gives one sound tile too."""
     cracked = bool(drawing.mask.any())
-    left = {
-        "Positive": min(PER_WALL, needed.positive),
-        "Negative": min(1 if cracked else PER_WALL, needed.negative),
+    left: dict[Label, int] = {
+        "Positive": min(PER_WALL, needed["Positive"]),
+        "Negative": min(1 if cracked else PER_WALL, needed["Negative"]),
     }
     boxes: list[Box] = []
     for top_px, left_px in _candidates(drawing, tile_px, rng):

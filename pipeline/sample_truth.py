@@ -102,7 +102,7 @@ SELECT what,
     round(count(*) FILTER (cracked AND alarm) / nullif(count(*) FILTER (cracked), 0), 4) AS recall,
     count(*) FILTER (NOT cracked) AS sound,
     count(*) FILTER (NOT cracked AND alarm) AS false_alarms,
-    round(count(*) FILTER (NOT cracked AND alarm) / nullif(count(*) FILTER (NOT cracked), 0), 4) AS false_alarm_rate,
+    round(count(*) FILTER (NOT cracked AND alarm) / nullif(count(*) FILTER (NOT cracked), 0), 4) AS false_rate,
     count(*) FILTER (cracked IS NULL) AS not_counted
 FROM judged
 GROUP BY what

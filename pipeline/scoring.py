@@ -108,8 +108,10 @@ class PhotoScorer:
             "tiles": len(scores),
             "crack_tiles": int(np.count_nonzero(scores >= np.float32(self._rule.threshold))),
             "crack_score": float(scores.max()),
-            "grid": [tile._asdict() | {"crack_score": score}
-                     for tile, score in zip(outcome.grid, scores.tolist(), strict=True)],  # fmt: skip
+            "grid": [
+                tile._asdict() | {"crack_score": score}
+                for tile, score in zip(outcome.grid, scores.tolist(), strict=True)
+            ],
         }
 
 

@@ -41,17 +41,19 @@ class Sink:
         self._layout, self._run = layout, run
         self._next_part = len(log.tokens)
         self._waiting: list[pa.Table] = []
-        self._committed_at = time.monotonic()
+        self._waiting_since = 0.0
 
     def add(self, scored: pa.Table) -> None:
         """Take scored photos in; schema `SCORED`."""
+        if not self._waiting:
+            self._waiting_since = time.monotonic()
         self._waiting.append(scored)
         if sum(table.num_rows for table in self._waiting) >= COMMIT_PHOTOS:
             self.commit()
 
     def commit_if_due(self) -> None:
         """Commit what has waited long enough; to be called now and then."""
-        if self._waiting and time.monotonic() - self._committed_at >= COMMIT_S:
+        if self._waiting and time.monotonic() - self._waiting_since >= COMMIT_S:
             self.commit()
 
     def commit(self) -> None:
@@ -63,7 +65,6 @@ class Sink:
         if self._waiting:
             self._write_part(pa.concat_tables(self._waiting))
             self._waiting = []
-        self._committed_at = time.monotonic()
 
     def fence(self) -> None:
         """Commit an empty part, so that a writer that still lives fails at its next commit."""

@@ -39,6 +39,7 @@ class SplitRule:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        """Check the fraction."""
         if not 0 < self.fraction < 1:
             raise UsageError(f"The part held out for validation is {self.fraction}; expected a number between 0 and 1.")
 
@@ -100,7 +101,7 @@ def assign(tiles: LabelledTiles, family: Integers, rule: SplitRule) -> Bools:
 
 def _fill(counts: NDArray[np.float64], order: Sequence[int], fraction: float) -> Bools:
     """Choose components while they bring the held-out numbers of both classes nearer to what was asked."""
-    total = counts.sum(axis=0)
+    total = np.maximum(counts.sum(axis=0), 1)
     missing = total * fraction
     chosen = np.zeros(len(counts), dtype=np.bool_)
     for index in order:
@@ -141,7 +142,7 @@ def _join(groups: Sequence[Hashable], family: Integers) -> Integers:
 
 def _keys(urls: Sequence[str], component: Integers, seed: int) -> list[bytes]:
     """Return what each component is sorted by: a hash of the seed and its first tile, wherever the data set lies."""
-    above = len(os.path.commonprefix(urls))
+    above = len(os.path.commonprefix(urls))  # noqa: RUF071 - any cut does, as long as it moves with the data set
     first: dict[int, str] = {}
     for url, number in zip(urls, component.tolist(), strict=True):
         first[number] = min(url[above:], first.get(number, url[above:]))

@@ -6,10 +6,8 @@ the place; nothing here retries, the filesystems below do.
 """
 
 import contextlib
-import errno
+import io
 import os
-import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
@@ -17,9 +15,14 @@ from typing import IO, Any, cast
 import fsspec
 from fsspec.core import url_to_fs
 
-from pipeline.errors import StorageError, UsageError
+from pipeline import local_disk
+from pipeline.errors import UsageError
+from pipeline.storage_errors import ToldFile, told
 
 LOCAL = "file://"
+
+READ_BYTES = 1 << 16
+"""What an open file reads ahead."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class StoredFile:
     url: str
     """Canonical URL."""
     path: str
-    """The path below the listed folder, or the file's name where a file was listed; `/` between parts."""
+    """The path below the listed folder, or the file's name where it was looked up; `/` between parts."""
     size_bytes: int
     version: str
     """Changes when the content does: the ETag where there is one, else size and modification time."""
@@ -72,59 +75,62 @@ def local_path(url: str) -> Path:
 
 def exists(url: str) -> bool:
     """Tell whether there is a file or folder."""
-    with _told(url, "looked up"):
+    with told(url, "looked up"):
         filesystem, path = _open_filesystem(url)
         return bool(filesystem.exists(path))
 
 
 def is_folder(url: str) -> bool:
     """Tell whether there is a folder."""
-    with _told(url, "looked up"):
+    with told(url, "looked up"):
         filesystem, path = _open_filesystem(url)
         return bool(filesystem.isdir(path))
 
 
 def stat(url: str) -> StoredFile:
     """Look one file up."""
-    with _told(url, "looked up"):
+    with told(url, "looked up"):
         filesystem, path = _open_filesystem(url)
         return _stored(filesystem, filesystem.info(path), parent(path))
 
 
 def list_files(url: str) -> list[StoredFile]:
     """List every file below a folder, sorted by path."""
-    with _told(url, "listed"):
+    with told(url, "listed"):
         filesystem, path = _open_filesystem(url)
-        filesystem.invalidate_cache(path)
-        found = filesystem.find(path, detail=True).values()
+        if _is_local(filesystem):
+            found = local_disk.found(path, _tell_unlisted)
+        else:
+            filesystem.invalidate_cache(path)
+            found = filesystem.find(path, detail=True).values()
         files = [_stored(filesystem, info, path) for info in found]
     return sorted(files, key=lambda file: file.path)
 
 
 def glob(pattern: str) -> list[str]:
     """List the URLs that a pattern with `*`, `?`, `[…]` or `**` matches, sorted."""
-    with _told(pattern, "searched"):
+    with told(pattern, "searched"):
         filesystem, path = _open_filesystem(pattern)
         return sorted(canonical(_url(filesystem, match)) for match in filesystem.glob(path))
 
 
 def read_bytes(url: str) -> bytes:
     """Read a whole file."""
-    with _told(url, "read"):
+    with told(url, "read"):
         filesystem, path = _open_filesystem(url)
         return cast("bytes", filesystem.cat_file(path))
 
 
 def open_file(url: str) -> IO[bytes]:
-    """Open a file for reading and seeking."""
-    with _told(url, "opened"):
+    """Open a file for reading and seeking; a failure while it is read is a `StorageError` too."""
+    with told(url, "opened"):
         filesystem, path = _open_filesystem(url)
-        return cast("IO[bytes]", filesystem.open(path, "rb"))
+        return io.BufferedReader(ToldFile(filesystem.open(path, "rb"), url), READ_BYTES)
 
 
 def open_text(url: str) -> IO[str]:
     """Open a text file for writing line by line; the one place that may be seen unfinished."""
-    with _told(url, "written"):
+    with told(url, "written"):
         filesystem, path = _open_filesystem(url)
         if _is_local(filesystem):
             Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -134,12 +140,12 @@ def open_text(url: str) -> IO[str]:
 
 def write_whole(url: str, data: bytes) -> None:
     """Write a file that appears whole or not at all, in place of an older one."""
-    with _told(url, "written"):
+    with told(url, "written"):
         filesystem, path = _open_filesystem(url)
         if not _is_local(filesystem):
             filesystem.pipe_file(path, data)
             return
-        with _written_beside(path, data) as beside:
+        with local_disk.written_beside(path, data) as beside:
             Path(beside).replace(path)
 
 
@@ -149,11 +155,11 @@ def create(url: str, data: bytes) -> bool:
     Returns:
         False where another file stands there. A lost answer is told from a lost race by reading back.
     """
-    with _told(url, "created"):
+    with told(url, "created"):
         filesystem, path = _open_filesystem(url)
         try:
             if _is_local(filesystem):
-                with _written_beside(path, data) as beside:
+                with local_disk.written_beside(path, data) as beside:
                     os.link(beside, path)
             else:
                 filesystem.pipe_file(path, data, mode="create")
@@ -164,7 +170,7 @@ def create(url: str, data: bytes) -> bool:
 
 def remove(url: str) -> None:
     """Remove a file; none there is as good."""
-    with _told(url, "removed"), contextlib.suppress(FileNotFoundError):
+    with told(url, "removed"), contextlib.suppress(FileNotFoundError):
         filesystem, path = _open_filesystem(url)
         filesystem.rm_file(path)
 
@@ -207,52 +213,7 @@ def _stored(filesystem: fsspec.AbstractFileSystem, info: dict[str, Any], below: 
     )
 
 
-@contextlib.contextmanager
-def _written_beside(path: str, data: bytes) -> Iterator[str]:
-    """Write under a temporary name in the same folder, safe on disk, and clean up whatever happens."""
-    folder = Path(path).parent
-    folder.mkdir(parents=True, exist_ok=True)
-    beside = folder / f".{Path(path).name}.{uuid.uuid4().hex}.tmp"
-    try:
-        with beside.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        yield str(beside)
-        _sync_folder(folder)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-_CAUSES = {
-    errno.EACCES: "permission was denied",
-    errno.EPERM: "permission was denied",
-    errno.ENOENT: "it was not found",
-    errno.ENOSPC: "the disk is full",
-    errno.EROFS: "the disk is read-only",
-    errno.EISDIR: "it is a folder",
-    errno.ENOTDIR: "a part of its path is a file",
-}
-"""What the usual error numbers mean, in words."""
-
-
-@contextlib.contextmanager
-def _told(url: str, verb: str) -> Iterator[None]:
-    """Turn a filesystem's failure into a `StorageError` that names the place and the cause."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise StorageError(f"{url} could not be {verb}: it was not found.") from error
-    except PermissionError as error:
-        raise StorageError(f"{url} could not be {verb}: permission was denied.") from error
-    except OSError as error:
-        cause = _CAUSES.get(error.errno or 0, str(error))
-        raise StorageError(f"{url} could not be {verb}: {cause}.") from error
+def _tell_unlisted(error: OSError) -> None:
+    """Stop at a folder that cannot be listed: its photos must not be dropped in silence."""
+    with told(f"{LOCAL}{error.filename}", "listed"):
+        raise error

@@ -2,19 +2,25 @@
 
 import json
 import sys
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
 from pipeline.errors import UsageError
 
 FORMATS = ("table", "csv", "json")
+WIDE_COLUMNS = 200
+"""Width of a table where there is no terminal to fit it in."""
 
 
 @click.command("query")
 @click.argument("out", metavar="OUT")
 @click.argument("sql", metavar="SQL")
-@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True, help="How to print it.")
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), default="table", show_default=True, help="How to print it."
+)
 @click.option("--max-rows", type=click.IntRange(min=1), default=100, show_default=True, metavar="N",
               help="Rows of a table that are shown; CSV and JSON are always whole.")  # fmt: skip
 def command(out: str, sql: str, form: str, max_rows: int) -> None:
@@ -51,17 +57,16 @@ def _text(sql: str) -> str:
         raise UsageError(f"The query file {sql[1:]} cannot be read: {error.strerror}.") from error
 
 
-def _print_table(found: "pyarrow.Table", max_rows: int) -> None:  # type: ignore[name-defined]  # noqa: F821
+def _print_table(found: Any, max_rows: int) -> None:  # noqa: ANN401 - a table of pyarrow, which is slow to import
     from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, header_style="bold")
     for field in found.schema:
-        table.add_column(field.name, justify="right" if str(field.type).startswith(("int", "float", "double")) else "left",
-                         overflow="fold")  # fmt: skip
+        table.add_column(field.name, justify="right" if _is_number(field.type) else "left", overflow="fold")
     for row in found.slice(0, max_rows).to_pylist():
         table.add_row(*[_cell(value) for value in row.values()])
-    console = Console(markup=False, highlight=False)
+    console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else WIDE_COLUMNS)
     console.print(table)
     if found.num_rows > max_rows:
         click.echo(f"… {found.num_rows - max_rows:,} more rows; see --max-rows, or --format csv.", err=True)
@@ -70,4 +75,10 @@ def _print_table(found: "pyarrow.Table", max_rows: int) -> None:  # type: ignore
 def _cell(value: object) -> str:
     if value is None:
         return "-"
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ", timespec="seconds")
     return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _is_number(kind: object) -> bool:
+    return str(kind).startswith(("int", "float", "double", "decimal", "uint"))

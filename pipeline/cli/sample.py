@@ -1,10 +1,10 @@
 """`crackscan sample`: draws synthetic photos and labelled tiles to try everything out on."""
 
-import contextlib
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import click
+
+from pipeline.cli.progress import progress
 
 if TYPE_CHECKING:
     from pipeline.sample import SampleSummary
@@ -105,42 +105,28 @@ def command(
         seed=seed,
         widths_px=crack_width,
     )
-    with _progress() as on_progress:
-        summary = write_sample(config, on_progress)
+    with progress("photos and tiles") as show:
+        summary = write_sample(config, show)
     click.echo(_told(summary, out))
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """Show a bar on stderr while the sample is drawn."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("drawing photos and tiles", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _told(summary: "SampleSummary", out: str) -> str:
     """Return what lies where and what to type next."""
-    place = out.rstrip("/")
-    began = "This sample is already there and was left as it is" if summary.already_there else "Drew a synthetic sample"
-    lines = [f"{began}: {place}"]
-    if summary.photos:
-        photos = f"{place}/{summary.photos_path.name}"
-        lines += [
-            f"  {photos}  {summary.photos} photos, {summary.cracked_photos} of them with cracks",
-            f"  {place}/masks  the truth: white = crack",
-        ]
-        after = [
-            f"  crackscan score {photos} --model {place}/model --out {place}/scores",
-            f"  crackscan query {place}/scores @{place}/check.sql",
-        ]
-    else:
-        after = []
+    place = out.rstrip("/") or out
+    lines = ["Next:"]
     if summary.train_tiles:
         tiles = f"{place}/tiles"
-        lines.append(f"  {tiles}  {summary.train_tiles} tiles to train on, {summary.val_tiles} to validate on")
-        after.insert(0, f"  crackscan train {tiles}/train --val {tiles}/val --out {place}/model --preset quick")
-    return "\n".join([*lines, "Next:", *after])
+        lines.insert(0, f"  {tiles}  {summary.train_tiles} tiles to train on, {summary.val_tiles} to validate on")
+        lines.append(f"  crackscan train {tiles}/train --val {tiles}/val --out {place}/model --preset quick")
+    if summary.photos:
+        photos = f"{place}/{summary.photos_path.name}"
+        model = f" --model {place}/model" if summary.train_tiles else ""
+        lines = [
+            f"  {photos}  {summary.photos} photos, {summary.cracked_photos} of them with cracks",
+            f"  {place}/masks  the truth: white = crack",
+            *lines,
+            f"  crackscan score {photos}{model} --out {place}/scores",
+            f"  crackscan query {place}/scores @{place}/check.sql",
+        ]
+    done = "This sample is already there and was left as it is" if summary.already_there else "Drew a synthetic sample"
+    return "\n".join([f"{done}: {place}", *lines])

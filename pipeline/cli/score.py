@@ -11,13 +11,17 @@ from pipeline.cli.progress import progress
 
 DONE_WITH_FAILED_PHOTOS = 3
 WORST_SHOWN = 5
+WHY_FAILED = "SELECT image, failure_kind, failure_message FROM failures"
+WORST = "SELECT image, crack_score FROM images ORDER BY crack_score DESC LIMIT 20"
 
 
 @click.command("score")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @click.option("--out", required=True, metavar="OUT", help="Folder or URL of the dataset; an unfinished one goes on.")
 @model_option
-@click.option("--tile", "tile_px", type=click.IntRange(min=16), metavar="PX", help="Side of a tile.  [default: the model's]")
+@click.option(
+    "--tile", "tile_px", type=click.IntRange(min=16), metavar="PX", help="Side of a tile.  [default: the model's]"
+)
 @click.option("--overlap", type=click.FloatRange(0, 0.9), metavar="SHARE",
               help="Share of a tile in common with the next, 0 to 0.9.  [default: the model's]")  # fmt: skip
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Score at most N photos, for a trial.")
@@ -27,13 +31,22 @@ WORST_SHOWN = 5
               help="Photos of more pixels fail instead of filling the memory.")  # fmt: skip
 @click.option("--batch-tiles", type=click.IntRange(min=1), default=32, show_default=True, metavar="N",
               help="Tiles the network sees at once; scores do not depend on it.")  # fmt: skip
-@click.option("--actors", type=click.IntRange(min=1), metavar="N", help="Scoring processes.  [default: one per GPU, or CPU]")
+@click.option(
+    "--actors", type=click.IntRange(min=1), metavar="N", help="Scoring processes.  [default: one per GPU, or CPU]"
+)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
               help="Where the network runs.")  # fmt: skip
 @address_option
 @cpus_option
 @verbose_option
-def command(inputs: tuple[str, ...], out: str, address: str | None, cpus: int | None, verbose: bool, **options: Any) -> None:  # noqa: ANN401 - Click's
+def command(
+    inputs: tuple[str, ...],
+    out: str,
+    address: str | None,
+    cpus: int | None,
+    verbose: bool,
+    **options: Any,  # noqa: ANN401 - Click's
+) -> None:
     """Score the photos of every INPUT and write the dataset OUT.
 
     INPUT is a folder (searched through, archives in it too), a photo, a .zip, .tar, .tar.gz or .tgz, a glob in
@@ -80,7 +93,5 @@ def _print_summary(summary: Any, out: str, seconds: float) -> None:  # noqa: ANN
     for photo in worst(out, WORST_SHOWN):
         click.echo(f"  {photo.crack_score:.3f}  {photo.crack_tiles:>4} of {photo.tiles} tiles  {photo.image}")
     if summary.failed:
-        click.echo(f"{summary.failed:,} photos failed; see why:\n"
-                   f'  crackscan query {out} "SELECT image, failure_kind, failure_message FROM failures"')  # fmt: skip
-    click.echo(f"Next:\n"
-               f'  crackscan query {out} "SELECT image, crack_score FROM images ORDER BY crack_score DESC LIMIT 20"')  # fmt: skip
+        click.echo(f"{summary.failed:,} photos failed; see why:\n  crackscan query {out} '{WHY_FAILED}'")
+    click.echo(f"Next:\n  crackscan query {out} '{WORST}'")

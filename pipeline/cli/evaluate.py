@@ -1,0 +1,165 @@
+"""`crackscan evaluate`: how good a model is on labelled tiles."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline.cli.options import address_option, cpus_option, model_option, verbose_option
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from pipeline.evaluation import Evaluation, Result
+
+FAILURES_EXIT_CODE = 3
+FAILURES_TOLD = 10
+"""How many failed tiles are named on the terminal; `metrics.json` names all."""
+
+ROWS = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "F1",
+    "average_precision": "average precision",
+    "auc": "AUC",
+    "recall_at_1_percent_false_alarms": "recall at 1 % false alarms",
+    "recall_at_5_percent_false_alarms": "recall at 5 % false alarms",
+    "calibration_error": "calibration error",
+}
+"""The measures, as the table calls them."""
+
+READING = """\
+How to read it: recall is the part of the cracked tiles that were found, precision the part of the alarms that were
+right; both change with the threshold, average precision and AUC do not. Recall at 1 % false alarms is the best recall
+where one sound tile in a hundred raises a false alarm. A calibration error of 0.02 means that scores are off by
+0.02 on average when they are read as probabilities. In brackets, 95 % intervals from resampling whole photos. All of
+it holds for photos like these; other bridges need labelled tiles of their own."""
+
+
+@click.command()
+@click.argument("data", nargs=-1, required=True)
+@model_option
+@click.option(
+    "--out",
+    metavar="DIR",
+    help="Folder or URL for the report.  [default: MODEL/evaluation; ./evaluation for the shipped model]",
+)
+@click.option("--positive", default="Positive", show_default=True, metavar="NAME", help="Name of the cracked class.")
+@click.option("--negative", default="Negative", show_default=True, metavar="NAME", help="Name of the sound class.")
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    metavar="SCORE",
+    help="A tile at or over it is called cracked.  [default: the model card's]",
+)
+@click.option(
+    "--repeats",
+    default=1000,
+    show_default=True,
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Resampled data sets behind each 95 % interval.",
+)
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Same seed, same intervals.")
+@address_option
+@cpus_option
+@verbose_option
+def command(
+    data: tuple[str, ...],
+    model: str | None,
+    out: str | None,
+    positive: str,
+    negative: str,
+    threshold: float | None,
+    repeats: int,
+    seed: int,
+    address: str | None,
+    cpus: int | None,
+    verbose: bool,
+) -> None:
+    """Measure a model on labelled tiles that it was not trained on.
+
+    DATA is one or more folders or URLs with Positive/ and Negative/ below, or CSV or Parquet tables with the columns
+    path, label and maybe group. Each is measured by itself, and all together.
+
+    \b
+    The report:
+      metrics.json          every figure, with its 95 % interval, and the tiles that could not be read
+      tiles.csv             every tile with its score
+      precision_recall.png  roc.png  reliability.png
+      mistakes.png          the most confident false alarms and misses
+
+    \b
+    Examples:
+      crackscan evaluate demo/tiles/val --model demo/model
+      crackscan evaluate bridge_a bridge_b --model demo/model --threshold 0.8 --out report
+      crackscan evaluate labels.csv --positive crack --negative sound
+    """  # noqa: D301 - \b is Click's mark for "do not rewrap"
+    from pipeline.labelled import ClassNames, read
+
+    # Wrong DATA is told before Ray and torch take their seconds to import.
+    tiles = read(data, ClassNames(positive, negative))
+    from pipeline.cli.progress import progress
+    from pipeline.cluster import ClusterConfig
+    from pipeline.evaluation import EvaluationConfig, evaluate
+    from pipeline.flow import crack_scores
+    from pipeline.intervals import Resampling
+    from pipeline.model import SHIPPED_MODEL
+
+    config = EvaluationConfig(
+        model=model or SHIPPED_MODEL,
+        out=out or (f"{model.rstrip('/')}/evaluation" if model else "evaluation"),
+        threshold=threshold,
+        resampling=Resampling(repeats, seed),
+        cluster=ClusterConfig(address, cpus, verbose),
+    )
+    with progress("tiles") as on_progress:
+        evaluation = evaluate(tiles, config, crack_scores, on_progress)
+    _tell(evaluation)
+    if evaluation.failures:
+        click.get_current_context().exit(FAILURES_EXIT_CODE)
+
+
+def _tell(evaluation: "Evaluation") -> None:
+    """Print the table, where the report lies and how to read it; failed tiles go to stderr."""
+    import sys
+
+    from rich.console import Console
+
+    # A pipe or a file has no width: nothing is cut off there.
+    Console(width=None if sys.stdout.isatty() else 60 + 40 * len(evaluation.results)).print(_table(evaluation))
+    click.echo(f"The report, with curves and the worst mistakes: {evaluation.out.removeprefix('file://')}")
+    click.echo(READING)
+    for url, message in sorted(evaluation.failures.items())[:FAILURES_TOLD]:
+        name = url.removeprefix("file://").encode(errors="backslashreplace").decode()
+        click.echo(f"failed: {name}: {message}", err=True)
+    if evaluation.failures:
+        count = len(evaluation.failures)
+        words = "1 tile could not be scored and is" if count == 1 else f"{count:,} tiles could not be scored and are"
+        click.echo(f"{words} not counted; metrics.json names {'it' if count == 1 else 'them all'}.", err=True)
+
+
+def _table(evaluation: "Evaluation") -> "Table":
+    from rich.table import Table
+
+    threshold = evaluation.overall.threshold
+    table = Table(title=f"Model {evaluation.model_id}, threshold {threshold:g}", title_justify="left")
+    table.add_column("")
+    for result in evaluation.results:
+        table.add_column(result.source, overflow="fold")
+    metrics = [result.metrics for result in evaluation.results]
+    table.add_row("tiles", *[f"{each.n:,}" for each in metrics])
+    table.add_row("cracked: found / missed", *[f"{m.true_positives:,} / {m.false_negatives:,}" for m in metrics])
+    table.add_row("sound: passed / false alarm", *[f"{m.true_negatives:,} / {m.false_positives:,}" for m in metrics])
+    table.add_section()
+    for name, words in ROWS.items():
+        table.add_row(words, *[_cell(result, name) for result in evaluation.results])
+    return table
+
+
+def _cell(result: "Result", name: str) -> str:
+    value, interval = getattr(result.metrics, name), result.intervals[name]
+    if value is None:
+        return "-"
+    return f"{value:.4f}" + (f" ({interval[0]:.4f} to {interval[1]:.4f})" if interval else "")

@@ -1,0 +1,120 @@
+"""`crackscan train`: fine-tunes a network on labelled tiles."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipeline.cli.options import address_option, cpus_option, verbose_option
+
+if TYPE_CHECKING:
+    from pipeline.fit import FitResult
+    from pipeline.recipe import TrainConfig
+
+TRAINING_OPTIONS = ("epochs", "head_epochs", "epoch_tiles", "batch_size", "learning_rate", "augment", "seed")
+"""Where not given, the preset decides."""
+
+
+@click.command("train")
+@click.argument("data", nargs=-1, required=True, metavar="DATA...")
+@click.option("--out", required=True, metavar="MODEL_DIR", help="Folder or URL for the model.")
+@click.option(
+    "--val", multiple=True, metavar="DATA", help="Held-out tiles; may be given again.  [default: a part of DATA]"
+)
+@click.option("--val-fraction", default=0.2, show_default=True, help="Part of DATA held out where there is no --val.")
+@click.option(
+    "--preset",
+    default="standard",
+    show_default=True,
+    type=click.Choice(["quick", "standard"]),
+    help="quick: minutes on two CPU cores. standard: all tiles in every epoch, until it gets no better.",
+)
+@click.option("--backbone", metavar="NAME", help="Any model name of timm.  [default: tf_efficientnet_lite0]")
+@click.option("--weights", metavar="FILE", help='Weights to start from, or "none".  [default: pre-trained ones]')
+@click.option("--epochs", type=click.IntRange(min=0), help="Epochs in which everything is trained.")
+@click.option("--head-epochs", type=click.IntRange(min=0), help="Epochs before them for the last layer alone.")
+@click.option("--epoch-tiles", type=click.IntRange(min=1), metavar="N", help="Tiles an epoch takes at most.")
+@click.option("--batch-size", type=click.IntRange(min=1), help="Tiles to a step, over all workers.")
+@click.option("--learning-rate", type=float, help="At its highest, when everything is trained.")
+@click.option("--augment", type=click.Choice(["none", "standard"]), help="How tiles are changed at random.")
+@click.option("--seed", type=click.IntRange(min=0), help="Same seed, same model, with one worker to the last bit.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes.  [default: one a GPU, or one a CPU]")
+@click.option("--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"]), help="Where.")
+@click.option("--storage", metavar="DIR", help="Folder or URL for checkpoints.  [default: MODEL_DIR/checkpoints]")
+@click.option("--positive", default="Positive", show_default=True, help="What the class of cracked tiles is called.")
+@click.option("--negative", default="Negative", show_default=True, help="What the class of sound tiles is called.")
+@click.option("--licence", multiple=True, help="Of the data, for the card: once, or once for each DATA and --val.")
+@click.option("--attribution", multiple=True, help="Who made the data, for the card: likewise.")
+@click.option("--note", metavar="TEXT", help="What people must know before they trust the model, for the card.")
+@address_option
+@cpus_option
+@verbose_option
+def command(out: str, preset: str, **given: Any) -> None:  # noqa: ANN401 - Click's
+    """Fine-tune a network to tell cracked tiles from sound ones.
+
+    DATA is a folder or URL with Positive/ and Negative/ below it at any depth, or a CSV or Parquet table of path and
+    label. Tiles of one photo, and near-identical tiles, never stand on both sides. Options not given come from the
+    preset. An interrupted run goes on from its last epoch with the same command.
+
+    \b
+    What is written:
+      MODEL_DIR/model.safetensors, card.json, README.md   the model
+      MODEL_DIR/history.parquet, tensorboard/             every epoch's figures
+
+    \b
+    Examples:
+      crackscan train demo/tiles/train --val demo/tiles/val --out demo/model --preset quick
+      crackscan train tiles.csv --out model --val-fraction 0.3 --epochs 20
+      crackscan train a/ b/ --out model --backbone convnext_tiny --weights convnext.safetensors
+    """  # noqa: D301 - \b is Click's mark for "do not rewrap"
+    from pipeline import fit
+    from pipeline.cli.train_display import TrainDisplay
+
+    config = _config(out, preset, given)
+    with TrainDisplay(config.training) as display:
+        result = fit.train(config, display)
+    click.echo(_told(result, out))
+
+
+def _config(out: str, preset: str, given: dict[str, Any]) -> "TrainConfig":
+    """Lay what was given over the preset."""
+    from pipeline.backbones import DEFAULT_BACKBONE
+    from pipeline.card import About
+    from pipeline.cluster import ClusterConfig
+    from pipeline.label_table import ClassNames
+    from pipeline.recipe import PRESETS, TrainConfig
+
+    training = {name: given.pop(name) for name in TRAINING_OPTIONS}
+    names = ClassNames(given.pop("positive"), given.pop("negative"))
+    about = About(given.pop("licence"), given.pop("attribution"), given.pop("note"))
+    ray = ClusterConfig(given.pop("address"), given.pop("cpus"), given.pop("verbose"))
+    return TrainConfig(
+        out=out,
+        classes=names,
+        backbone=given.pop("backbone") or DEFAULT_BACKBONE,
+        training=replace(PRESETS[preset], **{name: value for name, value in training.items() if value is not None}),
+        about=about,
+        cluster=ray,
+        **given,
+    )
+
+
+def _told(result: "FitResult", out: str) -> str:
+    """Say what was reached, and what to type next."""
+    card, metrics = result.card, result.card.metrics
+    began = "This model is already there and was left as it is" if result.already_there else "Wrote model"
+    epoch = int(card.training["best_epoch"] or 0) + 1
+    reached = (
+        f"AP {metrics['average_precision']:.4f}",
+        f"AUC {metrics['auc']:.5f}",
+        f"accuracy {metrics['accuracy']:.4f}",
+    )
+    lines = [
+        f"{began}: {out}  ({card.model_id}, epoch {epoch} of {card.training['epochs_done']})",
+        f"  on the validation tiles: {', '.join(reached)} at threshold {card.threshold}",
+        "Next:",
+        f"  crackscan models show {out}",
+        f"  crackscan evaluate --model {out} DATA…",
+        f"  crackscan score PHOTOS… --model {out} --out SCORES",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,91 @@
+"""The command `crackscan evaluate`."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from pipeline.cli import main
+from pipeline.model import SHIPPED_MODEL
+
+
+def invoke(*arguments: str) -> tuple[int, str, str]:
+    """Run the command; return exit code, stdout and stderr."""
+    result = CliRunner().invoke(main, ["evaluate", *arguments], catch_exceptions=False)
+    return result.exit_code, result.stdout, result.stderr
+
+
+def tile(path: Path, size_px: int = 64) -> None:
+    """Write a tile of noise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(len(path.name)).integers(0, 256, (size_px, size_px, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+
+
+def test_help() -> None:
+    """The help shows what is written, and examples."""
+    code, text, _ = invoke("--help")
+    assert code == 0
+    assert "crackscan evaluate demo/tiles/val --model demo/model" in text
+    assert "metrics.json" in text
+
+
+def test_no_data() -> None:
+    """Without DATA, Click says so."""
+    code, _, error = invoke()
+    assert code == 2
+    assert "Missing argument 'DATA...'" in error
+
+
+def test_missing_folder(tmp_path: Path) -> None:
+    """A missing folder is one plain sentence."""
+    code, _, error = invoke(f"{tmp_path}/nowhere")
+    assert code == 2
+    assert error == (
+        f"crackscan: {tmp_path}/nowhere does not exist; expected a folder of labelled tiles, or a .csv or .parquet "
+        "table.\n"
+    )
+
+
+def test_one_class(tmp_path: Path) -> None:
+    """Tiles of one class are one plain sentence."""
+    tile(tmp_path / "Positive" / "a.png")
+    code, _, error = invoke(str(tmp_path))
+    assert code == 2
+    assert error == (
+        f"crackscan: {tmp_path} holds tiles of one class only: 1 cracked (Positive) and 0 sound (Negative). Both "
+        "classes are needed.\n"
+    )
+
+
+def test_no_model(tmp_path: Path) -> None:
+    """A missing model is one plain sentence, and no report folder is left behind."""
+    tile(tmp_path / "tiles" / "Positive" / "a.png")
+    tile(tmp_path / "tiles" / "Negative" / "bb.png")
+    code, _, error = invoke(f"{tmp_path}/tiles", "--model", f"{tmp_path}/none")
+    assert code == 2
+    assert error.startswith(f"crackscan: No model at {tmp_path}/none; expected a folder")
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.ray
+def test_evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiles and a larger photo are scored by the flow of `score`; a broken one is told, and makes exit code 3."""
+    monkeypatch.chdir(tmp_path)
+    tile(tmp_path / "a" / "Positive" / "small.png")
+    tile(tmp_path / "a" / "Negative" / "large.png", size_px=700)
+    tile(tmp_path / "b" / "crack" / "Positive" / "one.jpg")
+    (tmp_path / "b" / "Negative").mkdir()
+    (tmp_path / "b" / "Negative" / "broken.jpg").write_bytes(b"no picture")
+    code, text, error = invoke("a", "b", "--model", SHIPPED_MODEL, "--out", "report", "--repeats", "20", "--cpus", "2")
+    assert code == 3
+    assert "average precision" in text
+    assert "recall at 1 % false alarms" in text
+    assert f"worst mistakes: {tmp_path}/report\n" in text
+    assert f"failed: {tmp_path}/b/Negative/broken.jpg: No photo in" in error
+    assert "1 tile could not be scored and is not counted; metrics.json names it." in error
+    found = json.loads((tmp_path / "report" / "metrics.json").read_text())
+    assert [(result["source"], result["n"]) for result in found["results"]] == [("a", 2), ("b", 1), ("all", 3)]

@@ -1,0 +1,62 @@
+"""The error tree, its exit codes, and what becomes of a data error."""
+
+import pickle
+import re
+
+import pytest
+
+from pipeline import errors
+from pipeline.errors import CrackscanError, DataError
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code"),
+    [
+        (errors.CrackscanError, 1),
+        (errors.UsageError, 2),
+        (errors.StorageError, 1),
+        (errors.DatasetError, 1),
+        (errors.LostPlaceError, 1),
+        (errors.ModelError, 1),
+        (errors.InterruptedRunError, 4),
+    ],
+)
+def test_exit_codes(error: type[CrackscanError], exit_code: int) -> None:
+    """0 and 3 are the codes of runs that end well; every error has one of the others."""
+    assert error.exit_code == exit_code
+
+
+def test_the_drawn_tree_is_the_real_tree() -> None:
+    """The tree at the top of the module names every class, and none besides."""
+    drawn = re.findall(r"^[ ├└─]*(\w+Error)  ?", errors.__doc__ or "", re.MULTILINE)
+    classes = {name: found for name, found in vars(errors).items() if isinstance(found, type)}
+
+    assert sorted(drawn) == sorted(classes)
+    for name in drawn[1:-1]:
+        assert classes[name].__base__ is CrackscanError
+    assert drawn[0] == "CrackscanError"
+    assert drawn[-1] == "DataError"
+
+
+def test_a_data_error_never_stops_a_run() -> None:
+    """It stands outside the tree, so that nobody catches the one for the other."""
+    assert not issubclass(DataError, CrackscanError)
+
+
+def test_a_data_error_becomes_columns() -> None:
+    """Stage, kind and message are the failure columns of a row; the message alone is its text."""
+    error = DataError("decode", "empty_file", "The file is empty.")
+
+    assert error.columns() == {
+        "failure_stage": "decode",
+        "failure_kind": "empty_file",
+        "failure_message": "The file is empty.",
+    }
+    assert str(error) == "The file is empty."
+
+
+def test_errors_travel_between_processes() -> None:
+    """Ray pickles what a worker raises; nothing of a data error is lost on the way."""
+    error = pickle.loads(pickle.dumps(DataError("read", "too_large", "Too large.")))  # noqa: S301 - our own
+
+    assert error.columns() == DataError("read", "too_large", "Too large.").columns()

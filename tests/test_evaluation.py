@@ -1,0 +1,212 @@
+"""Evaluations: scored, measured, written down."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline import labelled, storage
+from pipeline.cluster import ClusterConfig
+from pipeline.decode import decode
+from pipeline.errors import CrackscanError, DataError, UsageError
+from pipeline.evaluation import NOT_SCORED, Evaluation, EvaluationConfig, OnProgress, as_dict, evaluate, worst_mistakes
+from pipeline.intervals import Resampling
+from pipeline.model import SHIPPED_MODEL, load_card
+
+
+def darkness(
+    urls: Sequence[str], model: str, cluster: ClusterConfig, on_progress: OnProgress
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Score a tile by how dark it is: a model with computable answers."""
+    assert model == SHIPPED_MODEL
+    assert cluster == ClusterConfig()
+    scores: dict[str, float] = {}
+    failures: dict[str, str] = {}
+    for done, url in enumerate(urls, start=1):
+        try:
+            scores[url] = 1 - float(decode(storage.read_bytes(url)).pixels.mean()) / 255
+        except DataError as error:
+            failures[url] = str(error)
+        on_progress(done, len(urls))
+    return scores, failures
+
+
+def untouched(_done: int, _total: int) -> None:
+    """Fail when work begins."""
+    pytest.fail("the work began")
+
+
+def tile(path: Path, grey: int) -> None:
+    """Write a tile of one grey."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((16, 16, 3), grey, dtype=np.uint8)).save(path)
+
+
+@pytest.fixture
+def bridges(tmp_path: Path) -> list[str]:
+    """Write two folders: in `a` cracks are dark, in `b` one crack is bright, one stain dark and one file broken."""
+    for number, grey in enumerate((10, 20, 60)):
+        tile(tmp_path / "a" / "Positive" / f"{number}.png", grey)
+        tile(tmp_path / "a" / "Negative" / f"{number}.png", 255 - grey)
+    for name, grey in {"Positive/dark": 30, "Positive/bright": 240, "Negative/stain": 40, "Negative/wall": 200}.items():
+        tile(tmp_path / "b" / f"{name}.png", grey)
+    (tmp_path / "b" / "Positive" / "broken.png").write_bytes(b"no picture")
+    return [str(tmp_path / "a"), str(tmp_path / "b")]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> EvaluationConfig:
+    """Report into a folder that is not there yet."""
+    return EvaluationConfig(SHIPPED_MODEL, str(tmp_path / "report" / "deep"), 0.5, Resampling(50))
+
+
+@pytest.fixture
+def evaluation(bridges: list[str], config: EvaluationConfig) -> Evaluation:
+    """Evaluate both folders."""
+    return evaluate(labelled.read(bridges), config, darkness, lambda _done, _total: None)
+
+
+def test_every_source_and_all(evaluation: Evaluation, bridges: list[str]) -> None:
+    """Each folder is measured by itself, and all together last."""
+    assert [result.source for result in evaluation.results] == [*bridges, "all"]
+    a, b, everything = (result.metrics for result in evaluation.results)
+    assert (a.n, a.accuracy, a.auc) == (6, 1, 1)
+    assert (b.true_positives, b.false_negatives, b.false_positives, b.true_negatives) == (1, 1, 1, 1)
+    assert everything.n == 10
+    assert everything.accuracy == pytest.approx(0.8)
+    assert evaluation.overall == everything
+
+
+def test_failed_tiles_are_listed_and_not_counted(evaluation: Evaluation) -> None:
+    """A tile that cannot be read is told with its cause, and is in no figure."""
+    ((url, message),) = evaluation.failures.items()
+    assert url.endswith("b/Positive/broken.png")
+    assert "No photo in" in message
+    assert url not in evaluation.tiles.urls
+
+
+def test_report(evaluation: Evaluation, config: EvaluationConfig) -> None:
+    """The report holds every figure as JSON without NaN, every tile as CSV, and four pictures."""
+    out = storage.local_path(config.out)
+    assert sorted(path.name for path in out.iterdir()) == [
+        "metrics.json",
+        "mistakes.png",
+        "precision_recall.png",
+        "reliability.png",
+        "roc.png",
+        "tiles.csv",
+    ]
+    found = json.loads((out / "metrics.json").read_text(), parse_constant=pytest.fail)
+    assert found == json.loads(json.dumps(as_dict(evaluation)))
+    assert found["model_id"] == load_card(SHIPPED_MODEL).model_id
+    assert found["results"][0]["auc"] == 1
+    assert found["results"][0]["intervals_95_percent"]["accuracy"] == [1, 1]
+    assert [failure["url"][-10:] for failure in found["failures"]] == ["broken.png"]
+    rows = list(csv.DictReader(io.StringIO((out / "tiles.csv").read_text())))
+    assert [row["path"] for row in rows] == list(evaluation.tiles.urls)
+    assert float(rows[0]["crack_score"]) == pytest.approx(float(evaluation.scores[0]))
+
+
+def test_tiles_csv_can_be_evaluated(evaluation: Evaluation, config: EvaluationConfig) -> None:
+    """The list of tiles is a labelled table itself."""
+    again = labelled.read([f"{config.out}/tiles.csv"])
+    assert again.urls == evaluation.tiles.urls
+    assert (again.labels == evaluation.tiles.labels).all()
+
+
+def test_name_that_comes_back_otherwise(bridges: list[str], config: EvaluationConfig) -> None:
+    """A tile for which neither score nor failure comes back is told, whatever bytes its name is made of."""
+    lost = f"{bridges[0]}/Positive/\udcff.png"
+    Path(f"{bridges[0]}/Positive/0.png").rename(lost)
+
+    def forgetful(
+        urls: Sequence[str], model: str, cluster: ClusterConfig, on_progress: OnProgress
+    ) -> tuple[dict[str, float], dict[str, str]]:
+        return darkness([url for url in urls if not url.endswith("\udcff.png")], model, cluster, on_progress)
+
+    found = evaluate(labelled.read(bridges[:1]), config, forgetful, lambda _done, _total: None)
+    assert found.overall.n == 5
+    assert found.failures == {storage.canonical(lost): NOT_SCORED}
+    report = json.loads((storage.local_path(config.out) / "metrics.json").read_text())
+    assert report["failures"][0]["url"] == storage.canonical(lost)
+
+
+def test_worst_mistakes(evaluation: Evaluation) -> None:
+    """The worst mistakes are tiles called wrongly, with their pixels."""
+    false_alarms, misses = worst_mistakes(evaluation)
+    assert [mistake.name for mistake in false_alarms] == ["stain.png"]
+    assert [mistake.name for mistake in misses] == ["bright.png"]
+    assert misses[0].pixels.shape == (16, 16, 3)
+    assert misses[0].score == pytest.approx(1 - 240 / 255)
+
+
+def test_worst_come_first(evaluation: Evaluation) -> None:
+    """False alarms fall in score, misses rise; nobody is shown more than twelve."""
+    turned = replace(evaluation, tiles=replace(evaluation.tiles, labels=~evaluation.tiles.labels))
+    false_alarms, misses = worst_mistakes(turned)
+    assert [mistake.score for mistake in false_alarms] == sorted((each.score for each in false_alarms), reverse=True)
+    assert [mistake.score for mistake in misses] == sorted(each.score for each in misses)
+    assert len(false_alarms) == len(misses) == 4
+
+
+def test_one_source(bridges: list[str], config: EvaluationConfig) -> None:
+    """One folder is measured once, under its name."""
+    found = evaluate(labelled.read(bridges[:1]), config, darkness, lambda _done, _total: None)
+    assert [result.source for result in found.results] == bridges[:1]
+
+
+def test_threshold_of_the_card(bridges: list[str], config: EvaluationConfig) -> None:
+    """Without a threshold, the model card's is taken."""
+    found = evaluate(labelled.read(bridges), replace(config, threshold=None), darkness, lambda _done, _total: None)
+    assert found.overall.threshold == load_card(SHIPPED_MODEL).threshold
+
+
+def test_source_that_fails_whole(bridges: list[str], config: EvaluationConfig) -> None:
+    """A folder of which no tile can be read has no column; its failures are told."""
+    for path in sorted(storage.local_path(bridges[1]).rglob("*.png")):
+        path.write_bytes(b"no picture")
+    found = evaluate(labelled.read(bridges), config, darkness, lambda _done, _total: None)
+    assert [result.source for result in found.results] == bridges[:1]
+    assert len(found.failures) == 5
+
+
+def test_nothing_readable(bridges: list[str], config: EvaluationConfig) -> None:
+    """Where no tile at all can be scored, there is no report."""
+    for path in sorted(storage.local_path(bridges[1]).rglob("*.png")):
+        path.write_bytes(b"")
+    with pytest.raises(CrackscanError, match=r"None of the 5 tiles could be scored; the first, .*: The file is empty"):
+        evaluate(labelled.read(bridges[1:]), config, darkness, lambda _done, _total: None)
+    assert not storage.exists(storage.join(storage.canonical(config.out), "metrics.json"))
+
+
+def test_place_that_cannot_be_written(bridges: list[str], config: EvaluationConfig, tmp_path: Path) -> None:
+    """A report that could not be written is refused before the work."""
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UsageError, match=r"The report cannot be written: .*Give another place with --out\."):
+        evaluate(labelled.read(bridges), replace(config, out=str(tmp_path / "file" / "x")), darkness, untouched)
+
+
+def test_missing_model(bridges: list[str], config: EvaluationConfig, tmp_path: Path) -> None:
+    """A model that is not there is told before the work."""
+    with pytest.raises(UsageError, match="No model at"):
+        evaluate(labelled.read(bridges), replace(config, model=str(tmp_path / "none")), darkness, untouched)
+
+
+def test_figures_are_drawn(evaluation: Evaluation, config: EvaluationConfig) -> None:
+    """Every figure is a readable PNG."""
+    for path in sorted(storage.local_path(config.out).glob("*.png")):
+        assert min(Image.open(io.BytesIO(path.read_bytes())).size) > 300, path.name
+    assert evaluation.out == storage.canonical(config.out)
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan")])
+def test_threshold_is_checked(threshold: float) -> None:
+    """A threshold is a probability."""
+    with pytest.raises(UsageError, match="expected a number between 0 and 1"):
+        EvaluationConfig("m", "o", threshold)

@@ -1,0 +1,97 @@
+"""What a tile looks like, and which tiles are the same picture."""
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline.fingerprint import FINGERPRINT_SIZE, SAME_PICTURE, families, fingerprint, repeats
+
+Pixels = NDArray[np.uint8]
+
+
+def concrete(seed: int, side_px: int = 224) -> Pixels:
+    """Draw a mottled tile, unlike that of any other seed."""
+    random = np.random.default_rng(seed)
+    blotches = Image.fromarray(random.integers(60, 200, (14, 14), dtype=np.uint8))
+    return np.asarray(blotches.resize((side_px, side_px), Image.Resampling.BICUBIC).convert("RGB"))
+
+
+def recompressed(pixels: Pixels, quality: int) -> Pixels:
+    """Save as JPEG and read back."""
+    data = io.BytesIO()
+    Image.fromarray(pixels).save(data, "JPEG", quality=quality)
+    return np.asarray(Image.open(data))
+
+
+@pytest.mark.parametrize("turn", range(8))
+def test_flips_and_turns_are_the_same_picture(turn: int) -> None:
+    """A tile flipped, turned, resized, darkened and saved again is a repeat."""
+    tile = concrete(1)
+    turned = np.rot90(tile, turn % 4) if turn < 4 else np.rot90(tile[:, ::-1], turn % 4)
+    smaller = np.asarray(Image.fromarray(np.ascontiguousarray(turned)).resize((200, 200)))
+    twin = recompressed((smaller * 0.8).astype(np.uint8), quality=50)
+    prints = np.stack([fingerprint(tile), fingerprint(twin), fingerprint(concrete(2))])
+    assert len(set(families(prints).tolist())) == 2
+    assert repeats(prints[1:], prints[:1]).tolist() == [True, False]
+
+
+@given(seed=st.integers(0, 1000), height_px=st.integers(1, 90), width_px=st.integers(1, 90))
+@settings(max_examples=50, deadline=None)
+def test_any_size(seed: int, height_px: int, width_px: int) -> None:
+    """A tile of any size has a fingerprint of length one, or of zeros."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (height_px, width_px, 3), dtype=np.uint8)
+    print_ = fingerprint(pixels)
+    assert print_.shape == (FINGERPRINT_SIZE,)
+    length = float(np.linalg.norm(print_))
+    assert length == pytest.approx(1, abs=1e-4) or length == 0
+
+
+def test_brightness_gradients_are_no_repeats() -> None:
+    """Two near-flat tiles lit from the same side are different pictures."""
+    random = np.random.default_rng(0)
+    light = np.linspace(100, 160, 224)[:, None, None]
+    lit = [np.clip(light + random.normal(0, 3, (224, 224, 1)), 0, 255) for _ in range(2)]
+    prints = np.stack([fingerprint(np.repeat(tile, 3, axis=2).astype(np.uint8)) for tile in lit])
+    assert float(prints[0] @ prints[1]) < SAME_PICTURE / 2
+
+
+def test_flat_tiles_are_like_nothing() -> None:
+    """A tile without any texture is not called a repeat, though it may lie in a smooth light."""
+    ramp = np.repeat(np.linspace(0, 255, 64)[:, None, None], 64, axis=1).repeat(3, axis=2).astype(np.uint8)
+    flat = np.full((64, 64, 3), 90, dtype=np.uint8)
+    prints = np.stack([fingerprint(flat), fingerprint(flat)])
+    assert len(set(families(prints).tolist())) == 2
+    assert float(np.abs(fingerprint(ramp) @ fingerprint(flat))) == 0
+
+
+def test_families_link_through_a_third_tile() -> None:
+    """Where A is like B and B like C, all three are one family."""
+    axis = np.eye(3, FINGERPRINT_SIZE, dtype=np.float32)
+    # Angles of 20 degrees between neighbours: cosine 0.94, and 0.77 from end to end.
+    angles = np.deg2rad([0, 20, 40])
+    prints = (np.cos(angles)[:, None] * axis[0] + np.sin(angles)[:, None] * axis[1]).astype(np.float32)
+    assert float(prints[0] @ prints[2]) < SAME_PICTURE
+    assert len(set(families(prints[[0, 2, 1]]).tolist())) == 1
+
+
+def test_more_tiles_than_a_block() -> None:
+    """Twins are found across the blocks in which tiles are compared."""
+    random = np.random.default_rng(5)
+    prints = random.normal(size=(700, FINGERPRINT_SIZE)).astype(np.float32)
+    prints /= np.linalg.norm(prints, axis=1, keepdims=True)
+    prints[690] = prints[3]
+    family = families(prints)
+    assert family[690] == family[3]
+    assert len(set(family.tolist())) == 699
+
+
+def test_no_tiles() -> None:
+    """No tiles make no families."""
+    none = np.zeros((0, FINGERPRINT_SIZE), dtype=np.float32)
+    assert len(families(none)) == 0
+    assert len(repeats(none, none)) == 0

@@ -1,0 +1,86 @@
+"""Bootstrap intervals."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from pipeline.intervals import Resampling, _Sample, bootstrap
+from pipeline.metrics import MEASURES, measure
+
+
+def drawn(seed: int, n: int, decimals: int) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    """Draw labels and scores that tell something of them; few decimals make equal scores."""
+    random = np.random.default_rng(seed)
+    labels = random.random(n) < 0.4
+    return labels, np.round(labels * 0.3 + random.random(n) * 0.7, decimals).astype(np.float32)
+
+
+@given(seed=st.integers(0, 10_000), n=st.integers(2, 60), decimals=st.sampled_from([1, 6]))
+@settings(deadline=None)  # the first call imports torch
+def test_weighted_measures_are_those_of_torchmetrics(seed: int, n: int, decimals: int) -> None:
+    """A weighting measures what torchmetrics measures on the tiles written out as often as they were drawn."""
+    labels, scores = drawn(seed, n, decimals)
+    times = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n))
+    rows = np.repeat(np.arange(n), times)
+    expected = measure(labels[rows], scores[rows], 0.45)
+    falling = np.argsort(-scores, kind="stable")
+    found = _Sample(labels[falling], scores[falling], 0.45).measure(times[None, falling].astype(np.float64))
+    for name in MEASURES:
+        value = getattr(expected, name)
+        assert found[name][0] == pytest.approx(np.nan if value is None else value, abs=1e-5, nan_ok=True), name
+
+
+def test_interval_holds_the_estimate() -> None:
+    """The interval of every measure of ordinary scores is around what was measured."""
+    labels, scores = drawn(seed=1, n=500, decimals=6)
+    found = measure(labels, scores)
+    intervals = bootstrap(labels, scores, [str(row) for row in range(500)], 0.5, Resampling(300))
+    for name in MEASURES:
+        interval = intervals[name]
+        assert interval is not None
+        assert interval[0] <= getattr(found, name) <= interval[1], name
+
+
+def test_coverage() -> None:
+    """A 95 % interval of the accuracy holds the true accuracy about 95 times in a hundred."""
+    random = np.random.default_rng(3)
+    held = 0
+    for trial in range(200):
+        right = random.random(100) < 0.8
+        labels = random.random(100) < 0.5
+        scores = np.where(labels == right, 0.9, 0.1).astype(np.float32)
+        interval = bootstrap(labels, scores, [str(row) for row in range(100)], 0.5, Resampling(200, trial))["accuracy"]
+        assert interval is not None
+        held += interval[0] <= 0.8 <= interval[1]
+    assert 175 <= held <= 199
+
+
+def test_groups_widen() -> None:
+    """Tiles that repeat each other within a photo tell less than their number."""
+    few_labels, few_scores = drawn(seed=2, n=40, decimals=6)
+    labels, scores = np.repeat(few_labels, 10), np.repeat(few_scores, 10)
+    alone = bootstrap(labels, scores, [str(row) for row in range(400)], 0.5, Resampling(300))["accuracy"]
+    in_photos = bootstrap(labels, scores, [str(row // 10) for row in range(400)], 0.5, Resampling(300))["accuracy"]
+    assert alone is not None
+    assert in_photos is not None
+    assert in_photos[1] - in_photos[0] > 2 * (alone[1] - alone[0])
+
+
+def test_seed_repeats() -> None:
+    """The same seed gives the same intervals."""
+    labels, scores = drawn(seed=4, n=50, decimals=6)
+    groups = [str(row // 5) for row in range(50)]
+    assert bootstrap(labels, scores, groups, 0.5, Resampling(50, 7)) == bootstrap(
+        labels, scores, groups, 0.5, Resampling(50, 7)
+    )
+
+
+def test_one_class_and_no_tiles() -> None:
+    """A measure that has no meaning has no interval."""
+    scores = np.linspace(0, 1, 20, dtype=np.float32)
+    cracked = bootstrap(np.ones(20, dtype=np.bool_), scores, [str(row) for row in range(20)], 0.5, Resampling(20))
+    assert cracked["auc"] is None
+    assert cracked["recall"] is not None
+    assert set(bootstrap(np.ones(0, dtype=np.bool_), scores[:0], [], 0.5, Resampling(20)).values()) == {None}

@@ -1,0 +1,116 @@
+"""Tables of labelled tiles, and manifests."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline import label_table, storage
+from pipeline.errors import UsageError
+from pipeline.label_table import ClassNames
+
+NAMES = ClassNames()
+
+
+def written(path: Path, text: str) -> str:
+    """Write a file and return its URL."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return storage.canonical(str(path))
+
+
+def test_csv(tmp_path: Path) -> None:
+    """Paths are relative to the table, labels words or numbers, groups of the table's own."""
+    url = written(tmp_path / "t.csv", "path,label,group\na.jpg,positive,7\nsub/b.jpg,0,7\n/far/c.jpg,1,\n")
+    rows = label_table.read(url, NAMES)
+    assert [row.cracked for row in rows] == [True, False, True]
+    assert [row.url for row in rows[:2]] == [storage.canonical(str(tmp_path / name)) for name in ("a.jpg", "sub/b.jpg")]
+    assert rows[2].url == "file:///far/c.jpg"
+    assert rows[0].group == rows[1].group != "7"
+    assert rows[2].group == rows[2].url
+
+
+def test_parquet(tmp_path: Path) -> None:
+    """A Parquet table is read as a CSV is: numbers, booleans and nulls included."""
+    for labels in ([1, 0], [True, False], [1.0, 0.0], ["Positive", "NEGATIVE"]):
+        pq.write_table(
+            pa.table({"file": ["a.jpg", "b.jpg"], "label": labels, "photo_block": [3, None]}), tmp_path / "t.parquet"
+        )
+        rows = label_table.read(storage.canonical(str(tmp_path / "t.parquet")), NAMES)
+        assert [row.cracked for row in rows] == [True, False]
+        assert rows[0].group.endswith(":3")
+        assert rows[1].group == rows[1].url
+
+
+def test_class_names_go_before_numbers(tmp_path: Path) -> None:
+    """Classes called 0 and 1 the other way round are believed."""
+    rows = label_table.read(written(tmp_path / "t.csv", "path,label\na.jpg,0\nb.jpg,1\n"), ClassNames("0", "1"))
+    assert [row.cracked for row in rows] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name,label\na.jpg,1\n", "has no column path or file; it has name, label. Expected path and label."),
+        ("path,class\na.jpg,1\n", "has no column label; it has path, class. Expected path and label."),
+        ("path,label\n", "has no column path or file; it has no rows. Expected path and label."),
+        ("", "has no column path or file; it has no rows. Expected path and label."),
+        ("path,label\na.jpg,1\nb.jpg,maybe\n", "is 'maybe'; expected Positive or 1 for cracked, Negative or 0"),
+        ("path,label\na.jpg\n", "is ''; expected Positive or 1 for cracked, Negative or 0"),
+    ],
+)
+def test_wrong_csv(tmp_path: Path, text: str, message: str) -> None:
+    """A table that cannot be understood is refused: what was found, what was expected."""
+    with pytest.raises(UsageError) as caught:
+        label_table.read(written(tmp_path / "t.csv", text), NAMES)
+    assert message in str(caught.value)
+    assert "t.csv" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet", "t.xlsx"])
+def test_no_table(tmp_path: Path, name: str) -> None:
+    """A file that is no table is refused."""
+    (tmp_path / name).write_bytes(b"\xff\xfe\x00 no table")
+    with pytest.raises(UsageError, match=name):
+        label_table.read(storage.canonical(str(tmp_path / name)), NAMES)
+
+
+@pytest.mark.parametrize(
+    "listed", ["train/Positive/a.jpg", "tiles/train/Positive/a.jpg", "renamed/train/Positive/a.jpg"]
+)
+@pytest.mark.parametrize("below", ["", "train", "train/Positive"])
+def test_manifest(tmp_path: Path, listed: str, below: str) -> None:
+    """A manifest in the folder or up to two above names files from its own folder or the one above, even renamed."""
+    written(tmp_path / "tiles" / "manifest.csv", f"file,label,split,photo_block\n{listed},Positive,train,P1\n")
+    tile = written(tmp_path / "tiles" / "train" / "Positive" / "a.jpg", "")
+    groups = label_table.groups_of_folder(storage.canonical(str(tmp_path / "tiles" / below)))
+    assert groups[tile].endswith(":P1")
+
+
+def test_nearest_manifest_counts(tmp_path: Path) -> None:
+    """Of two manifests that list a tile, the nearer one tells its group."""
+    written(tmp_path / "manifest.csv", "file,group\nset/a.jpg,far\nset/b.jpg,far\n")
+    written(tmp_path / "set" / "manifest.csv", "file,group\na.jpg,near\n")
+    folder = storage.canonical(str(tmp_path / "set"))
+    groups = label_table.groups_of_folder(folder)
+    assert groups[f"{folder}/a.jpg"].endswith(":near")
+    assert groups[f"{folder}/b.jpg"].endswith(":far")
+
+
+def test_manifest_of_something_else(tmp_path: Path) -> None:
+    """A manifest without the columns known here tells no groups."""
+    written(tmp_path / "manifest.csv", "id;size\n1;2\n")
+    assert label_table.groups_of_folder(storage.canonical(str(tmp_path))) == {}
+
+
+def test_root() -> None:
+    """A folder at the root of the disk has no parents to look into."""
+    assert label_table.groups_of_folder("file:///nowhere") == {}
+
+
+def test_manifest_as_table(tmp_path: Path) -> None:
+    """A manifest that names files from the folder above can be given as a table."""
+    url = written(tmp_path / "tiles" / "manifest.csv", "file,label\ntiles/a.jpg,1\ntiles/b.jpg,0\n")
+    tile = written(tmp_path / "tiles" / "a.jpg", "")
+    assert label_table.read(url, NAMES)[0].url == tile

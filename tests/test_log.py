@@ -1,0 +1,53 @@
+"""Log lines go to the run's file, as JSON, and nowhere else."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline import storage
+from pipeline.errors import StorageError
+from pipeline.log import get_logger, to_file
+
+
+def _lines(folder: Path, run_id: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (folder / "logs" / f"{run_id}.jsonl").read_text().splitlines()]
+
+
+def test_lines_are_json_with_the_runs_id(tmp_path: Path) -> None:
+    """Each line names the event, its facts, the level, the module and the run."""
+    with to_file(storage.canonical(str(tmp_path)), "r1"):
+        get_logger("sink").info("committed", part=3)
+
+    (line,) = _lines(tmp_path, "r1")
+    assert line.pop("timestamp")
+    assert line == {"event": "committed", "part": 3, "level": "info", "logger": "crackscan.sink", "run_id": "r1"}
+
+
+def test_nothing_reaches_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Results go to stdout and errors to stderr; log lines to neither, with a file or without."""
+    get_logger("plan").info("before")
+    with to_file(storage.canonical(str(tmp_path)), "r1"):
+        get_logger("plan").warning("within")
+    get_logger("plan").info("after")
+
+    assert capsys.readouterr() == ("", "")
+    assert [line["event"] for line in _lines(tmp_path, "r1")] == ["within"]
+
+
+def test_an_error_is_logged_and_raised(tmp_path: Path) -> None:
+    """A run that ends early leaves its traceback in the log, and the error goes on its way."""
+    with pytest.raises(StorageError), to_file(storage.canonical(str(tmp_path)), "r1"):
+        raise StorageError("the disk is full")
+
+    (line,) = _lines(tmp_path, "r1")
+    assert line["event"] == "ended early"
+    assert "the disk is full" in json.dumps(line["exception"])
+
+
+def test_lone_surrogates_can_be_logged(tmp_path: Path) -> None:
+    """A photo's name may be any bytes."""
+    with to_file(storage.canonical(str(tmp_path)), "r1"):
+        get_logger("plan").info("seen", image="bad\udcff.jpg")
+
+    assert len(_lines(tmp_path, "r1")) == 1

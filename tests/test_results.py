@@ -1,0 +1,92 @@
+"""SQL over a dataset: the views, and what is refused."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from pipeline import results, schema, storage
+from pipeline.dataset import Layout
+from pipeline.errors import UsageError
+from pipeline.runs import Run
+from pipeline.sink import Sink, open_sink
+
+
+def photo(name: str, score: float | None) -> pa.Table:
+    """One tile with this score; None for a photo that failed."""
+    row = {"image_id": name, "archive": "file:///a", "image": name, "occurrence": 0, "scored_at": datetime.now(UTC)}
+    if score is None:
+        return pa.Table.from_pylist([row | {"status": "failed", "failure_kind": "empty_file"}], schema=schema.SCORED)
+    box = dict.fromkeys(("row", "col", "top_px", "left_px"), 0) | {"height_px": 9, "width_px": 9, "crack_score": score}
+    row |= {"status": "ok", "tiles": 1, "crack_tiles": round(score), "crack_score": score, "grid": [box]}
+    return pa.Table.from_pylist([row], schema=schema.SCORED)
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return Layout(storage.canonical(str(tmp_path / "out")))
+
+
+@pytest.fixture
+def sink(layout: Layout) -> Sink:
+    return open_sink(layout, Run("one", "model", {}, {}))
+
+
+def test_views_of_a_dataset(layout: Layout, sink: Sink) -> None:
+    """`images` has every photo, `failures` the failed ones, `tiles` the tiles of the others."""
+    for name, score in (("a", 0.25), ("b", None), ("c", 0.75)):
+        sink.add(photo(name, score))
+    sink.commit()
+    counts = "SELECT (SELECT count(*) FROM images), (SELECT count(*) FROM failures), (SELECT count(*) FROM tiles)"
+    assert list(results.query(layout.url, counts).to_pylist()[0].values()) == [3, 1, 2]
+    assert [worst.image for worst in results.worst(layout.url, 5)] == ["c", "a"]
+
+
+def test_a_query_writes_columns_in_the_declared_order(layout: Layout, sink: Sink) -> None:
+    """`SELECT *` shows the columns of the schema."""
+    sink.add(photo("a", 0.5))
+    sink.commit()
+    assert results.query(layout.url, "SELECT * FROM images").schema.names == schema.IMAGES.names
+    assert results.query(layout.url, "SELECT * FROM tiles").schema.names == schema.TILES.names
+
+
+def test_an_empty_dataset_has_all_views(layout: Layout, sink: Sink) -> None:
+    """Before the first commit the views are there, with their columns and no row."""
+    del sink
+    for view in ("images", "failures", "tiles"):
+        assert results.query(layout.url, f"SELECT * FROM {view}").num_rows == 0
+    assert results.worst(layout.url, 5) == []
+
+
+def test_uncommitted_files_are_not_seen(layout: Layout, sink: Sink) -> None:
+    """In the moment of a crash, tiles and failures that no commit names are in no view."""
+    sink.add(photo("a", 0.5))
+    sink.commit()
+    storage.write_whole(layout.tiles(1, "one"), sink._encoded(schema.tiles_table(photo("b", 0.9), 1)))
+    failed = schema.images_table(photo("c", None), 1, "model", "one")
+    storage.write_whole(layout.failed(1), sink._encoded(failed))
+    assert results.query(layout.url, "SELECT image FROM tiles").to_pylist() == [{"image": "a"}]
+    assert results.query(layout.url, "SELECT * FROM failures").num_rows == 0
+
+
+def test_a_statement_without_rows_gives_an_empty_table(layout: Layout, sink: Sink) -> None:
+    """A statement that selects nothing is no error."""
+    del sink
+    assert results.query(layout.url, "SET threads = 1").num_rows == 0
+
+
+def test_wrong_sql_is_told(layout: Layout, sink: Sink) -> None:
+    """DuckDB's own words come as one sentence of ours."""
+    del sink
+    with pytest.raises(UsageError, match="DuckDB refuses the query: .*crack_scor"):
+        results.query(layout.url, "SELECT crack_scor FROM images")
+
+
+def test_no_dataset_is_told(tmp_path: Path) -> None:
+    """A folder that holds none is named."""
+    with pytest.raises(UsageError) as refused:
+        results.query(str(tmp_path), "SELECT 1")
+    assert str(refused.value) == (
+        f"There is no dataset at file://{tmp_path}; expected a folder that `crackscan score` wrote."
+    )

@@ -1,0 +1,156 @@
+"""A sample repeats exactly, never overwrites what is not its own, and says what it is."""
+
+import hashlib
+import io
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from pipeline.errors import StorageError, UsageError
+from pipeline.sample import SampleConfig, draw_photo, write_sample
+
+
+def _config(out: Path) -> SampleConfig:
+    """Return a sample that is drawn in a fraction of a second."""
+    return SampleConfig(out, photos=5, height_px=96, width_px=128, tiles=10, tile_px=64)
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """Return what is in a folder, but for the query, which names the folder."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "check.sql"
+    }
+
+
+def test_same_arguments_same_bytes(tmp_path: Path) -> None:
+    """Two samples of equal arguments are equal, file by file; another seed makes other photos."""
+    samples = [tmp_path / "one" / "demo", tmp_path / "two" / "demo", tmp_path / "three" / "demo"]
+    for out, seed in zip(samples, (1, 1, 2), strict=True):
+        write_sample(replace(_config(out), seed=seed))
+    one, two, three = (_digests(out) for out in samples)
+    assert one == two
+    assert one.keys() == {"README.md", "photos.csv", "photos.zip", "sample.json", "truth.parquet"} | {
+        name for name in one if name.startswith(("masks/", "tiles/"))
+    }
+    assert one["photos.zip"] != three["photos.zip"]
+
+
+def test_summary_tells_what_was_written(tmp_path: Path) -> None:
+    """Half of the photos are cracked, rounded up, and four in five tiles are for training."""
+    summary = write_sample(_config(tmp_path))
+    assert (summary.photos, summary.cracked_photos, summary.train_tiles, summary.val_tiles) == (5, 3, 8, 2)
+    assert summary.photos_path == tmp_path / "photos.zip"
+    flags = [line.split(",")[1] for line in (tmp_path / "photos.csv").read_text().splitlines()[1:]]
+    assert sorted(flags) == ["0", "0", "1", "1", "1"]
+
+
+def test_masks_fit_the_upright_photos_and_seeds_draw_them_again(tmp_path: Path) -> None:
+    """`photos.csv` has the seed with which `draw_photo` gives the photo, but for JPEG, and the mask exactly."""
+    write_sample(_config(tmp_path))
+    rows = [line.split(",") for line in (tmp_path / "photos.csv").read_text().splitlines()[1:]]
+    with zipfile.ZipFile(tmp_path / "photos.zip") as archive:
+        assert archive.namelist() == [row[0] for row in rows]
+        for name, cracked, crack_px, _, seed in rows:
+            drawing = draw_photo(96, 128, int(seed), cracked=cracked == "1")
+            stored = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(archive.read(name)))))
+            assert np.abs(stored.astype(int) - drawing.pixels).mean() < 8
+            with Image.open(tmp_path / "masks" / Path(name).with_suffix(".png")) as mask:
+                assert np.array_equal(np.asarray(mask), drawing.mask)
+            assert int(crack_px) == drawing.mask.sum()
+
+
+def test_the_same_sample_is_left_as_it_is(tmp_path: Path) -> None:
+    """A second run draws nothing and says so."""
+    assert not write_sample(_config(tmp_path)).already_there
+    (tmp_path / "photos.zip").write_bytes(b"touched")
+    assert write_sample(_config(tmp_path), lambda _done, _total: pytest.fail("drew again")).already_there
+    assert (tmp_path / "photos.zip").read_bytes() == b"touched"
+
+
+def test_another_sample_is_refused(tmp_path: Path) -> None:
+    """The message names what differs."""
+    write_sample(_config(tmp_path))
+    with pytest.raises(UsageError) as caught:
+        write_sample(replace(_config(tmp_path), seed=3, photos=6))
+    assert str(caught.value) == (
+        f"{tmp_path} holds a sample made with photos 5 instead of 6, seed 0 instead of 3. "
+        "Choose another --out, or remove that folder."
+    )
+
+
+def test_a_half_written_sample_is_replaced(tmp_path: Path) -> None:
+    """After an interruption the same command, or another one, starts over and ends as if nothing had been there."""
+    out, whole = tmp_path / "a" / "demo", tmp_path / "b" / "demo"
+    for after in (2, 9):
+        with pytest.raises(KeyboardInterrupt):
+            write_sample(replace(_config(out), format="tar"), _interrupt(after))
+        assert not (out / "sample.json").exists()
+    write_sample(_config(out))
+    write_sample(_config(whole))
+    assert _digests(out) == _digests(whole)
+
+
+class _interrupt:  # noqa: N801 - reads as a verb where it is used
+    """Presses Ctrl-C once so many pictures are drawn."""
+
+    def __init__(self, after: int) -> None:
+        self.after = after
+
+    def __call__(self, done: int, total: int) -> None:
+        assert done <= total
+        if done == self.after:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "README.md", "photos"])
+def test_a_folder_of_something_else_is_refused(name: str, tmp_path: Path) -> None:
+    """Whatever is in it stays."""
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(UsageError) as caught:
+        write_sample(_config(tmp_path))
+    assert str(caught.value) == (f"{tmp_path} is not empty and is no sample. Choose a new or empty folder as --out.")
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_a_file_is_refused(tmp_path: Path) -> None:
+    """--out must be a folder."""
+    (tmp_path / "demo").write_text("mine")
+    with pytest.raises(UsageError, match="demo is a file; --out must be a new or empty folder"):
+        write_sample(_config(tmp_path / "demo"))
+
+
+def test_somebody_elses_marker_is_refused(tmp_path: Path) -> None:
+    """A `sample.json` of another make is not taken for ours."""
+    (tmp_path / "sample.json").write_text("[1, 2]")
+    with pytest.raises(UsageError, match="is not what a sample leaves there"):
+        write_sample(_config(tmp_path))
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """A failing disk or a path through a file ends in one sentence."""
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(StorageError, match=r"could not be written to .*file/demo: "):
+        write_sample(_config(tmp_path / "file" / "demo"))
+
+
+def test_only_tiles_or_only_photos(tmp_path: Path) -> None:
+    """Either may be left out, and then nothing of it lies there."""
+    write_sample(replace(_config(tmp_path / "tiles"), photos=0))
+    write_sample(replace(_config(tmp_path / "photos"), tiles=0))
+    assert {path.name for path in (tmp_path / "tiles").iterdir()} == {"README.md", "sample.json", "tiles"}
+    assert "tiles" not in {path.name for path in (tmp_path / "photos").iterdir()}
+
+
+def test_the_readme_says_that_it_is_synthetic(tmp_path: Path) -> None:
+    """The first line says it, and the command to repeat it is there."""
+    config = _config(tmp_path / "demo")
+    write_sample(config)
+    text = (tmp_path / "demo" / "README.md").read_text()
+    assert text.startswith("# SYNTHETIC")
+    assert config.command() in text

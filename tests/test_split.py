@@ -1,0 +1,145 @@
+"""Which tiles are held out."""
+
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from pipeline.errors import UsageError
+from pipeline.fingerprint import FINGERPRINT_SIZE
+from pipeline.labelled import LabelledTiles
+from pipeline.split import SplitRule, assign, held_out
+
+
+def tiles_of(labels: list[bool], groups: list[str] | None = None, folder: str = "file:///a") -> LabelledTiles:
+    """Make tiles that nobody reads; without groups, each is its own."""
+    urls = tuple(f"{folder}/{row:05d}.jpg" for row in range(len(labels)))
+    return LabelledTiles(urls, np.array(labels), tuple(groups or urls), ("a",) * len(labels))
+
+
+def apart(count: int, first: int = 0) -> NDArray[np.float32]:
+    """Make fingerprints of which no two are alike, flipped or turned."""
+    prints = np.random.default_rng(first).normal(size=(count, FINGERPRINT_SIZE)).astype(np.float32)
+    prints /= np.linalg.norm(prints, axis=1, keepdims=True)
+    return prints
+
+
+@st.composite
+def data_sets(draw: st.DrawFn) -> tuple[LabelledTiles, NDArray[np.int64]]:
+    """Draw tiles with labels, groups and families."""
+    rows = draw(st.lists(st.tuples(st.booleans(), st.integers(0, 30), st.integers(0, 60)), min_size=2, max_size=80))
+    labels, groups, family = (list(column) for column in zip(*rows, strict=True))
+    return tiles_of(labels, [f"g{group}" for group in groups]), np.array(family, dtype=np.int64)
+
+
+@given(data=data_sets(), fraction=st.floats(0.05, 0.6), seed=st.integers(0, 5))
+@settings(deadline=None)
+def test_no_group_or_family_on_both_sides(
+    data: tuple[LabelledTiles, NDArray[np.int64]], fraction: float, seed: int
+) -> None:
+    """Whole groups and whole families are held out, and both classes stand on both sides."""
+    tiles, family = data
+    try:
+        held = assign(tiles, family, SplitRule(fraction, seed))
+    except UsageError:
+        assume(False)  # noqa: FBT003 - hypothesis' way to set an example aside
+    groups = np.array(tiles.groups)
+    assert not set(groups[held]) & set(groups[~held])
+    assert not set(family[held].tolist()) & set(family[~held].tolist())
+    assert set(tiles.labels[held].tolist()) == set(tiles.labels[~held].tolist()) == {True, False}
+
+
+@given(data=data_sets(), random=st.randoms(use_true_random=False))
+@settings(deadline=None)
+def test_order_does_not_matter(data: tuple[LabelledTiles, NDArray[np.int64]], random: Random) -> None:
+    """The same tiles in another order are divided in the same way; a family's number is but a name."""
+    tiles, family = data
+    order = list(range(len(tiles)))
+    random.shuffle(order)
+    rule = SplitRule(0.3)
+    try:
+        expected = assign(tiles, family, rule)
+    except UsageError:
+        with pytest.raises(UsageError):
+            assign(tiles.subset(order), 1000 - family[order], rule)
+        return
+    assert (assign(tiles.subset(order), 1000 - family[order], rule) == expected[order]).all()
+
+
+def test_fraction_is_met() -> None:
+    """About the asked part of each class is held out."""
+    labels = [row % 4 == 0 for row in range(2000)]
+    tiles = tiles_of(labels, [f"photo{row // 8}" for row in range(2000)])
+    held = assign(tiles, np.arange(2000), SplitRule(0.2))
+    assert held.mean() == pytest.approx(0.2, abs=0.01)
+    assert held[tiles.labels].mean() == pytest.approx(0.2, abs=0.01)
+
+
+def test_seeds_differ() -> None:
+    """Another seed is another split; the same seed the same."""
+    tiles = tiles_of([row % 2 == 0 for row in range(100)])
+    first, again, other = (assign(tiles, np.arange(100), SplitRule(0.2, seed)) for seed in (0, 0, 1))
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+def test_place_does_not_matter() -> None:
+    """A data set copied elsewhere is divided in the same way."""
+    labels = [row % 2 == 0 for row in range(100)]
+    here, there = tiles_of(labels), tiles_of(labels, folder="s3://bucket/data")
+    assert (assign(here, np.arange(100), SplitRule()) == assign(there, np.arange(100), SplitRule())).all()
+
+
+def test_two_photos_are_enough() -> None:
+    """Where there are only two photos, one is held out, though that is more than was asked."""
+    tiles = tiles_of([True, False] * 4, ["a"] * 4 + ["b"] * 4)
+    assert assign(tiles, np.arange(8), SplitRule(0.2)).sum() == 4
+
+
+def test_one_photo_is_not() -> None:
+    """Tiles of one photo cannot be divided; the message says what to do."""
+    tiles = tiles_of([True, False] * 4, ["a"] * 8)
+    with pytest.raises(UsageError, match=r"8 tiles come from 1 photos .* Give validation tiles with --val\."):
+        assign(tiles, np.arange(8), SplitRule(0.2))
+
+
+@pytest.mark.parametrize("fraction", [0.0, 1.0, -0.1, float("nan")])
+def test_fraction_is_checked(fraction: float) -> None:
+    """The part held out lies between nothing and everything."""
+    with pytest.raises(UsageError, match="expected a number between 0 and 1"):
+        SplitRule(fraction)
+
+
+def test_repeats_of_validation_tiles_are_dropped() -> None:
+    """With validation tiles given, training tiles that repeat one or share its photo are left out."""
+    training = tiles_of([True, False, True, False], ["p1", "p2", "p3", "p4"])
+    validation = tiles_of([True, False], ["v1", "p4"], folder="file:///b")
+    prints = {training.urls: apart(4), validation.urls: apart(2, first=9)}
+    mirrored = prints[training.urls][0].reshape(32, 32)[:, ::-1].ravel()
+    prints[validation.urls][0] = mirrored
+    found = held_out(training, validation, SplitRule(), lambda tiles: prints[tiles.urls])
+    assert found.training.urls == training.urls[1:3]
+    assert found.validation.urls == validation.urls
+    assert found.dropped == 2
+
+
+def test_nothing_left_to_train_on() -> None:
+    """Validating on the training tiles themselves is refused."""
+    tiles = tiles_of([True, False, True])
+    with pytest.raises(UsageError, match="3 of 3 training tiles repeat validation tiles"):
+        held_out(tiles, tiles, SplitRule(), lambda _: apart(3))
+
+
+def test_split_keeps_twins_together() -> None:
+    """Without validation tiles, some are held out, and twins stand on one side."""
+    tiles = tiles_of([row % 2 == 0 for row in range(60)])
+    prints = apart(60)
+    prints[30:] = prints[:30]
+    found = held_out(tiles, None, SplitRule(0.3), lambda _: prints)
+    held = {tiles.urls.index(url) % 30 for url in found.validation.urls}
+    assert len(found.validation) == 2 * len(held)
+    assert len(found.training) + len(found.validation) == 60
+    assert found.dropped == 0
