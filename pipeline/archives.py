@@ -4,14 +4,19 @@ A reader knows one kind of archive; `READERS` is the table of kinds. Listing tel
 gives bytes, or the `DataError` of the one member that cannot be read. Nothing is ever extracted to disk.
 """
 
+import io
 import stat
 import zipfile
 from collections.abc import Iterable, Iterator
+from typing import IO
 
 from pipeline import storage
 from pipeline.errors import DataError, StorageError
-from pipeline.members import DAMAGED, LINK, Listing, Member, Reader, archive_suffix, bounded, file_kind, unreadable
+from pipeline.members import DAMAGED, LINK, Listing, Member, Reader, archive_suffix, bounded, file_kind
 from pipeline.tars import CompressedTarReader, TarReader
+
+_ZIP_END_BYTES = 22 + 65_535
+"""The end record of a zip and the longest comment after it."""
 
 
 class FolderReader:
@@ -59,19 +64,32 @@ class ZipReader:
                         listing.skipped[LINK] += 1
                     elif not info.is_dir():
                         listing.add(info.filename, info.file_size, position)
+                _check_all_there(file, len(archive.infolist()))
         except DAMAGED as error:
-            listing.failure = unreadable(self.url, error)
+            listing.fail(storage.name(self.url), error)
         return listing
 
     def read(self, members: Iterable[Member]) -> Iterator[tuple[Member, bytes | DataError]]:
         """Read members by their place in the directory; the CRC is checked."""
         with storage.open_file(self.url) as file, zipfile.ZipFile(file) as archive:
-            infos = archive.infolist()
+            infos = dict(enumerate(archive.infolist()))
             for member in members:
+                info = infos.get(member.position)
+                if info is None or info.filename != member.path:
+                    continue
                 try:
-                    yield member, bounded(member) or archive.read(infos[member.position])
+                    yield member, bounded(member) or archive.read(info)
                 except (*DAMAGED, RuntimeError) as error:  # a RuntimeError where a password is needed
                     yield member, DataError("read", "member_unreadable", f"The zip member cannot be read: {error}.")
+
+
+def _check_all_there(file: IO[bytes], found: int) -> None:
+    """Compare with the number that the end of a zip states: `zipfile` reads on over damage in the directory."""
+    file.seek(max(0, file.seek(0, io.SEEK_END) - _ZIP_END_BYTES))
+    tail = file.read()
+    expected = int.from_bytes(tail[tail.rfind(b"PK\5\6") + 10 :][:2], "little")
+    if found % 65536 != expected != 65535:  # 65535 stands for "see the zip64 record"
+        raise zipfile.BadZipFile(f"its directory shows {found:,} members and should show {expected:,}")
 
 
 READERS: dict[str, type[Reader]] = {

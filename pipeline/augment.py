@@ -4,15 +4,15 @@ All randomness of a tile comes from a seed, the epoch and the tile's number, so 
 number of workers nor on the order of work. Normalisation is `model`'s.
 """
 
+import io
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torchvision.io import ImageReadMode, decode_jpeg, encode_jpeg
+from PIL import Image
 
-from pipeline.decode import resize
+from pipeline.decode import decode, resize
 
 Pixels = NDArray[np.uint8]
 
@@ -119,6 +119,6 @@ def _noisy(pixels: Pixels, levels: float, random: np.random.Generator) -> Pixels
 
 
 def _compressed(pixels: Pixels, quality: int) -> Pixels:
-    planes = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
-    again = decode_jpeg(encode_jpeg(planes, quality), mode=ImageReadMode.RGB)
-    return np.ascontiguousarray(again.permute(1, 2, 0).numpy())
+    stored = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(stored, "JPEG", quality=quality)
+    return decode(stored.getvalue()).pixels

@@ -33,7 +33,7 @@ def fingerprint(pixels: NDArray[np.uint8]) -> Floats:
     """Return the texture of a tile: grey, averaged to 32 x 32 cells, without illumination, of length one.
 
     The best quadratic surface is taken away: with it, any two near-flat tiles lit from the same side are alike (up to
-    0.96 for strangers in METU), without it they are not (0.73). A tile of no texture becomes zeros, and is like nothing.
+    0.96 for strangers in METU), without it they are not (0.73). A tile of no texture becomes zeros: like nothing.
 
     Shape: (H, W, 3) → (FINGERPRINT_SIZE,).
     """

@@ -12,10 +12,9 @@ from typing import Literal, NoReturn
 import pyarrow as pa
 import pyarrow.compute as pc
 import ray
-from ray.data import ActorPoolStrategy, DataContext
+from ray.data import ActorPoolStrategy, DataContext, ExecutionResources
 
 from pipeline import storage
-from pipeline.archives import read_members
 from pipeline.cluster import ClusterConfig, session
 from pipeline.config import ScoreConfig
 from pipeline.dataset import Layout, read_log
@@ -24,15 +23,17 @@ from pipeline.errors import CrackscanError, InterruptedRunError
 from pipeline.interrupt import Interrupt, pumped
 from pipeline.log import get_logger, to_file
 from pipeline.model import SHIPPED_MODEL, Model, load_model
-from pipeline.plan import make_plan, member_of, photo_files, planned_ids, units
+from pipeline.plan import image_id, make_plan, photo_files, planned_ids
+from pipeline.reading import read_unit, units
 from pipeline.runs import new_run
-from pipeline.schema import READ
 from pipeline.scoring import PhotoScorer, ScoreRule
 from pipeline.sink import Sink, check_fingerprint, open_sink
 from pipeline.tiles import TileSpec
 
 BLOCK_BYTES = 2 << 20
 """Photos travel to a scorer in blocks of about this size: one large photo, or many small ones."""
+WAITING_BYTES = 64 << 20
+"""Photos that wait for each scorer, at most: seconds of work, whatever the size of the archive."""
 READ_CPUS = 0.25
 """Reading waits for disk and network; it gets a share that leaves room beside the scorers on a single CPU."""
 SCORER_CPUS = 0.5
@@ -134,18 +135,14 @@ def crack_scores(
     """
     loaded = load_model(model)
     rule = ScoreRule(TileSpec(loaded.card.tile_px, loaded.card.overlap), loaded.card.threshold)
+    by_id = {image_id(url, 0): url for url in urls}
     scores: dict[str, float] = {}
     failures: dict[str, str] = {}
     with session(cluster), Interrupt() as interrupt:
         for table in _until_asked(pumped(scored_photos(photo_files(urls), loaded, rule, Hosting())), interrupt):
-            for row in (
-                table.select(["archive", "image", "crack_score", "failure_message"]).to_pylist() if table else []
-            ):
-                url = storage.join(row["archive"], row["image"])
-                if row["failure_message"] is None:
-                    scores[url] = row["crack_score"]
-                else:
-                    failures[url] = row["failure_message"]
+            rows = [] if table is None else table.select(["image_id", "crack_score", "failure_message"]).to_pylist()
+            scores |= {by_id[row["image_id"]]: row["crack_score"] for row in rows if row["failure_message"] is None}
+            failures |= {by_id[row["image_id"]]: row["failure_message"] for row in rows if row["failure_message"]}
             on_progress(len(scores) + len(failures), len(urls))
     return scores, failures
 
@@ -157,8 +154,10 @@ def scored_photos(members: pa.Table, model: Model, rule: ScoreRule, hosting: Hos
     """
     if members.num_rows == 0:
         return
-    DataContext.get_current().target_max_block_size = BLOCK_BYTES
     actors, on_gpu = _placed(hosting)
+    context = DataContext.get_current()
+    context.target_max_block_size = BLOCK_BYTES
+    context.execution_options.resource_limits = ExecutionResources(object_store_memory=actors * WAITING_BYTES)
     weights = ray.put(model)  # by reference: Ray cannot restart actors whose own arguments are large
     scored = (
         ray.data.from_arrow([*units(members)])
@@ -177,26 +176,6 @@ def scored_photos(members: pa.Table, model: Model, rule: ScoreRule, hosting: Hos
         yield from scored.iter_batches(batch_size=None, batch_format="pyarrow")
     except ray.exceptions.RayError as error:
         _raise_ours(error)
-
-
-def read_unit(members: pa.Table) -> Iterator[pa.Table]:
-    """Read the photos of one unit of work; runs in a Ray task.
-
-    Shape: schema `MEMBERS`, of one archive → tables of schema `READ`, one photo each.
-    """
-    rows = members.to_pylist()
-    yield from (_with_data(row, None) for row in rows if row["failure_stage"] is not None)
-    readable = {member_of(row): row for row in rows if row["failure_stage"] is None}
-    if readable:
-        for member, data in read_members(rows[0]["archive"], readable):
-            if isinstance(data, bytes):
-                yield _with_data(readable[member], data)
-            else:
-                yield _with_data(readable[member] | data.columns(), None)
-
-
-def _with_data(row: dict[str, object], data: bytes | None) -> pa.Table:
-    return pa.Table.from_pylist([row | {"data": data}], schema=READ)
 
 
 def _engine(model: "ray.ObjectRef[Model]", device: Device) -> TorchEngine:

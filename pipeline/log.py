@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 
 from pipeline import storage
 
@@ -17,6 +18,9 @@ _ROOT = "crackscan"
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     """Return the logger of one module."""
+    root = logging.getLogger(_ROOT)
+    if not root.handlers:
+        root.addHandler(logging.NullHandler())  # else `logging` prints warnings to stderr
     logger: structlog.stdlib.BoundLogger = structlog.wrap_logger(
         logging.getLogger(f"{_ROOT}.{name}"),
         processors=[
@@ -24,12 +28,20 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
             structlog.stdlib.add_log_level,
             structlog.stdlib.add_logger_name,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.dict_tracebacks,
+            structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),  # locals hold secrets
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.stdlib.BoundLogger,
     )
     return logger
+
+
+class _Line(logging.Formatter):
+    """The line as structlog rendered it; `logging` would add a traceback in plain text."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return one JSON object."""
+        return record.getMessage()
 
 
 @contextmanager
@@ -41,6 +53,7 @@ def to_file(folder_url: str, run_id: str) -> Iterator[None]:
     root = logging.getLogger(_ROOT)
     stream = storage.open_text(storage.join(folder_url, "logs", f"{run_id}.jsonl"))
     handler = logging.StreamHandler(stream)
+    handler.setFormatter(_Line())
     root.addHandler(handler)
     root.setLevel(logging.INFO)
     root.propagate = False

@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 
 from pipeline.decode import PHOTO_SUFFIXES, UNSUPPORTED_SUFFIXES
 from pipeline.errors import DataError
-from pipeline.storage import StoredFile, name
+from pipeline.storage import StoredFile
 
 MAX_MEMBER_BYTES = 1 << 30
 """Largest photo file that is read into memory; a zip bomb stops here."""
@@ -80,6 +80,14 @@ class Listing:
             self.skipped[kind] += 1
         return kind == "photo"
 
+    def fail(self, archive: str, error: Exception) -> None:
+        """Note that the archive, or what comes after the members seen so far, cannot be read."""
+        reason = str(error) or "it ends early"
+        if self._seen or self.skipped:
+            self.failure = DataError("open", "archive_truncated", f"{archive} is damaged or cut short: {reason}.")
+        else:
+            self.failure = DataError("open", "archive_unreadable", f"{archive} is no archive: {reason}.")
+
     _seen: Counter[str] = field(default_factory=Counter, repr=False)
 
 
@@ -96,7 +104,7 @@ class Reader(Protocol):
         """List the photos."""
 
     def read(self, members: Iterable[Member]) -> Iterator[tuple[Member, bytes | DataError]]:
-        """Read photos; one that cannot be read comes as its `DataError`."""
+        """Read photos; one that cannot be read comes as its `DataError`, one that moved away not at all."""
 
 
 def file_kind(path: str) -> str:
@@ -116,11 +124,6 @@ def archive_suffix(path: str) -> str | None:
     """Return the ending that makes a file an archive, None where it is none."""
     lower = path.lower()
     return next((suffix for suffix in ARCHIVE_SUFFIXES if lower.endswith(suffix)), None)
-
-
-def unreadable(url: str, error: Exception) -> DataError:
-    """Say why an archive yields nothing."""
-    return DataError("open", "archive_unreadable", f"{name(url)} is no archive: {error or 'it is empty'}.")
 
 
 def bounded(member: Member) -> DataError | None:

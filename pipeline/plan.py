@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -20,11 +19,6 @@ from pipeline.dataset import Layout, read_table, table_bytes
 from pipeline.errors import StorageError, UsageError
 from pipeline.members import Listing, Member, archive_suffix, file_kind
 from pipeline.schema import MEMBERS
-
-UNIT_BYTES = 32 << 20
-"""One reading task gets about this much of an archive: seconds of work, so that many share one archive …"""
-UNIT_PHOTOS = 256
-"""… and at most this many photos, so that opening each costs little beside the rest."""
 
 
 @dataclass(frozen=True)
@@ -49,17 +43,18 @@ def make_plan(inputs: Sequence[str], layout: Layout) -> Plan:
         UsageError: an input is missing or no photo or archive, there is no photo in any, or an archive that was
             planned before has changed.
     """
-    tables, skipped = [], Counter[str]()
-    for url, listing in _listings(inputs, layout):
-        tables.append(_planned(url, listing, layout))
-        skipped.update(json.loads(tables[-1].schema.metadata[b"skipped"]))
-    members = pa.concat_tables([table.replace_schema_metadata() for table in tables] or [MEMBERS.empty_table()])
+    planned = [_planned(file, listing, layout) for file, listing in _listings(inputs, layout)]
+    skipped = sum((Counter(json.loads(table.schema.metadata[b"skipped"])) for table, _ in planned), Counter[str]())
+    members = pa.concat_tables([table.replace_schema_metadata() for table, _ in planned] or [MEMBERS.empty_table()])
     if members.num_rows == 0:
         found = ", ".join(f"{count} x {kind}" for kind, count in skipped.most_common(5)) or "nothing"
         raise UsageError(
             f"There is no photo in {', '.join(inputs)}: found {found}. Expected photos (jpg, png, tif, bmp, webp, "
             "gif), or zip or tar archives of them."
         )
+    for table, place in planned:
+        if place is not None:
+            storage.write_whole(place, table_bytes(table))
     return Plan(_once(members), skipped)
 
 
@@ -78,38 +73,10 @@ def photo_files(urls: Iterable[str]) -> pa.Table:
     return pa.Table.from_pylist(sorted(rows, key=lambda row: str(row["archive"])), schema=MEMBERS)
 
 
-def units(members: pa.Table) -> Iterator[pa.Table]:
-    """Split photos into the work of one reading task each: of one archive, and bounded unless it must be streamed."""
-    members = members.combine_chunks()
-    starts = np.flatnonzero(pc.not_equal(members["archive"][1:], members["archive"][:-1])) + 1
-    for first, end in zip([0, *starts], [*starts, members.num_rows], strict=True):
-        of_archive = members.slice(first, end - first)
-        if reader_of(of_archive["archive"][0].as_py()).streams:
-            yield of_archive
-        else:
-            yield from _bounded(of_archive)
-
-
-def member_of(row: dict[str, object]) -> Member:
-    """Return the archive member that a row of the plan stands for."""
-    fields = {name: row[name] for name in ("occurrence", "size_bytes", "position", "version")}
-    return Member(path=row["path"].decode("utf-8", "surrogateescape"), **fields)  # type: ignore[attr-defined,arg-type]
-
-
 def image_id(address: str, occurrence: int) -> str:
     """Name a photo by where it lies: 16 hex digits of SHA-256 over its full address and its occurrence there."""
     raw = address.encode("utf-8", "surrogateescape")
     return hashlib.sha256(raw + b"\0" + str(occurrence).encode()).hexdigest()[:16]
-
-
-def _bounded(members: pa.Table) -> Iterator[pa.Table]:
-    first, size_bytes = 0, 0
-    for index, size in enumerate(members["size_bytes"].to_pylist()):
-        if index > first and (size_bytes + size > UNIT_BYTES or index - first == UNIT_PHOTOS):
-            yield members.slice(first, index - first)
-            first, size_bytes = index, 0
-        size_bytes += size
-    yield members.slice(first)
 
 
 def _listings(inputs: Sequence[str], layout: Layout) -> Iterator[tuple[storage.StoredFile, Listing | None]]:
@@ -143,25 +110,25 @@ def _spelled_out(inputs: Iterable[str]) -> Iterator[str]:
             found = storage.glob(text) if any(mark in text for mark in "*?[") else []
             if not found:
                 raise UsageError(f"{text} was not found; expected a folder, a photo or an archive. Check the spelling.")
-            yield from (url for url in found if storage.is_folder(url) or file_kind(url) in {"photo", "archive"})
+            yield from (url for url in found if storage.is_folder(url) or _is_scorable(url))
 
 
 def _lines(path: str) -> list[str]:
     try:
         text = storage.read_bytes(path).decode()
     except (StorageError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"The list {path} cannot be read ({error}); expected a text file, one input a line."
-        ) from error
+        raise UsageError(f"{path} cannot be read as a list ({error}); expected text, one input a line.") from error
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def _checked(url: str) -> str:
-    if not storage.is_folder(url) and file_kind(storage.name(url)) not in {"photo", "archive"}:
-        raise UsageError(
-            f"{url} is neither a photo nor an archive; expected jpg, png, tif, bmp, webp, gif, zip or tar."
-        )
+    if not storage.is_folder(url) and not _is_scorable(url):
+        raise UsageError(f"{url} is no photo and no archive; expected jpg, png, tif, bmp, webp, gif, zip or tar.")
     return url
+
+
+def _is_scorable(url: str) -> bool:
+    return file_kind(storage.name(url)) in {"photo", "archive"}  # by its own name: it may lie in a hidden folder
 
 
 def _folder(url: str, layout: Layout) -> Listing:
@@ -175,8 +142,8 @@ def _folder(url: str, layout: Layout) -> Listing:
     return listing
 
 
-def _planned(file: storage.StoredFile, listing: Listing | None, layout: Layout) -> pa.Table:
-    """Return an archive's table, from `OUT/plan` where it stands and the archive has not changed."""
+def _planned(file: storage.StoredFile, listing: Listing | None, layout: Layout) -> tuple[pa.Table, str | None]:
+    """Return an archive's table, and where to keep it; None where it is kept and has not changed."""
     if not _is_utf8(file.url):
         raise UsageError(
             f"{file.url!r} has a name that is not UTF-8. Rename it; names inside archives may be anything."
@@ -185,16 +152,13 @@ def _planned(file: storage.StoredFile, listing: Listing | None, layout: Layout) 
     known = read_table(place) if storage.exists(place) else None
     if known is not None and listing is None:
         _refuse_changed(file, known.schema.metadata[b"version"].decode())
-        return known
+        return known, None
     listing = listing or reader_of(file.url).list()
     table = _table(file.url, listing)
     if known is not None:
         table = _merged(known, table)
     facts = {"archive": file.url, "version": file.version, "skipped": json.dumps(listing.skipped)}
-    table = table.replace_schema_metadata(facts)
-    if known is None or not table.equals(known):
-        storage.write_whole(place, table_bytes(table))
-    return table
+    return table.replace_schema_metadata(facts), None if known is not None and table.equals(known) else place
 
 
 def _is_utf8(text: str) -> bool:

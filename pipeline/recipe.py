@@ -31,7 +31,7 @@ class TrainingConfig:
     """Tiles an epoch takes; None takes all."""
     batch_size: int = 32
     """Tiles to a step, over all workers together."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-4
     """Of the second phase, at its highest."""
     head_learning_rate: float = 5e-3
     """Of the first phase, throughout."""
@@ -53,7 +53,7 @@ class TrainingConfig:
         if self.epochs < 0 or self.head_epochs < 0 or self.epochs + self.head_epochs == 0:
             raise UsageError("There is nothing to train: expected at least one epoch in --epochs and --head-epochs.")
         if self.batch_size < 1 or (self.epoch_tiles is not None and self.epoch_tiles < 1):
-            raise UsageError("A batch and an epoch need at least one tile. Give a larger --batch-size.")
+            raise UsageError("A batch and an epoch need at least one tile. Give larger --batch-size and --epoch-tiles.")
         if not self.learning_rate > 0:
             raise UsageError(f"The learning rate is {self.learning_rate}; expected a positive --learning-rate.")
 
@@ -92,7 +92,7 @@ class TrainingConfig:
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (done - self.warm_up) / (1 - self.warm_up)))
 
 
-QUICK = TrainingConfig(epochs=2, epoch_tiles=2000)
+QUICK = TrainingConfig(epochs=2, epoch_tiles=1500)
 """Minutes on two CPU cores."""
 
 STANDARD = TrainingConfig()

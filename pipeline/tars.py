@@ -14,7 +14,10 @@ from typing import IO, Any, Literal, Self, cast
 
 from pipeline import storage
 from pipeline.errors import DataError
-from pipeline.members import DAMAGED, LINK, Listing, Member, archive_suffix, bounded, unreadable, whole
+from pipeline.members import DAMAGED, LINK, Listing, Member, archive_suffix, bounded, whole
+
+MAX_PADDING_BYTES = 1 << 20
+"""Tars are padded with zeros to 10 KiB, on tape to more; beyond this, photos were overwritten or never arrived."""
 
 _DECOMPRESSORS: dict[str, Callable[[IO[bytes]], AbstractContextManager[Any]]] = {
     ".tar.gz": gzip.open,
@@ -43,9 +46,9 @@ class TarReader:
         """Read the byte ranges that the listing found."""
         with storage.open_file(self.url) as file:
             for member in members:
-                file.seek(member.position)
-                data = bounded(member) or file.read(member.size_bytes)
-                yield member, whole(member, data)
+                file.seek(member.position - tarfile.BLOCKSIZE)
+                if _is_header_of(member, file.read(tarfile.BLOCKSIZE)):
+                    yield member, bounded(member) or whole(member, file.read(member.size_bytes))
 
 
 class CompressedTarReader:
@@ -67,7 +70,7 @@ class CompressedTarReader:
         with self._decompressed() as file, _open_tar(file, "r|") as archive:
             for number, info in enumerate(archive):
                 member = wanted.pop(number, None)
-                if member is not None:
+                if member is not None and info.name == member.path:
                     content = cast("IO[bytes]", archive.extractfile(info))
                     yield member, bounded(member) or whole(member, content.read())
                 if not wanted:
@@ -97,6 +100,15 @@ class _StrictTarInfo(tarfile.TarInfo):
         return info
 
 
+def _is_header_of(member: Member, block: bytes) -> bool:
+    """Tell whether the block before a member's bytes is still its header; long names stand elsewhere."""
+    try:
+        info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    return info.size == member.size_bytes
+
+
 def _list_tar(url: str, file: IO[bytes], mode: Literal["r:", "r|"]) -> Listing:
     """List a tar from its headers; where it is cut short, the photo that was cut is left out."""
     listing, end_of_last = Listing(), 0
@@ -113,7 +125,7 @@ def _list_tar(url: str, file: IO[bytes], mode: Literal["r:", "r|"]) -> Listing:
         end = file.seek(0, io.SEEK_END) if mode == "r:" else file.tell()
         if end_of_last > end:
             listing.members.pop()
-        listing.failure = _truncated(url, error) if end_of_last else unreadable(url, error)
+        listing.fail(storage.name(url), error)
     return listing
 
 
@@ -123,11 +135,9 @@ def _open_tar(file: IO[bytes], mode: Literal["r:", "r|"]) -> tarfile.TarFile:
 
 
 def _check_nothing_left(file: IO[bytes]) -> None:
-    """Read to the end, where the checksum of a compression stands; only zeros may follow the end of a tar."""
+    """Read to the end, where the checksum of a compression stands; only padding may follow the end of a tar."""
+    padding_bytes = 0
     while rest := file.read(1 << 20):
-        if rest.strip(b"\0"):
-            raise tarfile.ReadError("data follow the blocks of zeros that mark its end")
-
-
-def _truncated(url: str, error: Exception) -> DataError:
-    return DataError("open", "archive_truncated", f"{storage.name(url)} is damaged or cut short: {error}.")
+        padding_bytes += len(rest)
+        if padding_bytes > MAX_PADDING_BYTES or rest.strip(b"\0"):
+            raise tarfile.ReadError("more than padding follows the zeros that mark its end")

@@ -9,10 +9,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
+
+settings.register_profile("unhurried", deadline=None)  # machines are shared: a slow moment is no failure
+settings.load_profile("unhurried")
 
 PHOTO_SIZES_PX = ((300, 450), (224, 224), (60, 500), (448, 448), (700, 260), (40, 40))
 """(height, width): grids of several shapes, one tile, a side shorter than a tile."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a soak kill more often, and at other moments."""
+    parser.addoption("--kills", type=int, default=5, help="how often a run is killed in the kill tests")
+    parser.addoption("--seed", type=int, default=2, help="seed of the moments at which it is killed")
 
 
 @pytest.fixture(scope="session")

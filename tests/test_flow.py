@@ -22,6 +22,7 @@ Boxes = dict[str, list[dict[str, float]]]
 
 @pytest.fixture(scope="module")
 def model() -> Model:
+    """The shipped model."""
     return load_model(SHIPPED_MODEL)
 
 
@@ -35,6 +36,7 @@ def scores_of(members: pa.Table, model: Model, batch_tiles: int = 32, actors: in
 
 
 def assert_same(found: Boxes, expected: Boxes) -> None:
+    """Same photos, same boxes, same scores."""
     assert found.keys() == expected.keys()
     for image, tiles in expected.items():
         for tile, reference in zip(found[image], tiles, strict=True):
@@ -43,6 +45,7 @@ def assert_same(found: Boxes, expected: Boxes) -> None:
 
 @pytest.fixture(scope="module")
 def reference(photos: Path, model: Model, tmp_path_factory: pytest.TempPathFactory) -> Boxes:
+    """Scores of the photos as a folder."""
     layout = Layout(f"file://{tmp_path_factory.mktemp('plan')}")
     return scores_of(make_plan([str(photos)], layout).members, model)
 

@@ -26,10 +26,10 @@ def test_lines_are_json_with_the_runs_id(tmp_path: Path) -> None:
 
 def test_nothing_reaches_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Results go to stdout and errors to stderr; log lines to neither, with a file or without."""
-    get_logger("plan").info("before")
+    get_logger("plan").warning("before")
     with to_file(storage.canonical(str(tmp_path)), "r1"):
         get_logger("plan").warning("within")
-    get_logger("plan").info("after")
+    get_logger("plan").warning("after")
 
     assert capsys.readouterr() == ("", "")
     assert [line["event"] for line in _lines(tmp_path, "r1")] == ["within"]
@@ -43,6 +43,7 @@ def test_an_error_is_logged_and_raised(tmp_path: Path) -> None:
     (line,) = _lines(tmp_path, "r1")
     assert line["event"] == "ended early"
     assert "the disk is full" in json.dumps(line["exception"])
+    assert "tmp_path" not in json.dumps(line["exception"])  # local variables stay out: they may be credentials
 
 
 def test_lone_surrogates_can_be_logged(tmp_path: Path) -> None:

@@ -25,11 +25,13 @@ def photo(name: str, score: float | None) -> pa.Table:
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
+    """A place for a dataset."""
     return Layout(storage.canonical(str(tmp_path / "out")))
 
 
 @pytest.fixture
 def sink(layout: Layout) -> Sink:
+    """A dataset just begun."""
     return open_sink(layout, Run("one", "model", {}, {}))
 
 
@@ -79,7 +81,7 @@ def test_a_statement_without_rows_gives_an_empty_table(layout: Layout, sink: Sin
 def test_wrong_sql_is_told(layout: Layout, sink: Sink) -> None:
     """DuckDB's own words come as one sentence of ours."""
     del sink
-    with pytest.raises(UsageError, match="DuckDB refuses the query: .*crack_scor"):
+    with pytest.raises(UsageError, match=r"DuckDB refuses the query: .*crack_scor"):
         results.query(layout.url, "SELECT crack_scor FROM images")
 
 

@@ -18,6 +18,7 @@ BOX = {"row": 0, "top_px": 0, "height_px": 10, "width_px": 10}
 
 
 def run_named(run_id: str, **fingerprint: object) -> Run:
+    """A run that writes under this name."""
     return Run(run_id, "model00", {"tile_px": 10, **fingerprint}, {"began_at": "now"})
 
 
@@ -40,11 +41,13 @@ def bare(layout: Layout, table: str) -> list[str]:
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
+    """A place for a dataset."""
     return Layout(storage.canonical(str(tmp_path / "out")))
 
 
 @pytest.fixture
 def sink(layout: Layout) -> Sink:
+    """A dataset just begun."""
     return open_sink(layout, run_named("first"))
 
 

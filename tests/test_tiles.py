@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import UsageError
@@ -12,6 +12,7 @@ sides = st.integers(1, 700)
 specs = st.builds(TileSpec, st.integers(16, 120), st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.9]))
 
 
+@settings(deadline=None)
 @given(sides, sides, specs)
 def test_every_pixel_is_covered(height_px: int, width_px: int, spec: TileSpec) -> None:
     """Each pixel of the photo lies in a box, and no box leaves the photo."""
@@ -27,6 +28,7 @@ def test_every_pixel_is_covered(height_px: int, width_px: int, spec: TileSpec) -
     assert seen.all()
 
 
+@settings(deadline=None)
 @given(sides, sides, specs)
 def test_the_last_row_and_column_end_with_the_photo(height_px: int, width_px: int, spec: TileSpec) -> None:
     """The last row and column are shifted in to the photo's edge."""
@@ -35,6 +37,7 @@ def test_the_last_row_and_column_end_with_the_photo(height_px: int, width_px: in
     assert (last.top_px + last.height_px, last.left_px + last.width_px) == (height_px, width_px)
 
 
+@settings(deadline=None)
 @given(sides, sides, specs)
 def test_rows_and_columns_number_a_full_rectangle(height_px: int, width_px: int, spec: TileSpec) -> None:
     """The grid is listed row by row, each row as long as the others."""
@@ -44,6 +47,7 @@ def test_rows_and_columns_number_a_full_rectangle(height_px: int, width_px: int,
     assert [(tile.row, tile.col) for tile in tiles] == [(row, col) for row in range(rows) for col in range(cols)]
 
 
+@settings(deadline=None)
 @given(sides, sides, specs)
 def test_boxes_are_a_step_apart(height_px: int, width_px: int, spec: TileSpec) -> None:
     """Neighbours are one step apart, the last pair at most one; no two boxes are the same."""
@@ -58,6 +62,7 @@ def test_boxes_are_a_step_apart(height_px: int, width_px: int, spec: TileSpec) -
     assert len(set(tiles)) == len(tiles) == len(tops) * len(lefts)
 
 
+@settings(deadline=None)
 @given(specs, st.data())
 def test_a_small_photo_is_one_tile(spec: TileSpec, data: st.DataObject) -> None:
     """A photo with both sides at most 1.25 tiles is one box; one pixel more makes several."""
@@ -89,6 +94,7 @@ def test_overlap_is_the_share_that_neighbours_have_in_common() -> None:
     assert TileSpec(224, 0.25).step_px == 168
 
 
+@settings(deadline=None)
 @given(st.integers(20, 90), st.integers(20, 90), st.sampled_from([0.0, 0.3]))
 def test_cut_is_slicing(height_px: int, width_px: int, overlap: float) -> None:
     """Where a box is as large as a tile, its pixels come out untouched."""

@@ -1,0 +1,121 @@
+"""`crackscan models`: which backbones work here and now, which models are at hand, and what a model's card says."""
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from pipeline.card import Card
+
+SHIPPED = "shipped"
+"""The word for the model that comes with the package."""
+
+
+@click.group("models", invoke_without_command=True)
+@click.pass_context
+def command(ctx: click.Context) -> None:
+    """List backbones that work here and now, and models at hand.
+
+    \b
+    Examples:
+      crackscan models
+      crackscan models list demo/model runs/
+      crackscan models show demo/model
+      crackscan models show shipped --json
+    """  # noqa: D301 - \b is Click's mark for "do not rewrap"
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(list_models, folders=(".",))
+
+
+@command.command("list")
+@click.argument("folders", nargs=-1, metavar="[FOLDER]...")
+def list_models(folders: tuple[str, ...]) -> None:
+    """List backbones, the shipped model, and the models that are or lie in each FOLDER (default: this one)."""
+    click.echo("Backbones whose pre-trained weights are here:")
+    click.echo(_aligned([("name", "million parameters", "weights"), *_backbones()]))
+    click.echo("Any other model name of timm works with --weights FILE, or where timm's hub can be reached.\n")
+    click.echo("Models:")
+    click.echo(_aligned([("model", "id", "backbone", "validation AP", "trained on"), *_models(folders or (".",))]))
+    click.echo("`crackscan models show MODEL` prints a card.")
+
+
+@command.command("show")
+@click.argument("model", metavar="MODEL")
+@click.option("--json", "as_json", is_flag=True, help="Print card.json as it is.")
+def show(model: str, *, as_json: bool) -> None:
+    """Print the card of a MODEL folder or URL; `shipped` is the model of the package."""
+    from pipeline.model import SHIPPED_MODEL, load_card
+
+    found = load_card(SHIPPED_MODEL if model == SHIPPED else model)
+    if as_json:
+        click.echo(found.to_json(), nl=False)
+    else:
+        _print_card(found)
+
+
+def _backbones() -> list[tuple[str, ...]]:
+    from pipeline import backbones
+
+    found = backbones.available()
+    return [(choice.name, f"{choice.million_parameters:.1f}", choice.weights_from) for choice in found]
+
+
+def _models(folders: tuple[str, ...]) -> list[tuple[str, ...]]:
+    from pipeline.model import SHIPPED_MODEL, load_card
+
+    rows: list[tuple[str, ...]] = []
+    for place in (SHIPPED, *_model_folders(folders)):
+        found = load_card(SHIPPED_MODEL if place == SHIPPED else place)
+        sources = ", ".join(source.name for source in found.data if source.role == "training")
+        reached = _shown(found.metrics.get("average_precision"))
+        rows.append((place, found.model_id, found.architecture, reached, sources))
+    return rows
+
+
+def _model_folders(folders: tuple[str, ...]) -> list[str]:
+    """Return the folders that are models, or hold some one or two levels below."""
+    from pipeline import storage
+    from pipeline.model import CARD_FILE
+
+    patterns = [storage.join(folder, *below, CARD_FILE) for folder in folders for below in ((), ("*",), ("*", "*"))]
+    found = [storage.parent(card) for pattern in patterns for card in storage.glob(pattern)]
+    return [os.path.relpath(url.removeprefix(storage.LOCAL)) if url.startswith(storage.LOCAL) else url for url in found]
+
+
+def _aligned(rows: list[tuple[str, ...]]) -> str:
+    """Lay rows out in columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)) for row in rows]
+    return "\n".join(f"  {line}".rstrip() for line in lines)
+
+
+def _print_card(card: "Card") -> None:
+    """Print what people ask of a model first, then all settings."""
+    from dataclasses import asdict
+
+    lines = {
+        "model": card.model_id,
+        "note": card.note,
+        "backbone": f"{card.architecture}, from {card.training.get('weights_from')}",
+        "tile": f"{card.tile_px} px, overlap {card.overlap:.0%}",
+        "threshold": card.threshold,
+        "calibration": f"temperature {card.calibration.temperature}, bias {card.calibration.bias}",
+    }
+    for name, value in lines.items():
+        if value is not None:
+            click.echo(f"{name + ':':13s}{value}")
+    for title, section in (("metrics", card.metrics), ("training", card.training), ("software", card.software)):
+        click.echo(f"\n{title}")
+        for name, value in section.items():
+            click.echo(f"  {name:34s}{_shown(value)}")
+    click.echo("\ndata")
+    for source in card.data:
+        for name, value in asdict(source).items():
+            click.echo(f"  {name:34s}{_shown(value)}")
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

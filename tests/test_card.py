@@ -1,0 +1,90 @@
+"""The model card: what is written is what is read, and a wrong card says what is wrong with it."""
+
+import json
+from dataclasses import fields, replace
+
+import pytest
+
+from pipeline import card
+from pipeline.card import Calibration, Card, DataSource
+from pipeline.errors import ModelError
+
+CARD = Card(
+    architecture="tf_efficientnet_lite0",
+    tile_px=224,
+    overlap=0.25,
+    mean=(0.5, 0.4, 0.3),
+    std=(0.5, 0.5, 0.25),
+    threshold=0.5,
+    calibration=Calibration(temperature=1.5, bias=-0.25),
+    domain_threshold=None,
+    metrics={"auc": 0.75, "precision": None, "n": 4},
+    data=(DataSource("tiles/train", "training", 100, 40, "CC BY 4.0", "Özgenel 2019"),),
+    training={"seed": 0, "augment": "standard"},
+    software={"torch": "2.9"},
+    note="Interim.",
+    weights_sha256="ab" * 32,
+)
+
+
+def broken(**changes: object) -> str:
+    """The card's JSON with fields changed; a change to ... removes the field."""
+    found = json.loads(CARD.to_json()) | changes
+    return json.dumps({name: value for name, value in found.items() if value is not ...})
+
+
+def test_a_card_reads_back_as_it_was_written() -> None:
+    """Writing and reading loses nothing, names beyond ASCII included."""
+    assert card.parse(CARD.to_json(), "card.json") == CARD
+
+
+def test_every_field_is_checked() -> None:
+    """A field added to the card must be given a type to be read by."""
+    assert card._TYPES.keys() == {field.name for field in fields(Card)}
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Card)])
+def test_a_missing_field_is_named(name: str) -> None:
+    """A card without one of its fields is refused by that field's name."""
+    with pytest.raises(ModelError, match=f"^card.json has no field {name}; the card is incomplete.$"):
+        card.parse(broken(**{name: ...}), "card.json")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"tile_px": "224"}, "card.json: tile_px is '224'; expected int."),
+        ({"threshold": True}, "card.json: threshold is True; expected int or float."),
+        ({"note": 3}, "card.json: note is 3; expected str or null."),
+        ({"mean": [0.5]}, "card.json: mean is [0.5]; expected three numbers, one a channel."),
+        ({"calibration": {}}, "card.json: {} is no Calibration; expected the fields bias, temperature."),
+        (
+            {"format_version": 2},
+            "card.json has format 2; this crackscan reads up to 1. Upgrade crackscan.",
+        ),
+        ({"format_version": ...}, "card.json is no model card; expected a JSON object with format_version."),
+    ],
+)
+def test_a_wrong_card_says_what_is_wrong(changes: dict[str, object], message: str) -> None:
+    """The message names the file, the field, what stands there and what was expected."""
+    with pytest.raises(ModelError) as caught:
+        card.parse(broken(**changes), "card.json")
+    assert str(caught.value) == message
+
+
+def test_a_card_that_is_no_json_is_refused() -> None:
+    """A file cut short is damaged, not a traceback."""
+    with pytest.raises(ModelError, match=r"^card.json is damaged: it is not JSON"):
+        card.parse(CARD.to_json()[:-20], "card.json")
+
+
+def test_the_model_id_follows_the_scores() -> None:
+    """What moves a score changes the id; what people say of the model does not."""
+    moved = [
+        replace(CARD, calibration=Calibration()),
+        replace(CARD, tile_px=256),
+        replace(CARD, weights_sha256="0" * 64),
+    ]
+    assert len({CARD.model_id, *(other.model_id for other in moved)}) == 4
+    assert replace(CARD, note=None, threshold=0.9, overlap=0.0).model_id == CARD.model_id
+    assert len(CARD.model_id) == 12

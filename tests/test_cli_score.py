@@ -1,0 +1,155 @@
+"""`crackscan score` as a user runs it: exit codes, sentences, resume, kills and Ctrl-C."""
+
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import duckdb
+import pytest
+from conftest import Crackscan
+
+pytestmark = pytest.mark.ray
+
+EAGER = "from pipeline import sink; sink.COMMIT_PHOTOS = 1; from pipeline.cli import main; main(prog_name='crackscan')"
+"""The command, committing every photo on its own, so that there are many moments to be killed in."""
+
+
+def count(dataset: Path, table: str) -> tuple[int, ...]:
+    """Rows and distinct rows, read bare: every Parquet file, whatever the commit log says."""
+    key = "image_id" if table == "images" else "image_id || '/' || \"row\" || '/' || col"
+    return first_row(f"SELECT count(*), count(DISTINCT {key}) FROM read_parquet('{dataset}/{table}/*.parquet')")
+
+
+def has_commits(dataset: Path, at_least: int) -> bool:
+    """Tell whether a dataset has that many commits."""
+    return commits(dataset) >= at_least
+
+
+def first_row(sql: str) -> tuple[int, ...]:
+    """The first row that DuckDB answers."""
+    row: tuple[int, ...] | None = duckdb.execute(sql).fetchone()
+    assert row is not None
+    return row
+
+
+def commits(dataset: Path) -> int:
+    """How many commits a dataset has."""
+    return len(list(dataset.glob("images/part-*.parquet")))
+
+
+def wait_until(ready: Callable[[], bool], process: "subprocess.Popen[bytes]", timeout_s: float = 120) -> None:
+    """Wait until something is so, or the process has ended."""
+    deadline = time.monotonic() + timeout_s
+    while not ready() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("cpus", [1, 2, 3])
+def test_any_number_of_cpus_works(cpus: int, packed: dict[str, Path], crackscan: Crackscan, tmp_path: Path) -> None:
+    """On 1, 2 and 3 CPUs the scorers never starve what feeds them; all photos are scored and the end is told."""
+    done = crackscan("score", packed["zip"], "--out", "scores", "--cpus", cpus)
+    assert (done.returncode, done.stderr.count("Traceback")) == (0, 0), done.stderr
+    assert "Scored 12 photos" in done.stdout
+    assert count(tmp_path / "scores", "images") == (12, 12)
+
+
+def test_bad_photos_fail_alone_and_a_second_run_scores_nothing(
+    photos: Path, crackscan: Crackscan, tmp_path: Path
+) -> None:
+    """Unreadable photos and archives are failed rows and exit code 3; running again says there is nothing to do."""
+    inputs = tmp_path / "inputs"
+    shutil.copytree(photos, inputs)
+    (inputs / "bad.jpg").write_bytes(b"no photo")
+    (inputs / "empty.png").write_bytes(b"")
+    (inputs / "phone.heic").write_bytes(b"ftypheic")
+    (inputs / "broken.zip").write_bytes(b"PK no zip")
+    first = crackscan("score", "inputs", "--out", "scores")
+    assert first.returncode == 3, first.stderr
+    assert "Scored 12 photos" in first.stdout
+    assert "4 photos failed" in first.stdout
+    failures = crackscan("query", "scores", "SELECT image, failure_stage, failure_kind FROM failures ORDER BY 1",
+                         "--format", "csv")  # fmt: skip
+    assert failures.stdout.splitlines()[1:] == [
+        '"","open","archive_unreadable"',
+        '"bad.jpg","decode","not_an_image"',
+        '"empty.png","decode","empty_file"',
+        '"phone.heic","decode","unsupported_format"',
+    ]
+    before = sorted(path for path in (tmp_path / "scores").rglob("*"))
+    again = crackscan("score", "inputs", "--out", "scores")
+    assert again.returncode == 3
+    assert "Nothing left to score: all 16 photos have their row" in again.stdout
+    assert sorted(path for path in (tmp_path / "scores").rglob("*")) == before
+
+
+def test_killed_at_any_moment_nothing_is_lost_and_nothing_twice(
+    packed: dict[str, Path], tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    """SIGKILL of the driver at seeded moments; the same command then finishes, each photo and each tile once."""
+    chance = random.Random(pytestconfig.getoption("--seed"))
+    archive = tmp_path / "photos.zip"
+    with zipfile.ZipFile(archive, "w") as copy, zipfile.ZipFile(packed["zip"]) as photos:
+        for repeat in range(5):
+            for name in photos.namelist():
+                copy.writestr(f"{repeat}/{name}", photos.read(name))
+    scores = tmp_path / "scores"
+    command = [sys.executable, "-c", EAGER, "score", str(archive), "--out", str(scores), "--overlap", "0.5"]
+    for _kill in range(pytestconfig.getoption("--kills")):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        target = commits(scores) + chance.choice([0, 1, 2, 3])
+        wait_until(partial(has_commits, scores, target + 1), process)
+        time.sleep(chance.random() / 5)
+        process.kill()
+        process.wait()
+    end = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert end.returncode == 0, end.stderr
+    assert count(scores, "images") == (60, 60)
+    (tiles,) = first_row(f"SELECT sum(tiles) FROM read_parquet('{scores}/images/*.parquet')")
+    assert count(scores, "tiles") == (tiles, tiles)
+    assert (scores / "summary.json").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_commits_what_is_finished(
+    number: signal.Signals, packed: dict[str, Path], crackscan: Crackscan, tmp_path: Path
+) -> None:
+    """Ctrl-C and SIGTERM end with exit code 4 and one sentence; the same command goes on where it was."""
+    scores = tmp_path / "scores"
+    command = [sys.executable, "-c", EAGER, "score", str(packed["tar"]), "--out", str(scores), "--tile", "16",
+               "--batch-tiles", "8"]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait_until((scores / "run.json").exists, process)
+    process.send_signal(number)
+    told = process.communicate(timeout=120)[1].decode()
+    assert process.returncode == 4, told
+    assert told.strip().endswith("Interrupted. What is finished is committed; run the same command again to go on.")
+    assert "Traceback" not in told
+    done = crackscan("score", packed["tar"], "--out", scores, "--tile", "16")
+    assert done.returncode == 0
+    assert count(scores, "images") == (12, 12)
+
+
+def test_a_trial_and_then_the_rest(packed: dict[str, Path], crackscan: Crackscan, tmp_path: Path) -> None:
+    """`--limit` scores a few and says what is left; without it the same command scores the rest."""
+    trial = crackscan("score", packed["folder"], "--out", "scores", "--limit", "5")
+    assert "7 photos are left" in trial.stdout
+    assert not (tmp_path / "scores" / "summary.json").exists()
+    rest = crackscan("score", packed["folder"], "--out", "scores")
+    assert "Scored 7 photos" in rest.stdout
+    assert "5 were done before" in rest.stdout
+    assert count(tmp_path / "scores", "images") == (12, 12)
+
+
+def test_another_tile_or_model_is_refused(packed: dict[str, Path], crackscan: Crackscan) -> None:
+    """Scores made otherwise are never mixed: exit code 2, with both values."""
+    assert crackscan("score", packed["zip"], "--out", "scores", "--limit", "1").returncode == 0
+    refused = crackscan("score", packed["zip"], "--out", "scores", "--tile", "128")
+    assert refused.returncode == 2
+    assert "tile_px is 224 there and 128 here" in refused.stderr

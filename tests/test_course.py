@@ -1,0 +1,128 @@
+"""The course of a run: which epoch is kept, when it ends, and how it goes on."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pipeline import backbones, course
+from pipeline.batches import Share
+from pipeline.course import Best, Course, EpochResult, Task
+from pipeline.labelled import LabelledTiles
+from pipeline.recipe import TrainingConfig
+from pipeline.training import State
+
+SMALL = "test_efficientnet.r160_in1k"
+"""The smallest network of timm: 0.4 million parameters."""
+
+CONFIG = TrainingConfig(epochs=2, head_epochs=1, batch_size=8, learning_rate=1e-3)
+
+
+class Recorder:
+    """Keeps what it hears."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[int, int, int]] = []
+        self.states: list[State] = []
+
+    def on_step(self, epoch: int, done: int, total: int) -> None:
+        """Keep a step."""
+        self.steps.append((epoch, done, total))
+
+    def on_epoch(self, history: list[EpochResult], state: State) -> None:
+        """Keep a copy of the state, as a checkpoint does."""
+        assert asdict(history[-1]) == state["history"][-1]
+        self.states.append(copied(state))
+
+
+def copied(state: Any) -> Any:  # noqa: ANN401 - a tree of anything
+    """Copy a state through the bytes of a checkpoint."""
+    import io
+
+    stored = io.BytesIO()
+    torch.save(state, stored)
+    stored.seek(0)
+    return torch.load(stored, weights_only=True)
+
+
+def tiles(folder: Path, count: int) -> LabelledTiles:
+    """Write bright tiles labelled cracked and dark ones labelled sound."""
+    random = np.random.default_rng(0)
+    labels = np.arange(count) % 2 == 0
+    for number, cracked in enumerate(labels):
+        pixels = random.integers(0, 100, (32, 32, 3)) + 120 * cracked
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number:03d}.png")
+    urls = tuple(f"file://{folder}/{number:03d}.png" for number in range(count))
+    return LabelledTiles(urls, labels, urls, ("tiles",) * count)
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Task:
+    """Something small to learn."""
+    listed = tiles(tmp_path, 28)
+    torch.manual_seed(0)
+    backbone = replace(backbones.load(SMALL, "none"), tile_px=32)
+    return Task(backbone, listed.subset(range(18)), listed.subset(range(18, 28)), CONFIG)
+
+
+def trained(task: Task, resume: State | None = None) -> tuple[Course, Recorder]:
+    """Train in this process, from the same random weights every time."""
+    torch.manual_seed(0)
+    fresh = replace(task, backbone=replace(task.backbone, network=backbones.load(SMALL, "none").network))
+    heard = Recorder()
+    return course.run(fresh, Share(), torch.device("cpu"), resume, heard), heard
+
+
+def test_a_run_does_every_step_of_every_epoch(task: Task) -> None:
+    """18 tiles are two full batches, 10 validation tiles two more: four steps an epoch, in order."""
+    done, heard = trained(task)
+    assert heard.steps == [(epoch, step, 4) for epoch in range(3) for step in range(1, 5)]
+    assert [result.phase for result in done.history] == ["head", "all", "all"]
+    assert {result.tiles for result in done.history} == {16}
+
+
+def test_the_same_seed_repeats_exactly(task: Task) -> None:
+    """Two runs give the same weights to the last bit; another seed others."""
+    first, again = trained(task)[0].best, trained(task)[0].best
+    other = trained(replace(task, config=replace(CONFIG, seed=1)))[0].best
+    assert first is not None
+    assert again is not None
+    assert other is not None
+    assert all(torch.equal(first.weights[name], again.weights[name]) for name in first.weights)
+    assert not torch.equal(first.weights["classifier.weight"], other.weights["classifier.weight"])
+
+
+def test_a_stopped_run_ends_like_one_that_was_not(task: Task) -> None:
+    """Going on from the state of any epoch gives the same weights, logits and losses."""
+    straight, heard = trained(task)
+    for state in heard.states:
+        resumed, _ = trained(task, copied(state))
+        assert [result.loss for result in resumed.history] == [result.loss for result in straight.history]
+        assert resumed.best is not None
+        assert straight.best is not None
+        assert torch.equal(resumed.best.logits, straight.best.logits)
+        assert all(
+            torch.equal(resumed.best.weights[name], straight.best.weights[name]) for name in resumed.best.weights
+        )
+
+
+def ended(best_epoch: int, epochs: int, config: TrainingConfig) -> bool:
+    """Tell whether a run is over that was best in `best_epoch` and has done `epochs`."""
+    row = EpochResult(0, "all", 0.0, 1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    best = Best(best_epoch, {}, torch.zeros(1), (0.0, 0.0))
+    return Course([row] * epochs, best).is_over(config)
+
+
+def test_a_run_ends_when_nothing_gets_better() -> None:
+    """It ends after its last epoch, or after `patience` epochs of the second phase without a better one."""
+    config = TrainingConfig(epochs=10, head_epochs=2, patience=3)
+    assert not Course().is_over(config)
+    assert not ended(best_epoch=0, epochs=5, config=config)
+    assert ended(best_epoch=0, epochs=6, config=config)
+    assert not ended(best_epoch=4, epochs=7, config=config)
+    assert ended(best_epoch=4, epochs=8, config=config)
+    assert ended(best_epoch=11, epochs=12, config=config)

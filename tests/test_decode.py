@@ -1,0 +1,353 @@
+"""Bytes to upright RGB: every kind of file, every way of being broken."""
+
+import io
+import struct
+import zlib
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import ExifTags, Image
+
+from pipeline.decode import MAX_PIXELS, Photo, PhotoFacts, decode, resize
+from pipeline.errors import DataError, Kind
+
+RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
+LOSSY = 6
+"""How far JPEG and WebP may move a level of an even colour."""
+
+
+def _encoded(image: Image.Image, form: str, **options: Any) -> bytes:  # noqa: ANN401 - Pillow's
+    buffer = io.BytesIO()
+    image.save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def _halves(left: tuple[int, ...] = RED, right: tuple[int, ...] = BLUE, mode: str = "RGB") -> Image.Image:
+    """Left half one colour, right half another; 32 high, 48 wide, so that no two sides are confused."""
+    image = Image.new(mode, (48, 32), left)
+    image.paste(right, (24, 0, 48, 32))
+    return image
+
+
+def _assert_halves(photo: Photo, left: tuple[int, ...] = RED, right: tuple[int, ...] = BLUE, within: int = 0) -> None:
+    assert photo.pixels.dtype == np.uint8
+    assert photo.pixels.shape == (32, 48, 3)
+    assert np.abs(photo.pixels[8:24, 8].astype(int) - left).max() <= within
+    assert np.abs(photo.pixels[8:24, 40].astype(int) - right).max() <= within
+
+
+def _kind(data: bytes, max_pixels: int = MAX_PIXELS) -> Kind:
+    with pytest.raises(DataError) as caught:
+        decode(data, max_pixels)
+    assert caught.value.stage == "decode"
+    return caught.value.kind
+
+
+LOSSLESS = {
+    "png": _encoded(_halves(), "PNG"),
+    "png_palette": _encoded(_halves().convert("P", palette=Image.Palette.ADAPTIVE), "PNG"),
+    "tiff": _encoded(_halves(), "TIFF"),
+    "tiff_lzw": _encoded(_halves(), "TIFF", compression="tiff_lzw"),
+    "tiff_pages": _encoded(_halves(), "TIFF", save_all=True, append_images=[_halves(WHITE, WHITE)]),
+    "bmp": _encoded(_halves(), "BMP"),
+    "webp": _encoded(_halves(), "WEBP", lossless=True),
+    "webp_animated": _encoded(_halves(), "WEBP", lossless=True, save_all=True, append_images=[_halves(WHITE, WHITE)]),
+    "gif": _encoded(_halves(), "GIF"),
+    "gif_animated": _encoded(_halves(), "GIF", save_all=True, append_images=[_halves(WHITE, WHITE)]),
+}
+LOSSY_FILES = {
+    "jpeg": _encoded(_halves(), "JPEG", quality=95, subsampling=0),
+    "jpeg_progressive": _encoded(_halves(), "JPEG", quality=95, progressive=True),
+    "jpeg_trailing_garbage": _encoded(_halves(), "JPEG", quality=95) + b"garbage" * 100,
+    "webp_lossy": _encoded(_halves(), "WEBP", quality=95),
+    "mpo": _encoded(_halves(), "MPO", save_all=True, append_images=[_halves(WHITE, WHITE)], quality=95),
+}
+
+
+@pytest.mark.parametrize("data", LOSSLESS.values(), ids=LOSSLESS)
+def test_lossless_files_keep_their_colours(data: bytes) -> None:
+    """Red is left and blue is right, exactly; of several pages or frames the first counts."""
+    _assert_halves(decode(data))
+
+
+@pytest.mark.parametrize("data", LOSSY_FILES.values(), ids=LOSSY_FILES)
+def test_lossy_files_keep_their_colours_nearly(data: bytes) -> None:
+    """Red is left and blue is right, but for what the compression moves."""
+    _assert_halves(decode(data), within=2 * LOSSY)
+
+
+@pytest.mark.parametrize(("form", "mode"), [("JPEG", "L"), ("PNG", "L"), ("PNG", "1"), ("TIFF", "1"), ("BMP", "1")])
+def test_grey_becomes_three_equal_channels(form: str, mode: str) -> None:
+    """Black stays black and white stays white, in one bit or eight."""
+    photo = decode(_encoded(_halves((0,), (255,), mode="L").convert(mode), form))
+
+    _assert_halves(photo, (0, 0, 0), WHITE, within=LOSSY)
+    assert (photo.pixels == photo.pixels[..., :1]).all()
+
+
+@pytest.mark.parametrize(("form", "big_endian"), [("PNG", False), ("TIFF", False), ("TIFF", True)])
+def test_16_bit_grey_is_scaled(form: str, big_endian: bool) -> None:  # noqa: FBT001 - a parameter
+    """Levels of 0 … 65535 are scaled to 0 … 255, neither clipped nor cut."""
+    levels = np.zeros((32, 48), ">u2" if big_endian else "<u2")
+    levels[:, :24], levels[:, 24:] = 100 * 257, 65535
+
+    photo = decode(_encoded(Image.fromarray(levels), form))
+
+    _assert_halves(photo, (100, 100, 100), WHITE)
+
+
+def test_16_bit_colour_keeps_its_colours() -> None:
+    """A PNG of 16 bits a channel, which Pillow cannot write, comes out in 8."""
+    row = b"\0" + struct.pack(">3H", 65535, 0, 0) * 24 + struct.pack(">3H", 0, 0, 65535) * 24
+    data = _png(struct.pack(">2I5B", 48, 32, 16, 2, 0, 0, 0), zlib.compress(row * 32))
+
+    _assert_halves(decode(data))
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "RGB"])
+def test_transparent_parts_are_laid_on_white(mode: str) -> None:
+    """Whatever colour stands under a transparent part is not seen."""
+    opaque = _halves((0, 0, 0), (80, 80, 80))
+    alpha = _halves((0,), (255,), mode="L")
+    if mode == "P":
+        palette = _halves((0,), (1,), mode="P")
+        palette.putpalette([0, 0, 0, 80, 80, 80])
+        data = _encoded(palette, "PNG", transparency=b"\0\xff")
+    elif mode == "RGB":
+        data = _encoded(opaque, "PNG", transparency=(0, 0, 0))
+    else:
+        opaque.putalpha(alpha)
+        data = _encoded(opaque.convert(mode), "PNG")
+
+    _assert_halves(decode(data), WHITE, (80, 80, 80))
+
+
+def test_cmyk_becomes_rgb() -> None:
+    """No ink is white, all black ink is black: Adobe's inverted levels, which Pillow writes, are understood."""
+    photo = decode(_encoded(_halves((0, 0, 0, 0), (0, 0, 0, 255), mode="CMYK"), "JPEG", quality=95))
+
+    _assert_halves(photo, WHITE, (0, 0, 0), within=LOSSY)
+
+
+def test_cmyk_is_read_as_adobe_writes_it_marked_or_not() -> None:
+    """Levels are inverted in practice, also where the Adobe marker was stripped."""
+    data = _encoded(_halves((0, 0, 0, 0), (0, 0, 0, 255), mode="CMYK"), "JPEG", quality=95)
+    start = data.index(b"\xff\xee")
+    plain = data[:start] + data[start + 2 + int.from_bytes(data[start + 2 : start + 4]) :]
+
+    _assert_halves(decode(plain), WHITE, (0, 0, 0), within=LOSSY)
+
+
+_TO_STORED: dict[int, Image.Transpose | None] = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_photos_come_upright(form: str, orientation: int) -> None:
+    """Each of the eight EXIF orientations gives the same upright photo, and keeps its other facts."""
+    upright = _halves()
+    upright.paste((0, 255, 0), (0, 0, 12, 16))  # a green corner tells all eight apart
+    method = _TO_STORED[orientation]
+    stored = upright if method is None else upright.transpose(method)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    exif[ExifTags.Base.Make] = "Maker"
+
+    photo = decode(_encoded(stored, form, exif=exif, **({"quality": 95, "subsampling": 0} if form == "JPEG" else {})))
+
+    assert photo.pixels.shape == (32, 48, 3)
+    assert np.abs(photo.pixels.astype(int) - np.asarray(upright)).mean() < LOSSY
+    assert photo.facts.camera == "Maker"
+
+
+def _with_exif(
+    *, base: dict[int, Any] | None = None, details: dict[int, Any] | None = None, gps: dict[int, Any] | None = None
+) -> bytes:
+    exif = Image.Exif()
+    exif.update(base or {})
+    exif.get_ifd(ExifTags.IFD.Exif).update(details or {})
+    exif.get_ifd(ExifTags.IFD.GPSInfo).update(gps or {})
+    return _encoded(_halves(), "JPEG", exif=exif)
+
+
+def test_a_photo_says_when_and_with_what_it_was_taken() -> None:
+    """Time, camera and focal length are read; the time a photo was taken goes before the time it was changed."""
+    data = _with_exif(
+        base={ExifTags.Base.Make: "DJI", ExifTags.Base.Model: "FC6310", ExifTags.Base.DateTime: "2025:01:01 00:00:00"},
+        details={ExifTags.Base.DateTimeOriginal: "2024:05:01 10:20:30", ExifTags.Base.FocalLength: 8.8},
+    )
+
+    facts = decode(data).facts
+
+    assert facts.captured_at == datetime(2024, 5, 1, 10, 20, 30)  # noqa: DTZ001 - EXIF has no zone
+    assert facts.camera == "DJI FC6310"
+    assert facts.focal_length_mm == pytest.approx(8.8)
+
+
+@pytest.mark.parametrize(("north", "east", "signs"), [("N", "E", (1, 1)), ("S", "W", (-1, -1)), ("N", "W", (1, -1))])
+def test_a_photo_says_where_it_was_taken(north: str, east: str, signs: tuple[int, int]) -> None:
+    """Degrees, minutes and seconds become degrees; south and west are negative."""
+    gps = {1: north, 2: (47.0, 30.0, 36.0), 3: east, 4: (8.0, 15.0, 0.0), 5: b"\0", 6: 408.5}
+
+    facts = decode(_with_exif(gps=gps)).facts
+
+    assert facts.latitude == pytest.approx(signs[0] * 47.51)
+    assert facts.longitude == pytest.approx(signs[1] * 8.25)
+    assert facts.altitude_m == pytest.approx(408.5)
+
+
+def test_below_sea_level_is_negative() -> None:
+    """The altitude's reference says on which side of the sea it lies."""
+    assert decode(_with_exif(gps={5: b"\1", 6: 3.5})).facts.altitude_m == pytest.approx(-3.5)
+
+
+def test_without_exif_nothing_is_known() -> None:
+    """Absent facts are None, never zero."""
+    assert decode(LOSSLESS["png"]).facts == PhotoFacts()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        _with_exif(details={ExifTags.Base.DateTimeOriginal: "0000:00:00 00:00:00"}),
+        _with_exif(details={ExifTags.Base.DateTimeOriginal: "yesterday"}),
+        _with_exif(gps={1: "N", 2: (91.0, 0.0, 0.0), 3: "E", 4: (181.0, 0.0, 0.0)}),
+        _with_exif(gps={1: "N", 2: (47.0, 30.0)}),
+        _encoded(_halves(), "JPEG", exif=b"Exif\0\0garbage, no TIFF header"),
+        _encoded(_halves(), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff"),
+        _encoded(_halves(), "JPEG", exif=b"Exif\0\0"),
+    ],
+)
+def test_broken_exif_is_none_and_fails_no_photo(data: bytes) -> None:
+    """What cannot be believed is left out; the pixels count."""
+    photo = decode(data)
+
+    _assert_halves(photo, within=30)
+    assert photo.facts == PhotoFacts()
+
+
+def test_broken_exif_of_a_turned_photo_fails_no_photo() -> None:
+    """An orientation that can be read counts, even where the rest of the EXIF could not be written again."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    raw = bytearray(exif.tobytes())
+    raw[8:10] = b"\2\0" if raw[6:8] == b"II" else b"\0\2"  # claims a second entry that is not there
+
+    assert decode(_encoded(_halves(), "JPEG", exif=bytes(raw))).pixels.shape[2] == 3
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"", "empty_file"),
+        (b"A list of bridges.\n" * 50, "not_an_image"),
+        (b"\0" * 5_000, "not_an_image"),
+        (b"%PDF-1.7", "not_an_image"),
+        (_encoded(_halves(), "PPM"), "not_an_image"),
+        (_encoded(_halves(), "ICO"), "not_an_image"),
+    ],
+)
+def test_what_is_no_photo_is_told_apart(data: bytes, kind: Kind) -> None:
+    """Empty files, other files, and formats that we do not read have kinds that can be counted."""
+    assert _kind(data) == kind
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("share", [0.5, 0.7, 0.9, 0.98])
+def test_a_jpeg_cut_short_is_no_photo(share: float, progressive: bool) -> None:  # noqa: FBT001 - a parameter
+    """The lower half would be grey, and grey is sound concrete: it fails instead."""
+    noise = np.random.default_rng(0).integers(0, 256, (200, 300, 3), np.uint8)
+    data = _encoded(Image.fromarray(noise), "JPEG", progressive=progressive)
+
+    assert _kind(data[: int(share * len(data))]) == "truncated_image"
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF", "BMP", "WEBP", "GIF"])
+def test_other_photos_cut_short_fail_too(form: str) -> None:
+    """Half a file is no photo, whatever the format."""
+    noise = np.random.default_rng(0).integers(0, 256, (200, 300, 3), np.uint8)
+    data = _encoded(Image.fromarray(noise), form)
+
+    assert _kind(data[: len(data) // 2]) in {"truncated_image", "not_an_image"}
+
+
+def test_the_largest_photo_that_is_allowed() -> None:
+    """As many pixels as allowed are decoded; one fewer allowed is a refusal that says what to do."""
+    assert decode(LOSSLESS["png"], 32 * 48).pixels.shape == (32, 48, 3)
+
+    with pytest.raises(DataError) as caught:
+        decode(LOSSLESS["png"], 32 * 48 - 1)
+
+    assert caught.value.kind == "too_many_pixels"
+    assert str(caught.value) == (
+        "The photo is 48 x 32 = 1,536 pixels; at most 1,535 are decoded. Raise --max-pixels to score it."
+    )
+
+
+def test_a_bomb_is_refused_by_its_header() -> None:
+    """50,000 x 50,000 pixels are claimed and none are there: the size is checked before any is decoded."""
+    assert _kind(_png(struct.pack(">2I5B", 50_000, 50_000, 8, 2, 0, 0, 0), b"")) == "too_many_pixels"
+
+
+def _png(header: bytes, pixels: bytes) -> bytes:
+    chunks = [(b"IHDR", header), (b"IDAT", pixels), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+    )
+
+
+FUZZED = LOSSLESS | LOSSY_FILES | {"exif": _with_exif(base={ExifTags.Base.Orientation: 6}, gps={1: "N", 2: (1, 2, 3)})}
+
+
+@settings(deadline=None, max_examples=400)
+@given(
+    st.sampled_from(sorted(FUZZED)),
+    st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=4),
+    st.floats(0.1, 1),
+)
+def test_damage_is_a_photo_or_a_data_error(name: str, flips: list[tuple[int, int]], share: float) -> None:
+    """Whatever is wrong with a file, nothing but a `DataError` comes out of it."""
+    data = bytearray(FUZZED[name])
+    for offset, value in flips:
+        data[offset % len(data)] = value
+
+    try:
+        photo = decode(bytes(data[: int(share * len(data))]), max_pixels=100_000)
+    except DataError as error:
+        assert error.stage == "decode"  # noqa: PT017 - either outcome is right
+    else:
+        assert photo.pixels.ndim == 3
+        assert photo.pixels.shape[2] == 3
+
+
+def test_resize_returns_fitting_pixels_as_they_are() -> None:
+    """No copy, no filter, where the size is right already."""
+    pixels = np.zeros((5, 7, 3), np.uint8)
+
+    assert resize(pixels, 5, 7) is pixels
+
+
+def test_resize_averages_what_it_shrinks() -> None:
+    """Fine stripes become grey rather than black or white: the filter is antialiased."""
+    pixels: NDArray[np.uint8] = np.zeros((64, 64, 3), np.uint8)
+    pixels[:, ::2] = 255
+
+    small = resize(pixels, 8, 16)
+
+    assert small.shape == (8, 16, 3)
+    assert small.dtype == np.uint8
+    assert np.abs(small[2:-2, 2:-2].astype(int) - 127).max() < 20

@@ -1,0 +1,199 @@
+"""A training run on Ray: the model it leaves, how it goes on after a stop, and that workers do not matter."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from pipeline import fit, model
+from pipeline.backbones import Backbone
+from pipeline.cluster import ClusterConfig
+from pipeline.course import EpochResult
+from pipeline.errors import UsageError
+from pipeline.fit import scaling_config
+from pipeline.fit_worker import Board
+from pipeline.recipe import TrainConfig, TrainingConfig
+from pipeline.split import HeldOut
+
+SMALL = "test_efficientnet.r160_in1k"
+"""The smallest network of timm: 0.4 million parameters."""
+
+TRAINING = TrainingConfig(epochs=2, head_epochs=1, batch_size=8, head_learning_rate=0.05)
+
+
+@dataclass
+class Watched:
+    """Keeps what a run tells."""
+
+    epochs: list[EpochResult] = field(default_factory=list)
+    parts: HeldOut | None = None
+    workers: int | None = None
+
+    def on_comparison(self, done: int, total: int) -> None:
+        """Check what is told."""
+        assert 0 < done <= total
+
+    def on_split(self, parts: HeldOut) -> None:
+        """Keep it."""
+        self.parts = parts
+
+    def on_start(self, backbone: Backbone, workers: int) -> None:
+        """Keep the number of workers."""
+        assert backbone.name == SMALL
+        self.workers = workers
+
+    def on_step(self, epoch: int, done: int, total: int) -> None:
+        """Check what is told."""
+        assert epoch >= 0
+        assert 0 < done <= total
+
+    def on_epoch(self, result: EpochResult) -> None:
+        """Keep the epoch."""
+        self.epochs.append(result)
+
+
+@pytest.fixture(scope="module")
+def tiles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 48 bright tiles labelled cracked and dark ones labelled sound, no two alike."""
+    folder = tmp_path_factory.mktemp("tiles")
+    random = np.random.default_rng(0)
+    for number in range(48):
+        name = "Positive" if number % 2 else "Negative"
+        (folder / name).mkdir(exist_ok=True)
+        pixels = random.integers(0, 120, (40, 40, 3)) + 60 * (number % 2)
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{number:03d}.png")
+    return folder
+
+
+def config(tiles: Path, out: Path, workers: int = 1) -> TrainConfig:
+    """Return a run of seconds."""
+    return TrainConfig(
+        data=(str(tiles),),
+        out=str(out),
+        backbone=SMALL,
+        weights="none",
+        training=TRAINING,
+        workers=workers,
+        val_fraction=0.4,
+        cluster=ClusterConfig(cpus=2),
+    )
+
+
+def test_workers_follow_the_machine() -> None:
+    """By default one worker a GPU, else one a CPU, but none with less than four tiles of a batch."""
+    usual = TrainConfig(("tiles",), "model")
+    assert scaling_config(usual, {"CPU": 2.0})[0] == 2
+    assert scaling_config(usual, {"CPU": 64.0})[0] == 8
+    workers, scaling = scaling_config(usual, {"CPU": 64.0, "GPU": 4.0})
+    assert (workers, scaling.use_gpu) == (4, True)
+    assert not scaling_config(replace(usual, device="cpu"), {"CPU": 4.0, "GPU": 4.0})[1].use_gpu
+
+
+@pytest.mark.parametrize("cpus", [1.0, 2.0, 3.0])
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_workers_fit_into_the_cpus_there_are(cpus: float, workers: int) -> None:
+    """More workers than CPUs share them: they never wait for CPUs that nobody has."""
+    _, scaling = scaling_config(replace(TrainConfig(("tiles",), "model"), workers=workers), {"CPU": cpus})
+    assert isinstance(scaling.resources_per_worker, dict)
+    assert workers * float(dict(scaling.resources_per_worker)["CPU"]) <= cpus
+
+
+def test_workers_that_cannot_work_are_refused() -> None:
+    """No GPU for --device cuda, and more workers than tiles in a batch, are wrong usage."""
+    usual = TrainConfig(("tiles",), "model")
+    with pytest.raises(UsageError, match="--device cuda was asked for, and Ray has no GPU"):
+        scaling_config(replace(usual, device="cuda"), {"CPU": 2.0})
+    with pytest.raises(UsageError, match="33 workers cannot share a batch of 32 tiles"):
+        scaling_config(replace(usual, workers=33), {"CPU": 2.0})
+
+
+def test_the_board_shows_what_was_noted_last() -> None:
+    """Before anything is noted there is neither step nor epoch."""
+    board = Board()
+    assert board.read() == (None, [])
+    board.write_step(0, 1, 4)
+    board.write_step(0, 3, 4)
+    assert board.read() == ((0, 3, 4), [])
+
+
+@pytest.mark.ray
+def test_a_run_leaves_a_model_and_its_history(tiles: Path, tmp_path: Path) -> None:
+    """Model, card, README, history and TensorBoard lie in the folder, the checkpoints are gone; again is no work."""
+    out, watched = tmp_path / "model", Watched()
+    result = fit.train(config(tiles, out, workers=2), watched)
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        [model.WEIGHTS_FILE, model.CARD_FILE, model.README_FILE, "history.parquet", "tensorboard"]
+    )
+    assert watched.workers == 2
+    assert [epoch.phase for epoch in watched.epochs] == ["head", "all", "all"]
+    assert pq.read_table(out / "history.parquet").column("loss").to_pylist() == [epoch.loss for epoch in watched.epochs]
+    assert model.load_model(str(out)).card == result.card
+    assert result.card.metrics["average_precision"] == max(epoch.average_precision for epoch in watched.epochs)
+    assert not result.already_there
+
+    assert fit.train(config(tiles, out), Watched()).already_there
+    with pytest.raises(UsageError, match=r"holds the model of another run .* Choose another --out"):
+        fit.train(replace(config(tiles, out), training=replace(TRAINING, seed=5)), Watched())
+
+
+@pytest.mark.ray
+def test_workers_and_repetition(tiles: Path, tmp_path: Path) -> None:
+    """One worker repeats to the last byte; two workers are within 0.01 validation AP of one."""
+    results = {
+        name: fit.train(config(tiles, tmp_path / name, workers), Watched())
+        for name, workers in (("one", 1), ("again", 1), ("two", 2))
+    }
+    one, again = ((tmp_path / name / model.WEIGHTS_FILE).read_bytes() for name in ("one", "again"))
+    assert one == again
+    assert results["one"].card == results["again"].card
+    reached = [results[name].card.metrics["average_precision"] for name in ("one", "two")]
+    assert reached[0] == pytest.approx(reached[1], abs=0.01)
+
+
+COMMAND = (
+    "--backbone", SMALL, "--weights", "none", "--epochs", "8", "--head-epochs", "1", "--batch-size", "8",
+    "--workers", "1", "--cpus", "1", "--val-fraction", "0.4", "--learning-rate", "1e-5",
+)  # fmt: skip
+
+
+def stopped_after_two_epochs(tiles: Path, out: Path, number: signal.Signals) -> "subprocess.Popen[str]":
+    """Start the command, and send it a signal once it has printed two epochs."""
+    command = [sys.executable, "-m", "pipeline.cli", "train", str(tiles), "--out", str(out), *COMMAND]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if re.match(r" +2/9", line):
+            break
+    process.send_signal(number)
+    return process
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_stopped_run_goes_on(tiles: Path, tmp_path: Path, number: signal.Signals) -> None:
+    """Killed or interrupted, the same command shows the epochs that were done and does the others only."""
+    out = tmp_path / "model"
+    process = stopped_after_two_epochs(tiles, out, number)
+    _, errors = process.communicate(timeout=120)
+    if number is signal.SIGINT:
+        assert process.returncode == 4
+        assert errors.splitlines()[-1] == (
+            "crackscan: Interrupted after the last full epoch; run the same command again to go on."
+        )
+    assert not (out / model.CARD_FILE).exists()
+    before = pq.read_table(out / "history.parquet").to_pylist()
+    time.sleep(1)  # what a killed driver leaves of its Ray ends by itself
+    command = [sys.executable, "-m", "pipeline.cli", "train", str(tiles), "--out", str(out), *COMMAND]
+    again = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert again.returncode == 0, again.stderr
+    after = pq.read_table(out / "history.parquet").to_pylist()
+    assert after[: len(before)] == before, "epochs that were done are not done again"
+    assert "Wrote model" in again.stdout

@@ -1,0 +1,91 @@
+"""The walls of the house: which module may know which foreign power, and that imports point one way."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted(ROOT.glob("pipeline/**/*.py"))
+
+WALLS = {
+    "ray": {"cluster", "flow", "fit", "fit_worker"},
+    "click": {"cli"},
+    "fsspec": {"storage"},
+    "s3fs": set[str](),
+    # Scoring decodes in one place. The others make pictures: a camera's noise in training, and the synthetic sample.
+    "PIL": {"decode", "augment", "drawing", "figures", "noise", "sample_photos", "sample_tiles", "sample_truth"},
+    # Photos on their way are rows of Arrow tables, from the plan to the sink.
+    "pyarrow": {"schema", "plan", "reading", "scoring", "dataset", "sink", "results", "flow",
+                "label_table", "history", "fit", "sample_truth", "cli"},
+    "duckdb": {"results"},
+    "torch": {"backbones", "course", "engine", "figures", "fit", "fit_worker", "history", "metrics", "model",
+              "training"},
+    "timm": {"backbones", "training"},
+    "matplotlib": {"figures"},
+}  # fmt: skip
+"""Foreign package to the modules that may import it."""
+
+PURE = {"tiles", "split", "metrics", "intervals", "recipe", "card", "errors", "schema"}
+"""Geometry, splits, metrics and settings: no disk of their own, no Ray, no GPU."""
+
+
+def name_of(path: Path) -> str:
+    """The module's name; everything in `cli/` counts as `cli`."""
+    return "cli" if path.parent.name == "cli" else path.stem
+
+
+def imported(path: Path, *, at_import: bool = False) -> set[str]:
+    """Full names of what a module imports; only what its own import pulls in, if asked."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = tree.body if at_import else list(ast.walk(tree))
+    names = set[str]()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def ours(path: Path) -> set[str]:
+    """Modules of `pipeline` that a module imports when it is imported."""
+    names = {path.stem for path in MODULES}
+    found = {name.split(".")[1] for name in imported(path, at_import=True) if name.startswith("pipeline.")}
+    return found & names
+
+
+@pytest.mark.parametrize("power", WALLS)
+def test_each_foreign_power_lives_behind_its_wall(power: str) -> None:
+    """A package is imported by the modules that are listed for it, all of them and no others."""
+    users = {name_of(path) for path in MODULES if any(name.split(".")[0] == power for name in imported(path))}
+    assert users == WALLS[power]
+
+
+def test_imports_point_one_way() -> None:
+    """No module imports itself by a detour: the modules can be put in an order in which each knows only earlier ones."""
+    left = {path.stem: ours(path) for path in MODULES if path.parent.name == "pipeline" and path.stem != "__init__"}
+    while left:
+        free = {name for name, needs in left.items() if not needs & left.keys()}
+        assert free, f"a circle of imports among {sorted(left)}"
+        left = {name: needs for name, needs in left.items() if name not in free}
+
+
+@pytest.mark.parametrize("name", sorted(PURE))
+def test_pure_modules_know_neither_ray_nor_cli(name: str) -> None:
+    """Geometry, splits, metrics and settings can be tested in a second."""
+    found = {import_.split(".")[0] for import_ in imported(ROOT / "pipeline" / f"{name}.py")}
+    assert not found & {"ray", "click", "fsspec", "duckdb"}
+
+
+def test_nothing_below_the_command_line_imports_it() -> None:
+    """`cli` is the top: no module of the pipeline knows it."""
+    for path in MODULES:
+        if path.parent.name != "cli":
+            assert not any(name.startswith("pipeline.cli") for name in imported(path)), path
+
+
+def test_only_the_edge_reads_the_environment() -> None:
+    """Below the command line there is no environment; Ray and OpenBLAS are told theirs where they are started."""
+    readers = {name_of(path) for path in MODULES if "os.environ" in path.read_text(encoding="utf-8")}
+    assert readers <= {"cluster", "cli", "fit", "fit_worker"}

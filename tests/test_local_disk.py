@@ -1,0 +1,72 @@
+"""Listings that leave nothing out, and files that are there whole or not at all."""
+
+import errno
+import os
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from pipeline import storage
+from pipeline.errors import StorageError
+
+
+def _refuse(number: int) -> NoReturn:
+    raise OSError(number, os.strerror(number))
+
+
+def test_links_in_circles_end(tmp_path: Path) -> None:
+    """A link to a folder is not followed, and not left out either; so is one that leads nowhere."""
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    (tmp_path / "circle").symlink_to(tmp_path)
+    (tmp_path / "nowhere.jpg").symlink_to(tmp_path / "gone")
+
+    assert [file.path for file in storage.list_files(f"file://{tmp_path}")] == ["a.jpg", "circle", "nowhere.jpg"]
+
+
+def test_a_folder_that_cannot_be_listed_is_not_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its photos would be dropped in silence; the error names the folder itself."""
+    (tmp_path / "locked").mkdir()
+    scandir = os.scandir
+
+    def guarded(path: str) -> object:
+        if str(path).endswith("locked"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    with pytest.raises(StorageError) as caught:
+        storage.list_files(f"file://{tmp_path}")
+
+    assert str(caught.value) == f"file://{tmp_path}/locked could not be listed: permission was denied."
+
+
+def test_whole_writes_replace_and_leave_nothing_behind(tmp_path: Path) -> None:
+    """Afterwards there is the new content and no temporary file."""
+    url = f"file://{tmp_path}/a/run.json"
+
+    storage.write_whole(url, b"old")
+    storage.write_whole(url, b"new")
+
+    assert storage.read_bytes(url) == b"new"
+    assert [file.path for file in storage.list_files(f"file://{tmp_path}")] == ["a/run.json"]
+
+
+@pytest.mark.parametrize(
+    ("number", "cause"), [(errno.ENOSPC, "the disk is full"), (errno.EROFS, "the disk is read-only")]
+)
+def test_a_write_that_fails_leaves_the_old_content(
+    number: int, cause: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Old or new, never half; and what failed is said."""
+    url = f"file://{tmp_path}/run.json"
+    storage.write_whole(url, b"old")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _descriptor: _refuse(number))
+        with pytest.raises(StorageError) as caught:
+            storage.write_whole(url, b"new")
+
+    assert str(caught.value) == f"{url} could not be written: {cause}."
+    assert storage.read_bytes(url) == b"old"
+    assert len(storage.list_files(f"file://{tmp_path}")) == 1

@@ -1,0 +1,118 @@
+"""The output tables: their columns, and how they are made of scored photos."""
+
+import pyarrow as pa
+import pytest
+
+from pipeline.schema import IMAGES, MEMBERS, READ, SCORED, TILES, images_table, tiles_table
+
+
+def _scored(tiles_of: dict[str, int]) -> pa.Table:
+    """Photos by name with so many tiles; a photo without any has failed."""
+    rows = []
+    for name, tiles in tiles_of.items():
+        grid = [
+            {
+                "row": 0,
+                "col": col,
+                "top_px": 0,
+                "left_px": 10 * col,
+                "height_px": 5,
+                "width_px": 9,
+                "crack_score": col / 8,
+            }
+            for col in range(tiles)
+        ]
+        row = {"image_id": f"id {name}", "archive": "file:///a.zip", "image": name, "occurrence": 0}
+        rows.append(row | ({"status": "ok", "tiles": tiles, "grid": grid} if tiles else {"status": "failed"}))
+    return pa.Table.from_pylist(rows, schema=SCORED)
+
+
+def test_the_columns_are_those_of_the_contract() -> None:
+    """Analysts' queries name them; a change is a new schema version."""
+    assert {field.name: str(field.type) for field in IMAGES} == {
+        "part": "int32",
+        "image_id": "string",
+        "archive": "string",
+        "image": "string",
+        "occurrence": "int32",
+        "size_bytes": "int64",
+        "width_px": "int32",
+        "height_px": "int32",
+        "captured_at": "timestamp[ms]",
+        "latitude": "double",
+        "longitude": "double",
+        "altitude_m": "double",
+        "camera": "string",
+        "focal_length_mm": "double",
+        "tiles": "int32",
+        "crack_tiles": "int32",
+        "crack_score": "float",
+        "domain_score": "float",
+        "status": "string",
+        "failure_stage": "string",
+        "failure_kind": "string",
+        "failure_message": "string",
+        "model_id": "string",
+        "run_id": "string",
+        "scored_at": "timestamp[us, tz=UTC]",
+    }
+    assert {field.name: str(field.type) for field in TILES} == {
+        "part": "int32",
+        "image_id": "string",
+        "archive": "string",
+        "image": "string",
+        "row": "int32",
+        "col": "int32",
+        "left_px": "int32",
+        "top_px": "int32",
+        "width_px": "int32",
+        "height_px": "int32",
+        "crack_score": "float",
+    }
+
+
+def test_a_photo_on_its_way_has_its_bytes() -> None:
+    """Nothing else distinguishes it from its row in the plan."""
+    assert READ.names == [*MEMBERS.names, "data"]
+
+
+def test_images_rows_are_made_of_scored_photos() -> None:
+    """Each gets the commit, the model and the run; the tiles go elsewhere."""
+    images = images_table(_scored({"a": 2, "b": 0}), part=3, model_id="m", run_id="r")
+
+    assert images.schema == IMAGES
+    assert images.select(["part", "image", "tiles", "status", "model_id", "run_id"]).to_pylist() == [
+        {"part": 3, "image": "a", "tiles": 2, "status": "ok", "model_id": "m", "run_id": "r"},
+        {"part": 3, "image": "b", "tiles": None, "status": "failed", "model_id": "m", "run_id": "r"},
+    ]
+
+
+@pytest.mark.parametrize("tiles_of", [{"a": 1}, {"a": 3, "b": 0, "c": 2}, {"a": 0, "b": 2}, {"a": 0}, {}])
+def test_tiles_are_flattened_in_order(tiles_of: dict[str, int]) -> None:
+    """Every tile stands under its own photo; failed photos have none, and no photos give an empty table."""
+    tiles = tiles_table(_scored(tiles_of), part=3)
+
+    assert tiles.schema == TILES
+    assert tiles.select(["part", "image_id", "image", "col", "left_px", "width_px", "crack_score"]).to_pylist() == [
+        {
+            "part": 3,
+            "image_id": f"id {name}",
+            "image": name,
+            "col": col,
+            "left_px": 10 * col,
+            "width_px": 9,
+            "crack_score": col / 8,
+        }
+        for name, count in tiles_of.items()
+        for col in range(count)
+    ]
+
+
+def test_tables_of_several_chunks_and_slices_are_flattened_alike() -> None:
+    """Scored photos come in many small tables, put together or cut apart."""
+    whole = _scored({"a": 2, "b": 0, "c": 3, "d": 1})
+    chunked = pa.concat_tables([_scored({"a": 2, "b": 0}), _scored({"c": 3}), _scored({"d": 1})])
+
+    assert tiles_table(chunked, part=0).equals(tiles_table(whole, part=0))
+    assert tiles_table(whole.slice(1, 2), part=0)["image"].to_pylist() == ["c", "c", "c"]
+    assert tiles_table(whole.slice(2), part=0)["col"].to_pylist() == [0, 1, 2, 0]

@@ -1,0 +1,230 @@
+"""One set of verbs for every place: names, listings, whole writes, and failures in words."""
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline import storage
+from pipeline.errors import StorageError, UsageError
+
+
+@pytest.fixture(params=["disk", "memory"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Give the URL of an empty folder, on disk and in an object store."""
+    if request.param == "disk":
+        yield storage.canonical(str(tmp_path))
+    else:
+        yield storage.canonical(f"memory://{uuid4().hex}")
+        MemoryFileSystem.store.clear()
+
+
+def test_a_place_has_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Relative, absolute, dotted, linked, with a slash at its end or a protocol before it: one URL."""
+    (tmp_path / "bridge 1").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "bridge 1")
+    monkeypatch.chdir(tmp_path)
+    place = f"{tmp_path}/bridge 1"
+
+    spelled = [
+        "bridge 1",
+        "bridge 1/",
+        "./bridge 1",
+        "link/../bridge 1",
+        "link",
+        place,
+        f"{place}//",
+        f"file://{place}",
+    ]
+
+    assert {storage.canonical(text) for text in spelled} == {f"file://{place}"}
+
+
+def test_home_is_understood() -> None:
+    """A shell expands `~` at the start of a word only; a path in a list file has no shell."""
+    assert storage.canonical("~/photos") == f"file://{os.path.realpath(Path.home())}/photos"
+
+
+def test_names_keep_percent_signs_and_other_marks(tmp_path: Path) -> None:
+    """A URL here is no web address: nothing in it is decoded."""
+    place = tmp_path / "50%20 #1 ü?.jpg"
+    place.write_bytes(b"x")
+
+    url = storage.canonical(str(place))
+
+    assert url == f"file://{place}"
+    assert storage.read_bytes(url) == b"x"
+
+
+@settings(deadline=None)
+@given(
+    st.text(st.characters(exclude_characters="/\0~", exclude_categories=["Cs"]), min_size=1).filter(
+        lambda t: "::" not in t
+    )
+)
+def test_canonical_is_idempotent(text: str) -> None:
+    """The name of a name is itself."""
+    url = storage.canonical(f"/{text}/photos")
+
+    assert storage.canonical(url) == url
+
+
+def test_remote_names(folder: str) -> None:
+    """The slash at the end is dropped for other places, too."""
+    assert storage.canonical(f"{folder}/") == storage.canonical(folder)
+
+
+def test_names_are_taken_apart_and_put_together() -> None:
+    """`join` puts on what `parent` and `name` take off."""
+    url = storage.join("s3://bucket/a/", "b", "c.jpg")
+
+    assert url == "s3://bucket/a/b/c.jpg"
+    assert (storage.parent(url), storage.name(url)) == ("s3://bucket/a/b", "c.jpg")
+
+
+def test_only_local_places_have_a_path(tmp_path: Path) -> None:
+    """What needs a local folder says so."""
+    assert storage.local_path(f"file://{tmp_path}/a") == tmp_path / "a"
+
+    with pytest.raises(UsageError) as caught:
+        storage.local_path("memory://a")
+    assert str(caught.value) == (
+        "memory://a is not on local disk, and this needs a local folder. Give a path on this machine."
+    )
+
+
+def test_an_unknown_protocol_is_wrong_usage() -> None:
+    """A typing error in the protocol is told in one sentence."""
+    with pytest.raises(UsageError, match=r"^s4://bucket is no place that can be read: Protocol not known: s4"):
+        storage.canonical("s4://bucket")
+
+
+def test_write_read_list_remove(folder: str) -> None:
+    """Every verb does on every place what it says."""
+    storage.write_whole(f"{folder}/b/2.jpg", b"two")
+    storage.write_whole(f"{folder}/a.jpg", b"one")
+    storage.write_whole(f"{folder}/b.jpg", b"three")
+
+    assert [(file.path, file.size_bytes) for file in storage.list_files(folder)] == [
+        ("a.jpg", 3),
+        ("b.jpg", 5),
+        ("b/2.jpg", 3),
+    ]
+    assert all(storage.join(folder, file.path) == file.url for file in storage.list_files(folder))
+    assert storage.read_bytes(f"{folder}/b/2.jpg") == b"two"
+    assert storage.exists(f"{folder}/a.jpg")
+    assert storage.is_folder(f"{folder}/b")
+    assert not storage.is_folder(f"{folder}/a.jpg")
+    storage.remove(f"{folder}/a.jpg")
+    storage.remove(f"{folder}/a.jpg")
+    assert not storage.exists(f"{folder}/a.jpg")
+
+
+def test_open_files_can_be_read_and_sought(folder: str) -> None:
+    """As archive readers need it: from the start, from the end, and back."""
+    storage.write_whole(f"{folder}/a", bytes(range(256)) * 1_000)
+
+    with storage.open_file(f"{folder}/a") as file:
+        assert file.seek(0, os.SEEK_END) == 256_000
+        file.seek(255_999)
+        assert file.read() == b"\xff"
+        file.seek(3)
+        assert file.read(2) == b"\3\4"
+        assert file.tell() == 5
+
+
+def test_a_glob_finds_sorted_names(folder: str) -> None:
+    """Only what matches, each as its canonical URL."""
+    for name in ("b.jpg", "a.jpg", "c.txt", "d/e.jpg"):
+        storage.write_whole(f"{folder}/{name}", b"")
+
+    assert storage.glob(f"{folder}/*.jpg") == [storage.canonical(f"{folder}/{name}") for name in ("a.jpg", "b.jpg")]
+    assert storage.glob(f"{folder}/**/*.jpg")[-1] == storage.canonical(f"{folder}/d/e.jpg")
+
+
+def test_the_version_changes_with_the_content(tmp_path: Path) -> None:
+    """Looked up or listed, directly or through a link, a file has one version, until it changes."""
+    place, link = tmp_path / "a.zip", tmp_path / "folder" / "link.zip"
+    place.write_bytes(b"old")
+    link.parent.mkdir()
+    link.symlink_to(place)
+    before = storage.stat(f"file://{place}")
+
+    assert before.path == "a.zip"
+    assert {before.version} == {file.version for file in storage.list_files(f"file://{tmp_path}")}
+    os.utime(place, (1, 1))
+    assert storage.stat(f"file://{place}").version != before.version
+
+
+def test_create_has_one_winner(folder: str) -> None:
+    """Whoever comes second finds another's content and is told so; who finds its own has won."""
+    assert storage.create(f"{folder}/part", b"mine")
+    assert not storage.create(f"{folder}/part", b"yours")
+    assert storage.create(f"{folder}/part", b"mine")
+    assert storage.read_bytes(f"{folder}/part") == b"mine"
+
+
+def test_create_has_one_winner_of_many(tmp_path: Path) -> None:
+    """Sixteen writers at once: one is told that it won, and its content stands, whole."""
+    for round_ in range(10):
+        url = f"file://{tmp_path}/part-{round_}"
+        start, won = threading.Barrier(16), list[bytes]()
+
+        def compete(number: int, url: str = url, start: threading.Barrier = start, won: list[bytes] = won) -> None:
+            data = b"%d" % number * 10_000
+            start.wait()
+            if storage.create(url, data):
+                won.append(data)
+
+        threads = [threading.Thread(target=compete, args=(number,)) for number in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        assert won == [storage.read_bytes(url)]
+    assert len(storage.list_files(f"file://{tmp_path}")) == 10
+
+
+def test_failures_name_the_place(tmp_path: Path) -> None:
+    """Each verb fails with a sentence of its own."""
+    url = f"file://{tmp_path}"
+    (tmp_path / "file").write_bytes(b"x")
+
+    for attempt, sentence in [
+        (lambda: storage.read_bytes(f"{url}/no"), f"{url}/no could not be read: it was not found."),
+        (lambda: storage.stat(f"{url}/no"), f"{url}/no could not be looked up: it was not found."),
+        (lambda: storage.open_file(f"{url}/no"), f"{url}/no could not be opened: it was not found."),
+        (lambda: storage.list_files(f"{url}/no"), f"{url}/no could not be listed: it was not found."),
+        (lambda: storage.read_bytes(url), f"{url} could not be read: it is a folder."),
+        (
+            lambda: storage.write_whole(f"{url}/file/a", b""),
+            f"{url}/file/a could not be written: a part of its path is a file.",
+        ),
+        (
+            lambda: storage.create(f"{url}/file/a", b""),
+            f"{url}/file/a could not be created: a part of its path is a file.",
+        ),
+    ]:
+        with pytest.raises(StorageError) as caught:
+            attempt()  # type: ignore[no-untyped-call]
+        assert str(caught.value) == sentence
+
+
+def test_a_large_folder_is_listed_quickly(tmp_path: Path) -> None:
+    """5,000 photos in 50 folders come sorted and complete."""
+    for number in range(5_000):
+        folder = tmp_path / f"{number % 50:02d}"
+        folder.mkdir(exist_ok=True)
+        (folder / f"{number:04d}.jpg").touch()
+
+    paths = [file.path for file in storage.list_files(f"file://{tmp_path}")]
+
+    assert len(paths) == 5_000
+    assert paths == sorted(paths)

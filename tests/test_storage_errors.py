@@ -1,0 +1,60 @@
+"""Failures below the storage come out in words, and are not mistaken for damage."""
+
+import errno
+import io
+import os
+
+import pytest
+
+from pipeline.errors import StorageError
+from pipeline.storage_errors import ToldFile, told
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (FileNotFoundError("gone"), "it was not found"),
+        (PermissionError("no"), "permission was denied"),
+        (OSError(errno.EACCES, ""), "permission was denied"),
+        (OSError(errno.ENOSPC, ""), "the disk is full"),
+        (OSError(errno.ENOTDIR, ""), "a part of its path is a file"),
+        (OSError(errno.EIO, "Input/output error"), "[Errno 5] Input/output error"),
+        (OSError("of a library, without a number"), "of a library, without a number"),
+    ],
+)
+def test_failures_are_told_in_words(error: OSError, cause: str) -> None:
+    """The place, what was tried, and why it failed; the original stays attached."""
+    with pytest.raises(StorageError) as caught, told("s3://bucket/a", "read"):
+        raise error
+
+    assert str(caught.value) == f"s3://bucket/a could not be read: {cause}."
+    assert caught.value.__cause__ is error
+
+
+class _BadDisk(io.BytesIO):
+    """A file that cannot be read."""
+
+    def readinto(self, _buffer: object) -> int:
+        """Fail as a broken disk does."""
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_a_file_that_fails_while_it_is_read_is_told() -> None:
+    """Long after it was opened, below whatever library reads it."""
+    with ToldFile(_BadDisk(), "file:///a.zip") as file, pytest.raises(StorageError) as caught:
+        file.readall()
+
+    assert str(caught.value) == "file:///a.zip could not be read: [Errno 5] Input/output error."
+
+
+def test_a_file_reads_as_the_one_below_and_closes_it() -> None:
+    """Bytes and positions are the same; a place before the start is the caller's mistake, not the storage's."""
+    below = io.BytesIO(b"0123456789")
+
+    with ToldFile(below, "file:///a") as file:
+        assert file.seek(-4, os.SEEK_END) == 6
+        assert file.read(2) == b"67"
+        with pytest.raises(ValueError, match="there is no byte -1"):
+            file.seek(-1)
+
+    assert below.closed

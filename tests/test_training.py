@@ -1,0 +1,105 @@
+"""The training step: what counts how much, and what moves in which phase."""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from pipeline import backbones, training
+from pipeline.backbones import Backbone
+from pipeline.batches import Indices, Pixels
+from pipeline.recipe import TrainingConfig
+from pipeline.training import Learner
+
+SMALL = "test_efficientnet.r160_in1k"
+"""The smallest network of timm: 0.4 million parameters."""
+
+CONFIG = TrainingConfig(epochs=3, head_epochs=1, epoch_tiles=16, batch_size=8, learning_rate=1e-3)
+LABELS = np.arange(16) % 2 == 0
+
+
+@pytest.fixture
+def backbone() -> Backbone:
+    """A small network at random weights."""
+    torch.manual_seed(0)
+    return backbones.load(SMALL, "none")
+
+
+def batches(size: int = 8) -> Iterator[tuple[Indices, Pixels]]:
+    """Yield bright tiles labelled cracked, dark ones labelled sound."""
+    random = np.random.default_rng(0)
+    for start in range(0, len(LABELS), size):
+        indices = np.arange(start, start + size)
+        noise = random.integers(0, 100, (size, 32, 32, 3))
+        yield indices, (noise + 120 * LABELS[indices][:, None, None, None]).astype(np.uint8)
+
+
+@settings(deadline=None)  # torch is loaded in the first example
+@given(labels=st.lists(st.booleans(), min_size=2).filter(lambda labels: 0 < sum(labels) < len(labels)))
+def test_both_classes_count_alike(labels: list[bool]) -> None:
+    """However uneven the classes, each has half of the weight, and the mean weight is one."""
+    cracked = np.array(labels)
+    _, weights = training.targets_and_weights(cracked, 0.0)
+    assert float(weights[torch.from_numpy(cracked)].sum()) == pytest.approx(len(labels) / 2, rel=1e-4)
+    assert float(weights.mean()) == pytest.approx(1, rel=1e-4)
+
+
+def test_smoothing_keeps_targets_off_the_ends() -> None:
+    """With smoothing 0.1 a crack's target is 0.95 and sound concrete's 0.05."""
+    targets, _ = training.targets_and_weights(np.array([True, False]), 0.1)
+    assert targets.tolist() == pytest.approx([0.95, 0.05])
+
+
+def moved(before: dict[str, Tensor], learner: Learner) -> set[str]:
+    """Return the names of the tensors that training has changed."""
+    after = learner.state()["network"]
+    return {name for name in before if not torch.equal(before[name], after[name])}
+
+
+def test_each_phase_moves_what_it_should(backbone: Backbone) -> None:
+    """First the head alone, then all parameters, and batch norm's statistics never."""
+    learner = Learner(backbone, LABELS, CONFIG, torch.device("cpu"))
+    before = {name: tensor.clone() for name, tensor in learner.state()["network"].items()}
+    list(learner.train_epoch(0, batches()))
+    assert moved(before, learner) == {"classifier.weight", "classifier.bias"}
+    list(learner.train_epoch(1, batches()))
+    list(learner.train_epoch(2, batches()))
+    assert moved(before, learner) == {name for name, _ in backbone.network.named_parameters()}
+
+
+def test_a_network_learns(backbone: Backbone) -> None:
+    """Bright and dark tiles are told apart after a few epochs, by the averaged weights too."""
+    config = replace(CONFIG, head_epochs=12, head_learning_rate=0.2, label_smoothing=0.0)
+    learner = Learner(backbone, LABELS, config, torch.device("cpu"))
+    losses = [sum(learner.train_epoch(epoch, batches())) for epoch in range(12)]
+    assert losses[-1] < losses[0] / 2
+    validation = training.validate(learner.score(batches()), LABELS)
+    assert (validation.average_precision, validation.auc) == (1.0, 1.0)
+    assert validation.rank == (1.0, -validation.loss)
+
+
+def test_a_restored_learner_goes_on_as_if_never_stopped(backbone: Backbone) -> None:
+    """Weights, average, optimiser and step count come back to the last bit."""
+    straight = Learner(backbone, LABELS, CONFIG, torch.device("cpu"))
+    list(straight.train_epoch(1, batches()))
+    stopped = copy.deepcopy(straight.state())
+    again = Learner(backbones.load(SMALL, "none"), LABELS, CONFIG, torch.device("cpu"))
+    again.restore(stopped)
+    for learner in (straight, again):
+        list(learner.train_epoch(2, batches()))
+    ours, theirs = straight.averaged_weights(), again.averaged_weights()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_validation_puts_logits_in_the_order_of_the_tiles() -> None:
+    """Batches may come in any order; AP and AUC are those of the whole."""
+    scored = [(np.array([2, 0]), np.array([3.0, -1.0], np.float32)), (np.array([1]), np.array([1.0], np.float32))]
+    validation = training.validate(scored, np.array([False, True, False]))
+    assert validation.logits.tolist() == [-1.0, 1.0, 3.0]
+    assert (validation.auc, validation.average_precision) == (0.5, 0.5)
