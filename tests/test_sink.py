@@ -26,7 +26,7 @@ def scored(*names: str, failed: bool = False) -> pa.Table:
     """Two tiles a photo, scored 0.25 and 0.75; or photos that failed."""
     facts = {"archive": "file:///a", "occurrence": 0, "size_bytes": 1, "scored_at": datetime(2026, 1, 1, tzinfo=UTC)}
     if failed:
-        outcome = {"status": "failed", "failure_stage": "decode", "failure_kind": "not_an_image"}
+        outcome: dict[str, object] = {"status": "failed", "failure_stage": "decode", "failure_kind": "not_an_image"}
     else:
         grid = [BOX | {"col": col, "left_px": 10 * col, "crack_score": score} for col, score in enumerate((0.25, 0.75))]
         outcome = {"status": "ok", "tiles": 2, "crack_tiles": 1, "crack_score": 0.75, "grid": grid}
