@@ -6,10 +6,12 @@ lines and progress bars stay out of sight unless asked for.
 
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import TextIO
 
 from pipeline.errors import UsageError
 
@@ -35,8 +37,12 @@ class ClusterConfig:
 
 
 @contextmanager
-def session(config: ClusterConfig) -> Iterator[None]:
+def session(config: ClusterConfig, noise: str = os.devnull) -> Iterator[None]:
     """Run Ray while the context lasts.
+
+    Args:
+        config: which Ray.
+        noise: local file for what Ray's C++ side would write to the terminal; not used where `config` asks to see it.
 
     Raises:
         UsageError: the cluster cannot be reached.
@@ -46,22 +52,45 @@ def session(config: ClusterConfig) -> Iterator[None]:
     os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"  # a thread that outlives this session must not start another Ray
     import ray
 
+    with nullcontext() if config.verbose else _terminal_kept_from_ray(noise):
+        try:
+            ray.init(
+                address=config.address or "local",
+                include_dashboard=False if config.address is None else None,
+                log_to_driver=config.verbose,
+                logging_level=logging.INFO if config.verbose else logging.ERROR,
+                num_cpus=config.cpus,
+                object_store_memory=OBJECT_STORE_BYTES if config.address is None else None,
+            )
+        except (ConnectionError, ValueError) as error:
+            raise UsageError(f"No Ray cluster answers at {config.address}: {error}. Give another --address.") from error
+        _quiet(verbose=config.verbose)
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _terminal_kept_from_ray(noise: str) -> Iterator[None]:
+    """Send file descriptor 2, which Ray's C++ side writes to, into a file; Python's stderr goes on to the terminal."""
+    terminal, python_stderr = os.dup(2), sys.stderr
+    with open(noise, "ab") as file, open(terminal, "w", buffering=1, closefd=True) as kept:  # noqa: PTH123 - descriptors
+        os.dup2(file.fileno(), 2)
+        if _writes_to_terminal(python_stderr):
+            sys.stderr = kept
+        try:
+            yield
+        finally:
+            sys.stderr = python_stderr
+            os.dup2(terminal, 2)
+
+
+def _writes_to_terminal(stream: TextIO) -> bool:
     try:
-        ray.init(
-            address=config.address or "local",
-            include_dashboard=False if config.address is None else None,
-            log_to_driver=config.verbose,
-            logging_level=logging.INFO if config.verbose else logging.ERROR,
-            num_cpus=config.cpus,
-            object_store_memory=OBJECT_STORE_BYTES if config.address is None else None,
-        )
-    except (ConnectionError, ValueError) as error:
-        raise UsageError(f"No Ray cluster answers at {config.address}: {error}. Give another --address.") from error
-    _quiet(verbose=config.verbose)
-    try:
-        yield
-    finally:
-        ray.shutdown()
+        return stream.fileno() == 2
+    except (OSError, ValueError):  # a stream in memory, as in tests
+        return False
 
 
 def _quiet(*, verbose: bool) -> None:

@@ -6,6 +6,7 @@ the one writer is `sink`.
 
 import hashlib
 import io
+import os
 import re
 from dataclasses import dataclass
 
@@ -46,6 +47,12 @@ class Layout:
     def plan(self, archive: str) -> str:
         """Table of what one archive holds."""
         return storage.join(self.plans, f"{hashlib.sha256(archive.encode()).hexdigest()[:16]}.parquet")
+
+    def noise(self, run_id: str) -> str:
+        """Local file for what Ray writes beside its logs; nowhere where the dataset is remote."""
+        if not self.url.startswith(storage.LOCAL):
+            return os.devnull
+        return self.url.removeprefix(storage.LOCAL) + f"/logs/{run_id}.ray.txt"
 
     def images(self, part: int) -> str:
         """Commit `part`; its photos that were scored."""

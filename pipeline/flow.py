@@ -110,7 +110,8 @@ def score(config: ScoreConfig, on_progress: OnProgress) -> ScoreSummary:
         with to_file(layout.url, run.run_id), Interrupt() as interrupt:
             _log.info("begins", inputs=config.inputs, photos=progress.photos, listed=plan.members.num_rows)
             sink = open_sink(layout, run)
-            with session(config.cluster):
+            on_progress(progress)
+            with session(config.cluster, layout.noise(run.run_id)):
                 scored = scored_photos(todo.slice(0, config.limit), model, rule, Hosting(config.actors, config.device))
                 progress = _write(_until_asked(pumped(scored), interrupt), sink, config, progress, on_progress)
             sink.finish(planned_ids(layout))

@@ -103,3 +103,12 @@ def test_validation_puts_logits_in_the_order_of_the_tiles() -> None:
     validation = training.validate(scored, np.array([False, True, False]))
     assert validation.logits.tolist() == [-1.0, 1.0, 3.0]
     assert (validation.auc, validation.average_precision) == (0.5, 0.5)
+
+
+def test_the_better_epoch_has_the_higher_precision_or_the_smaller_loss() -> None:
+    """A difference in average precision that no data could show is left to the loss."""
+    logits = np.zeros(1, np.float32)
+    good = training.Validation(logits, loss=0.2, average_precision=0.99999, auc=1.0)
+    sure = training.Validation(logits, loss=0.1, average_precision=0.99998, auc=1.0)
+    weak = training.Validation(logits, loss=0.0, average_precision=0.9, auc=1.0)
+    assert weak.rank < good.rank < sure.rank
