@@ -18,6 +18,12 @@ from pipeline.errors import UsageError
 OBJECT_STORE_BYTES = 1 << 30
 """Shared memory of a private Ray. The flows bound what they keep in it; more would only hide a leak."""
 
+KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(4 << 30), "MALLOC_TRIM_THRESHOLD_": str(16 << 30)}
+"""Environment of processes that run the network: makes glibc keep one batch's memory for the next.
+
+Getting it anew took a quarter of the time in training and nearly half in scoring (52 tiles/s against 29, one core).
+"""
+
 
 @dataclass(frozen=True)
 class ClusterConfig:

@@ -31,10 +31,6 @@ from pipeline.split import HeldOut, SplitRule, held_out
 FEWEST_TILES = 4
 """To a worker and step, where the number of workers is left to us: fewer cost more in messages than they save."""
 
-KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(4 << 30), "MALLOC_TRIM_THRESHOLD_": str(16 << 30)}
-"""Makes glibc keep a step's memory for the next one: a quarter of the time went into getting it anew (2 cores)."""
-
-
 class Watcher(Protocol):
     """Sees how a run goes, in the process that started it."""
 
@@ -149,7 +145,7 @@ def _fit(task: Task, config: TrainConfig, run: str, watcher: Watcher) -> Course:
             storage_filesystem=_arrow_filesystem(config.checkpoints),
             failure_config=FailureConfig(max_failures=2),
             checkpoint_config=CheckpointConfig(num_to_keep=2),
-            worker_runtime_env={"env_vars": KEPT_MEMORY},
+            worker_runtime_env={"env_vars": cluster.KEPT_MEMORY},
         ),
     )
     shown = _Shown(storage.canonical(config.out), watcher)

@@ -15,7 +15,7 @@ import ray
 from ray.data import ActorPoolStrategy, DataContext, ExecutionResources
 
 from pipeline import storage
-from pipeline.cluster import ClusterConfig, session
+from pipeline.cluster import KEPT_MEMORY, ClusterConfig, session
 from pipeline.config import ScoreConfig
 from pipeline.dataset import Layout, read_log
 from pipeline.engine import Device, TorchEngine
@@ -30,7 +30,7 @@ from pipeline.scoring import PhotoScorer, ScoreRule
 from pipeline.sink import Sink, check_fingerprint, open_sink
 from pipeline.tiles import TileSpec
 
-BLOCK_BYTES = 2 << 20
+BLOCK_BYTES = 1 << 20
 """Photos travel to a scorer in blocks of about this size: one large photo, or many small ones."""
 WAITING_BYTES = 64 << 20
 """Photos that wait for each scorer, at most: seconds of work, whatever the size of the archive."""
@@ -171,10 +171,12 @@ def scored_photos(members: pa.Table, model: Model, rule: ScoreRule, hosting: Hos
             compute=ActorPoolStrategy(size=actors),
             num_cpus=SCORER_CPUS,
             num_gpus=1 if on_gpu else None,
+            runtime_env={"env_vars": KEPT_MEMORY},
         )
     )
     try:
-        yield from scored.iter_batches(batch_size=None, batch_format="pyarrow")
+        # prefetch would hold each table back until the next is there
+        yield from scored.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
     except ray.exceptions.RayError as error:
         _raise_ours(error)
 

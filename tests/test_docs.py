@@ -32,7 +32,7 @@ def test_the_tree_is_the_real_tree() -> None:
 def test_the_columns_are_the_real_columns(table: str, columns: pa.Schema) -> None:
     """The README's tables name every column, in groups of one type."""
     text = section("The dataset").split(f"`{table}`:\n")[1].split("\n\n`")[0]
-    found = {}
+    found: dict[str, str] = {}
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.split("|")]
         if len(cells) > 3 and cells[1].startswith("`"):
