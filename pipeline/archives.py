@@ -43,6 +43,8 @@ class FolderReader:
             try:
                 yield member, bounded(member) or storage.read_bytes(storage.join(self.url, member.path))
             except StorageError as error:
+                if not error.lasting or not storage.is_folder(self.url):  # the place is in trouble, not the photo
+                    raise
                 yield member, DataError("read", "member_unreadable", str(error))
 
 

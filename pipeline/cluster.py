@@ -7,8 +7,10 @@ lines and progress bars stay out of sight unless asked for.
 import logging
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TextIO
@@ -17,6 +19,9 @@ from pipeline.errors import UsageError
 
 OBJECT_STORE_BYTES = 1 << 30
 """Shared memory of a private Ray. The flows bound what they keep in it; more would only hide a leak."""
+
+SHUTDOWN_S = 20.0
+"""How long Ray may take to end before it is left to end with this process."""
 
 KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(4 << 30), "MALLOC_TRIM_THRESHOLD_": str(16 << 30)}
 """Environment of processes that run the network: makes glibc keep one batch's memory for the next.
@@ -40,6 +45,11 @@ class ClusterConfig:
         """Check that the options go together."""
         if self.address is not None and self.cpus is not None:
             raise UsageError("--cpus sizes a private Ray and --address joins a running one; give one of them.")
+        if (self.address or "").startswith("ray://"):
+            raise UsageError(
+                f"--address {self.address} is a Ray client, which Ray Data cannot work through. "
+                "Run the command on a machine of the cluster with --address auto."
+            )
 
 
 @contextmanager
@@ -56,25 +66,43 @@ def session(config: ClusterConfig, noise: str = os.devnull) -> Iterator[None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no report to anybody; Ray reads it from here alone
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # the coming default; silences a warning
     os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"  # a thread that outlives this session must not start another Ray
-    import ray
-
     with nullcontext() if config.verbose else _terminal_kept_from_ray(noise):
+        started, ended = Future[None](), threading.Event()
+        host = threading.Thread(target=_host, args=(config, started, ended), daemon=True, name="ray")
+        host.start()
         try:
-            ray.init(
-                address=config.address or "local",
-                include_dashboard=False if config.address is None else None,
-                log_to_driver=config.verbose,
-                logging_level=logging.INFO if config.verbose else logging.ERROR,
-                num_cpus=config.cpus,
-                object_store_memory=OBJECT_STORE_BYTES if config.address is None else None,
-            )
-        except (ConnectionError, ValueError) as error:
-            raise UsageError(f"No Ray cluster answers at {config.address}: {error}. Give another --address.") from error
-        _quiet(verbose=config.verbose)
-        try:
+            started.result()
+            _quiet(verbose=config.verbose)
             yield
         finally:
-            ray.shutdown()
+            ended.set()
+            host.join(SHUTDOWN_S)
+
+
+def _host(config: ClusterConfig, started: "Future[None]", ended: threading.Event) -> None:
+    """Hold Ray in a thread of its own.
+
+    In the main thread Ray would put its SIGTERM handler over ours. The thread lives as long as the session, for Linux
+    ends Ray's processes with the thread that started them.
+    """
+    import ray
+
+    try:
+        ray.init(
+            address=config.address or "local",
+            include_dashboard=False if config.address is None else None,
+            log_to_driver=config.verbose,
+            logging_level=logging.INFO if config.verbose else logging.ERROR,
+            num_cpus=config.cpus,
+            object_store_memory=OBJECT_STORE_BYTES if config.address is None else None,
+        )
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        place = "on this machine" if config.address is None else f"at {config.address}"
+        started.set_exception(UsageError(f"Ray cannot be used {place}: {error}. Is --address right?"))
+        return
+    started.set_result(None)
+    ended.wait()
+    ray.shutdown()
 
 
 @contextmanager

@@ -136,6 +136,8 @@ def _upright(image: Image.Image) -> Image.Image:
 
 def _rgb(image: Image.Image) -> NDArray[np.uint8]:
     """Convert any mode to 8-bit RGB, shape (H, W, 3)."""
+    if image.mode == "F":
+        raise DataError("decode", "unsupported_format", "The pixels are 32-bit floats, whose white nobody knows.")
     if image.mode.startswith("I"):
         return _from_16_bit(image)
     if image.has_transparency_data:

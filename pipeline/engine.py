@@ -23,6 +23,7 @@ class TorchEngine:
 
     def __init__(self, model: Model, device: Device) -> None:
         torch.set_num_threads(1)  # one actor a core; two threads in one process can be ten times slower than one
+        torch.backends.cudnn.allow_tf32 = False  # the default would round a GPU's scores to ten bits
         self._card = model.card
         self._device = torch.device(device)
         self._network = model.network().to(self._device).to(memory_format=torch.channels_last)

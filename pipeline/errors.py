@@ -45,7 +45,16 @@ class UsageError(CrackscanError):
 
 
 class StorageError(CrackscanError):
-    """A place could not be read or written."""
+    """A place could not be read or written.
+
+    Args:
+        message: what could not be done, where and why.
+        lasting: whether trying again is of no use, because the file itself is missing or closed to us.
+    """
+
+    def __init__(self, message: str, *, lasting: bool = False) -> None:
+        super().__init__(message)
+        self.lasting = lasting
 
 
 class DatasetError(CrackscanError):
@@ -83,7 +92,8 @@ class DataError(Exception):
 
     def columns(self) -> dict[str, str]:
         """Return it as the `failure_…` columns of a row."""
-        return {"failure_stage": self.stage, "failure_kind": self.kind, "failure_message": self.message}
+        message = self.message.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        return {"failure_stage": self.stage, "failure_kind": self.kind, "failure_message": message}
 
     def __str__(self) -> str:
         """Return the message alone."""

@@ -31,6 +31,7 @@ from pipeline.split import HeldOut, SplitRule, held_out
 FEWEST_TILES = 4
 """To a worker and step, where the number of workers is left to us: fewer cost more in messages than they save."""
 
+
 class Watcher(Protocol):
     """Sees how a run goes, in the process that started it."""
 
@@ -90,7 +91,7 @@ def train(config: TrainConfig, watcher: Watcher) -> FitResult:
         raise CrackscanError(f"Run {run} ended without an epoch; remove {config.checkpoints} and start it again.")
     card = write_up.make_card(task, done.best, len(done.history), write_up.Provenance(config, data, run, parts.dropped))
     written = model.save_model(folder, done.best.weights, card, write_up.readme)
-    _forget(storage.join(config.checkpoints, run) if config.storage else config.checkpoints)
+    _forget(storage.join(config.checkpoints, run))
     return FitResult(folder, written, already_there=False)
 
 
@@ -182,6 +183,8 @@ def scaling_config(config: TrainConfig, resources: Mapping[str, float]) -> tuple
     batch_size = config.training.batch_size
     usual = min(int(gpus if use_gpu else cpus), batch_size // FEWEST_TILES)
     workers = config.workers or max(1, usual)
+    if use_gpu and workers > gpus:
+        raise UsageError(f"{workers} workers on GPUs were asked for, and Ray has {gpus:g}. Give fewer --workers.")
     if workers > batch_size:
         raise UsageError(f"{workers} workers cannot share a batch of {batch_size} tiles; give a larger --batch-size.")
     resources_per_worker = {"CPU": min(1.0, cpus / workers)} | ({"GPU": 1.0} if use_gpu else {})

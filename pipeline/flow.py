@@ -4,7 +4,7 @@ Pixels stay on the workers. Scores stream to this process, the only writer, so t
 never write anything; it holds only what is not committed yet.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, NoReturn
@@ -19,7 +19,7 @@ from pipeline.cluster import KEPT_MEMORY, ClusterConfig, session
 from pipeline.config import ScoreConfig
 from pipeline.dataset import Layout, read_log
 from pipeline.engine import Device, TorchEngine
-from pipeline.errors import CrackscanError, InterruptedRunError
+from pipeline.errors import CrackscanError, InterruptedRunError, UsageError
 from pipeline.interrupt import Interrupt, pumped
 from pipeline.log import get_logger, to_file
 from pipeline.model import SHIPPED_MODEL, Model, load_model
@@ -85,6 +85,8 @@ class ScoreSummary:
     """Photos in the dataset that failed, in this run or an earlier one."""
     left: int
     """Photos of the inputs that still have no row; only a `limit` leaves any."""
+    skipped: Mapping[str, int]
+    """Files of the inputs that are no photos, counted by kind."""
 
 
 OnProgress = Callable[[Progress], None]
@@ -104,20 +106,25 @@ def score(config: ScoreConfig, on_progress: OnProgress) -> ScoreSummary:
     if storage.exists(layout.run):
         check_fingerprint(layout, run.fingerprint)
     plan = make_plan(config.inputs, layout)
-    todo = plan.without(read_log(layout).done)
-    progress = Progress(min(todo.num_rows, config.limit or todo.num_rows))
-    if todo.num_rows or not storage.exists(layout.summary):
-        with to_file(layout.url, run.run_id), Interrupt() as interrupt:
-            _log.info("begins", inputs=config.inputs, photos=progress.photos, listed=plan.members.num_rows)
-            sink = open_sink(layout, run)
-            on_progress(progress)
-            with session(config.cluster, layout.noise(run.run_id)):
-                scored = scored_photos(todo.slice(0, config.limit), model, rule, Hosting(config.actors, config.device))
-                progress = _write(_until_asked(pumped(scored), interrupt), sink, config, progress, on_progress)
-            sink.finish(planned_ids(layout))
     log = read_log(layout)
+    todo, progress = plan.without(log.done), Progress(0)
+    if todo.num_rows or plan.news or not storage.exists(layout.summary):
+        with to_file(layout.url, run.run_id), Interrupt() as interrupt:
+            sink = open_sink(layout, run)
+            plan.keep()
+            todo = plan.without(sink.log.done)
+            chosen = todo.slice(0, config.limit)
+            _log.info("begins", inputs=config.inputs, photos=chosen.num_rows, listed=plan.members.num_rows)
+            progress = Progress(chosen.num_rows)
+            on_progress(progress)
+            if chosen.num_rows:
+                with session(config.cluster, layout.noise(run.run_id)):
+                    scored = scored_photos(chosen, model, rule, Hosting(config.actors, config.device))
+                    progress = _write(_until_asked(pumped(scored), interrupt), sink, config, progress, on_progress)
+            log = sink.finish(planned_ids(layout))
+    listed = plan.members.num_rows
     left = plan.without(log.done).num_rows
-    return ScoreSummary(progress, plan.members.num_rows, plan.members.num_rows - todo.num_rows, log.failed, left)
+    return ScoreSummary(progress, listed, listed - todo.num_rows, log.failed, left, plan.skipped)
 
 
 def crack_scores(
@@ -187,10 +194,21 @@ def _engine(model: "ray.ObjectRef[Model]", device: Device) -> TorchEngine:
 
 
 def _placed(hosting: Hosting) -> tuple[int, bool]:
-    """Decide the number of scorers, and whether each has a GPU."""
+    """Decide the number of scorers, and whether each has a GPU.
+
+    Raises:
+        UsageError: they would wait for ever for what the cluster does not have.
+    """
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    on_gpu = hosting.device == "cuda" or (hosting.device == "auto" and resources.get("GPU", 0) >= 1)
-    return hosting.actors or max(1, int(resources.get("GPU" if on_gpu else "CPU", 1))), on_gpu
+    cpus, gpus = resources.get("CPU", 0.0), int(resources.get("GPU", 0))
+    on_gpu = hosting.device == "cuda" or (hosting.device == "auto" and gpus >= 1)
+    room = int((cpus - READ_CPUS) / SCORER_CPUS)
+    actors = hosting.actors or max(1, min(gpus if on_gpu else int(cpus), room))
+    if on_gpu and actors > gpus:
+        raise UsageError(f"{actors} scorers on GPUs were asked for, and Ray has {gpus}. Give --device cpu, or fewer.")
+    if actors > room:
+        raise UsageError(f"{actors} scorers do not fit on {cpus:g} CPUs; at most {room} do. Give fewer --actors.")
+    return actors, on_gpu
 
 
 def _write(

@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,7 +17,7 @@ import pyarrow.compute as pc
 from pipeline import storage
 from pipeline.archives import reader_of
 from pipeline.dataset import Layout, read_table, table_bytes
-from pipeline.errors import StorageError, UsageError
+from pipeline.errors import DataError, StorageError, UsageError
 from pipeline.members import Listing, Member, archive_suffix, file_kind
 from pipeline.schema import MEMBERS
 
@@ -29,6 +30,13 @@ class Plan:
     """Schema `MEMBERS`."""
     skipped: Counter[str]
     """Files that are no photos, counted by kind."""
+    news: tuple[tuple[str, pa.Table], ...]
+    """Listings that are not kept yet, and where to keep them."""
+
+    def keep(self) -> None:
+        """Keep the listings in the dataset."""
+        for place, table in self.news:
+            storage.write_whole(place, table_bytes(table))
 
     def without(self, image_ids: pa.ChunkedArray) -> pa.Table:
         """Return the photos that are not among those given."""
@@ -37,30 +45,29 @@ class Plan:
 
 
 def make_plan(inputs: Sequence[str], layout: Layout) -> Plan:
-    """List the photos of all inputs, and keep the lists in the dataset.
+    """List the photos of all inputs; writes nothing.
 
     Raises:
         UsageError: an input is missing or no photo or archive, there is no photo in any, or an archive that was
             planned before has changed.
     """
-    planned = [_planned(file, listing, layout) for file, listing in _listings(inputs, layout)]
-    skipped = sum((Counter(json.loads(table.schema.metadata[b"skipped"])) for table, _ in planned), Counter[str]())
-    members = pa.concat_tables([table.replace_schema_metadata() for table, _ in planned] or [MEMBERS.empty_table()])
+    planned = [_planned(source, layout) for source in _sources(inputs, layout)]
+    skipped = sum((part.skipped for part in planned), Counter[str]())
+    members = pa.concat_tables([MEMBERS.empty_table(), *(part.members for part in planned)])
     if members.num_rows == 0:
         found = ", ".join(f"{count} x {kind}" for kind, count in skipped.most_common(5)) or "nothing"
         raise UsageError(
             f"There is no photo in {', '.join(inputs)}: found {found}. Expected photos (jpg, png, tif, bmp, webp, "
             "gif), or zip or tar archives of them."
         )
-    for table, place in planned:
-        if place is not None:
-            storage.write_whole(place, table_bytes(table))
-    return Plan(_once(members), skipped)
+    return Plan(_once(members), skipped, tuple(news for part in planned for news in part.news))
 
 
 def planned_ids(layout: Layout) -> pa.ChunkedArray:
     """Return `image_id` of every photo that was ever planned for a dataset."""
-    tables = [read_table(file.url)["image_id"] for file in storage.list_files(layout.plans)]
+    tables = [
+        read_table(file.url)["image_id"] for file in storage.list_files(layout.plans) if file.path.endswith(".parquet")
+    ]
     return pa.chunked_array([chunk for ids in tables for chunk in ids.chunks], pa.string())
 
 
@@ -79,8 +86,19 @@ def image_id(address: str, occurrence: int) -> str:
     return hashlib.sha256(raw + b"\0" + str(occurrence).encode()).hexdigest()[:16]
 
 
-def _listings(inputs: Sequence[str], layout: Layout) -> Iterator[tuple[storage.StoredFile, Listing | None]]:
-    """List folders and loose photos; archives come without a listing, which may not be needed."""
+class _Source(NamedTuple):
+    """A place where photos are."""
+
+    file: storage.StoredFile
+    """An archive; or a folder, which has neither size nor version."""
+    listing: Listing | None
+    """What was found there; None for an archive, which may not have to be opened."""
+    whole: bool = True
+    """Whether the listing is all there is; not where single photos of a folder were asked for."""
+
+
+def _sources(inputs: Sequence[str], layout: Layout) -> Iterator[_Source]:
+    """List folders and single photos; archives come without a listing."""
     folders: dict[str, Listing] = {}
     single: dict[str, Listing] = {}
     archives: dict[str, storage.StoredFile] = {}
@@ -94,9 +112,9 @@ def _listings(inputs: Sequence[str], layout: Layout) -> Iterator[tuple[storage.S
             file = storage.stat(url)
             single.setdefault(storage.parent(url), Listing()).add(file.path, file.size_bytes, version=file.version)
     for url, listing in (single | folders).items():  # a folder's own listing has its single photos, too
-        yield storage.StoredFile(url, "", 0, ""), listing
+        yield _Source(storage.StoredFile(url, "", 0, ""), listing, whole=url in folders)
     for file in archives.values():
-        yield file, None
+        yield _Source(file, None)
 
 
 def _spelled_out(inputs: Iterable[str]) -> Iterator[str]:
@@ -118,7 +136,10 @@ def _lines(path: str) -> list[str]:
         text = storage.read_bytes(path).decode()
     except (StorageError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read as a list ({error}); expected text, one input a line.") from error
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if any(line.startswith("@") for line in lines):
+        raise UsageError(f"The list {path} names another list; expected folders, photos and archives.")
+    return lines
 
 
 def _checked(url: str) -> str:
@@ -136,29 +157,54 @@ def _folder(url: str, layout: Layout) -> Listing:
     inside = f"{layout.url}/"
     if f"{url}/".startswith(inside):
         raise UsageError(f"The input {url} lies in the output {layout.url}. Give --out a folder of its own.")
+    if archive_suffix(url) is not None:
+        raise UsageError(f"The folder {url} has the name of an archive. Rename it, or give what is in it.")
     listing = reader_of(url).list()
     listing.members = [file for file in listing.members if not storage.join(url, file.path).startswith(inside)]
-    listing.archives = [file for file in listing.archives if not file.url.startswith(inside)]
+    archives = [storage.linked(file) for file in listing.archives if not file.url.startswith(inside)]
+    listing.archives = [file for file in archives if not storage.is_folder(file.url)]
     return listing
 
 
-def _planned(file: storage.StoredFile, listing: Listing | None, layout: Layout) -> tuple[pa.Table, str | None]:
-    """Return an archive's table, and where to keep it; None where it is kept and has not changed."""
+class _Planned(NamedTuple):
+    """One source's part of the plan."""
+
+    members: pa.Table
+    skipped: Counter[str]
+    news: tuple[tuple[str, pa.Table], ...]
+    """The table to keep, and where; empty where it is kept and has not changed."""
+
+
+def _planned(source: _Source, layout: Layout) -> _Planned:
+    """List a source, or take its listing from `OUT/plan` where the archive has not changed since."""
+    file = source.file
     if not _is_utf8(file.url):
         raise UsageError(
             f"{file.url!r} has a name that is not UTF-8. Rename it; names inside archives may be anything."
         )
     place = layout.plan(file.url)
     known = read_table(place) if storage.exists(place) else None
-    if known is not None and listing is None:
+    if known is not None and source.listing is None:
         _refuse_changed(file, known.schema.metadata[b"version"].decode())
-        return known, None
-    listing = listing or reader_of(file.url).list()
-    table = _table(file.url, listing)
-    if known is not None:
-        table = _merged(known, table)
+        skipped = Counter[str](json.loads(known.schema.metadata[b"skipped"]))
+        return _Planned(known.replace_schema_metadata(), skipped, ())
+    listing = source.listing or _opened(file)
+    now = _table(file.url, listing)
+    kept = now if known is None else _merged(known, now)
     facts = {"archive": file.url, "version": file.version, "skipped": json.dumps(listing.skipped)}
-    return table.replace_schema_metadata(facts), None if known is not None and table.equals(known) else place
+    is_news = known is None or kept.num_rows > known.num_rows
+    news = ((place, kept.replace_schema_metadata(facts)),) if is_news else ()
+    return _Planned(kept if source.whole else now, listing.skipped, news)
+
+
+def _opened(file: storage.StoredFile) -> Listing:
+    """List an archive; one that is closed to us is a failed row like one that is damaged."""
+    try:
+        return reader_of(file.url).list()
+    except StorageError as error:
+        if not error.lasting:
+            raise
+        return Listing(failure=DataError("open", "archive_unreadable", str(error)))
 
 
 def _is_utf8(text: str) -> bool:

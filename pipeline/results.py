@@ -3,6 +3,7 @@
 The views show committed photos only, each once, also in the moment of a crash and while a run is writing.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,11 +36,15 @@ def query(out: str, sql: str) -> pa.Table:
     with _views(Layout(storage.canonical(out))) as connection:
         try:
             found = connection.sql(sql)
-            return pa.table({}) if found is None else found.to_arrow_table()
+            table = pa.table({}) if found is None else found.to_arrow_table()
         except duckdb.IOException as error:
             raise DatasetError(f"A file of {out} or of the query cannot be read: {error}") from error
         except duckdb.Error as error:
             raise UsageError(f"DuckDB refuses the query: {error}") from error
+    twice = [name for name, count in Counter(table.schema.names).items() if count > 1]
+    if twice:
+        raise UsageError(f"The result has two columns called {twice[0]}. Give one another name with AS.")
+    return table
 
 
 def worst(out: str, photos: int) -> list[WorstPhoto]:

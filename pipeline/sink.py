@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -38,6 +38,7 @@ class Sink:
     """
 
     def __init__(self, layout: Layout, run: Run, log: CommitLog) -> None:
+        self.log = log
         self._layout, self._run = layout, run
         self._next_part = len(log.tokens)
         self._waiting: list[pa.Table] = []
@@ -70,11 +71,14 @@ class Sink:
         """Commit an empty part, so that a writer that still lives fails at its next commit."""
         self._write_part(schema.SCORED.empty_table())
 
-    def finish(self, planned: pa.ChunkedArray) -> None:
+    def finish(self, planned: pa.ChunkedArray) -> CommitLog:
         """Sweep; where every planned photo has its row, write `summary.json`.
 
         Args:
             planned: `image_id` of every photo that was ever planned for this dataset.
+
+        Returns:
+            The commit log as it is now.
         """
         self.commit()
         log = read_log(self._layout)
@@ -83,6 +87,7 @@ class Sink:
             facts = {"photos": len(log.done), "failed": log.failed, "commits": len(log.tokens)}
             finished = {"finished_at": datetime.now(UTC).isoformat(timespec="seconds"), "run_id": self._run.run_id}
             storage.write_whole(self._layout.summary, _json(facts | finished))
+        return log
 
     def _write_part(self, scored: pa.Table) -> None:
         part, token = self._next_part, self._run.run_id
@@ -91,15 +96,22 @@ class Sink:
         tiles, failed = schema.tiles_table(scored, part), images.filter(pc.invert(ok))
         if tiles.num_rows:
             storage.write_whole(self._layout.tiles(part, token), self._encoded(tiles))
-        if failed.num_rows:
-            storage.write_whole(self._layout.failed(part), self._encoded(failed))
-        if not storage.create(self._layout.images(part), self._encoded(images.filter(ok))):
-            raise LostPlaceError(
-                f"Another writer has taken {self._layout.url} over: commit {part} is there already. "
-                "This run stops; what it had committed stays. Run one writer at a time."
-            )
+        has_place = not failed.num_rows or storage.create(self._layout.failed(part), self._encoded(failed))
+        if not has_place or not storage.create(self._layout.images(part), self._encoded(images.filter(ok))):
+            self._give_up(part, wrote_failed=has_place and failed.num_rows > 0)
         self._next_part += 1
         _log.info("committed", part=part, photos=scored.num_rows, tiles=tiles.num_rows, failed=failed.num_rows)
+
+    def _give_up(self, part: int, *, wrote_failed: bool) -> NoReturn:
+        """Take back what this commit wrote, and stop: its number belongs to another writer."""
+        self._waiting = []
+        storage.remove(self._layout.tiles(part, self._run.run_id))
+        if wrote_failed:
+            storage.remove(self._layout.failed(part))
+        raise LostPlaceError(
+            f"Another writer has taken {self._layout.url} over: commit {part} is there already. "
+            "This run stops; what it had committed stays. Run one writer at a time."
+        )
 
     def _encoded(self, table: pa.Table) -> bytes:
         facts = {TOKEN: self._run.run_id, "crackscan.schema": str(schema.SCHEMA_VERSION)}
@@ -110,7 +122,7 @@ def open_sink(layout: Layout, run: Run) -> Sink:
     """Begin a dataset, or take an existing one over: fence older writers off, then sweep what they left.
 
     Raises:
-        UsageError: the dataset holds scores of another fingerprint, or the folder holds something else.
+        UsageError: the dataset holds scores of another fingerprint.
     """
     about = {"run_id": run.run_id, "fingerprint": run.fingerprint, **run.about}  # the id tells ours from another's
     if storage.create(layout.run, _json(about)):
@@ -119,7 +131,8 @@ def open_sink(layout: Layout, run: Run) -> Sink:
     sink = Sink(layout, run, read_log(layout))
     storage.remove(layout.summary)
     sink.fence()
-    sweep(layout, read_log(layout))
+    sink.log = read_log(layout)  # not the one from before the fence: an older writer may have committed in between
+    sweep(layout, sink.log)
     return sink
 
 

@@ -8,7 +8,7 @@ the place; nothing here retries, the filesystems below do.
 import contextlib
 import io
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -92,6 +92,12 @@ def stat(url: str) -> StoredFile:
     with told(url, "looked up"):
         filesystem, path = _open_filesystem(url)
         return _stored(filesystem, filesystem.info(path), parent(path))
+
+
+def linked(file: StoredFile) -> StoredFile:
+    """Return the file that a symbolic link in a listing leads to; any other as it is, and a broken link, too."""
+    url = canonical(file.url)
+    return file if url == file.url or not exists(url) else replace(stat(url), path=file.path)
 
 
 def list_files(url: str) -> list[StoredFile]:
@@ -186,6 +192,8 @@ def path_of(url: str) -> str:
 
 
 def _open_filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    if not url:
+        raise UsageError("A path is empty; expected a file, a folder or a URL.")
     try:
         filesystem, path = url_to_fs(str(Path(url).expanduser()) if "://" not in url else url)
     except (ValueError, ImportError) as error:

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import io
+import sys
 from collections.abc import Iterator
 from typing import IO, Any
 
@@ -27,12 +28,22 @@ def told(url: str, verb: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise StorageError(f"{url} could not be {verb}: it was not found.") from error
-    except PermissionError as error:
-        raise StorageError(f"{url} could not be {verb}: permission was denied.") from error
+        raise StorageError(f"{url} could not be {verb}: it was not found.", lasting=True) from error
+    except PermissionError as error:  # on a remote store also what an expired key is answered with
+        lasting = "://" not in url or url.startswith("file://")
+        raise StorageError(f"{url} could not be {verb}: permission was denied.", lasting=lasting) from error
     except OSError as error:
         cause = _CAUSES.get(error.errno or 0, str(error))
-        raise StorageError(f"{url} could not be {verb}: {cause}.") from error
+        lasting = isinstance(error, IsADirectoryError)
+        raise StorageError(f"{url} could not be {verb}: {cause}.", lasting=lasting) from error
+    except _of_botocore() as error:
+        raise StorageError(f"{url} could not be {verb}: {error}.") from error
+
+
+def _of_botocore() -> tuple[type[Exception], ...]:
+    """Return what S3's client raises besides `OSError`, such as missing credentials; nothing where it is not in use."""
+    loaded = sys.modules.get("botocore.exceptions")
+    return () if loaded is None else (loaded.BotoCoreError,)
 
 
 class ToldFile(io.RawIOBase):

@@ -114,3 +114,31 @@ def test_query_prints_a_table_csv_or_json(tmp_path: Path, monkeypatch: pytest.Mo
     assert forms["table"].split() == ["image", "crack_score", "a,", "b", "0.2500"]
     assert forms["csv"] == '"image","crack_score"\n"a, b",0.25\n'
     assert '"crack_score": 0.25' in forms["json"]
+
+
+def test_scores_made_otherwise_are_refused(tmp_path: Path) -> None:
+    """Another tile never gets into a dataset: exit code 2, both values, before anything is read or written."""
+    from pipeline.dataset import Layout
+    from pipeline.model import SHIPPED_MODEL, load_model
+    from pipeline.runs import new_run
+    from pipeline.scoring import ScoreRule
+    from pipeline.sink import open_sink
+    from pipeline.tiles import TileSpec
+
+    rule = ScoreRule(TileSpec(224, 0.0), threshold=0.5)
+    open_sink(Layout(f"file://{tmp_path}/scores"), new_run(load_model(SHIPPED_MODEL), rule))
+    words = ["score", str(tmp_path), "--out", str(tmp_path / "scores"), "--tile", "128"]
+    refused = CliRunner().invoke(main, words)
+    assert refused.exit_code == 2
+    assert "tile_px is 224 there and 128 here" in refused.stderr
+
+
+def test_defaults_of_the_command_are_those_of_the_code() -> None:
+    """The numbers that `score --help` shows, which must not import the modules that hold them."""
+    from pipeline.cli.score import command
+    from pipeline.config import ScoreConfig
+
+    config = ScoreConfig(("in",), "out")
+    for parameter in command.params:
+        if parameter.name in {"max_pixels", "batch_tiles", "max_failures", "device"}:
+            assert parameter.default == getattr(config, parameter.name)

@@ -175,7 +175,7 @@ class _Refusing:
 def test_a_second_plan_opens_no_archive(tmp_path: Path, layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     """The listing is kept in the dataset."""
     _write_zip(tmp_path / "night.zip", ["a.jpg", "notes.txt"])
-    first = make_plan([str(tmp_path / "night.zip")], layout)
+    first = make_plan([str(tmp_path / "night.zip")], layout).keep()
 
     monkeypatch.setitem(archives.READERS, ".zip", _Refusing)
     second = make_plan([str(tmp_path / "night.zip")], layout)
@@ -188,7 +188,7 @@ def test_a_changed_archive_is_refused_by_name(tmp_path: Path, layout: Layout) ->
     """Tonight's photos.zip is not yesterday's."""
     place = tmp_path / "photos.zip"
     _write_zip(place, ["a.jpg"])
-    make_plan([str(place)], layout)
+    make_plan([str(place)], layout).keep()
     before = storage.stat(f"file://{place}").version
     _write_zip(place, ["a.jpg", "b.jpg"])
     now = storage.stat(f"file://{place}").version
@@ -204,7 +204,7 @@ def test_a_changed_archive_is_refused_by_name(tmp_path: Path, layout: Layout) ->
 
 def test_a_folder_may_grow(photos: Path, layout: Layout) -> None:
     """New photos are added; those planned before stay, even where they were taken away."""
-    make_plan([str(photos)], layout)
+    make_plan([str(photos)], layout).keep()
     (photos / "c.jpg").write_bytes(b"c")
     (photos / "a.jpg").unlink()
 
@@ -216,7 +216,7 @@ def test_a_folder_may_grow(photos: Path, layout: Layout) -> None:
 
 def test_a_changed_photo_in_a_folder_is_refused(photos: Path, layout: Layout) -> None:
     """Its score would be another's."""
-    make_plan([str(photos)], layout)
+    make_plan([str(photos)], layout).keep()
     (photos / "a.jpg").write_bytes(b"another photo")
 
     with pytest.raises(UsageError) as caught:
@@ -288,3 +288,48 @@ def test_photos_that_are_done_are_left_out(photos: Path, layout: Layout) -> None
 
     assert left["image"].to_pylist() == ["span 1/b.png"]
     assert made.without(pa.chunked_array([], pa.string())).num_rows == 2
+
+
+def test_planning_writes_nothing_until_it_is_kept(photos: Path, layout: Layout) -> None:
+    """A plan that ends in an error, or is never begun, leaves no trace; what is kept is news once."""
+    made = make_plan([str(photos)], layout)
+    assert not storage.exists(layout.url)
+    made.keep()
+    assert make_plan([str(photos)], layout).news == ()
+
+
+def test_a_single_photo_of_a_planned_folder_is_one_photo(photos: Path, layout: Layout) -> None:
+    """Asking for one photo plans one, though its folder was planned before."""
+    make_plan([str(photos)], layout).keep()
+    assert _images(make_plan([str(photos / "a.jpg")], layout)) == ["a.jpg"]
+
+
+def test_a_half_written_listing_is_no_listing(photos: Path, layout: Layout) -> None:
+    """What a killed run left beside the listings is passed over."""
+    make_plan([str(photos)], layout).keep()
+    storage.write_whole(storage.join(layout.plans, ".x.parquet.123.tmp"), b"PAR")
+    assert len(planned_ids(layout)) == 2
+
+
+def test_an_archive_reached_through_a_link_is_listed_once(tmp_path: Path, layout: Layout) -> None:
+    """A link in a folder is the archive that it leads to; a broken one is a failed row, and stops nobody."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    _write_zip(folder / "a.zip", ["a.jpg"])
+    (folder / "b.zip").symlink_to(folder / "a.zip")
+    (folder / "c.zip").symlink_to(folder / "nowhere.zip")
+    rows = make_plan([str(folder)], layout).members.to_pylist()
+    assert [(row["image"], row["failure_kind"]) for row in rows] == [("a.jpg", None), ("", "archive_unreadable")]
+
+
+def test_a_list_names_no_list(tmp_path: Path, layout: Layout) -> None:
+    """A list that names itself would never end."""
+    (tmp_path / "list.txt").write_text(f"@{tmp_path}/list.txt")
+    with pytest.raises(UsageError, match="names another list"):
+        make_plan([f"@{tmp_path}/list.txt"], layout)
+
+
+def test_an_empty_path_is_no_path(layout: Layout) -> None:
+    """An unset variable in a script is not the current folder."""
+    with pytest.raises(UsageError, match="A path is empty"):
+        make_plan([""], layout)

@@ -107,17 +107,26 @@ def test_a_writer_killed_within_a_commit_leaves_nothing_twice(layout: Layout, si
 
 
 def test_a_late_writer_loses_its_place(layout: Layout, sink: Sink) -> None:
-    """A writer that wakes up after another took over commits nothing, and is told so."""
+    """A writer that wakes up after another took over, even one that has finished, leaves nothing and is told so."""
     sink.add(scored("a"))
     sink.commit()
     second = open_sink(layout, run_named("second"))
-    sink.add(scored("late", "later", failed=True))
-    with pytest.raises(LostPlaceError, match="Another writer has taken"):
-        sink.commit()
     second.add(scored("b"))
     second.finish(pa.chunked_array([["a", "b"]]))
+    sink.add(scored("late"))
+    sink.add(scored("later", failed=True))
+    with pytest.raises(LostPlaceError, match="Another writer has taken"):
+        sink.commit()
+    sink.commit()  # nothing waits any more
     assert sorted(bare(layout, "images")) == ["a", "b"]
     assert sorted(bare(layout, "tiles")) == ["a", "a", "b", "b"]
+
+
+def test_what_an_older_writer_commits_last_is_known_to_the_next(layout: Layout, sink: Sink) -> None:
+    """The log that a new writer works from is the one after its fence: no photo is scored a second time."""
+    sink.add(scored("a"))
+    sink.commit()
+    assert open_sink(layout, run_named("second")).log.done.to_pylist() == ["a"]
 
 
 def test_the_summary_stands_only_when_all_is_done(layout: Layout, sink: Sink) -> None:

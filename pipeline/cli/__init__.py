@@ -5,7 +5,6 @@ Every command has its file here; a file imports torch, Ray and the like only whe
 """
 
 import importlib
-import signal
 from typing import Any
 
 import click
@@ -59,4 +58,3 @@ def main() -> None:
     Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done with failed photos,
     4 interrupted (run the same command again).
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `crackscan query … | head` ends quietly

@@ -5,7 +5,7 @@ import click
 address_option = click.option(
     "--address",
     metavar="ADDRESS",
-    help="Ray cluster to work on, such as ray://head:10001.  [default: a private Ray on this machine]",
+    help="Running Ray cluster, seen from one of its machines: auto, or HOST:PORT.  [default: a private Ray]",
 )
 
 cpus_option = click.option(

@@ -47,11 +47,13 @@ class _Lines:
     what: str
     began_at: float = field(default_factory=time.monotonic)
     shown_at: float = float("-inf")
+    shown: int = -1
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
         now = time.monotonic()
-        if now - self.shown_at < LINE_EVERY_S and done < total:
+        is_last = done == total != self.shown
+        if now - self.shown_at < LINE_EVERY_S and not is_last:
             return
-        self.shown_at = now
+        self.shown_at, self.shown = now, done
         left = f", about {(now - self.began_at) / done * (total - done):.0f} s left" if 0 < done < total else ""
         click.echo(f"{done:,} of {total:,} {self.what} {note} in {now - self.began_at:.0f} s{left}", err=True)

@@ -3,6 +3,7 @@
 import json
 import sys
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +39,27 @@ def command(out: str, sql: str, form: str, max_rows: int) -> None:
     from pipeline.results import query
 
     found = query(out, _text(sql))
+    try:
+        _print(found, form, max_rows)
+    except (ValueError, OverflowError) as error:
+        raise UsageError(f"The result cannot be printed as {form}: {error}. Cast the column in SQL.") from error
+
+
+def _print(found: Any, form: str, max_rows: int) -> None:  # noqa: ANN401 - a table of pyarrow, which is slow to import
     if form == "csv":
         from pyarrow import csv
 
         csv.write_csv(found, sys.stdout.buffer)
     elif form == "json":
-        click.echo(json.dumps(found.to_pylist(), indent=1, default=str, ensure_ascii=False))
+        click.echo(json.dumps(found.to_pylist(), indent=1, default=_json_value, ensure_ascii=False))
     else:
         _print_table(found, max_rows)
+
+
+def _json_value(value: object) -> int | float | str:
+    if isinstance(value, Decimal):  # DuckDB's sums of whole numbers
+        return int(value) if value == value.to_integral_value() else float(value)
+    return str(value)
 
 
 def _text(sql: str) -> str:
@@ -53,8 +67,8 @@ def _text(sql: str) -> str:
         return sql
     try:
         return Path(sql[1:]).read_text(encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"The query file {sql[1:]} cannot be read: {error.strerror}.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"The query file {sql[1:]} cannot be read: {error}.") from error
 
 
 def _print_table(found: Any, max_rows: int) -> None:  # noqa: ANN401 - a table of pyarrow, which is slow to import
@@ -66,7 +80,7 @@ def _print_table(found: Any, max_rows: int) -> None:  # noqa: ANN401 - a table o
         table.add_column(field.name, justify="right" if _is_number(field.type) else "left", overflow="fold")
     for row in found.slice(0, max_rows).to_pylist():
         table.add_row(*[_cell(value) for value in row.values()])
-    console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else WIDE_COLUMNS)
+    console = Console(markup=False, highlight=False, emoji=False, width=None if sys.stdout.isatty() else WIDE_COLUMNS)
     console.print(table)
     if found.num_rows > max_rows:
         click.echo(f"… {found.num_rows - max_rows:,} more rows; see --max-rows, or --format csv.", err=True)

@@ -1,5 +1,6 @@
 """`crackscan score`: photos in, a dataset of crack scores out."""
 
+import shlex
 import sys
 import time
 from typing import Any
@@ -88,10 +89,13 @@ def _print_summary(summary: Any, out: str, seconds: float) -> None:  # noqa: ANN
             f"Scored {run.scored:,} photos ({run.tiles:,} tiles) in {seconds:,.0f} s; {run.failed:,} failed, "
             f"{summary.done_before:,} were done before."
         )
+    if summary.skipped:
+        kinds = ", ".join(f"{count:,} x {kind}" for kind, count in sorted(summary.skipped.items()))
+        click.echo(f"Skipped files that are no photos: {kinds}")
     if summary.left:
         click.echo(f"{summary.left:,} photos are left; run it again without --limit to score them.")
     for photo in worst(out, WORST_SHOWN):
         click.echo(f"  {photo.crack_score:.3f}  {photo.crack_tiles:>4} of {photo.tiles} tiles  {photo.image}")
     if summary.failed:
-        click.echo(f"{summary.failed:,} photos failed; see why:\n  crackscan query {out} '{WHY_FAILED}'")
-    click.echo(f"Next:\n  crackscan query {out} '{WORST}'")
+        click.echo(f"{summary.failed:,} photos failed; see why:\n  crackscan query {shlex.quote(out)} '{WHY_FAILED}'")
+    click.echo(f"Next:\n  crackscan query {shlex.quote(out)} '{WORST}'")
