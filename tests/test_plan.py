@@ -175,7 +175,8 @@ class _Refusing:
 def test_a_second_plan_opens_no_archive(tmp_path: Path, layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     """The listing is kept in the dataset."""
     _write_zip(tmp_path / "night.zip", ["a.jpg", "notes.txt"])
-    first = make_plan([str(tmp_path / "night.zip")], layout).keep()
+    first = make_plan([str(tmp_path / "night.zip")], layout)
+    first.keep()
 
     monkeypatch.setitem(archives.READERS, ".zip", _Refusing)
     second = make_plan([str(tmp_path / "night.zip")], layout)
@@ -211,6 +212,7 @@ def test_a_folder_may_grow(photos: Path, layout: Layout) -> None:
     made = make_plan([str(photos)], layout)
 
     assert _images(made) == ["a.jpg", "c.jpg", "span 1/b.png"]
+    made.keep()
     assert set(planned_ids(layout).to_pylist()) == set(made.members["image_id"].to_pylist())
 
 
