@@ -3,6 +3,7 @@
 The one page on which `labelled`, `split`, `backbones`, `course` and `model` meet; what each does is written there.
 """
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
@@ -91,7 +92,7 @@ def train(config: TrainConfig, watcher: Watcher) -> FitResult:
         raise CrackscanError(f"Run {run} ended without an epoch; remove {config.checkpoints} and start it again.")
     card = write_up.make_card(task, done.best, len(done.history), write_up.Provenance(config, data, run, parts.dropped))
     written = model.save_model(folder, done.best.weights, card, write_up.readme)
-    _forget(storage.join(config.checkpoints, run))
+    _forget(config.checkpoints, run)
     return FitResult(folder, written, already_there=False)
 
 
@@ -219,7 +220,11 @@ def _cause(error: ray.train.TrainingFailedError) -> str:
     return str(next(iter(failures.values()), error)).strip().splitlines()[-1]
 
 
-def _forget(checkpoints: str) -> None:
-    """Remove the checkpoints of a finished run."""
-    if storage.exists(checkpoints):
-        storage.filesystem_of(checkpoints).rm(storage.path_of(checkpoints), recursive=True)
+def _forget(checkpoints: str, run: str) -> None:
+    """Remove the checkpoints of a finished run, and their folder where nothing else is in it."""
+    of_run = storage.join(checkpoints, run)
+    if storage.exists(of_run):
+        storage.filesystem_of(of_run).rm(storage.path_of(of_run), recursive=True)
+    if checkpoints.startswith(storage.LOCAL):
+        with contextlib.suppress(OSError):  # not empty, or not there
+            storage.local_path(checkpoints).rmdir()

@@ -19,8 +19,11 @@ from pipeline.dataset import Layout, read_log
 
 pytestmark = pytest.mark.ray
 
-EAGER = "from pipeline import sink; sink.COMMIT_PHOTOS = 1; from pipeline.cli import main; main(prog_name='crackscan')"
-"""The command, committing every photo on its own, so that there are many moments to be killed in."""
+EAGER = (
+    "from pipeline import flow, sink; flow.BLOCK_BYTES = sink.COMMIT_PHOTOS = 1;"
+    "from pipeline.cli import main; main(prog_name='crackscan')"
+)
+"""The command, handing over and committing every photo on its own: many moments to be killed in."""
 
 
 def count(dataset: Path, table: str) -> tuple[int, ...]:
