@@ -37,6 +37,9 @@ soak: $(INSTALLED)  ## The kill tests, fifty times over; by hand
 
 bench: $(INSTALLED)  ## Figures for docs/experiments.md
 	$(BIN)/python tests/bench/memory.py
+	$(BIN)/python tests/bench/listing.py
+	$(BIN)/python tests/bench/million.py
+	$(BIN)/python tests/bench/after.py
 
 format: $(INSTALLED)
 	$(BIN)/ruff format .

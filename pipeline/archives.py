@@ -1,127 +1,153 @@
-"""Where photos are kept: folders, zip and tar files, and how to list and read what is in them.
+"""Where photos are kept: folders, zip and tar files, archives in archives; how each is listed, and read by parts.
 
-A reader knows one kind of archive; `READERS` is the table of kinds. Listing tells photos from other files; reading
-gives bytes, or the `DataError` of the one member that cannot be read. Nothing is ever extracted to disk.
+Puts the readers of the formats together: which one an archive needs, and what a nested archive is to the one that holds
+it. What can only be read from front to back is the business of `streaming`. Nothing is ever extracted to disk.
 """
 
-import io
-import stat
-import zipfile
-from collections.abc import Iterable, Iterator
-from typing import IO
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import pyarrow as pa
 
 from pipeline import storage
 from pipeline.errors import DataError, StorageError
-from pipeline.members import DAMAGED, LINK, Listing, Member, Reader, archive_suffix, bounded, file_kind
-from pipeline.tars import CompressedTarReader, TarReader
+from pipeline.listing import Listing
+from pipeline.members import (
+    DAMAGED,
+    SEEKABLE_SUFFIXES,
+    Content,
+    Entry,
+    Limits,
+    SeekableReader,
+    archive_suffix,
+    file_kind,
+)
+from pipeline.sources import Source, StoredSource
+from pipeline.tars import TarReader
+from pipeline.zips import ZipReader
 
-_ZIP_END_BYTES = 22 + 65_535
-"""The end record of a zip and the longest comment after it."""
+LOOSE_AT_ONCE = 8
+"""Loose photos are read this many at a time: each waits for the store more than it is read."""
 
+STORED = 0
+"""The method of a member that is not compressed."""
 
-class FolderReader:
-    """Loose photos below a folder, and the archives among them."""
-
-    streams = False
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    def list(self) -> Listing:
-        """List everything below the folder."""
-        listing = Listing()
-        for file in storage.list_files(self.url):
-            if file_kind(file.path) == "archive":
-                listing.archives.append(file)
-            else:
-                listing.add(file.path, file.size_bytes, version=file.version)
-        return listing
-
-    def read(self, members: Iterable[Member]) -> Iterator[tuple[Member, bytes | DataError]]:
-        """Read file after file."""
-        for member in members:
-            try:
-                yield member, bounded(member) or storage.read_bytes(storage.join(self.url, member.path))
-            except StorageError as error:
-                if not error.lasting or not storage.is_folder(self.url):  # the place is in trouble, not the photo
-                    raise
-                yield member, DataError("read", "member_unreadable", str(error))
+SEEKABLE: dict[str, type[SeekableReader]] = {".zip": ZipReader, ".tar": TarReader}
+"""File name ending to reader, for all of `SEEKABLE_SUFFIXES`; the others are streams."""
 
 
-class ZipReader:
-    """Members of a zip file, found through its central directory."""
+def list_folder(url: str, without: str) -> tuple[Listing, list[storage.StoredFile]]:
+    """List loose photos below a folder, and the archives among them.
 
-    streams = False
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    def list(self) -> Listing:
-        """List the central directory."""
-        listing = Listing()
-        try:
-            with storage.open_file(self.url) as file, zipfile.ZipFile(file) as archive:
-                for position, info in enumerate(archive.infolist()):
-                    if stat.S_ISLNK(info.external_attr >> 16):
-                        listing.skipped[LINK] += 1
-                    elif not info.is_dir():
-                        listing.add(info.filename, info.file_size, position)
-                _check_all_there(file, len(archive.infolist()))
-        except DAMAGED as error:
-            listing.fail(storage.name(self.url), error)
-        return listing
-
-    def read(self, members: Iterable[Member]) -> Iterator[tuple[Member, bytes | DataError]]:
-        """Read members by their place in the directory; the CRC is checked."""
-        with storage.open_file(self.url) as file, zipfile.ZipFile(file) as archive:
-            infos = dict(enumerate(archive.infolist()))
-            for member in members:
-                info = infos.get(member.position)
-                if info is None or info.filename != member.path:
-                    continue
-                try:
-                    yield member, bounded(member) or archive.read(info)
-                except (*DAMAGED, RuntimeError) as error:  # a RuntimeError where a password is needed
-                    yield member, DataError("read", "member_unreadable", f"The zip member cannot be read: {error}.")
+    Args:
+        url: canonical URL.
+        without: leave out what begins with this URL.
+    """
+    listing, archives = Listing(url), []
+    for file in storage.list_files(url):
+        if file.url.startswith(without):
+            continue
+        if file_kind(file.path) == "archive":
+            archives.append(storage.linked(file))
+        else:
+            listing.add(loose(file))
+    return listing, [file for file in archives if not storage.is_folder(file.url)]
 
 
-def _check_all_there(file: IO[bytes], found: int) -> None:
-    """Compare with the number that the end of a zip states: `zipfile` reads on over damage in the directory."""
-    file.seek(max(0, file.seek(0, io.SEEK_END) - _ZIP_END_BYTES))
-    tail = file.read()
-    expected = int.from_bytes(tail[tail.rfind(b"PK\5\6") + 10 :][:2], "little")
-    if found % 65536 != expected != 65535:  # 65535 stands for "see the zip64 record"
-        raise zipfile.BadZipFile(f"its directory shows {found:,} members and should show {expected:,}")
+def loose(file: storage.StoredFile) -> Entry:
+    """Return a stored file as an entry of its folder."""
+    return Entry(file.path, file.size_bytes, version=file.version)
 
 
-READERS: dict[str, type[Reader]] = {
-    ".zip": ZipReader,
-    ".tar": TarReader,
-    ".tar.gz": CompressedTarReader,
-    ".tgz": CompressedTarReader,
-    ".tar.bz2": CompressedTarReader,
-    ".tbz2": CompressedTarReader,
-    ".tar.xz": CompressedTarReader,
-    ".txz": CompressedTarReader,
-    "": FolderReader,
-}
-"""File name ending to reader, for all of `ARCHIVE_SUFFIXES`; no ending is a folder."""
+def list_archive(file: storage.StoredFile) -> pa.Table:
+    """List an archive, as `Listing.table`; one that is damaged or closed to us has a failed row."""
+    listing = Listing(file.url, file.version)
+    if is_stream(file.url):
+        listing.add_stream()
+        return listing.table()
+    try:
+        _list_into(listing, seekable(StoredSource(file.url, file.size_bytes)), None)
+    except StorageError as error:
+        if not error.lasting:
+            raise
+        listing.fail(DataError("open", "archive_unreadable", str(error)))
+    return listing.table()
 
 
-def reader_of(url: str) -> Reader:
-    """Choose the reader for an archive, or for a folder."""
-    return READERS[archive_suffix(url) or ""](url)
+def is_stream(path: str, method: int = STORED) -> bool:
+    """Tell whether an archive can only be read from front to back, by its name and how it lies in another."""
+    return archive_suffix(path) not in SEEKABLE_SUFFIXES or method != STORED
 
 
-def read_members(url: str, members: Iterable[Member]) -> Iterator[tuple[Member, bytes | DataError]]:
-    """Read photos of one archive: each comes exactly once, as its bytes or as the reason why there are none."""
-    left = dict.fromkeys(members)
+def read_loose(url: str, entries: Sequence[Entry], limits: Limits) -> Iterator[tuple[Entry, Content]]:
+    """Read loose photos below a folder."""
+    with ThreadPoolExecutor(LOOSE_AT_ONCE) as threads:
+        yield from zip(entries, threads.map(partial(_read_loose, url, limits=limits), entries), strict=True)
+
+
+def read_members(
+    url: str, inner: Entry | None, entries: Sequence[Entry], limits: Limits
+) -> Iterator[tuple[Entry, Content]]:
+    """Read photos of a seekable archive, or of one nested in it: each comes exactly once."""
+    left = dict.fromkeys(entries)
     reason = "it has changed since it was listed"
     try:
-        for member, data in reader_of(url).read(list(left)):
-            del left[member]
-            yield member, data
+        reader = seekable(source_of(url))
+        if inner is not None:
+            reader = seekable(reader.opened(inner, limits))
+        for entry, content in reader.read(list(left), limits):
+            del left[entry]
+            yield entry, content
+    except (*DAMAGED, DataError) as error:
+        reason = f"it is damaged: {error}"
+    for entry in left:
+        yield entry, DataError("read", "member_unreadable", f"The archive does not yield this photo; {reason}.")
+
+
+def source_of(url: str) -> Source:
+    """Return an archive as a source."""
+    return StoredSource(url, storage.stat(url).size_bytes)
+
+
+def seekable(source: Source) -> SeekableReader:
+    """Choose the reader of an archive whose members can be read by themselves."""
+    return SEEKABLE[archive_suffix(source.name) or ""](source)
+
+
+def _list_into(listing: Listing, reader: SeekableReader, inner: Entry | None) -> None:
+    """List an archive, and those nested in it."""
+    try:
+        for entry in reader.entries():
+            if inner is None and not entry.is_link and file_kind(entry.path) == "archive":
+                _list_nested(listing, reader, entry)
+            else:
+                listing.add(entry, inner)
     except DAMAGED as error:
-        reason = f"it is damaged before this photo: {error}"
-    for member in left:
-        yield member, DataError("read", "member_unreadable", f"The archive does not yield this photo; {reason}.")
+        listing.fail(error, inner)
+
+
+def _list_nested(listing: Listing, reader: SeekableReader, inner: Entry) -> None:
+    if inner.failure is not None:
+        listing.fail(inner.failure, inner)
+    elif is_stream(inner.path, inner.method):
+        listing.add_stream(inner)
+    else:
+        _list_into(listing, seekable(reader.opened(inner, Limits())), inner)
+
+
+def _read_loose(url: str, entry: Entry, limits: Limits) -> Content:
+    """Read one photo; it must be the one that was listed."""
+    place = storage.join(url, entry.path)
+    try:
+        limits.check(entry)
+        data = storage.read_bytes(place)
+        if storage.stat(place).version == entry.version:
+            return data
+        return DataError("read", "archive_changed", f"{entry.path} was replaced after it was listed.")
+    except DataError as error:
+        return error
+    except StorageError as error:
+        if not error.lasting or not storage.is_folder(url):  # the place is in trouble, not the photo
+            raise
+        return DataError("read", "member_unreadable", str(error))

@@ -9,6 +9,7 @@ from typing import Literal
 from pipeline.cluster import ClusterConfig
 from pipeline.decode import MAX_PIXELS
 from pipeline.errors import UsageError
+from pipeline.members import Limits
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class ScoreConfig:
     """One `score` run."""
 
     inputs: tuple[str, ...]
-    """Folders, photos, archives, globs and `@list.txt`."""
+    """Folders, photos, archives, globs and `@list.txt`; none to go over what was planned before."""
     out: str
     """Folder or URL of the dataset."""
     model: str | None = None
@@ -33,6 +34,10 @@ class ScoreConfig:
     """… once this many were tried."""
     max_pixels: int = MAX_PIXELS
     """Larger photos fail."""
+    max_photo_bytes: int = Limits.photo_bytes
+    """Larger files fail, and are never read whole."""
+    max_ratio: float = Limits.ratio
+    """Compressed members may grow by this factor; more is a zip bomb."""
     batch_tiles: int = 32
     """Tiles the network sees at once."""
     actors: int | None = None
@@ -44,7 +49,5 @@ class ScoreConfig:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        if not self.inputs:
-            raise UsageError("There is no INPUT; expected at least one folder, photo or archive.")
         if not 0 <= self.max_failures <= 1:
             raise UsageError(f"--max-failures is {self.max_failures}; expected a share from 0 to 1.")

@@ -1,26 +1,36 @@
-"""An output dataset: where its files lie, and what its commit log says.
+"""An output dataset: where its files lie, what its `run.json` says, and what its commit log says.
 
 `images/part-<n>.parquet` is the log: a photo is done if and only if a committed file holds its row. This module reads;
 the one writer is `sink`.
 """
 
 import hashlib
-import io
+import json
 import os
 import re
-from dataclasses import dataclass
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline import storage
-from pipeline.errors import DatasetError
-from pipeline.schema import IMAGES
+from pipeline.errors import DatasetError, StorageError, UsageError
 
 TOKEN = b"crackscan.token"
 """Parquet metadata: the run that wrote a file."""
 
-_NUMBERED = re.compile(r"(part|failed)-(\d+)(?:-(\w+))?\.parquet$")
+READ_FILES = 256
+"""Files of the log in memory at once; a few tens of kilobytes each."""
+
+_NUMBERED = {
+    "images": re.compile(r"(part|failed)-(\d+)()\.parquet"),
+    "tiles": re.compile(r"(part)-(\d+)-(\w+)\.parquet"),
+}
+"""Names of the numbered files of each folder: kind, commit, and the token of a tiles file."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +38,11 @@ class Layout:
     """Names of the files below one dataset's URL."""
 
     url: str
+
+    @property
+    def lease(self) -> str:
+        """Who writes; stands only while a writer lives, or after one was killed."""
+        return storage.join(self.url, "lease")
 
     @property
     def run(self) -> str:
@@ -69,7 +84,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class CommitLog:
-    """What has been committed."""
+    """What has been committed; a writer that wakes up late can add nothing to it."""
 
     tokens: tuple[str, ...]
     """The run that made commit 0, 1, …"""
@@ -78,63 +93,151 @@ class CommitLog:
     failed: int
     """How many of those failed."""
     orphans: tuple[str, ...]
-    """URLs of tiles and failed files that no commit names."""
+    """URLs of tiles and failed files that never can be committed, since their number is another run's."""
+    failed_parts: frozenset[int] = frozenset()
+    """The commits with failed photos."""
+
+    def after(self, token: str, ids: pa.ChunkedArray, failed: int) -> "CommitLog":
+        """Return the log with one more commit."""
+        return replace(
+            self,
+            tokens=(*self.tokens, token),
+            done=pa.chunked_array([*self.done.chunks, *ids.chunks], pa.string()),
+            failed=self.failed + failed,
+            failed_parts=self.failed_parts | {len(self.tokens)} if failed else self.failed_parts,
+        )
+
+    def without_failed(self, ids: pa.ChunkedArray, emptied: Iterable[int]) -> "CommitLog":
+        """Return the log without some failed photos; of the `emptied` commits no failed photo is left."""
+        return replace(
+            self,
+            done=self.done.filter(pc.invert(pc.is_in(self.done, value_set=ids))),
+            failed=self.failed - len(ids),
+            failed_parts=self.failed_parts.difference(emptied),
+        )
 
 
-def read_log(layout: Layout) -> CommitLog:
-    """Read the commit log.
+NOTHING = CommitLog((), pa.chunked_array([], pa.string()), 0, ())
+"""The log of a dataset without a commit."""
+
+
+def read_log(layout: Layout, known: CommitLog | None = None) -> CommitLog:
+    """Read the commit log: one listing, and of each file that is not in `known` one column.
 
     Raises:
-        DatasetError: a number is missing in it.
+        DatasetError: a number is missing in it, or a file is damaged.
     """
-    found = [(file, match) for file in _files(layout) if (match := _NUMBERED.search(file.path))]
-    parts = [file for file, match in found if match[1] == "part" and match[3] is None]
-    if [storage.name(file.url) for file in parts] != [f"part-{n:06d}.parquet" for n in range(len(parts))]:
-        raise DatasetError(
-            f"The commit log {layout.url}/images has a gap: {len(parts)} parts, the last {parts[-1].path}. "
-            "Files are missing; restore them, or score into another --out."
-        )
-    committed = [_committed(file.url) for file in parts]
-    tokens = [token for token, _ in committed]
-    failed, orphans = [], []
-    for file, match in found:
-        if match[1] == "part" and match[3] is None:
-            continue
-        token, ids = _committed(file.url) if match[1] == "failed" else (match[3], None)
-        if int(match[2]) >= len(tokens) or tokens[int(match[2])] != token:
-            orphans.append(file.url)
-        elif ids is not None:
-            failed.append(ids)
-    done = [ids for _, ids in committed] + failed
-    return CommitLog(tuple(tokens), pa.chunked_array(done, pa.string()), sum(map(len, failed)), tuple(orphans))
+    while True:
+        files = list(_numbered(layout))
+        try:
+            return _log_of(layout, files, known or NOTHING)
+        except StorageError as error:  # a late writer may take its own file back between listing and reading
+            if not error.lasting or {*files} <= {*_numbered(layout)}:
+                raise
+
+
+def read_run(layout: Layout) -> dict[str, Any]:
+    """Read `run.json`.
+
+    Raises:
+        UsageError: there is none.
+        DatasetError: it is damaged.
+    """
+    if not storage.exists(layout.run):
+        raise UsageError(f"There is no dataset at {layout.url}; expected a folder with run.json.")
+    try:
+        run: dict[str, Any] = json.loads(storage.read_bytes(layout.run))
+        run["fingerprint"].items()
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DatasetError(f"{layout.run} is damaged: {error!r}. Restore it, or score into another --out.") from error
+    return run
 
 
 def table_bytes(table: pa.Table) -> bytes:
-    """Encode a table as a Parquet file."""
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
-    return buffer.getvalue()
+    """Encode a table as a Parquet file; with checksums, since a flipped byte passes a network unnoticed."""
+    sink = pa.BufferOutputStream()
+    repeating = [field.name for field in table.schema if not pa.types.is_floating(field.type)]
+    pq.write_table(table, sink, compression="zstd", use_dictionary=repeating, write_page_checksum=True)
+    return bytes(sink.getvalue())
 
 
 def read_table(url: str) -> pa.Table:
-    """Read a Parquet file whole."""
+    """Read a Parquet file whole.
+
+    Raises:
+        DatasetError: it is damaged.
+    """
+    data = storage.read_bytes(url)
     try:
-        return pq.read_table(io.BytesIO(storage.read_bytes(url)))
-    except pa.ArrowInvalid as error:
+        return pq.read_table(pa.BufferReader(data), page_checksum_verification=True)
+    except (pa.ArrowException, OSError) as error:
         raise DatasetError(f"{url} is no sound Parquet file: {error}.") from error
 
 
-def _files(layout: Layout) -> list[storage.StoredFile]:
-    folders = [storage.join(layout.url, name) for name in ("images", "tiles")]
-    return [file for folder in folders if storage.exists(folder) for file in storage.list_files(folder)]
+class _Numbered(NamedTuple):
+    """A file that belongs to a commit, or wanted to."""
+
+    kind: str
+    """`part`, `failed` or `tiles`."""
+    part: int
+    token: str
+    """The run, where the name says it: for tiles."""
+    url: str
 
 
-def _committed(url: str) -> tuple[str, pa.Array]:
-    """Return a file's token and the photos in it."""
-    try:
-        with storage.open_file(url) as file, pq.ParquetFile(file) as parquet:
-            token = parquet.schema_arrow.metadata[TOKEN].decode()
-            ids = parquet.read(columns=[IMAGES.names[1]])["image_id"].combine_chunks()
-    except (pa.ArrowInvalid, KeyError) as error:
-        raise DatasetError(f"{url} is no sound file of this dataset: {error}.") from error
-    return token, ids
+def _numbered(layout: Layout) -> Iterator[_Numbered]:
+    for folder, pattern in _NUMBERED.items():
+        url = storage.join(layout.url, folder)
+        for file in storage.list_files(url) if storage.exists(url) else []:
+            if match := pattern.fullmatch(file.path):
+                yield _Numbered("tiles" if match[3] else match[1], int(match[2]), match[3], file.url)
+
+
+def _log_of(layout: Layout, files: list[_Numbered], known: CommitLog) -> CommitLog:
+    parts = sorted(file for file in files if file.kind == "part")
+    expected = range(max([len(known.tokens), *(file.part + 1 for file in parts)]))
+    if missing := sorted({*expected} - {file.part for file in parts}):
+        raise DatasetError(
+            f"The commit log {layout.url}/images has a gap: of {len(expected)} parts {len(missing)} are missing, "
+            f"part-{missing[0]:06d}.parquet among them. Restore them, or score into another --out."
+        )
+    committed = [*_committed([file.url for file in parts[len(known.tokens) :]])]
+    tokens = known.tokens + tuple(token for token, _ in committed)
+    told = [file for file in files if file.part < len(tokens)]  # the others may be those of a commit under way
+    unread = [file for file in told if file.kind == "failed" and file.part not in known.failed_parts]
+    failed = [*zip(unread, _committed([file.url for file in unread]), strict=True)]
+    counted = {file.part: ids for file, (token, ids) in failed if token == tokens[file.part]}
+    orphans = [file.url for file in unread if file.part not in counted]
+    orphans += [file.url for file in told if file.kind == "tiles" and file.token != tokens[file.part]]
+    return CommitLog(
+        tokens=tokens,
+        done=_joined(known.done, [*(ids for _, ids in committed), *counted.values()]),
+        failed=known.failed + sum(map(len, counted.values())),
+        orphans=tuple(orphans),
+        failed_parts=known.failed_parts | counted.keys(),
+    )
+
+
+def _joined(known: pa.ChunkedArray, more: list[pa.Array]) -> pa.ChunkedArray:
+    """Append, in few large chunks: thousands of small ones make every look-up slow."""
+    chunks = [*known.chunks, pa.concat_arrays(more)] if more else known.chunks
+    return pa.chunked_array(chunks, pa.string())
+
+
+def _read(urls: list[str]) -> Iterator[tuple[str, bytes]]:
+    """Read files, then let them be parsed: with threads that read meanwhile, 8,000 took 6.3 s of CPU, not 3.8 s."""
+    for first in range(0, len(urls), READ_FILES):
+        some = urls[first : first + READ_FILES]
+        yield from zip(some, [*storage.read_many(some)], strict=True)
+
+
+def _committed(urls: list[str]) -> Iterator[tuple[str, pa.Array]]:
+    """Yield each file's token and the photos in it."""
+    for url, data in _read(urls):
+        try:
+            with pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True) as parquet:
+                token = sys.intern((parquet.metadata.metadata or {})[TOKEN].decode())
+                ids = parquet.read(columns=["image_id"], use_threads=False)["image_id"].combine_chunks()
+        except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
+            raise DatasetError(f"{url} is no sound file of this dataset: {error}.") from error
+        yield token, ids

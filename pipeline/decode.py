@@ -7,13 +7,14 @@ import io
 import struct
 import warnings
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from pipeline.errors import DataError
 
@@ -29,34 +30,28 @@ UNSUPPORTED_SUFFIXES = frozenset({"heic", "heif", "dng", "svg"})
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF")
 """What Pillow may try: a few well-tested decoders, never the rare ones."""
 
-_DAMAGED = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    struct.error,
-    LookupError,
-    TypeError,
-    ArithmeticError,
-    AttributeError,
-    AssertionError,
-    RuntimeError,
-    zlib.error,
-)
-"""What Pillow raises for damaged photos and damaged EXIF, found by fuzzing; a MemoryError is not the photo's fault."""
+_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, LookupError, TypeError, ArithmeticError,
+            AttributeError, AssertionError, RuntimeError, zlib.error)  # fmt: skip
+"""What Pillow raises for damaged photos and damaged EXIF, found by fuzzing."""
 
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+_LYING: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
+    2: lambda upright: upright[:, ::-1],
+    3: lambda upright: upright[::-1, ::-1],
+    4: lambda upright: upright[::-1],
+    5: lambda upright: upright.swapaxes(0, 1),
+    6: lambda upright: upright.swapaxes(0, 1)[::-1],
+    7: lambda upright: upright.swapaxes(0, 1)[::-1, ::-1],
+    8: lambda upright: upright.swapaxes(0, 1)[:, ::-1],
 }
-"""EXIF orientation to what puts the photo upright."""
+"""EXIF orientation to the view of an upright photo in which it lies as in its file."""
 
-Image.MAX_IMAGE_PIXELS = None  # `decode` checks the size itself, before any pixel is decoded
+_BAND_PIXELS = 1 << 16
+"""Pixels are converted so many at a time: they stay in the cache, and only the result is as large as the photo."""
+
+_LARGEST_TILE_PIXELS = 1 << 24
+"""Tiles of a TIFF reach over the margins of its photo, and each is decoded whole."""
+
+PngImagePlugin.MAX_TEXT_CHUNK = 16 << 20  # sound photos have notes and colour profiles of more than Pillow's 1 MB
 
 
 @dataclass(frozen=True)
@@ -82,21 +77,32 @@ class Photo:
     facts: PhotoFacts
 
 
+Decoder = Callable[[bytes, int], Photo]
+"""A photo's bytes and the largest number of pixels to a photo, or a `DataError`; `decode`, and what guards it."""
+
+
 def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Photo:
     """Decode a photo: upright, first frame, 8-bit RGB.
 
     Grey, palette, CMYK and 16-bit become RGB; transparent parts are laid on white.
 
     Raises:
-        DataError: no photo, a damaged one, or one of more than `max_pixels`.
+        DataError: no photo, a damaged one, one of more than `max_pixels`, or one for which memory is refused. That is
+            the photo's doing: a machine that runs out of memory kills, and refuses only what is too large for it.
     """
     if not data:
         raise DataError("decode", "empty_file", "The file is empty; expected a photo.")
+    Image.MAX_IMAGE_PIXELS = max_pixels  # Pillow refuses twice as many, before GIF and WebP allocate even to open
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             _check_size(image, max_pixels)
             image.load()
-            return Photo(_rgb(_upright(image)), _facts(image))
+            return Photo(_upright(image), _facts(image))
+    except Image.DecompressionBombError as error:
+        raise _too_many_pixels(f"more than {2 * max_pixels:,} pixels", max_pixels) from error
+    except MemoryError as error:
+        message = "Decoding takes more memory than there is for a photo. Score it on a machine that has more."
+        raise DataError("decode", "too_large", message) from error
     except UnidentifiedImageError as error:
         raise DataError("decode", "not_an_image", f"No photo in {_described(data)}.") from error
     except _DAMAGED as error:
@@ -114,43 +120,72 @@ def resize(pixels: NDArray[np.uint8], height_px: int, width_px: int) -> NDArray[
     return np.asarray(image.resize((width_px, height_px), Image.Resampling.BILINEAR))
 
 
-def _check_size(image: Image.Image, max_pixels: int) -> None:
-    found = image.width * image.height
+def _check_size(image: ImageFile.ImageFile, max_pixels: int) -> None:
+    """Refuse what would fill the memory, before any pixel is decoded."""
+    found, in_tile = image.width * image.height, _tile_pixels(image)
     if found > max_pixels:
-        raise DataError(
-            "decode",
-            "too_many_pixels",
-            f"The photo is {image.width} x {image.height} = {found:,} pixels; at most {max_pixels:,} are decoded. "
-            "Raise --max-pixels to score it.",
-        )
+        raise _too_many_pixels(f"{image.width} x {image.height} = {found:,} pixels", max_pixels)
+    if in_tile > max(max_pixels, _LARGEST_TILE_PIXELS):
+        raise _too_many_pixels(f"stored in tiles of {in_tile:,} pixels", max_pixels)
+    if len(image.tile) > 4 * (image.height + found // 64):  # a row or 8 x 8 pixels each, in up to four planes
+        message = f"The photo is damaged: {found:,} pixels in {len(image.tile):,} pieces."
+        raise DataError("decode", "truncated_image", message)
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """Turn a photo as its EXIF says; with damaged EXIF it stays as it lies."""
+def _too_many_pixels(found: str, max_pixels: int) -> DataError:
+    message = f"The photo is {found}; at most {max_pixels:,} are decoded. Raise --max-pixels to score it."
+    return DataError("decode", "too_many_pixels", message)
+
+
+def _tile_pixels(image: Image.Image) -> int:
+    """Return how large the tiles of a TIFF are, 0 where it has none."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return 0
+    width, height = (image.tag_v2.get(tag) for tag in (ExifTags.Base.TileWidth, ExifTags.Base.TileLength))
+    return width * height if isinstance(width, int) and isinstance(height, int) else 0
+
+
+def _upright(image: Image.Image) -> NDArray[np.uint8]:
+    """Convert to RGB and turn as the EXIF says, band by band.
+
+    Shape: (H, W, 3).
+    """
+    orientation = _orientation(image)
+    size = image.size if orientation > 4 else (image.height, image.width)
+    pixels = np.empty((*size, 3), np.uint8)
+    lying = _LYING[orientation](pixels) if orientation in _LYING else pixels
+    rows = max(1, _BAND_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        bottom = min(top + rows, image.height)
+        lying[top:bottom] = _rgb(image.crop((0, top, image.width, bottom)))
+    return pixels
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return how the photo lies, 1 to 8; 1 where damaged EXIF does not tell."""
     try:
-        method = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+        found = image.getexif().get(ExifTags.Base.Orientation)
     except _DAMAGED:
-        return image
-    return image if method is None else image.transpose(method)
+        return 1
+    return found if isinstance(found, int) and found in _LYING else 1
 
 
 def _rgb(image: Image.Image) -> NDArray[np.uint8]:
-    """Convert any mode to 8-bit RGB, shape (H, W, 3)."""
+    """Convert any mode to 8-bit RGB, shape (H, W, 3) or (H, W, 1)."""
     if image.mode == "F":
         raise DataError("decode", "unsupported_format", "The pixels are 32-bit floats, whose white nobody knows.")
     if image.mode.startswith("I"):
         return _from_16_bit(image)
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
-        return np.asarray(Image.alpha_composite(white, image.convert("RGBA")).convert("RGB"))
-    return np.asarray(image.convert("RGB"))
+        image = Image.alpha_composite(white, image.convert("RGBA"))
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _from_16_bit(image: Image.Image) -> NDArray[np.uint8]:
     """Scale grey levels of 0 … 65535 to 0 … 255, rounded; `convert` would clip them at 255."""
     levels = np.clip(np.asarray(image, np.int64), 0, 65535)
-    grey = ((levels + 128) // 257).astype(np.uint8)
-    return np.repeat(grey[..., None], 3, axis=2)
+    return ((levels + 128) // 257).astype(np.uint8)[..., None]
 
 
 def _described(data: bytes) -> str:
@@ -190,7 +225,7 @@ def _time(value: object) -> datetime | None:
 def _camera(exif: Image.Exif) -> str | None:
     words = [str(exif.get(tag, "")).strip("\0 ") for tag in (ExifTags.Base.Make, ExifTags.Base.Model)]
     text = " ".join(word for word in words if word)
-    return text.encode("utf-8", "replace").decode() or None
+    return text[:200].encode("utf-8", "replace").decode() or None  # EXIF may hold megabytes
 
 
 def _number(value: Any) -> float | None:  # noqa: ANN401 - EXIF holds anything

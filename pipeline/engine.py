@@ -1,21 +1,14 @@
-"""From the pixels of tiles to crack scores: the network, and batches that are always full.
+"""From the pixels of tiles to crack scores: the network.
 
 An engine is a callable from tiles to scores; which photo a tile is from is the business of `scoring`.
 """
-
-from collections.abc import Callable, Iterable, Iterator
-from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pipeline.batching import Device
 from pipeline.model import Model, crack_scores, normalised
-
-Device = Literal["cpu", "cuda"]
-
-Engine = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""Tiles, shape (N, T, T, 3) uint8, to calibrated probabilities of a crack, shape (N,) float32."""
 
 
 class TorchEngine:
@@ -38,26 +31,3 @@ class TorchEngine:
         logits = self._network(normalised(pixels, self._card.mean, self._card.std))[:, 0]  # (N, 1) → (N,)
         scores: NDArray[np.float32] = crack_scores(logits, self._card.calibration).cpu().numpy()
         return scores
-
-
-def score_in_batches(
-    engine: Engine, chunks: Iterable[NDArray[np.uint8]], batch_tiles: int
-) -> Iterator[NDArray[np.float32]]:
-    """Score tiles that come in chunks of any size in batches of one size; only the last may be smaller.
-
-    Shape: chunks (n, T, T, 3) → scores (batch_tiles,), in order; at most one batch of pixels is kept.
-    """
-    batch, filled = None, 0
-    for chunk in chunks:
-        start = 0
-        while start < len(chunk):
-            if batch is None:
-                batch = np.empty((batch_tiles, *chunk.shape[1:]), np.uint8)
-            taken = min(batch_tiles - filled, len(chunk) - start)
-            batch[filled : filled + taken] = chunk[start : start + taken]
-            start, filled = start + taken, filled + taken
-            if filled == batch_tiles:
-                yield engine(batch)
-                filled = 0
-    if batch is not None and filled:
-        yield engine(batch[:filled])

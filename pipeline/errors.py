@@ -4,6 +4,7 @@
     ├── UsageError          the command or its inputs are wrong; exit code 2
     ├── StorageError        a place could not be read or written (permission, network, disk full)
     ├── DatasetError        an output dataset is damaged, or its files do not fit together
+    ├── DatasetHeldError    another writer is at work on this dataset; it is left alone
     ├── LostPlaceError      another writer has taken this dataset over; this one commits nothing more
     ├── ModelError          a model folder cannot be used (missing, damaged, of another format)
     └── InterruptedRunError Ctrl-C or SIGTERM; what was finished is committed; exit code 4
@@ -21,13 +22,18 @@ Stage = Literal["open", "read", "decode", "score"]
 Kind = Literal[
     "archive_unreadable",
     "archive_truncated",
+    "archive_changed",
     "member_unreadable",
+    "encrypted",
+    "unsupported_compression",
     "empty_file",
     "not_an_image",
     "truncated_image",
     "unsupported_format",
     "too_many_pixels",
     "too_large",
+    "decoder_crashed",
+    "decoder_timed_out",
 ]
 """Why a photo failed: the `failure_kind` column."""
 
@@ -59,6 +65,10 @@ class StorageError(CrackscanError):
 
 class DatasetError(CrackscanError):
     """An output dataset is damaged, or its files do not fit together."""
+
+
+class DatasetHeldError(CrackscanError):
+    """Another writer is at work on this dataset."""
 
 
 class LostPlaceError(CrackscanError):

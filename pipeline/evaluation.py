@@ -31,7 +31,7 @@ NOT_SCORED = "No score came back for this name; rename the file to plain letters
 
 OnProgress = Callable[[int, int], None]
 CrackScores = Callable[[Sequence[str], str, ClusterConfig, OnProgress], tuple[dict[str, float], dict[str, str]]]
-"""What `flow.crack_scores` is: scores by URL, and why by URL where a tile failed."""
+"""What `single_photos.crack_scores` is: scores by URL, and why by URL where a tile failed."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def evaluate(
     Args:
         tiles: what to score.
         config: with which model, and where the report goes.
-        crack_scores: scores tiles by URL (`flow.crack_scores`).
+        crack_scores: scores tiles by URL (`single_photos.crack_scores`).
         on_progress: called with the tiles done and their total.
 
     Raises:

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from types import FrameType, TracebackType
 from typing import Self, TypeVar
 
+from pipeline.errors import InterruptedRunError
+
 Item = TypeVar("Item")
 
 POLL_S = 0.2
@@ -36,6 +38,17 @@ class Interrupt:
         """Put the former handlers back."""
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal returned
+
+    def stop_if_asked(self) -> None:
+        """Raise what ends the run, once a signal has come.
+
+        Raises:
+            InterruptedRunError: it has.
+        """
+        if self.asked:
+            raise InterruptedRunError(
+                "Interrupted. What is finished is committed; run the same command again to go on."
+            )
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
         self.asked = True
@@ -69,3 +82,10 @@ def pumped(items: Iterable[Item]) -> Iterator[Item | None]:
         if isinstance(item, BaseException):
             raise item
         yield item
+
+
+def until_asked(items: Iterable[Item], interrupt: Interrupt) -> Iterator[Item]:
+    """Pass items on until a signal asks to stop."""
+    for item in items:
+        yield item
+        interrupt.stop_if_asked()

@@ -1,6 +1,6 @@
-"""What an archive holds: its photos, what was skipped, and why the rest cannot be read.
+"""One file of an archive, and what a reader of each format does.
 
-The words that the readers of `archives` and `tars` have in common; nothing here opens a file.
+The words that `zips`, `tars` and `archives` have in common; nothing here opens a file.
 """
 
 import lzma
@@ -8,28 +8,24 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from pipeline.decode import PHOTO_SUFFIXES, UNSUPPORTED_SUFFIXES
 from pipeline.errors import DataError
-from pipeline.storage import StoredFile
+from pipeline.sources import Source
 
-MAX_MEMBER_BYTES = 1 << 30
-"""Largest photo file that is read into memory; a zip bomb stops here."""
-
-ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-"""File name endings of archives."""
-
-LINK = "link or device"
-"""The kind under which such members are counted."""
+SEEKABLE_SUFFIXES = (".zip", ".tar")
+"""Archives of which a part can be read by itself."""
+STREAM_SUFFIXES = (
+    ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst",
+)  # fmt: skip
+"""Archives that can only be read from front to back."""
 
 DAMAGED = (
     tarfile.TarError,
     zipfile.BadZipFile,
-    zipfile.LargeZipFile,
     zlib.error,
     lzma.LZMAError,
     EOFError,
@@ -40,71 +36,91 @@ DAMAGED = (
     ValueError,
     struct.error,
 )
-"""What the standard library raises for damaged archives, found by fuzzing."""
+"""What the libraries raise for damaged archives, found by fuzzing."""
 
 
-class Member(NamedTuple):
-    """One photo of an archive."""
+@dataclass(frozen=True)
+class Limits:
+    """What is read into memory at most; a bomb stops here."""
+
+    photo_bytes: int = 1 << 30
+    """Largest photo file."""
+    nested_bytes: int = 512 << 20
+    """Largest nested archive that has to be decompressed before it can be read."""
+    ratio: float = 200.0
+    """Compressed members may grow by this factor; photos are compressed already …"""
+    ratio_from_bytes: int = 64 << 20
+    """… but small files of one colour may grow by more."""
+
+    def check(self, entry: "Entry", *, nested: bool = False) -> None:
+        """Refuse what would fill the memory.
+
+        Raises:
+            DataError: it is too large, or claims to grow too much.
+        """
+        most = self.nested_bytes if nested else self.photo_bytes
+        if entry.size_bytes > most:
+            found = f"{entry.size_bytes:,} bytes; at most {most:,} are read"
+            raise DataError("read", "too_large", f"The file has {found}.")
+        if entry.size_bytes > self.ratio_from_bytes and entry.size_bytes > self.ratio * entry.stored_bytes:
+            found = f"{entry.stored_bytes:,} bytes that become {entry.size_bytes:,}"
+            raise DataError("read", "too_large", f"The file has {found}, more than {self.ratio:g} times as many.")
+
+
+class Entry(NamedTuple):
+    """One file as an archive lists it. Folders are not listed."""
 
     path: str
     """Its name in the archive; bytes that are not UTF-8 are lone surrogates."""
-    occurrence: int
-    """0, 1, … where a name repeats."""
     size_bytes: int
-    position: int
-    """Where a reader finds it: byte offset in a tar, number in a compressed tar or zip; 0 for a loose file."""
-    version: str
+    """Of the file itself, decompressed."""
+    position: int = 0
+    """Where a reader finds it: offset of the local header in a zip, of the data in a tar; its number in a stream."""
+    stored_bytes: int = 0
+    """Bytes of it that lie in the archive, compressed."""
+    method: int = 0
+    """How it is compressed, in zip's numbers; 0 is not at all."""
+    crc32: int | None = None
+    """Checksum of the file, where the archive has one."""
+    version: str = ""
     """Of a loose file: changes when the content does. Members have their archive's version."""
-
-
-@dataclass
-class Listing:
-    """What an archive holds."""
-
-    members: list[Member] = field(default_factory=list)
-    archives: list[StoredFile] = field(default_factory=list)
-    """Archives found in a folder."""
-    skipped: Counter[str] = field(default_factory=Counter)
-    """Files that are no photos, counted by kind."""
+    is_link: bool = False
+    """A symbolic link or a device, which is skipped; a hard link is listed as the file it leads to."""
     failure: DataError | None = None
-    """Why the archive, or the rest of it, cannot be read."""
-
-    def add(self, path: str, size_bytes: int, position: int = 0, version: str = "") -> bool:
-        """Take a photo in, or count what is none; tell which it was."""
-        kind = file_kind(path)
-        if kind == "photo":
-            occurrence = self._seen[path]
-            self._seen[path] += 1
-            self.members.append(Member(path, occurrence, size_bytes, position, version))
-        else:
-            self.skipped[kind] += 1
-        return kind == "photo"
-
-    def fail(self, archive: str, error: Exception) -> None:
-        """Note that the archive, or what comes after the members seen so far, cannot be read."""
-        reason = str(error) or "it ends early"
-        if self._seen or self.skipped:
-            self.failure = DataError("open", "archive_truncated", f"{archive} is damaged or cut short: {reason}.")
-        else:
-            self.failure = DataError("open", "archive_unreadable", f"{archive} is no archive: {reason}.")
-
-    _seen: Counter[str] = field(default_factory=Counter, repr=False)
+    """Why it cannot be read, where that is known already."""
 
 
-class Reader(Protocol):
-    """Lists and reads one archive."""
+Content = bytes | DataError
+"""The bytes of a photo, or why there are none."""
 
-    streams: bool
-    """Whether it can only be read from front to back, so that one task must read all of it."""
 
-    def __init__(self, url: str) -> None:
-        """Take the archive's URL; nothing is opened yet."""
+class SeekableReader(Protocol):
+    """Lists and reads an archive whose members can be read by themselves."""
 
-    def list(self) -> Listing:
-        """List the photos."""
+    def __init__(self, source: Source) -> None:
+        """Take the archive; nothing is read yet."""
 
-    def read(self, members: Iterable[Member]) -> Iterator[tuple[Member, bytes | DataError]]:
-        """Read photos; one that cannot be read comes as its `DataError`, one that moved away not at all."""
+    def entries(self) -> Iterator[Entry]:
+        """List the files, in the order of the archive; raises one of `DAMAGED` where it cannot be read on."""
+
+    def read(self, entries: Sequence[Entry], limits: Limits) -> Iterator[tuple[Entry, Content]]:
+        """Read files, neighbours together; each comes exactly once, in any order."""
+
+    def opened(self, entry: Entry, limits: Limits) -> Source:
+        """Return one file as a source: a window where it is not compressed, else its bytes; raises `DataError`."""
+
+
+class StreamReader(Protocol):
+    """Reads an archive from front to back."""
+
+    def __init__(self, source: Source) -> None:
+        """Take the archive; nothing is read yet."""
+
+    def stream(self, wanted: Callable[[Entry], bool], limits: Limits) -> Iterator[tuple[Entry, Content | None]]:
+        """Go through the files once; those that are wanted come with their content.
+
+        Raises one of `DAMAGED` where it cannot be read on. Hard links come last, in the order of their files.
+        """
 
 
 def file_kind(path: str) -> str:
@@ -123,19 +139,4 @@ def file_kind(path: str) -> str:
 def archive_suffix(path: str) -> str | None:
     """Return the ending that makes a file an archive, None where it is none."""
     lower = path.lower()
-    return next((suffix for suffix in ARCHIVE_SUFFIXES if lower.endswith(suffix)), None)
-
-
-def bounded(member: Member) -> DataError | None:
-    """Refuse a member that is too large for memory."""
-    if member.size_bytes <= MAX_MEMBER_BYTES:
-        return None
-    found = f"{member.size_bytes:,} bytes; at most {MAX_MEMBER_BYTES:,} are read"
-    return DataError("read", "too_large", f"The photo's file has {found}.")
-
-
-def whole(member: Member, data: bytes | DataError) -> bytes | DataError:
-    """Refuse a member of which a part is missing."""
-    if isinstance(data, DataError) or len(data) == member.size_bytes:
-        return data
-    return DataError("read", "member_unreadable", f"Only {len(data):,} of {member.size_bytes:,} bytes are there.")
+    return next((suffix for suffix in SEEKABLE_SUFFIXES + STREAM_SUFFIXES if lower.endswith(suffix)), None)

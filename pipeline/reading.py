@@ -3,59 +3,86 @@
 Stands apart from `flow` so that the workers that only read never load torch: seconds and half a gigabyte each.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.archives import read_members, reader_of
-from pipeline.members import Member
+from pipeline import storage
+from pipeline.archives import is_stream, read_loose, read_members
+from pipeline.errors import DataError
+from pipeline.listing import Listing, encoded, entry_of
+from pipeline.members import Content, Entry, Limits, archive_suffix
 from pipeline.schema import READ
+from pipeline.streaming import Streaming
 
 UNIT_BYTES = 32 << 20
 """One reading task gets about this much of an archive: seconds of work, so that many share one archive …"""
 UNIT_PHOTOS = 256
 """… and at most this many photos, so that opening each costs little beside the rest."""
+CHECKED_BYTES = 8 << 20
+"""Photos are held until the archive was seen unchanged after they were read; this much of them."""
+
+Row = dict[str, Any]
 
 
 def units(members: pa.Table) -> Iterator[pa.Table]:
-    """Split photos into the work of one reading task each: of one archive, and bounded unless it must be streamed."""
+    """Split photos into the work of one reading task each.
+
+    A unit lies in one archive, or in one nested archive, and is bounded; a stream is one row.
+    """
     members = members.combine_chunks()
-    starts = np.flatnonzero(pc.not_equal(members["archive"][1:], members["archive"][:-1])) + 1
+    if not members.num_rows:
+        return
+    inner = pc.struct_field(members["inner"], "path")
+    same = pc.and_(_as_before(members["archive"]), _as_before(inner))
+    starts = np.flatnonzero(~np.asarray(same)) + 1
     for first, end in zip([0, *starts], [*starts, members.num_rows], strict=True):
-        of_archive = members.slice(first, end - first)
-        if reader_of(of_archive["archive"][0].as_py()).streams:
-            yield of_archive
-        else:
-            yield from _bounded(of_archive)
+        yield from _units_of(members.slice(first, end - first))
 
 
-def read_unit(members: pa.Table) -> Iterator[pa.Table]:
+def read_unit(members: pa.Table, limits: Limits, done: pa.ChunkedArray) -> Iterator[pa.Table]:
     """Read photos; one that cannot be read comes with the reason instead of its bytes.
 
-    Shape: schema `MEMBERS`, of one archive → tables of schema `READ`, one photo each.
+    Args:
+        members: one of `units`.
+        limits: what is read into memory.
+        done: `image_id` of photos to leave out of a stream.
+
+    Shape: schema `MEMBERS` → tables of schema `READ`, one photo each, and one row for the end of a stream.
     """
     rows = members.to_pylist()
-    yield from (_photo(row, None) for row in rows if row["failure_stage"] is not None)
-    readable = {member_of(row): row for row in rows if row["failure_stage"] is None}
-    if not readable:
+    if rows[0]["entry"] == "stream":
+        yield from _streamed(rows[0], limits, done)
         return
-    for member, data in read_members(rows[0]["archive"], readable):
-        if isinstance(data, bytes):
-            yield _photo(readable[member], data)
-        else:
-            yield _photo(readable[member] | data.columns(), None)
+    yield from (_photo(row, None) for row in rows if row["failure_stage"] is not None)
+    yield from _unchanged(rows[0], _read([row for row in rows if row["failure_stage"] is None], limits))
 
 
-def _photo(row: dict[str, object], data: bytes | None) -> pa.Table:
-    return pa.Table.from_pylist([row | {"data": data}], schema=READ)
+def _as_before(column: pa.ChunkedArray) -> pa.Array:
+    """Tell for each row but the first whether it has the value of the row before; null is a value."""
+    now, before = column[1:], column[:-1]
+    both_null = pc.and_(pc.is_null(now), pc.is_null(before))
+    return pc.if_else(both_null, True, pc.fill_null(pc.equal(now, before), False))  # noqa: FBT003 - Arrow's
 
 
-def member_of(row: dict[str, object]) -> Member:
-    """Return the archive member that a row of the plan stands for."""
-    fields = {name: row[name] for name in ("occurrence", "size_bytes", "position", "version")}
-    return Member(path=row["path"].decode("utf-8", "surrogateescape"), **fields)  # type: ignore[attr-defined,arg-type]
+def _units_of(members: pa.Table) -> Iterator[pa.Table]:
+    row = members.slice(0, 1).to_pylist()[0]
+    inner = row["inner"]
+    nested = inner is not None and is_stream(entry_of(inner).path, inner["method"])
+    if nested or _is_streamed(row["archive"]):
+        stream = {"entry": "stream", "archive": row["archive"], "version": row["version"]}
+        inner = inner if nested and not _is_streamed(row["archive"]) else None
+        yield pa.Table.from_pylist([stream | {"inner": inner}], schema=members.schema)
+    else:
+        yield from _bounded(members)
+
+
+def _is_streamed(url: str) -> bool:
+    return archive_suffix(url) is not None and is_stream(url)
 
 
 def _bounded(members: pa.Table) -> Iterator[pa.Table]:
@@ -66,3 +93,68 @@ def _bounded(members: pa.Table) -> Iterator[pa.Table]:
             first, size_bytes = index, 0
         size_bytes += size
     yield members.slice(first)
+
+
+def _read(rows: list[Row], limits: Limits) -> Iterator[tuple[Row, Content]]:
+    """Read rows of one archive; two of them may be one file, under a name that repeats."""
+    by_entry = dict[Entry, list[Row]]()
+    for row in rows:
+        by_entry.setdefault(entry_of(row), []).append(row)
+    if not by_entry:
+        return
+    url, inner = rows[0]["archive"], rows[0]["inner"]
+    if archive_suffix(url) is None:
+        read = read_loose(url, list(by_entry), limits)
+    else:
+        read = read_members(url, None if inner is None else entry_of(inner), list(by_entry), limits)
+    for entry, content in read:
+        yield from ((row, content) for row in by_entry[entry])
+
+
+def _streamed(stream: Row, limits: Limits, done: pa.ChunkedArray) -> Iterator[pa.Table]:
+    """Read an archive from front to back, then say what it held."""
+    is_done: Callable[[str], bool] = set(done.to_pylist()).__contains__
+    listing = Listing(stream["archive"], stream["version"])
+    inner = None if stream["inner"] is None else entry_of(stream["inner"])
+    yield from _unchanged(stream, Streaming(listing, is_done, limits).photos(inner))
+    held = listing.table(inner)
+    yield pa.Table.from_pylist([stream | {"entry": "end", "ended": encoded(held)}], schema=READ)
+
+
+@dataclass
+class _Held:
+    """Photos that wait for their archive to be seen unchanged."""
+
+    photos: list[tuple[Row, Content]] = field(default_factory=list)
+    size_bytes: int = 0
+
+    def add(self, row: Row, content: Content) -> bool:
+        """Take one more in; tell whether it is time to look."""
+        self.photos.append((row, content))
+        self.size_bytes += len(content) if isinstance(content, bytes) else 0
+        return self.size_bytes >= CHECKED_BYTES
+
+
+def _unchanged(of: Row, photos: Iterator[tuple[Row, Content]]) -> Iterator[pa.Table]:
+    """Let photos through when the archive is still the one that was listed; loose photos are checked one by one."""
+    held = _Held()
+    for row, content in photos:
+        if held.add(row, content):
+            yield from _let_through(of, held)
+            held = _Held()
+    yield from _let_through(of, held)
+
+
+def _let_through(of: Row, held: _Held) -> Iterator[pa.Table]:
+    url = of["archive"]
+    changed = None
+    if held.photos and archive_suffix(url) is not None and storage.stat(url).version != of["version"]:
+        changed = DataError("read", "archive_changed", f"{storage.name(url)} was replaced while it was read.")
+    for row, content in held.photos:
+        yield _photo(row, changed or content)
+
+
+def _photo(row: Row, content: Content | None) -> pa.Table:
+    if isinstance(content, DataError):
+        return pa.Table.from_pylist([row | content.columns()], schema=READ)
+    return pa.Table.from_pylist([row | {"data": content}], schema=READ)

@@ -1,10 +1,12 @@
 """Reading a dataset with SQL: DuckDB over the views `images`, `tiles` and `failures`.
 
-The views show committed photos only, each once, also in the moment of a crash and while a run is writing.
+The views show committed photos only, each once, also in the moment of a crash and while a run is writing. Everything
+that asks DuckDB gets its connection here.
 """
 
+import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,7 +15,14 @@ import pyarrow as pa
 
 from pipeline import schema, storage
 from pipeline.dataset import Layout
+from pipeline.duckdb_files import StoredFiles
 from pipeline.errors import DatasetError, UsageError
+
+MEMORY_LIMIT = "2GiB"
+"""What DuckDB may hold; sorting and grouping more than that goes to a temporary folder."""
+
+REMOTE_THREADS = 16
+"""Files of a remote store that are read at once: its threads wait more than they work."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +42,13 @@ def query(out: str, sql: str) -> pa.Table:
     Raises:
         UsageError: there is no dataset, or the SQL is wrong.
     """
-    with _views(Layout(storage.canonical(out))) as connection:
+    with views(Layout(storage.canonical(out))) as connection:
         try:
             found = connection.sql(sql)
             table = pa.table({}) if found is None else found.to_arrow_table()
         except duckdb.IOException as error:
             raise DatasetError(f"A file of {out} or of the query cannot be read: {error}") from error
-        except duckdb.Error as error:
+        except duckdb.DatabaseError as error:  # others come of the storage
             raise UsageError(f"DuckDB refuses the query: {error}") from error
     twice = [name for name, count in Counter(table.schema.names).items() if count > 1]
     if twice:
@@ -55,42 +64,74 @@ def worst(out: str, photos: int) -> list[WorstPhoto]:
 
 
 @contextmanager
-def _views(layout: Layout) -> Iterator[duckdb.DuckDBPyConnection]:
+def views(layout: Layout) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open DuckDB with a dataset's views.
+
+    Raises:
+        UsageError: there is no dataset.
+        DatasetError: a file of it cannot be read.
+    """
     if not storage.exists(layout.run):
         raise UsageError(f"There is no dataset at {layout.url}; expected a folder that `crackscan score` wrote.")
-    with duckdb.connect() as connection:
-        connection.execute("SET enable_progress_bar = false; SET TimeZone = 'UTC'")
-        filesystem = storage.filesystem_of(layout.url)
-        if not layout.url.startswith(storage.LOCAL):
-            connection.register_filesystem(filesystem)
-        for table, columns in (("images", schema.IMAGES), ("tiles", schema.TILES)):
-            _table(connection, layout, table, columns)
+    with connected(layout) as connection:
+        images, tiles = (_parquet(layout, table) for table in ("images", "tiles"))
+        numbers = [int(url[-14:-8]) for url in images if storage.name(url).startswith("part-")]
+        connection.register("parts", pa.table({"part": pa.array(numbers, pa.int32())}))
+        file_rows(connection, "images_files", images, schema.IMAGES)
+        file_rows(connection, "tiles_files", tiles, schema.TILES)
         for statement in _VIEWS:
             connection.execute(statement)
         yield connection
 
 
 _VIEWS = (
-    "CREATE VIEW images AS SELECT * FROM images_files WHERE part IN (SELECT part FROM parts)",
+    "CREATE VIEW images AS SELECT * EXCLUDE (filename) FROM images_files WHERE part IN (SELECT part FROM parts)",
     "CREATE VIEW failures AS SELECT * FROM images WHERE status = 'failed'",
-    "CREATE VIEW tiles AS SELECT * FROM tiles_files SEMI JOIN images USING (part, image_id)",
+    "CREATE VIEW tiles AS SELECT * EXCLUDE (filename) FROM tiles_files SEMI JOIN images USING (part, image_id)",
 )
 """A file that no commit names holds nothing that counts: the views join on the committed parts."""
 
 
-def _table(connection: duckdb.DuckDBPyConnection, layout: Layout, table: str, columns: pa.Schema) -> None:
-    """Make `<table>_files`: the rows of every file, and none where there is no file yet."""
-    folder = storage.join(layout.url, table)
-    files = [file.url for file in storage.list_files(folder)] if storage.exists(folder) else []
-    parquet = [_for_duckdb(url) for url in files if url.endswith(".parquet")]
-    if table == "images":
-        numbers = [int(url[-14:-8]) for url in parquet if storage.name(url).startswith("part-")]
-        connection.register("parts", pa.table({"part": pa.array(numbers, pa.int32())}))
-    if parquet:
-        connection.from_parquet(parquet, union_by_name=True).create_view(f"{table}_files")
+@contextmanager
+def connected(layout: Layout) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open DuckDB for the files of a dataset, bounded in memory.
+
+    Raises:
+        DatasetError: a file is damaged.
+        StorageError: a file cannot be read.
+    """
+    with tempfile.TemporaryDirectory(prefix="crackscan-") as spilled, duckdb.connect() as connection:
+        connection.execute("SET enable_progress_bar = false; SET TimeZone = 'UTC'")
+        connection.execute("SET memory_limit = ?", [MEMORY_LIMIT])
+        connection.execute("SET temp_directory = ?", [spilled])
+        files = None if layout.url.startswith(storage.LOCAL) else StoredFiles(layout.url.partition("://")[0])
+        if files is not None:
+            connection.execute("SET parquet_metadata_cache = true")  # else every look at a file fetches its footer
+            connection.execute("SET threads = ?", [REMOTE_THREADS])
+            connection.register_filesystem(files)
+        try:
+            yield connection
+        except duckdb.Error as error:
+            if files is not None and files.failure is not None:
+                raise files.failure from error
+            raise DatasetError(f"The files of {layout.url} cannot be read: {error}") from error
+
+
+def file_rows(connection: duckdb.DuckDBPyConnection, view: str, urls: Sequence[str], columns: pa.Schema) -> None:
+    """Make a view of the rows of Parquet files, each with its `filename`; of none where there is no file."""
+    if urls:
+        paths = [file_name(url) for url in urls]
+        connection.from_parquet(paths, union_by_name=True, filename=True).create_view(view)
     else:
-        connection.register(f"{table}_files", columns.empty_table())
+        connection.register(view, columns.append(pa.field("filename", pa.string())).empty_table())
 
 
-def _for_duckdb(url: str) -> str:
+def file_name(url: str) -> str:
+    """Return a file's URL as the column `filename` spells it."""
     return url.removeprefix(storage.LOCAL)
+
+
+def _parquet(layout: Layout, table: str) -> list[str]:
+    folder = storage.join(layout.url, table)
+    files = storage.list_files(folder) if storage.exists(folder) else []
+    return [file.url for file in files if file.url.endswith(".parquet")]

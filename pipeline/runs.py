@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pipeline.model import Model
 from pipeline.schema import SCHEMA_VERSION
-from pipeline.scoring import ScoreRule
+
+if TYPE_CHECKING:  # they bring torch, seconds that commands which only read or write a dataset can do without
+    from pipeline.model import Model
+    from pipeline.scoring import ScoreRule
 
 DECODING = "pillow-1"
 """How photos become pixels and boxes tiles; to be changed with anything in `decode` or `tiles` that moves a score."""
@@ -30,8 +32,14 @@ class Run:
     """What else stands in `run.json`, for people."""
 
 
-def new_run(model: Model, rule: ScoreRule) -> Run:
-    """Name a run and take its fingerprint."""
+def new_run(model: "Model", rule: "ScoreRule", model_url: str | None) -> Run:
+    """Name a run and take its fingerprint.
+
+    Args:
+        model: the model it scores with.
+        rule: tiles and limits.
+        model_url: canonical URL of the model folder; None for the model shipped with the package.
+    """
     began_at = datetime.now(UTC)
     return Run(
         run_id=f"{began_at:%Y%m%dT%H%M%S}{uuid.uuid4().hex[:8]}",
@@ -46,6 +54,7 @@ def new_run(model: Model, rule: ScoreRule) -> Run:
         },
         about={
             "began_at": began_at.isoformat(timespec="seconds"),
+            "model": model_url,
             "model_card": asdict(model.card),
             "software": {name: version(name) for name in ("crackscan", "pillow", "pyarrow", "ray", "torch")},
         },

@@ -12,21 +12,37 @@ SCHEMA_VERSION = 1
 _ADDRESS = [("archive", pa.string()), ("image", pa.string()), ("occurrence", pa.int32())]
 _FAILURE = [("failure_stage", pa.string()), ("failure_kind", pa.string()), ("failure_message", pa.string())]
 
+_PLACE = [
+    ("path", pa.binary()),  # the name as its raw bytes; `image` is its spelling for people
+    ("size_bytes", pa.int64()),
+    ("position", pa.int64()),
+    ("stored_bytes", pa.int64()),
+    ("method", pa.int32()),
+    ("crc32", pa.int64()),
+]
+
 MEMBERS = pa.schema(
     [
+        ("entry", pa.string()),
         ("image_id", pa.string()),
         *_ADDRESS,
-        ("path", pa.binary()),  # the name as its raw bytes; `image` is its spelling for people
-        ("size_bytes", pa.int64()),
-        ("position", pa.int64()),
+        *_PLACE,
         ("version", pa.string()),
+        ("inner", pa.struct(_PLACE)),
         *_FAILURE,
     ]
 )
-"""One row per listed photo, and one with `image` = "" for an archive that cannot be read; see `archives.Member`."""
+"""The plan, see `listing`. `entry` tells what a row stands for:
 
-READ = MEMBERS.append(pa.field("data", pa.large_binary()))
-"""A photo on its way to a scorer, with its bytes."""
+    photo    a photo; or, with a failure, what of an archive cannot be read
+    stream   an archive whose photos are known only once it has been read from front to back; it has no `image_id`
+
+`inner` is the nested archive that holds the photo, null for most.
+"""
+
+READ = MEMBERS.append(pa.field("data", pa.large_binary())).append(pa.field("ended", pa.large_binary()))
+"""A photo on its way to a scorer, with its bytes; or the end of a stream, which has nothing but `archive` and `ended`:
+what it held, as `listing.encoded`."""
 
 _GRID = [(name, pa.int32()) for name in ("row", "col", "top_px", "left_px", "height_px", "width_px")]
 _FACTS = [
@@ -83,9 +99,11 @@ SCORED = pa.schema(
     [
         *[field for field in IMAGES if field.name not in _OF_THE_COMMIT],
         ("grid", pa.list_(pa.struct([*_GRID, ("crack_score", pa.float32())]))),
+        ("ended", pa.large_binary()),
     ]
 )
-"""A photo as a scoring actor hands it over: its `images` columns, and all its tiles in one list."""
+"""A photo as a scoring actor hands it over: its `images` columns, and all its tiles in one list; or the end of a
+stream, as in `READ`."""
 
 
 def images_table(scored: pa.Table, part: int, model_id: str, run_id: str) -> pa.Table:

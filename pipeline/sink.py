@@ -7,7 +7,8 @@ nothing that a reader would see twice.
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
@@ -15,8 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import schema, storage
-from pipeline.dataset import TOKEN, CommitLog, Layout, read_log, table_bytes
-from pipeline.errors import DatasetError, LostPlaceError, UsageError
+from pipeline.dataset import TOKEN, CommitLog, Layout, read_log, read_run, read_table, table_bytes
+from pipeline.errors import LostPlaceError, UsageError
+from pipeline.lease import Lease
 from pipeline.log import get_logger
 from pipeline.runs import Run
 
@@ -34,21 +36,25 @@ class Sink:
     Args:
         layout: where the dataset lies.
         run: who writes.
-        log: what is committed already.
+        log: what is committed already; kept current.
+        lease: our hold on the dataset.
     """
 
-    def __init__(self, layout: Layout, run: Run, log: CommitLog) -> None:
+    def __init__(self, layout: Layout, run: Run, log: CommitLog, lease: Lease) -> None:
         self.log = log
-        self._layout, self._run = layout, run
-        self._next_part = len(log.tokens)
+        self._layout, self._run, self._lease = layout, run, lease
+        self._taken = set[str]()
         self._waiting: list[pa.Table] = []
         self._waiting_since = 0.0
+        self._has_failed = False
 
     def add(self, scored: pa.Table) -> None:
-        """Take scored photos in; schema `SCORED`."""
+        """Take scored photos in; schema `SCORED`. A photo that this run has taken before is dropped."""
+        new = self._not_taken(scored)
         if not self._waiting:
             self._waiting_since = time.monotonic()
-        self._waiting.append(scored)
+        if new.num_rows:
+            self._waiting.append(new)
         if sum(table.num_rows for table in self._waiting) >= COMMIT_PHOTOS:
             self.commit()
 
@@ -58,81 +64,158 @@ class Sink:
             self.commit()
 
     def commit(self) -> None:
-        """Commit what waits.
+        """Commit what waits; after a commit that failed nothing more, since how far that one came is not known.
+
+        Raises:
+            LostPlaceError: another writer has taken the dataset over.
+            StorageError: a file could not be written.
+        """
+        if self._waiting and not self._has_failed:
+            self._has_failed = True
+            scored = pa.concat_tables(self._waiting)
+            if not self._put(scored):
+                self._give_up(scored)
+            self._waiting, self._has_failed = [], False
+
+    def take_over(self) -> None:
+        """Fence older writers off with an empty part, learn what they committed last, and sweep what they left.
+
+        An older writer's next number is at most that of the fence, so whatever it still writes is never committed.
+        """
+        while not self._put(schema.SCORED.empty_table()):
+            self.log = read_log(self._layout, self.log)  # an older writer was quicker
+        self.log = read_log(self._layout, self.log)
+        self._sweep()
+
+    def forget_failed(self, kinds: Collection[str] | None) -> int:
+        """Remove the rows of failed photos, so that these photos are to be scored again.
+
+        Args:
+            kinds: values of `failure_kind`; None takes all.
+
+        Returns:
+            How many were removed.
+        """
+        parts = sorted(self.log.failed_parts)
+        storage.remove(self._layout.summary)
+        forgotten = [self._forget(part, kinds) for part in parts]
+        ids = pa.chunked_array([chunk for gone, _ in forgotten for chunk in gone.chunks], pa.string())
+        emptied = [part for part, (_, kept) in zip(parts, forgotten, strict=True) if not kept]
+        self.log = self.log.without_failed(ids, emptied)
+        self._taken.difference_update(ids.to_pylist())
+        _log.info("forgot failed photos", photos=len(ids), kinds=kinds and sorted(kinds))
+        return len(ids)
+
+    def finish(self, planned: pa.ChunkedArray | None) -> CommitLog:
+        """Sweep; where every planned photo has its row, write `summary.json`.
+
+        Args:
+            planned: `image_id` of every photo that was ever planned for this dataset; None where an archive's photos
+                are not known yet.
+
+        Returns:
+            The commit log as it is now.
 
         Raises:
             LostPlaceError: another writer has taken the dataset over.
         """
-        if self._waiting:
-            self._write_part(pa.concat_tables(self._waiting))
-            self._waiting = []
-
-    def fence(self) -> None:
-        """Commit an empty part, so that a writer that still lives fails at its next commit."""
-        self._write_part(schema.SCORED.empty_table())
-
-    def finish(self, planned: pa.ChunkedArray) -> CommitLog:
-        """Sweep; where every planned photo has its row, write `summary.json`.
-
-        Args:
-            planned: `image_id` of every photo that was ever planned for this dataset.
-
-        Returns:
-            The commit log as it is now.
-        """
         self.commit()
-        log = read_log(self._layout)
-        sweep(self._layout, log)
-        if pc.all(pc.is_in(planned, value_set=log.done)).as_py():
+        self._lease.check()
+        log = read_log(self._layout, self.log)
+        if len(log.tokens) > len(self.log.tokens):
+            raise LostPlaceError(self._lost())
+        self.log = log
+        self._sweep()
+        if planned is not None and pc.all(pc.is_in(planned, value_set=log.done)).as_py():
             facts = {"photos": len(log.done), "failed": log.failed, "commits": len(log.tokens)}
             finished = {"finished_at": datetime.now(UTC).isoformat(timespec="seconds"), "run_id": self._run.run_id}
             storage.write_whole(self._layout.summary, _json(facts | finished))
         return log
 
-    def _write_part(self, scored: pa.Table) -> None:
-        part, token = self._next_part, self._run.run_id
+    def _not_taken(self, scored: pa.Table) -> pa.Table:
+        """Filter out photos that came before: a scorer that was lost may have handed them over all the same."""
+        ids = scored["image_id"].to_pylist()
+        is_new = []
+        for id_ in ids:
+            is_new.append(id_ not in self._taken)
+            self._taken.add(id_)
+        if not all(is_new):
+            _log.warning("photos came twice", photos=is_new.count(False), first=ids[is_new.index(False)])
+        return scored.filter(pa.array(is_new, pa.bool_()))
+
+    def _put(self, scored: pa.Table) -> bool:
+        """Write the next commit; False where its number is another writer's."""
+        self._lease.check()
+        part, token = len(self.log.tokens), self._run.run_id
         images = schema.images_table(scored, part, self._run.model_id, token)
         ok = pc.equal(images["status"], "ok")
         tiles, failed = schema.tiles_table(scored, part), images.filter(pc.invert(ok))
         if tiles.num_rows:
             storage.write_whole(self._layout.tiles(part, token), self._encoded(tiles))
-        has_place = not failed.num_rows or storage.create(self._layout.failed(part), self._encoded(failed))
-        if not has_place or not storage.create(self._layout.images(part), self._encoded(images.filter(ok))):
-            self._give_up(part, wrote_failed=has_place and failed.num_rows > 0)
-        self._next_part += 1
+        if failed.num_rows:
+            storage.write_whole(self._layout.failed(part), self._encoded(failed))
+        if not storage.create(self._layout.images(part), self._encoded(images.filter(ok))):
+            return False
+        self.log = self.log.after(token, images["image_id"], failed.num_rows)
         _log.info("committed", part=part, photos=scored.num_rows, tiles=tiles.num_rows, failed=failed.num_rows)
+        return True
 
-    def _give_up(self, part: int, *, wrote_failed: bool) -> NoReturn:
-        """Take back what this commit wrote, and stop: its number belongs to another writer."""
-        self._waiting = []
+    def _give_up(self, scored: pa.Table) -> NoReturn:
+        """Take back what this commit wrote, and stop: its number is another writer's fence, which has neither file."""
+        part = len(self.log.tokens)
         storage.remove(self._layout.tiles(part, self._run.run_id))
-        if wrote_failed:
+        if pc.any(pc.equal(scored["status"], "failed")).as_py():
             storage.remove(self._layout.failed(part))
-        raise LostPlaceError(
-            f"Another writer has taken {self._layout.url} over: commit {part} is there already. "
+        raise LostPlaceError(self._lost())
+
+    def _lost(self) -> str:
+        return (
+            f"Another writer has taken {self._layout.url} over: commit {len(self.log.tokens)} is there already. "
             "This run stops; what it had committed stays. Run one writer at a time."
         )
+
+    def _forget(self, part: int, kinds: Collection[str] | None) -> tuple[pa.ChunkedArray, int]:
+        """Remove failed rows of one commit; return their photos, and how many failed rows stay."""
+        self._lease.check()
+        table = read_table(self._layout.failed(part))
+        is_kept = pc.invert(pc.is_in(table["failure_kind"], value_set=pa.array(kinds or [], pa.string())))
+        kept = table.slice(0, 0) if kinds is None else table.filter(is_kept)
+        if kept.num_rows == 0:
+            storage.remove(self._layout.failed(part))
+        elif kept.num_rows < table.num_rows:
+            storage.write_whole(self._layout.failed(part), table_bytes(kept))
+        gone = pc.invert(pc.is_in(table["image_id"], value_set=kept["image_id"]))
+        return table["image_id"].filter(gone), kept.num_rows
+
+    def _sweep(self) -> None:
+        """Remove what killed writers left; late ones, too, since none of it can be committed any more."""
+        for url in self.log.orphans:
+            storage.remove(url)
+        folders = [storage.join(self._layout.url, name) for name in ("images", "tiles", "plan")]
+        left = [url for folder in folders if storage.exists(folder) for url in storage.remove_leftovers(folder)]
+        if swept := [*self.log.orphans, *left]:
+            _log.info("swept", files=len(swept), first=swept[0])
+        self.log = replace(self.log, orphans=())
 
     def _encoded(self, table: pa.Table) -> bytes:
         facts = {TOKEN: self._run.run_id, "crackscan.schema": str(schema.SCHEMA_VERSION)}
         return table_bytes(table.replace_schema_metadata(facts | {"crackscan.model": self._run.model_id}))
 
 
-def open_sink(layout: Layout, run: Run) -> Sink:
-    """Begin a dataset, or take an existing one over: fence older writers off, then sweep what they left.
+def open_sink(layout: Layout, run: Run, lease: Lease) -> Sink:
+    """Begin a dataset, or take an existing one over.
 
     Raises:
-        UsageError: the dataset holds scores of another fingerprint.
+        UsageError: the dataset is sealed, or holds scores of another fingerprint.
+        LostPlaceError: another writer has taken the dataset over.
     """
     about = {"run_id": run.run_id, "fingerprint": run.fingerprint, **run.about}  # the id tells ours from another's
     if storage.create(layout.run, _json(about)):
-        return Sink(layout, run, read_log(layout))
+        return Sink(layout, run, read_log(layout), lease)
     check_fingerprint(layout, run.fingerprint)
-    sink = Sink(layout, run, read_log(layout))
+    sink = Sink(layout, run, read_log(layout), lease)
     storage.remove(layout.summary)
-    sink.fence()
-    sink.log = read_log(layout)  # not the one from before the fence: an older writer may have committed in between
-    sweep(layout, sink.log)
+    sink.take_over()
     return sink
 
 
@@ -140,9 +223,14 @@ def check_fingerprint(layout: Layout, fingerprint: Mapping[str, Any]) -> None:
     """Refuse to mix scores.
 
     Raises:
-        UsageError: naming every value that differs.
+        UsageError: naming every value that differs; or the dataset is sealed.
     """
-    found = read_run(layout)["fingerprint"]
+    there = read_run(layout)
+    if there.get("sealed"):
+        raise UsageError(
+            f"{layout.url} is sealed: `crackscan compact` made it of a finished dataset. Score into another --out."
+        )
+    found = there["fingerprint"]
     different = [
         f"{key} is {found.get(key)!r} there and {fingerprint.get(key)!r} here"
         for key in sorted({*found, *fingerprint})
@@ -153,30 +241,6 @@ def check_fingerprint(layout: Layout, fingerprint: Mapping[str, Any]) -> None:
             f"{layout.url} holds scores that were made otherwise: {'; '.join(different)}. "
             "Give the options and the model of its first run, or another --out."
         )
-
-
-def read_run(layout: Layout) -> dict[str, Any]:
-    """Read `run.json`.
-
-    Raises:
-        UsageError: there is none.
-        DatasetError: it is damaged.
-    """
-    if not storage.exists(layout.run):
-        raise UsageError(f"There is no dataset at {layout.url}; expected a folder with run.json.")
-    try:
-        run: dict[str, Any] = json.loads(storage.read_bytes(layout.run))
-        run["fingerprint"].items()
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DatasetError(f"{layout.run} is damaged: {error!r}. Restore it, or score into another --out.") from error
-    return run
-
-
-def sweep(layout: Layout, log: CommitLog) -> None:
-    """Remove tiles and failed files that no commit names: a killed writer left them."""
-    for url in log.orphans:
-        storage.remove(url)
-        _log.info("swept", url=url, dataset=layout.url)
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

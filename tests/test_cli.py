@@ -73,7 +73,7 @@ def wrong(folder: Path) -> dict[str, tuple[list[str], str]]:
         ),
         "no model": (
             ["score", "photo.jpg", "--out", "out", "--model", "empty"],
-            "No model at empty; expected a folder with card.json, as `crackscan train` writes it.",
+            f"No model at file://{folder}/empty; expected a folder with card.json, as `crackscan train` writes it.",
         ),
         "two Rays": (
             ["score", "photo.jpg", "--out", "out", "--address", "x", "--cpus", "2"],
@@ -119,6 +119,7 @@ def test_query_prints_a_table_csv_or_json(tmp_path: Path, monkeypatch: pytest.Mo
 def test_scores_made_otherwise_are_refused(tmp_path: Path) -> None:
     """Another tile never gets into a dataset: exit code 2, both values, before anything is read or written."""
     from pipeline.dataset import Layout
+    from pipeline.lease import hold
     from pipeline.model import SHIPPED_MODEL, load_model
     from pipeline.runs import new_run
     from pipeline.scoring import ScoreRule
@@ -126,7 +127,9 @@ def test_scores_made_otherwise_are_refused(tmp_path: Path) -> None:
     from pipeline.tiles import TileSpec
 
     rule = ScoreRule(TileSpec(224, 0.0), threshold=0.5)
-    open_sink(Layout(f"file://{tmp_path}/scores"), new_run(load_model(SHIPPED_MODEL), rule))
+    layout, run = Layout(f"file://{tmp_path}/scores"), new_run(load_model(SHIPPED_MODEL), rule, None)
+    with hold(layout, run.run_id, lambda _holder: None) as lease:
+        open_sink(layout, run, lease)
     words = ["score", str(tmp_path), "--out", str(tmp_path / "scores"), "--tile", "128"]
     refused = CliRunner().invoke(main, words)
     assert refused.exit_code == 2

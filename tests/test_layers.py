@@ -9,15 +9,18 @@ ROOT = Path(__file__).parents[1]
 MODULES = sorted(ROOT.glob("pipeline/**/*.py"))
 
 WALLS = {
-    "ray": {"cluster", "flow", "fit", "fit_worker"},
+    "ray": {"cluster", "hosting", "fit", "fit_worker"},
     "click": {"cli"},
-    "fsspec": {"storage"},
+    "fsspec": {"stores", "s3_requests", "duckdb_files"},
     "s3fs": set[str](),
+    "tenacity": {"storage_retry"},
     # Scoring decodes in one place. The others make pictures: augmentation and the synthetic sample.
     "PIL": {"decode", "augment", "drawing", "noise", "sample_photos", "sample_tiles", "sample_truth"},
-    # Photos on their way are rows of Arrow tables, from the plan to the sink.
-    "pyarrow": {"schema", "plan", "reading", "scoring", "dataset", "sink", "results", "flow",
-                "label_table", "history", "fit", "sample_truth", "cli"},
+    # Photos on their way are rows of Arrow tables, from the listing of their archive to the sink; `decompressed` takes
+    # zstd from it.
+    "pyarrow": {"schema", "listing", "archives", "inputs", "plan", "reading", "scoring", "hosting", "flow", "progress",
+                "outlook", "decompressed", "dataset", "sink", "results", "inventory", "promises", "verify", "compact",
+                "part_writer", "label_table", "history", "fit", "sample_truth", "cli"},
     "duckdb": {"results"},
     "torch": {"backbones", "course", "engine", "figures", "fit", "fit_worker", "history", "metrics", "model",
               "training"},

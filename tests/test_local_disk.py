@@ -70,3 +70,42 @@ def test_a_write_that_fails_leaves_the_old_content(
     assert str(caught.value) == f"{url} could not be written: {cause}."
     assert storage.read_bytes(url) == b"old"
     assert len(storage.list_files(f"file://{tmp_path}")) == 1
+
+
+def test_leftovers_of_killed_writers_are_removed(tmp_path: Path) -> None:
+    """Those, in all folders below, and nothing that merely looks alike."""
+    url = f"file://{tmp_path}"
+    token = "0123456789abcdef" * 2
+    kept = ["part-1.parquet", f"part-1.{token}.tmp", ".part-1.tmp", f".part-1.{token[1:]}.tmp", f".{token}.tmp"]
+    left = [f".part-1.parquet.{token}.tmp", f"images/.part-1.parquet.{token}.tmp", f".a\nb.{token}.tmp"]
+    (tmp_path / "images").mkdir()
+    for name in kept + left:
+        (tmp_path / name).write_bytes(b"x")
+
+    assert sorted(storage.remove_leftovers(url)) == sorted(f"{url}/{name}" for name in left)
+    assert sorted(file.path for file in storage.list_files(url)) == sorted(kept)
+    assert storage.remove_leftovers(url) == []
+
+
+def test_a_killed_writer_leaves_what_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name that a writer uses is the one that is looked for."""
+    monkeypatch.setattr(Path, "unlink", lambda *_args, **_options: None)
+    storage.create(f"file://{tmp_path}/part-1.parquet", b"x")
+    monkeypatch.undo()
+
+    assert len(storage.remove_leftovers(f"file://{tmp_path}")) == 1
+    assert [file.path for file in storage.list_files(f"file://{tmp_path}")] == ["part-1.parquet"]
+
+
+def test_a_file_system_without_hard_links_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing stays behind, and the sentence says what to do."""
+    monkeypatch.setattr(os, "link", lambda *_: _refuse(errno.EPERM))
+
+    with pytest.raises(StorageError) as caught:
+        storage.create(f"file://{tmp_path}/part", b"x")
+
+    assert str(caught.value) == (
+        f"file://{tmp_path}/part could not be created: its file system has no hard links, which safe commits need; "
+        "use a folder on another disk."
+    )
+    assert storage.list_files(f"file://{tmp_path}") == []

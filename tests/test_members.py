@@ -1,8 +1,9 @@
-"""What is a photo, what is skipped, and how a listing fails."""
+"""What is a photo, what is skipped, and what is too large."""
 
 import pytest
 
-from pipeline.members import Listing, Member, file_kind
+from pipeline.errors import DataError
+from pipeline.members import Entry, Limits, file_kind
 
 
 @pytest.mark.parametrize(
@@ -12,6 +13,7 @@ from pipeline.members import Listing, Member, file_kind
         ("A.JPEG", "photo"),
         ("a.heic", "photo"),
         ("a.tar.GZ", "archive"),
+        ("a.tar.zst", "archive"),
         ("a.gz", ".gz"),
         ("dir.jpg/notes", "no ending"),
         ("./a.jpg", "photo"),
@@ -24,29 +26,17 @@ def test_files_are_told_apart_by_name(path: str, kind: str) -> None:
     assert file_kind(path) == kind
 
 
-def test_a_listing_numbers_repeated_names_and_counts_the_rest() -> None:
-    """What is no photo is told from what is, by the answer of `add`."""
-    listing = Listing()
-
-    assert [listing.add(path, 10, position=n) for n, path in enumerate(["a.jpg", "b.txt", "a.jpg"])] == [
-        True,
-        False,
-        True,
-    ]
-    assert listing.members == [Member("a.jpg", 0, 10, 0, ""), Member("a.jpg", 1, 10, 2, "")]
-    assert listing.skipped == {".txt": 1}
-
-
-def test_a_failure_before_any_member_means_no_archive() -> None:
-    """After one it means damage; people are told different things."""
-    nothing, something = Listing(), Listing()
-    something.add("a.jpg", 10)
-
-    nothing.fail("a.zip", EOFError())
-    something.fail("b.zip", EOFError("unexpected end"))
-
-    assert nothing.failure is not None
-    assert something.failure is not None
-    assert (nothing.failure.kind, str(nothing.failure)) == ("archive_unreadable", "a.zip is no archive: it ends early.")
-    assert something.failure.kind == "archive_truncated"
-    assert str(something.failure) == "b.zip is damaged or cut short: unexpected end."
+def test_what_would_fill_the_memory_is_refused() -> None:
+    """Over the limit for photos or for nested archives, or compressed beyond what photos are."""
+    limits = Limits(photo_bytes=1000, nested_bytes=2000, ratio=10, ratio_from_bytes=100)
+    limits.check(Entry("a.jpg", 1000, stored_bytes=1000))
+    limits.check(Entry("a.zip", 2000, stored_bytes=2000), nested=True)
+    limits.check(Entry("small.bmp", 100, stored_bytes=1))
+    for entry, nested in [
+        (Entry("a.jpg", 1001, stored_bytes=1001), False),
+        (Entry("a.zip", 2001, stored_bytes=2001), True),
+        (Entry("bomb.bmp", 101, stored_bytes=10), False),
+    ]:
+        with pytest.raises(DataError) as refused:
+            limits.check(entry, nested=nested)
+        assert refused.value.kind == "too_large"

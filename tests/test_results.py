@@ -1,5 +1,6 @@
 """SQL over a dataset: the views, and what is refused."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from pipeline import results, schema, storage
 from pipeline.dataset import Layout
 from pipeline.errors import UsageError
+from pipeline.lease import hold
 from pipeline.runs import Run
 from pipeline.sink import Sink, open_sink
 
@@ -30,9 +32,10 @@ def layout(tmp_path: Path) -> Layout:
 
 
 @pytest.fixture
-def sink(layout: Layout) -> Sink:
+def sink(layout: Layout) -> Iterator[Sink]:
     """A dataset just begun."""
-    return open_sink(layout, Run("one", "model", {}, {}))
+    with hold(layout, "one", lambda _holder: None) as lease:
+        yield open_sink(layout, Run("one", "model", {}, {}), lease)
 
 
 def test_views_of_a_dataset(layout: Layout, sink: Sink) -> None:

@@ -1,18 +1,21 @@
 """The tile scorer, with an engine that anybody can check: a tile's score is its mean brightness."""
 
 import io
+import weakref
 from collections.abc import Mapping
 from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from hostile_photos import BROKEN, SLIM, SOUND
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.errors import UsageError
+from pipeline.decode import Decoder, Photo, decode
+from pipeline.errors import DataError, UsageError
 from pipeline.schema import READ, SCORED
 from pipeline.scoring import PhotoScorer, ScoreRule
 from pipeline.tiles import TileSpec
@@ -126,7 +129,7 @@ def test_a_photo_that_fails_leaves_its_neighbours() -> None:
     assert neighbours == _measures(_scored(_photos(PHOTOS)))
     assert (failed["status"], failed["failure_stage"], failed["failure_kind"]) == ("failed", "decode", "not_an_image")
     measures = {"width_px", "height_px", "captured_at", "latitude", "longitude", "altitude_m", "camera", "tiles",
-                "focal_length_mm", "crack_tiles", "crack_score", "domain_score", "grid"}  # fmt: skip
+                "focal_length_mm", "crack_tiles", "crack_score", "domain_score", "grid", "ended"}  # fmt: skip
     assert {name for name, value in failed.items() if value is None} == measures
     assert failed["size_bytes"] == 7
 
@@ -155,6 +158,85 @@ def test_too_large_a_photo_is_not_decoded() -> None:
     scorer = PhotoScorer(lambda: brightness, ScoreRule(SPEC, 0.5, max_pixels=100))
 
     assert scorer(_photos({"a.png": PHOTOS["a.png"]}))["failure_kind"].to_pylist() == ["too_many_pixels"]
+
+
+def test_the_decoder_is_chosen_where_the_scorer_is_made() -> None:
+    """Once, in its process; its failures are rows like any other."""
+    chosen = []
+
+    def careful(data: bytes, max_pixels: int) -> Photo:
+        if data == b"crash":
+            raise DataError("decode", "decoder_crashed", "The decoder ended.")
+        return decode(data, max_pixels)
+
+    def choose() -> Decoder:
+        chosen.append(careful)
+        return careful
+
+    scorer = PhotoScorer(lambda: brightness, ScoreRule(SPEC, 0.5), choose)
+    scored = [scorer(_photos({"a.png": PHOTOS["a.png"], "b.jpg": b"crash"})) for _ in range(2)]
+
+    assert chosen == [careful]
+    assert [table["failure_kind"].to_pylist() for table in scored] == [[None, "decoder_crashed"]] * 2
+
+
+def test_a_photo_is_gone_before_the_next_is_decoded() -> None:
+    """Whether it was scored or failed: a block of small files may hold many large photos."""
+    alive: list[weakref.ref[NDArray[np.uint8]]] = []
+
+    def noted(data: bytes, max_pixels: int) -> Photo:
+        assert [ref() for ref in alive] == [None] * len(alive)
+        photo = decode(data, max_pixels)
+        alive.append(weakref.ref(photo.pixels))
+        if len(alive) % 2:
+            raise DataError("decode", "truncated_image", "Cut short.")
+        return photo
+
+    scored = PhotoScorer(lambda: brightness, ScoreRule(SPEC, 0.5), lambda: noted)(_photos(PHOTOS))
+
+    assert scored["status"].to_pylist() == ["failed", "ok", "failed", "ok"]
+
+
+def test_the_end_of_an_archive_passes() -> None:
+    """It has no photo and gets no score; the photos around it keep theirs, and all keep their order."""
+    end = pa.Table.from_pylist([{"archive": "file:///a.tgz", "ended": b"what it held"}], schema=READ)
+    photos = _photos(PHOTOS)
+
+    first, passed, *others = _measures(_scored(pa.concat_tables([photos.slice(0, 1), end, photos.slice(1)])))
+
+    assert [first, *others] == _measures(_scored(photos))
+    assert {name: value for name, value in passed.items() if value is not None} == {
+        "archive": "file:///a.tgz",
+        "ended": b"what it held",
+    }
+
+
+def test_hostile_photos_are_one_row_each() -> None:
+    """Sound ones are scored, broken ones fail with their kind, and none touches its neighbours."""
+    files = SOUND | SLIM | {name: data for name, (data, _) in BROKEN.items()}
+
+    rows = {row["image"]: row for row in _scored(_photos(files | PHOTOS)).to_pylist()}
+
+    assert [*rows] == [*files, *PHOTOS]
+    assert {name: row["failure_kind"] for name, row in rows.items() if row["status"] == "failed"} == {
+        name: kind for name, (_, kind) in BROKEN.items()
+    }
+    assert [rows[name]["crack_score"] for name in PHOTOS] == _scored(_photos(PHOTOS))["crack_score"].to_pylist()
+
+
+@pytest.mark.parametrize("name", SLIM)
+def test_tiles_cover_the_slimmest_photos(name: str) -> None:
+    """From the first pixel to the last, though no side is as long as a tile."""
+    (row,) = _scored(_photos({name: SLIM[name]})).to_pylist()
+
+    covered = np.zeros((row["height_px"], row["width_px"]), bool)
+    for tile in row["grid"]:
+        top_px, left_px = tile["top_px"], tile["left_px"]
+        covered[top_px : top_px + tile["height_px"], left_px : left_px + tile["width_px"]] = True
+
+    assert f"{row['height_px']}x{row['width_px']}.png" == name
+    assert covered.all()
+    assert row["crack_score"] == 0
 
 
 def test_no_photos_are_an_empty_table() -> None:

@@ -5,6 +5,7 @@ import io
 import os
 
 import pytest
+from botocore.exceptions import ClientError
 
 from pipeline.errors import StorageError
 from pipeline.storage_errors import ToldFile, told
@@ -29,6 +30,42 @@ def test_failures_are_told_in_words(error: OSError, cause: str) -> None:
 
     assert str(caught.value) == f"s3://bucket/a could not be read: {cause}."
     assert caught.value.__cause__ is error
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "code", "cause"),
+    [
+        (FileNotFoundError, 404, "NoSuchKey", "it was not found"),
+        (FileNotFoundError, 404, "NoSuchBucket", "there is no such bucket"),
+        (PermissionError, 403, "403", "permission was denied"),
+        (
+            PermissionError,
+            403,
+            "SignatureDoesNotMatch",
+            "permission was denied: the secret key does not fit the access key",
+        ),
+        (OSError, 503, "SlowDown", "the server answered 503 (reduce your request rate)"),
+    ],
+)
+def test_what_a_server_answered_is_told(kind: type[OSError], status: int, code: str, cause: str) -> None:
+    """By its code where that says more than the kind of error."""
+    error = kind(errno.EBUSY, "reduce your request rate") if kind is OSError else kind("as the server says")
+    error.__cause__ = ClientError(
+        {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "GetObject"
+    )
+
+    with pytest.raises(StorageError) as caught, told("s3://bucket/a", "read"):
+        raise error
+
+    assert str(caught.value) == f"s3://bucket/a could not be read: {cause}."
+
+
+def test_a_denial_lasts_on_local_disk_only() -> None:
+    """On a remote store it may be an expired key: the run's trouble, not the file's."""
+    for url, lasting in (("file:///a", True), ("s3://bucket/a", False)):
+        with pytest.raises(StorageError) as caught, told(url, "read"):
+            raise PermissionError
+        assert caught.value.lasting == lasting
 
 
 class _BadDisk(io.BytesIO):

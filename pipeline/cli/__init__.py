@@ -12,7 +12,9 @@ import click
 from pipeline import __version__
 from pipeline.errors import CrackscanError, InterruptedRunError
 
-COMMANDS = ("sample", "train", "evaluate", "models", "score", "query")
+COMMANDS = (
+    "sample", "train", "evaluate", "models", "plan", "score", "status", "retry", "verify", "compact", "query",
+)  # fmt: skip
 """In the order of use, which is the order of `--help`."""
 
 

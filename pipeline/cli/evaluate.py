@@ -103,9 +103,9 @@ def command(
     from pipeline.cli.progress import progress
     from pipeline.cluster import ClusterConfig
     from pipeline.evaluation import EvaluationConfig, evaluate
-    from pipeline.flow import crack_scores
     from pipeline.intervals import Resampling
     from pipeline.model import SHIPPED_MODEL
+    from pipeline.single_photos import crack_scores
 
     config = EvaluationConfig(
         model=model or SHIPPED_MODEL,

@@ -1,0 +1,38 @@
+"""Tiles that come in chunks of any size, scored in batches of one size.
+
+What an engine is stands here, apart from the engines: loading one takes seconds, and most who feed it need not.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Device = Literal["cpu", "cuda"]
+
+Engine = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""Tiles, shape (N, T, T, 3) uint8, to calibrated probabilities of a crack, shape (N,) float32."""
+
+
+def score_in_batches(
+    engine: Engine, chunks: Iterable[NDArray[np.uint8]], batch_tiles: int
+) -> Iterator[NDArray[np.float32]]:
+    """Score tiles that come in chunks of any size in batches of one size; only the last may be smaller.
+
+    Shape: chunks (n, T, T, 3) → scores (batch_tiles,), in order; at most one batch of pixels is kept.
+    """
+    batch, filled = None, 0
+    for chunk in chunks:
+        start = 0
+        while start < len(chunk):
+            if batch is None:
+                batch = np.empty((batch_tiles, *chunk.shape[1:]), np.uint8)
+            taken = min(batch_tiles - filled, len(chunk) - start)
+            batch[filled : filled + taken] = chunk[start : start + taken]
+            start, filled = start + taken, filled + taken
+            if filled == batch_tiles:
+                yield engine(batch)
+                filled = 0
+    if batch is not None and filled:
+        yield engine(batch[:filled])

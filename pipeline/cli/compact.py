@@ -1,0 +1,34 @@
+"""`crackscan compact`: a finished dataset's many small files, rewritten as a few large ones."""
+
+import shlex
+
+import click
+
+from pipeline.cli.progress import progress
+
+
+@click.command("compact")
+@click.argument("out", metavar="OUT")
+@click.option("--to", required=True, metavar="NEW", help="Folder or URL of the new dataset.")
+@click.option("--part-mb", type=click.FloatRange(min=0, min_open=True), default=256, show_default=True, metavar="MB",
+              help="Size that files aim at.")  # fmt: skip
+def command(out: str, to: str, part_mb: float) -> None:
+    """Rewrite the finished dataset OUT as NEW: few large files, sorted by archive and image.
+
+    For Athena, Spark and long keeping. NEW is sealed, so nothing can be added to it; OUT is left alone, and both are
+    proved equal at the end. Sorting needs room in the temporary folder: some 50 bytes a tile; TMPDIR chooses another.
+
+    \b
+    Examples:
+      crackscan compact scores --to scores-compact
+      crackscan compact s3://results/tonight --to s3://archive/tonight
+    """  # noqa: D301 - \b is Click's mark for "do not rewrap"
+    from pipeline.compact import compact
+
+    with progress("tiles") as show:
+        made = compact(out, to, round(part_mb * (1 << 20)), show)
+    click.echo(
+        f"Rewrote {made.photos:,} photos and {made.tiles:,} tiles from {made.parts_before:,} parts to {made.parts:,}. "
+        f"{made.url} is sealed, and equal to {out} row for row."
+    )
+    click.echo(f"Next:\n  crackscan verify {shlex.quote(to)} --equals {shlex.quote(out)}")

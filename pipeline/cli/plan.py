@@ -1,0 +1,84 @@
+"""`crackscan plan`: what `score` would do."""
+
+from typing import Any
+
+import click
+
+from pipeline.cli.options import address_option, cpus_option, model_option, verbose_option
+from pipeline.cli.score_display import watching
+
+NOWHERE = "memory://no-dataset"
+"""Stands for the dataset where none is given: a place that is empty."""
+
+
+@click.command("plan")
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option(
+    "--out", default=NOWHERE, metavar="OUT", help="Dataset that the scores would go to.  [default: a new one]"
+)
+@model_option
+@address_option
+@cpus_option
+@verbose_option
+def command(
+    inputs: tuple[str, ...], out: str, model: str | None, address: str | None, cpus: int | None, verbose: bool
+) -> None:
+    """Print what `crackscan score INPUT... --out OUT` would do, and write nothing.
+
+    Archives, photos and bytes; what is done already; what is skipped, and why; and how long the rest will take, for
+    which a few of the photos are scored here and now.
+
+    \b
+    Examples:
+      crackscan plan photos.zip
+      crackscan plan s3://inspections/tonight/ --out s3://results/tonight
+    """  # noqa: D301 - \b is Click's mark for "do not rewrap"
+    from pipeline.cluster import ClusterConfig
+    from pipeline.config import ScoreConfig
+    from pipeline.flow import planned
+
+    with watching() as watch:
+        found = planned(ScoreConfig(inputs, out, model, cluster=ClusterConfig(address, cpus, verbose)), watch)
+    _print_archives(found)
+    if found.skipped:
+        kinds = ", ".join(f"{count:,} x {kind}" for kind, count in sorted(found.skipped.items()))
+        click.echo(f"Skipped, for they are no photos: {kinds}")
+    _print_time(found, cpus)
+
+
+def _print_archives(found: Any) -> None:  # noqa: ANN401 - its module loads torch
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold")
+    table.add_column("archive", overflow="fold")
+    for name in ("photos", "MB", "done", "unreadable"):
+        table.add_column(name, justify="right")
+    for archive in found.archives:
+        photos = f"{archive.photos:,}" + (" + ?" if archive.uncounted else "")
+        table.add_row(archive.archive, photos, f"{archive.size_bytes / 1e6:,.1f}", f"{archive.done:,}",
+                      f"{archive.unreadable:,}")  # fmt: skip
+    Console(markup=False, highlight=False, emoji=False).print(table)
+    if any(archive.uncounted for archive in found.archives):
+        click.echo("?: compressed as a whole; its photos are counted while they are scored.")
+
+
+def _print_time(found: Any, cpus: int | None) -> None:  # noqa: ANN401 - its module loads torch
+    import os
+
+    if found.pace is None:
+        click.echo(f"{found.left:,} photos to score.")
+        return
+    scorers, pace = cpus or os.cpu_count() or 1, found.pace
+    click.echo(
+        f"{found.left:,} photos to score: about {_duration(found.scorer_s / scorers)} on {scorers} CPUs like this "
+        f"machine's. Measured just now on {pace.photos} of them: {pace.tiles / pace.photos:,.0f} tiles a photo, "
+        f"{pace.tiles / pace.seconds:,.0f} tiles/s on one CPU."
+    )
+
+
+def _duration(seconds: float) -> str:
+    minutes = seconds / 60
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    return f"{minutes:.0f} min" if minutes < 60 else f"{minutes // 60:.0f} h {minutes % 60:.0f} min"

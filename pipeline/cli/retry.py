@@ -1,0 +1,44 @@
+"""`crackscan retry`: the photos that failed, again."""
+
+import time
+from typing import Any
+
+import click
+
+from pipeline.cli.options import model_option, run_options
+from pipeline.cli.score_display import end, watching
+
+
+@click.command("retry")
+@click.argument("out", metavar="OUT")
+@click.option("--kind", "kinds", multiple=True, metavar="KIND",
+              help="Only those of this failure_kind; may be repeated.  [default: all]")  # fmt: skip
+@model_option
+@run_options
+def command(
+    out: str,
+    kinds: tuple[str, ...],
+    address: str | None,
+    cpus: int | None,
+    verbose: bool,
+    **options: Any,  # noqa: ANN401 - Click's
+) -> None:
+    """Score the failed photos of the dataset OUT again, after what failed them was mended.
+
+    Their rows are removed, and they are scored as `crackscan score` would, from the archives that were planned before;
+    `crackscan status OUT` counts them by kind. A photo that fails again is a failed row again.
+
+    \b
+    Examples:
+      crackscan retry scores
+      crackscan retry scores --kind too_many_pixels --max-pixels 400000000
+    """  # noqa: D301 - \b is Click's mark for "do not rewrap"
+    from pipeline.cluster import ClusterConfig
+    from pipeline.config import ScoreConfig
+    from pipeline.flow import retry
+
+    config = ScoreConfig((), out, max_failures=1.0, cluster=ClusterConfig(address, cpus, verbose), **options)
+    began_at = time.monotonic()
+    with watching() as watch:
+        summary = retry(config, kinds or None, watch)
+    end(summary, out, time.monotonic() - began_at)

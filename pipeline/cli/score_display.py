@@ -1,0 +1,84 @@
+"""What `score`, `retry` and `plan` show while they work, and how `score` and `retry` end."""
+
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from pipeline.cli.progress import progress
+
+DONE_WITH_FAILED_PHOTOS = 3
+WORST_SHOWN = 5
+WHY_FAILED = "SELECT image, failure_kind, failure_message FROM failures"
+WORST = "SELECT image, crack_score FROM images ORDER BY crack_score DESC LIMIT 20"
+
+
+@contextmanager
+def watching() -> Iterator[Any]:  # a Watch, whose module loads pyarrow
+    """Show how far a run is while the context lasts."""
+    from pipeline.lease import Holder
+    from pipeline.progress import Progress, Watch
+
+    began_at = time.monotonic()
+    with progress("photos") as show:
+
+        class Shown(Watch):
+            told = False
+
+            def waits(self, holder: Holder) -> None:
+                if not self.told:
+                    click.echo(
+                        f"The dataset is held by {holder}; waiting to see whether that run still lives.", err=True
+                    )
+                self.told = True
+
+            def listed(self, archives: int, of: int) -> None:
+                show(0, 0, f"({archives:,} of {of:,} archives listed)")
+
+            def scored(self, now: Progress) -> None:
+                rate = now.tiles / (time.monotonic() - began_at)
+                more = f", and {now.uncounted:,} archives whose photos are not counted yet" if now.uncounted else ""
+                note = f"({now.tiles:,} tiles, {rate:,.0f}/s, {now.failed:,} failed{more})"
+                show(now.tried, max(now.photos, now.tried), note)
+
+        yield Shown()
+
+
+def end(summary: Any, out: str, seconds: float) -> None:  # noqa: ANN401 - its module loads pyarrow
+    """Print how a run ended, and exit."""
+    _print_run(summary, out, seconds)
+    _print_worst(summary, out)
+    sys.exit(DONE_WITH_FAILED_PHOTOS if summary.failed else 0)
+
+
+def _print_run(summary: Any, out: str, seconds: float) -> None:  # noqa: ANN401 - its module loads pyarrow
+    run = summary.run
+    if run.tried == 0 and not summary.left and not summary.uncounted:
+        click.echo(f"Nothing left to score: all {summary.listed:,} photos have their row in {out}.")
+    else:
+        click.echo(
+            f"Scored {run.scored:,} photos ({run.tiles:,} tiles) in {seconds:,.0f} s; {run.failed:,} failed, "
+            f"{summary.done_before:,} were done before."
+        )
+    if summary.skipped:
+        kinds = ", ".join(f"{count:,} x {kind}" for kind, count in sorted(summary.skipped.items()))
+        click.echo(f"Skipped files that are no photos: {kinds}")
+    if summary.left:
+        click.echo(f"{summary.left:,} photos are left; run it again without --limit to score them.")
+    if summary.uncounted:
+        click.echo(f"{summary.uncounted:,} archives were not read to their end; run it again without --limit.")
+
+
+def _print_worst(summary: Any, out: str) -> None:  # noqa: ANN401 - its module loads pyarrow
+    from pipeline.results import worst
+
+    for photo in worst(out, WORST_SHOWN):
+        click.echo(f"  {photo.crack_score:.3f}  {photo.crack_tiles:>4} of {photo.tiles} tiles  {photo.image}")
+    if summary.failed:
+        click.echo(f"{summary.failed:,} photos failed; see why, or try them again:")
+        click.echo(f"  crackscan query {shlex.quote(out)} '{WHY_FAILED}'\n  crackscan retry {shlex.quote(out)}")
+    click.echo(f"Next:\n  crackscan query {shlex.quote(out)} '{WORST}'")

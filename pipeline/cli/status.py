@@ -1,0 +1,81 @@
+"""`crackscan status`: how far a dataset is, and who writes it."""
+
+import json
+import shlex
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from pipeline.status import Speed, Status, Writer
+
+WHY_FAILED = "SELECT image, failure_message FROM failures"
+STATES = {
+    "alive": "at work",
+    "gone": "ended without finishing; run `crackscan score` again to go on",
+    "silent": "not heard of for longer than its lease; the next `crackscan score` waits a minute and takes over",
+}
+
+
+@click.command("status")
+@click.argument("out", metavar="OUT")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+def command(out: str, as_json: bool) -> None:
+    """Tell how far the dataset OUT is: photos done and failed, speed, time left, and who is writing it.
+
+    It reads files only and needs no Ray: it works from any machine, also while a run is at work.
+
+    \b
+    Examples:
+      crackscan status scores
+      crackscan status s3://results/tonight --json
+    """  # noqa: D301 - \b is Click's mark for "do not rewrap"
+    from pipeline.status import status
+
+    found = status(out)
+    if as_json:
+        facts = asdict(found) | {"failed": found.failed}
+        click.echo(json.dumps(facts, indent=1, default=datetime.isoformat, ensure_ascii=False))
+        return
+    click.echo(f"{_state(found)}: {found.out}")
+    click.echo(f"photos   {_photos(found)}")
+    if found.speed is not None:
+        click.echo(f"speed    {_speed(found.speed, found.left_s if found.planned > found.done else None)}")
+    if found.failed:
+        click.echo(f"failed   {', '.join(f'{count:,} x {kind}' for kind, count in found.failures.items())}")
+        click.echo(f"         crackscan query {shlex.quote(out)} '{WHY_FAILED}'")
+    click.echo(f"writer   {_writer(found.writer)}")
+
+
+def _state(found: "Status") -> str:
+    if not found.is_finished:
+        return "Not finished"
+    return "Finished and sealed" if found.is_sealed else "Finished"
+
+
+def _photos(found: "Status") -> str:
+    share = f" ({found.done / found.planned:.1%})" if found.planned else ""
+    text = f"{found.done:,} of {found.planned:,} done{share}, {found.failed:,} of them failed"
+    if found.unread_archives:
+        text += f"; more will come of {found.unread_archives:,} archives that have not been read to their end"
+    return text
+
+
+def _speed(speed: "Speed", left_s: float | None) -> str:
+    text = f"{speed.photos_per_s:,.1f} photos/s, {speed.tiles_per_s:,.0f} tiles/s until {_time(speed.until)}"
+    return text if left_s is None else f"{text}; at that speed {timedelta(seconds=round(left_s))} h are left"
+
+
+def _writer(writer: "Writer | None") -> str:
+    if writer is None:
+        return "none"
+    return (
+        f"run {writer.run_id} (process {writer.pid} on {writer.host}, since {_time(writer.since)}): "
+        f"{STATES[writer.state]}"
+    )
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

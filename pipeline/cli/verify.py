@@ -1,0 +1,58 @@
+"""`crackscan verify`: every promise of a dataset, checked."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline.cli.progress import progress
+
+if TYPE_CHECKING:
+    from pipeline.verify import Check
+
+BROKEN = 1
+
+
+@click.command("verify")
+@click.argument("out", metavar="OUT")
+@click.option(
+    "--equals", "other", metavar="OTHER", help="Also prove that OTHER holds the same photos, tiles and scores."
+)
+def command(out: str, other: str | None) -> None:
+    """Check every promise of the dataset OUT against its files; exit code 1 where one is broken.
+
+    Each photo once, tiles that cover it, scores that fit them, no file too many or too few, and more: the list is
+    printed. A dataset that is not finished is told so; that is not broken. With --equals, rows are compared in all
+    columns but part, run_id and scored_at.
+
+    \b
+    Examples:
+      crackscan verify scores
+      crackscan verify scores-compact --equals scores
+    """  # noqa: D301 - \b is Click's mark for "do not rewrap"
+    from pipeline.verify import differences, verify
+
+    with progress("files") as show:
+        checks = verify(out, show)
+    for check in checks:
+        click.echo(_line(check))
+    different = [] if other is None else differences(out, other)
+    if other is not None:
+        click.echo(f"{'BROKEN' if different else 'ok':<8}Both hold the same photos, tiles and scores.")
+    for sentence in different:
+        click.echo(f"{'':<8}{sentence}")
+    broken = sum(check.broken != 0 for check in checks) + bool(different)
+    if broken:
+        click.echo(f"{broken} promises are broken or could not be checked.", err=True)
+        sys.exit(BROKEN)
+    is_open = any(check.open for check in checks)
+    click.echo("Nothing is broken; the dataset is not finished." if is_open else "Every promise is kept.")
+
+
+def _line(check: "Check") -> str:
+    if check.broken is None:
+        return f"{'-':<8}{check.promise} Not checked: files are broken."
+    count = check.broken or check.open
+    word = "BROKEN" if check.broken else "open" if check.open else "ok"
+    names = f" {count:,}: {', '.join(check.names)}{', …' if count > len(check.names) else ''}" if count else ""
+    return f"{word:<8}{check.promise}{names}"

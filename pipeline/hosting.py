@@ -1,0 +1,169 @@
+"""What Ray hosts: the listing of archives, the reading of units, the scorers; placed so that none starves another.
+
+The one place that knows Ray Data. What the workers do is plain code of other modules; what becomes of the scores is the
+business of `flow`.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Literal, NoReturn
+
+import pyarrow as pa
+import ray
+from ray.data import ActorPoolStrategy, DataContext, ExecutionResources
+
+from pipeline.archives import list_archive
+from pipeline.batching import Device, Engine
+from pipeline.cluster import KEPT_MEMORY
+from pipeline.decode import Decoder, decode
+from pipeline.errors import CrackscanError, UsageError
+from pipeline.guarded import GuardedDecoder, watched
+from pipeline.members import Limits
+from pipeline.reading import read_unit, units
+from pipeline.schema import MEMBERS
+from pipeline.scoring import PhotoScorer, ScoreRule
+from pipeline.storage import StoredFile
+
+if TYPE_CHECKING:  # the workers load this module, and torch only with an engine that needs it
+    from pipeline.model import Model
+
+BLOCK_BYTES = 1 << 20
+"""Photos travel to a scorer in blocks of about this size: one large photo, or many small ones."""
+WAITING_BYTES = 64 << 20
+"""Photos that wait for each scorer, at most: seconds of work, whatever the size of the archive."""
+READ_CPUS = 0.25
+"""Reading waits for disk and network; it gets a share that leaves room beside the scorers on a single CPU."""
+SCORER_CPUS = 0.5
+"""A scorer fills a core and is booked at half: scorers that book every CPU starve the readers that feed them."""
+GPU_BATCH_PHOTOS = 8
+"""Photos in one call of a GPU scorer; Ray Data asks for a number there."""
+STUCK_S = 1800
+"""A run that gets nowhere for so long ends: what kills its scorers again and again is no photo, or nodes stay away."""
+LISTINGS_AT_ONCE = 64
+"""Archives that are being listed at a time, at most; what they find waits in the object store."""
+
+MakeEngine = Callable[["Model", Device], Engine]
+
+
+@dataclass(frozen=True)
+class Hosting:
+    """How many scorers Ray hosts, and on what."""
+
+    actors: int | None = None
+    """None takes one for each GPU, or for each CPU where there is no GPU."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` takes the GPUs of the cluster where it has any."""
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What is done with each photo."""
+
+    model: "Model"
+    rule: ScoreRule
+    make_engine: MakeEngine
+    limits: Limits = field(default_factory=Limits)
+    """What is read into memory."""
+    decode: Decoder = decode
+
+
+def listed(archives: Sequence[StoredFile]) -> Iterator[pa.Table]:
+    """List archives side by side, in any order; Ray must be running. As `Listing.table`."""
+    task = ray.remote(num_cpus=READ_CPUS, max_retries=-1)(list_archive)
+    left, running = list(reversed(archives)), list["ray.ObjectRef[pa.Table]"]()
+    try:
+        while left or running:
+            while left and len(running) < LISTINGS_AT_ONCE:
+                running.append(task.remote(left.pop()))
+            ready, running = ray.wait(running)
+            yield from ray.get(ready)
+    except ray.exceptions.RayError as error:
+        _raise_ours(error)
+
+
+def scored_photos(members: pa.Table, scoring: Scoring, hosting: Hosting, done: pa.ChunkedArray) -> Iterator[pa.Table]:
+    """Score photos with Ray Data, in any order; Ray must be running.
+
+    Args:
+        members: photos and streams.
+        scoring: what is done with each photo.
+        hosting: on what.
+        done: `image_id` of photos to leave out of the streams.
+
+    Shape: schema `MEMBERS` → tables of schema `SCORED`: one row a photo, and one for the end of each stream.
+    """
+    if members.num_rows == 0:
+        return
+    actors, on_gpu = _placed(hosting)
+    context = DataContext.get_current()
+    context.target_max_block_size = BLOCK_BYTES
+    context.execution_no_progress_timeout_s = STUCK_S
+    context.execution_options.resource_limits = ExecutionResources(object_store_memory=actors * WAITING_BYTES)
+    weights = ray.put(scoring.model)  # by reference: Ray cannot restart actors whose own arguments are large
+    make_engine = partial(_engine, scoring.make_engine, weights, "cuda" if on_gpu else "cpu")
+    has_streams = "stream" in members["entry"].unique().to_pylist()
+    left_out = done if has_streams else pa.chunked_array([], MEMBERS.field("image_id").type)
+    scored = (
+        ray.data.from_arrow([*units(members)])
+        .map_batches(
+            partial(read_unit, limits=scoring.limits, done=left_out),
+            batch_size=None,
+            batch_format="pyarrow",
+            num_cpus=READ_CPUS,
+        )
+        .map_batches(
+            PhotoScorer,
+            fn_constructor_args=(make_engine, scoring.rule, partial(_decoder, scoring.decode)),
+            batch_size=GPU_BATCH_PHOTOS if on_gpu else None,
+            batch_format="pyarrow",
+            compute=ActorPoolStrategy(size=actors),
+            num_cpus=SCORER_CPUS,
+            num_gpus=1 if on_gpu else None,
+            runtime_env={"env_vars": KEPT_MEMORY},
+        )
+    )
+    try:
+        # prefetch would hold each table back until the next is there
+        yield from scored.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+    except ray.exceptions.RayError as error:
+        _raise_ours(error)
+
+
+def _engine(make_engine: MakeEngine, model: "ray.ObjectRef[Model]", device: Device) -> Engine:
+    """Build the engine in the actor that will use it."""
+    return make_engine(ray.get(model), device)
+
+
+def _decoder(decode: Decoder) -> Decoder:
+    """Make the decoder of an actor: one that was restarted may have been killed by a photo, which comes again."""
+    restarted = ray.get_runtime_context().was_current_actor_reconstructed
+    return GuardedDecoder(decode) if restarted else watched(decode)
+
+
+def _placed(hosting: Hosting) -> tuple[int, bool]:
+    """Decide the number of scorers, and whether each has a GPU.
+
+    Raises:
+        UsageError: they would wait for ever for what the cluster does not have.
+    """
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    cpus, gpus = resources.get("CPU", 0.0), int(resources.get("GPU", 0))
+    on_gpu = hosting.device == "cuda" or (hosting.device == "auto" and gpus >= 1)
+    room = int((cpus - READ_CPUS) / SCORER_CPUS)
+    actors = hosting.actors or max(1, min(gpus if on_gpu else int(cpus), room))
+    if on_gpu and actors > gpus:
+        raise UsageError(f"{actors} scorers on GPUs were asked for, and Ray has {gpus}. Give --device cpu, or fewer.")
+    if actors > room:
+        raise UsageError(f"{actors} scorers do not fit on {cpus:g} CPUs; at most {room} do. Give fewer --actors.")
+    return actors, on_gpu
+
+
+def _raise_ours(error: ray.exceptions.RayError) -> NoReturn:
+    """Raise the crackscan error that a worker raised, out of Ray's wrappings; a foreign one stays as it is."""
+    inner: BaseException | None = error
+    while inner is not None and not isinstance(inner, CrackscanError):
+        inner = getattr(inner, "cause", None) or inner.__cause__
+    if inner is None:
+        raise CrackscanError(f"Ray gave up: {str(error).strip().splitlines()[-1]} (the log is in OUT/logs)") from error
+    raise type(inner)(*inner.args) from error

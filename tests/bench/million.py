@@ -1,0 +1,160 @@
+"""Planning and resuming a million photos: how long, and how much memory the driver takes.
+
+Run as `make bench`. Writes zips of tiny photos and plans them; commits rows for all but a few thousand as a run with a
+fake scorer would; resumes to score the rest with a fake engine; then asks once more, when nothing is left to do.
+"""
+
+import argparse
+import io
+import multiprocessing
+import os
+import resource
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+from PIL import Image
+
+from pipeline import storage
+from pipeline.cluster import ClusterConfig
+from pipeline.config import ScoreConfig
+from pipeline.dataset import Layout
+from pipeline.progress import Progress, ScoreSummary, Watch
+
+TESTS = str(Path(__file__).parents[1])
+sys.path.insert(0, TESTS)
+os.environ["PYTHONPATH"] = TESTS  # where the workers find `brightness`
+
+COMMIT_PHOTOS = 500
+MIB = 1 << 20
+
+
+def main() -> None:
+    """Measure, and print a line for each step."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--photos", type=int, default=1_000_000)
+    parser.add_argument("--archives", type=int, default=1000)
+    parser.add_argument("--left", type=int, default=5_000)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        archives, out = Path(folder) / "archives", Path(folder) / "scores"
+        write_archives(archives, arguments.photos, arguments.archives)
+        measured("plan a new dataset", plan_and_stop, archives, out)
+        commit(out, arguments.left)
+        measured(f"resume, {arguments.left:,} photos left", score, archives, out)
+        measured("resume, nothing left", score, archives, out)
+
+
+def measured(what: str, step: Callable[[Path, Path], str], archives: Path, out: Path) -> None:
+    """Run a step in a process of its own; print its time and the peak of its memory."""
+    context = multiprocessing.get_context("spawn")
+    results: multiprocessing.Queue[tuple[float, int, str]] = context.Queue()
+    process = context.Process(target=run, args=(step, archives, out, results))
+    process.start()
+    seconds, peak, told = results.get()
+    process.join()
+    print(f"{what}: {seconds:.1f} s, driver's peak memory {peak / MIB:,.0f} MiB; {told}")
+
+
+def run(step: Callable[[Path, Path], str], archives: Path, out: Path, results: "multiprocessing.Queue[object]") -> None:
+    """Be that process; the time includes the imports, as a command's does."""
+    began_at = time.monotonic()
+    told = step(archives, out)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    results.put((time.monotonic() - began_at, peak, told))
+
+
+class _StopError(Exception):
+    """Planned; the rest is not wanted."""
+
+
+class _Planned(Watch):
+    """Ends a run when it has planned."""
+
+    def scored(self, progress: Progress) -> None:
+        """Raise at the first sign of work."""
+        raise _StopError(f"{progress.photos:,} photos to score")
+
+
+def plan_and_stop(archives: Path, out: Path) -> str:
+    """List every archive and keep the listings, as `score` begins."""
+    try:
+        run_score(archives, out, _Planned())
+    except _StopError as planned:
+        return str(planned)
+    return "nothing to plan"
+
+
+def score(archives: Path, out: Path) -> str:
+    """Score what is left."""
+    summary = run_score(archives, out, Watch())
+    return f"{summary.run.scored:,} photos scored, {summary.done_before:,} were done before"
+
+
+def run_score(archives: Path, out: Path, watch: Watch) -> ScoreSummary:
+    """Run the flow with a fake engine."""
+    import brightness
+
+    from pipeline.flow import score
+
+    brightness.SECONDS_A_TILE = 0.0
+    config = ScoreConfig((str(archives),), str(out), cluster=ClusterConfig(cpus=2))
+    return score(config, watch, brightness.make_brightness)
+
+
+def write_archives(folder: Path, photos: int, archives: int) -> None:
+    """Write zips of one tiny photo over and over."""
+    folder.mkdir()
+    photo = io.BytesIO()
+    Image.new("RGB", (16, 16), "grey").save(photo, "JPEG")
+    for number in range(archives):
+        with zipfile.ZipFile(folder / f"night-{number:04d}.zip", "w") as archive:
+            for index in range(number, photos, archives):
+                archive.writestr(f"bridge-{number:04d}/span-{index % 40:02d}/DSC{index:07d}.JPG", photo.getvalue())
+
+
+def commit(out: Path, left: int) -> None:
+    """Commit a row for every planned photo but some, a few hundred at a time."""
+    from pipeline.dataset import read_log, read_run
+    from pipeline.lease import hold
+    from pipeline.plan import make_plan, planned_inputs
+    from pipeline.runs import Run
+    from pipeline.sink import open_sink
+
+    layout = Layout(storage.canonical(str(out)))
+    plan = make_plan(planned_inputs(layout), layout, read_log(layout).done)
+    photos = plan.members.slice(0, plan.members.num_rows - left).select(
+        ["image_id", "archive", "image", "occurrence", "size_bytes"]
+    )
+    found = read_run(layout)
+    run_before = Run("filled", found["fingerprint"]["model_id"], found["fingerprint"], {})
+    with hold(layout, "filled", lambda _holder: None) as lease:
+        sink = open_sink(layout, run_before, lease)
+        for first in range(0, photos.num_rows, COMMIT_PHOTOS):
+            sink.add(scored(photos.slice(first, COMMIT_PHOTOS)))
+        sink.commit()
+
+
+def scored(photos: pa.Table) -> pa.Table:
+    """Give each photo one tile of one score."""
+    from pipeline.schema import SCORED
+
+    box = {"row": 0, "col": 0, "top_px": 0, "left_px": 0, "height_px": 16, "width_px": 16, "crack_score": 0.5}
+    same = {"width_px": 16, "height_px": 16, "tiles": 1, "crack_tiles": 0, "crack_score": 0.5, "status": "ok",
+            "scored_at": datetime.now(UTC), "grid": [box]}  # fmt: skip
+    columns = [
+        photos[field.name].combine_chunks()
+        if field.name in photos.column_names
+        else pa.array([same.get(field.name)] * photos.num_rows, field.type)
+        for field in SCORED
+    ]
+    return pa.table(columns, schema=SCORED)
+
+
+if __name__ == "__main__":
+    main()

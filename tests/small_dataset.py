@@ -1,0 +1,84 @@
+"""A small dataset as the sink writes it: four photos of two archives, two of them failed, in two commits."""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline import schema, storage
+from pipeline.dataset import Layout, table_bytes
+from pipeline.lease import hold
+from pipeline.runs import Run
+from pipeline.sink import open_sink
+from pipeline.tiles import TileSpec, grid
+
+SPEC = TileSpec(100, 0.25)
+THRESHOLD = 0.5
+BEGAN_AT = datetime(2026, 1, 1, tzinfo=UTC)
+ARCHIVES = ("file:///photos/one.zip", "s3://bucket/two.tar")
+
+
+def run_named(run_id: str) -> Run:
+    """A run that writes under this name."""
+    fingerprint = {"model_id": "model00", "tile_px": SPEC.tile_px, "overlap": SPEC.overlap}
+    return Run(run_id, "model00", fingerprint, {"model_card": {"threshold": THRESHOLD}})
+
+
+def image_id(archive: str, image: str) -> str:
+    """The name of a photo of an archive."""
+    return hashlib.sha256(f"{archive}!/{image}\0".encode() + b"0").hexdigest()[:16]
+
+
+def address(image: str) -> dict[str, Any]:
+    """A photo's place: those whose name has an even length lie in the first archive."""
+    archive = ARCHIVES[len(image) % 2]
+    return {"image_id": image_id(archive, image), "archive": archive, "image": image, "occurrence": 0}
+
+
+def ok(image: str, height_px: int = 120, width_px: int = 310, after_s: float = 0) -> dict[str, Any]:
+    """A photo that was scored; its tiles' scores are made of its name and their numbers."""
+    boxes = grid(height_px, width_px, SPEC)
+    chance = hashlib.sha256(image.encode()).digest()
+    tiles = [tile._asdict() | {"crack_score": chance[number % 32] / 255} for number, tile in enumerate(boxes)]
+    scores = [tile["crack_score"] for tile in tiles]
+    measures = {"tiles": len(tiles), "crack_tiles": sum(s >= THRESHOLD for s in scores), "crack_score": max(scores)}
+    facts = {"status": "ok", "size_bytes": 1000, "height_px": height_px, "width_px": width_px, "grid": tiles}
+    return address(image) | facts | measures | {"scored_at": BEGAN_AT + timedelta(seconds=after_s)}
+
+
+def failed(image: str, kind: str = "not_an_image") -> dict[str, Any]:
+    """A photo that could not be decoded."""
+    why = {"failure_stage": "decode", "failure_kind": kind, "failure_message": "no image"}
+    return address(image) | {"status": "failed", "size_bytes": 3, "scored_at": BEGAN_AT} | why
+
+
+COMMITS = ([ok("a.jpg"), failed("no.jpg")], [ok("bb.jpg", 80, 80), failed("nope.jpg"), ok("ccc.jpg", 500, 60)])
+"""What `written` writes, commit by commit."""
+
+
+def plan(layout: Layout, rows: list[dict[str, Any]]) -> None:
+    """Keep a plan of these photos, an archive a file."""
+    for archive in sorted({row["archive"] for row in rows}):
+        members = [{"entry": "photo", "size_bytes": 1, **row} for row in rows if row["archive"] == archive]
+        names = set(schema.MEMBERS.names)
+        table = pa.Table.from_pylist([{k: v for k, v in row.items() if k in names} for row in members], schema.MEMBERS)
+        storage.write_whole(layout.plan(archive), table_bytes(table))
+
+
+def written(
+    out: str, commits: Sequence[Sequence[dict[str, Any]]] = COMMITS, run_id: str = "one", *, finish: bool = True
+) -> Layout:
+    """A dataset whose photos are planned and committed; finished, if that is asked for."""
+    layout = Layout(storage.canonical(out))
+    rows = [row for commit in commits for row in commit]
+    plan(layout, rows)
+    with hold(layout, run_id, lambda _holder: None) as lease:
+        sink = open_sink(layout, run_named(run_id), lease)
+        for commit in commits:
+            sink.add(pa.Table.from_pylist(commit, schema.SCORED))
+            sink.commit()
+        if finish:
+            sink.finish(pa.chunked_array([[row["image_id"] for row in rows]], pa.string()))
+    return layout

@@ -1,0 +1,197 @@
+"""The dataset as it lies on disk: what counts as committed, what is read again, and what a flipped byte does."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline import storage
+from pipeline.dataset import NOTHING, TOKEN, CommitLog, Layout, read_log, read_run, read_table, table_bytes
+from pipeline.errors import DatasetError, StorageError, UsageError
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    """A place for a dataset."""
+    return Layout(storage.canonical(str(tmp_path / "out")))
+
+
+def ids_file(token: str, *ids: str) -> bytes:
+    """A file of the commit log, as far as reading it goes."""
+    return table_bytes(pa.table({"image_id": pa.array(ids, pa.string())}).replace_schema_metadata({TOKEN: token}))
+
+
+def put(url: str, data: bytes) -> None:
+    """Write a file without waiting for the disk."""
+    path = storage.local_path(url)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def commit(layout: Layout, part: int, token: str, ids: Sequence[str], failed: Sequence[str] = ()) -> None:
+    """Commit photos by hand."""
+    put(layout.tiles(part, token), b"never opened")
+    if failed:
+        put(layout.failed(part), ids_file(token, *failed))
+    put(layout.images(part), ids_file(token, *ids))
+
+
+def facts(log: CommitLog) -> tuple[object, ...]:
+    """What a log says, however its photos lie in chunks."""
+    return log.tokens, sorted(log.done.to_pylist()), log.failed, log.failed_parts, set(log.orphans)
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the files that are read from now on."""
+    names: list[str] = []
+    read_many = storage.read_many
+
+    def noted(urls: Sequence[str]) -> Iterator[bytes]:
+        names.extend(map(storage.name, urls))
+        return read_many(urls)
+
+    monkeypatch.setattr(storage, "read_many", noted)
+    return names
+
+
+def test_a_place_without_files_has_an_empty_log(layout: Layout) -> None:
+    """Nothing was committed where nothing is."""
+    assert facts(read_log(layout)) == facts(NOTHING)
+
+
+@settings(max_examples=30)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=8), st.integers(0, 8))
+def test_reading_on_from_a_known_log_is_reading_it_all(
+    tmp_path_factory: pytest.TempPathFactory, commits: list[tuple[int, int]], known_of: int
+) -> None:
+    """Whatever was known before, the log comes out the same."""
+    layout, known = Layout(storage.canonical(str(tmp_path_factory.mktemp("out")))), NOTHING
+    for part, (ok, failed) in enumerate(commits):
+        if part == known_of:
+            known = read_log(layout)
+        commit(layout, part, "run", [f"{part}-{n}" for n in range(ok)], [f"{part}-failed-{n}" for n in range(failed)])
+    assert facts(read_log(layout, known)) == facts(read_log(layout))
+    assert read_log(layout).failed == sum(failed for _, failed in commits)
+
+
+def test_only_what_is_not_known_is_opened(layout: Layout, opened: list[str]) -> None:
+    """A second reading opens the new commits, no older one and never a tiles file."""
+    commit(layout, 0, "run", ["a"], ["b"])
+    known = read_log(layout)
+    commit(layout, 1, "run", ["c"], ["d"])
+    opened.clear()
+    assert sorted(read_log(layout, known).done.to_pylist()) == ["a", "b", "c", "d"]
+    assert sorted(opened) == ["failed-000001.parquet", "part-000001.parquet"]
+
+
+def test_a_log_with_one_more_commit_is_the_log_read_again(layout: Layout) -> None:
+    """The writer, who keeps its log as it commits, knows what a reader would find."""
+    log = NOTHING
+    for part, failed in enumerate((["b"], [], ["e", "f"])):
+        commit(layout, part, "run", [f"ok-{part}"], failed)
+        log = log.after("run", pa.chunked_array([[f"ok-{part}", *failed]]), len(failed))
+    assert facts(log) == facts(read_log(layout))
+
+
+def test_files_of_a_number_that_is_anothers_are_orphans(layout: Layout) -> None:
+    """Tiles and failed files of a killed run are orphans once another has that number; before, they may be underway."""
+    commit(layout, 0, "new", ["a"])
+    for part in (0, 1):
+        storage.write_whole(layout.tiles(part, "old"), b"never opened")
+        storage.write_whole(layout.failed(part), ids_file("old", "z"))
+    log = read_log(layout)
+    assert (log.done.to_pylist(), log.failed) == (["a"], 0)
+    assert set(log.orphans) == {layout.failed(0), layout.tiles(0, "old")}
+
+
+def test_other_files_are_none_of_the_log(layout: Layout) -> None:
+    """Names that only resemble a commit's are passed over, in folders below, too."""
+    commit(layout, 0, "run", ["a"])
+    for name in ("images/part-7.parquet.tmp", "images/deep/part-000009.parquet", "tiles/notes.txt", "images/part-x"):
+        storage.write_whole(storage.join(layout.url, name), b"nonsense")
+    assert facts(read_log(layout)) == (("run",), ["a"], 0, frozenset(), set())
+
+
+@pytest.mark.parametrize("lost", [0, 2])
+def test_a_gap_names_what_is_missing(layout: Layout, lost: int) -> None:
+    """A lost commit file is damage, not work to be done again; also at the end, where it was known before."""
+    for part in range(3):
+        commit(layout, part, "run", [str(part)])
+    known = read_log(layout)
+    storage.remove(layout.images(lost))
+    with pytest.raises(DatasetError, match=f"1 are missing, part-00000{lost}.parquet among them"):
+        read_log(layout, known)
+
+
+def test_a_file_taken_back_while_it_was_read_is_passed_over(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A late writer may remove its own failed file between our listing and our reading."""
+    commit(layout, 0, "new", ["a"])
+    storage.write_whole(layout.failed(0), ids_file("old", "z"))
+    read_many = storage.read_many
+
+    def taken_back(urls: Sequence[str]) -> Iterator[bytes]:
+        storage.remove(layout.failed(0))
+        return read_many(urls)
+
+    monkeypatch.setattr(storage, "read_many", taken_back)
+    assert facts(read_log(layout)) == (("new",), ["a"], 0, frozenset(), set())
+
+
+def test_a_file_that_cannot_be_read_is_told(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trouble with a file that is there is no reason to read for ever."""
+    commit(layout, 0, "run", ["a"])
+
+    def closed(urls: Sequence[str]) -> Iterator[bytes]:
+        raise StorageError(f"{urls[0]} could not be read: permission was denied.", lasting=True)
+        yield b""
+
+    monkeypatch.setattr(storage, "read_many", closed)
+    with pytest.raises(StorageError, match="permission was denied"):
+        read_log(layout)
+
+
+@pytest.mark.parametrize("data", [b"nonsense", b"", table_bytes(pa.table({"image_id": ["a"]}))])
+def test_a_damaged_file_names_itself(layout: Layout, data: bytes) -> None:
+    """A commit file that is no Parquet, or says no run, is told with its place."""
+    storage.write_whole(layout.images(0), data)
+    with pytest.raises(DatasetError, match=r"part-000000\.parquet is no sound file of this dataset"):
+        read_log(layout)
+
+
+def test_a_flipped_byte_in_the_rows_is_found(layout: Layout) -> None:
+    """Every page has a checksum: whichever byte of the rows is flipped, other rows than were written never come out."""
+    table = pa.table({"image_id": [f"{n:016x}" for n in range(60)], "crack_score": [n / 60 for n in range(60)]})
+    data = table_bytes(table)
+    rows_end = len(data) - 8 - int.from_bytes(data[-8:-4], "little")  # the footer follows
+    found = 0
+    for place in range(rows_end):
+        put(layout.images(0), data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :])
+        try:
+            assert read_table(layout.images(0)).equals(table)
+        except DatasetError:
+            found += 1
+    assert found > 0.8 * rows_end  # the rest is statistics in the pages' headers, which nothing here reads
+
+
+def test_a_run_file_says_what_the_first_run_settled(layout: Layout) -> None:
+    """Its values are found again."""
+    put(layout.run, b'{"fingerprint": {"tile_px": 224}}')
+    assert read_run(layout)["fingerprint"] == {"tile_px": 224}
+
+
+@pytest.mark.parametrize("data", [b"{", b"[]", b"{}", b'{"fingerprint": 3}', b"\xff"])
+def test_a_damaged_run_file_is_told(layout: Layout, data: bytes) -> None:
+    """`run.json` that says no fingerprint is named, not traced back."""
+    storage.write_whole(layout.run, data)
+    with pytest.raises(DatasetError, match=r"run\.json is damaged"):
+        read_run(layout)
+
+
+def test_no_run_file_is_no_dataset(layout: Layout) -> None:
+    """A folder without `run.json` is refused as a mistake of whoever named it."""
+    with pytest.raises(UsageError, match="There is no dataset at"):
+        read_run(layout)

@@ -1,0 +1,155 @@
+"""SIGKILL at seeded moments, of everything that can be killed: what comes out is what an undisturbed run gives."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pyarrow as pa
+import pytest
+import ray
+from brightness import make_brightness
+from packing import NOTHING
+from planning import planned
+
+from pipeline.dataset import Layout
+from pipeline.decode import Photo, decode
+from pipeline.differences import differences
+from pipeline.hosting import Hosting, Scoring, scored_photos
+from pipeline.model import SHIPPED_MODEL, load_model
+from pipeline.scoring import ScoreRule
+from pipeline.tiles import TileSpec
+
+pytestmark = pytest.mark.ray
+
+SCRIPT = Path(__file__).with_name("brightness.py")
+SCORER, READER = "ray::MapWorker(MapBatches(PhotoScorer", "ray::MapBatches(read_unit"
+"""What Ray calls the processes."""
+
+
+@pytest.fixture(scope="module")
+def archives(packed: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """A zip of sixty photos, and a tgz of twelve."""
+    place = tmp_path_factory.mktemp("archives") / "photos.zip"
+    with zipfile.ZipFile(place, "w") as copy, zipfile.ZipFile(packed["zip"]) as photos:
+        for repeat in range(5):
+            for name in photos.namelist():
+                copy.writestr(f"{repeat}/{name}", photos.read(name))
+    return [str(place), str(packed["tgz"])]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(archives: list[str], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The dataset of a run that nobody killed."""
+    out = str(tmp_path_factory.mktemp("undisturbed") / "scores")
+    subprocess.run([sys.executable, SCRIPT, out, *archives], check=True, timeout=300)
+    return out
+
+
+@contextmanager
+def scoring(out: Path, archives: list[str]) -> "Iterator[subprocess.Popen[bytes]]":
+    """A run on its way."""
+    command = [sys.executable, str(SCRIPT), str(out), *archives]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def commits(out: Path) -> int:
+    """How many commits a dataset has."""
+    return len(list(out.glob("images/part-*.parquet")))
+
+
+def wait_until(ready: Callable[[], object], process: "subprocess.Popen[bytes]", timeout_s: float = 120) -> None:
+    """Wait until something is so, or the process has ended."""
+    deadline = time.monotonic() + timeout_s
+    while not ready() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def workers(process: "subprocess.Popen[bytes]", title: str) -> list[psutil.Process]:
+    """Ray's processes of that title below a run."""
+    try:
+        return [child for child in psutil.Process(process.pid).children(recursive=True) if is_called(child, title)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def is_called(process: psutil.Process, title: str) -> bool:
+    """Tell whether a process has that title."""
+    try:
+        return "".join(process.cmdline()).startswith(title)
+    except psutil.Error:
+        return False
+
+
+def test_a_driver_killed_at_any_moment(
+    archives: list[str], undisturbed: str, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    """The same command goes on each time; its actors, which live on for seconds, have written nothing."""
+    chance, out = random.Random(pytestconfig.getoption("--seed")), tmp_path / "scores"
+    for _ in range(pytestconfig.getoption("--kills")):
+        with scoring(out, archives) as process:
+            target = commits(out) + chance.choice([0, 1, 3, 9])
+            wait_until(lambda target=target: commits(out) > target, process)  # type: ignore[misc]
+            time.sleep(chance.random() / 5)
+    subprocess.run([sys.executable, SCRIPT, out, *archives], check=True, timeout=300)
+    assert differences(str(out), undisturbed) == []
+    assert (out / "summary.json").exists()
+
+
+@pytest.mark.parametrize("title", [SCORER, READER], ids=["scorer", "reader"])
+def test_a_worker_killed_at_any_moment(
+    title: str, archives: list[str], undisturbed: str, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    """A scoring actor, or the process of a reading task: Ray does its work again, and the run goes on to its end."""
+    chance, out, killed = random.Random(pytestconfig.getoption("--seed")), tmp_path / "scores", 0
+    with scoring(out, archives) as process:
+        for _ in range(pytestconfig.getoption("--kills")):
+            wait_until(partial(workers, process, title), process)
+            time.sleep(chance.random())
+            for victim in workers(process, title)[:1]:
+                victim.kill()
+                killed += 1
+        told = process.communicate(timeout=300)[1].decode()
+    assert process.returncode == 0, told
+    assert killed > 0
+    assert differences(str(out), undisturbed) == []
+
+
+def fragile(data: bytes, max_pixels: int) -> Photo:
+    """Decode as always, but for a photo that kills its decoder as a fault in a C library would."""
+    if data.endswith(b"SEGFAULT"):
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return decode(data, max_pixels)
+
+
+@pytest.mark.usefixtures("ray_of_two")
+def test_a_photo_that_kills_its_decoder_costs_that_photo(photos: Path, tmp_path: Path) -> None:
+    """It is one failed row; not the run, nor its neighbours, nor a restart without end."""
+    archive = tmp_path / "photos.zip"
+    with zipfile.ZipFile(archive, "w") as copy:
+        for number, photo in enumerate(sorted(photos.iterdir())):
+            copy.writestr(photo.name, photo.read_bytes() + (b"SEGFAULT" if number in {3, 7} else b""))
+    members = planned([str(archive)], Layout(f"file://{tmp_path}/out")).members
+    model = load_model(SHIPPED_MODEL)
+    doing = Scoring(model, ScoreRule(TileSpec(224, 0.0), threshold=0.5), make_brightness, decode=fragile)
+    rows = pa.concat_tables(list(scored_photos(members, doing, Hosting(1, "cpu"), NOTHING))).to_pylist()
+    assert len({row["image"] for row in rows}) == len(rows) == 12
+    failed = {row["image"]: row["failure_kind"] for row in rows if row["status"] == "failed"}
+    assert failed == {"photo-03.jpg": "decoder_crashed", "photo-07.jpg": "decoder_crashed"}
+
+
+def test_ray_is_left_as_it_was() -> None:
+    """The shared Ray of this module has survived its actors."""
+    assert ray.is_initialized()

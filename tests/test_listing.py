@@ -1,0 +1,99 @@
+"""Rows of a plan: which files are photos, how they are called, and how a listing travels."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import listing as listing_module
+from pipeline.errors import DataError
+from pipeline.listing import (
+    Listing,
+    archive_of,
+    decoded,
+    encoded,
+    entry_of,
+    image_id,
+    inner_of,
+    skipped_of,
+    version_of,
+    with_skipped,
+)
+from pipeline.members import Entry
+
+ENTRY = Entry("d/b\udce9.jpg", 10, position=512, stored_bytes=7, method=8, crc32=0xFFFFFFFF)
+
+
+def test_photos_are_numbered_where_a_name_repeats_and_the_rest_is_counted() -> None:
+    """What is no photo has no row; links and archives within nested archives are counted by words."""
+    listing = Listing("file:///a.zip", "v1")
+    entries = [Entry("a.jpg", 1), Entry("b.txt", 1), Entry("a.jpg", 2, 9), Entry("l.jpg", 0, is_link=True)]
+    rows = [listing.add(entry) for entry in [*entries, Entry("x.zip", 1)]]
+    assert [row and (row["image"], row["occurrence"], row["version"]) for row in rows] == [
+        ("a.jpg", 0, "v1"), None, ("a.jpg", 1, "v1"), None, None,
+    ]  # fmt: skip
+    assert skipped_of(listing.table()) == {".txt": 1, "link or device": 1, "archive in a nested archive": 1}
+    assert listing.table().num_rows == 2
+
+
+def test_a_row_gives_its_file_back() -> None:
+    """What the listing found is what the reader is asked for, whatever bytes the name has."""
+    listing, inner = Listing("file:///a.zip", "v1"), Entry("in.zip", 5000, position=77, stored_bytes=5000)
+    listing.add(ENTRY, inner)
+    [row] = listing.table().to_pylist()
+    assert entry_of(row) == ENTRY._replace(version="v1")
+    assert entry_of(row["inner"]) == inner
+    assert row["image"] == "in.zip!/d/b\\xe9.jpg"
+    assert row["path"] == b"d/b\xe9.jpg"
+
+
+def test_the_next_id_is_the_id_that_comes() -> None:
+    """A photo can be looked up before it is taken in."""
+    listing = Listing("file:///a.tgz")
+    for _ in range(3):
+        expected = listing.next_id(ENTRY)
+        row = listing.add(ENTRY)
+        assert row is not None
+        assert row["image_id"] == expected
+
+
+def test_a_failure_before_any_file_means_no_archive() -> None:
+    """After one it means damage; people are told different things. A reason that is known is passed on."""
+    nothing, something = Listing("file:///a.zip"), Listing("file:///b.zip")
+    something.add(Entry("a.jpg", 10))
+    assert str(nothing.fail(EOFError())[1]) == "a.zip is no archive: it ends early."
+    row, failure = something.fail(EOFError("unexpected end"))
+    assert str(failure) == "b.zip is damaged or cut short: unexpected end."
+    assert (row["image"], row["failure_stage"], row["failure_kind"]) == ("", "open", "archive_truncated")
+    known = DataError("read", "encrypted", "It needs a password.")
+    assert something.fail(known, Entry("in.zip", 1))[1] is known
+
+
+def test_a_listing_travels_with_all_it_knows() -> None:
+    """As bytes in a column and back: rows, archive, version, nested path, and what was skipped."""
+    listing = Listing("file:///a.zip", "v1")
+    listing.add(ENTRY)
+    listing.add(Entry("b.txt", 1))
+    there = decoded(encoded(listing.table(Entry("in\udce9.tgz", 1))))
+    assert there.equals(listing.table())
+    assert (archive_of(there), version_of(there), inner_of(there)) == ("file:///a.zip", "v1", b"in\xe9.tgz")
+    assert skipped_of(there) == {".txt": 1}
+    assert skipped_of(with_skipped(there, skipped_of(there) + skipped_of(there))) == {".txt": 2}
+    assert inner_of(listing.table()) == b""
+
+
+def test_a_long_listing_is_built_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a part of it is Python objects at a time; the table has every row, in order."""
+    monkeypatch.setattr(listing_module, "CHUNK_ROWS", 4)
+    listing = Listing("file:///a.zip")
+    for number in range(11):
+        listing.add(Entry(f"{number}.jpg", number))
+    assert listing.table()["size_bytes"].to_pylist() == list(range(11))
+
+
+@given(st.binary(), st.integers(0, 5), st.binary(), st.integers(0, 5))
+def test_ids_tell_photos_apart(address: bytes, occurrence: int, other: bytes, other_occurrence: int) -> None:
+    """An id is 16 hex digits, the same for the same photo and no other."""
+    first, second = image_id(address, occurrence), image_id(other, other_occurrence)
+    assert (first == second) == ((address, occurrence) == (other, other_occurrence))
+    assert len(first) == 16
+    assert int(first, 16) >= 0

@@ -1,0 +1,50 @@
+"""Processes told apart: ended, living, and later ones of the same number."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from pipeline import process
+
+ON_LINUX = sys.platform == "linux"
+
+
+def test_this_process_lives() -> None:
+    """It began once, and says so each time."""
+    began = process.started(os.getpid())
+    assert began == process.started(os.getpid())
+    assert not process.has_ended(process.machine(), os.getpid(), began)
+
+
+def test_an_ended_process_has_ended() -> None:
+    """Only on its own machine can be said so."""
+    with subprocess.Popen(["true"]) as other:
+        began = process.started(other.pid)
+        other.wait()
+    assert process.has_ended(process.machine(), other.pid, began)
+    assert not process.has_ended("far away", other.pid, began)
+
+
+@pytest.mark.skipif(not ON_LINUX, reason="only Linux says when a process began")
+def test_a_process_whose_end_nobody_noticed_has_ended() -> None:
+    """A killed process stays in the table of processes until its parent asks for it; it writes nothing any more."""
+    with subprocess.Popen(["sleep", "60"]) as other:
+        began = process.started(other.pid)
+        assert not process.has_ended(process.machine(), other.pid, began)
+        other.kill()
+        os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
+        assert process.started(other.pid) == "ended"
+        assert process.has_ended(process.machine(), other.pid, began)
+
+
+@pytest.mark.skipif(not ON_LINUX, reason="only Linux says when a process began")
+def test_a_number_used_again_is_another_process() -> None:
+    """Who began at another time is not who was meant."""
+    assert process.has_ended(process.machine(), os.getpid(), "1")
+
+
+def test_nothing_is_known_of_when_an_unknown_process_began() -> None:
+    """No number is as high as this."""
+    assert process.started(2**31 - 1) == ""

@@ -1,0 +1,28 @@
+"""Scores of single photos, without a dataset."""
+
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+
+from pipeline import single_photos, storage
+from pipeline.cluster import ClusterConfig
+from pipeline.model import SHIPPED_MODEL
+from pipeline.single_photos import crack_scores
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_of_two")]
+
+
+def test_single_photos_are_scored_without_a_dataset(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`crack_scores` gives the highest tile score, and the reason where a photo fails."""
+    monkeypatch.setattr(single_photos, "session", lambda _config: nullcontext())
+    (tmp_path / "bad.jpg").write_bytes(b"no photo")
+    urls = [storage.canonical(str(photos / "photo-01.jpg")), storage.canonical(str(tmp_path / "bad.jpg"))]
+    told: list[tuple[int, int]] = []
+    scores, failures = crack_scores(urls, SHIPPED_MODEL, ClusterConfig(), lambda *now: told.append(now))
+    assert scores.keys() == {urls[0]}
+    assert 0 < scores[urls[0]] < 1
+    assert failures.keys() == {urls[1]}
+    assert told[-1] == (2, 2)
