@@ -6,6 +6,7 @@ it. What can only be read from front to back is the business of `streaming`. Not
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 
 import pyarrow as pa
@@ -48,11 +49,14 @@ def list_folder(url: str, without: str) -> tuple[Listing, list[storage.StoredFil
     for file in storage.list_files(url):
         if file.url.startswith(without):
             continue
-        if file_kind(file.path) == "archive":
-            archives.append(storage.linked(file))
-        else:
+        target = storage.linked(file) if file_kind(file.path) == "archive" else None
+        if target is None:
             listing.add(loose(file))
-    return listing, [file for file in archives if not storage.is_folder(file.url)]
+        elif target.url != file.url and storage.is_folder(target.url):
+            listing.add(loose(file)._replace(is_link=True))
+        else:  # what a link leads to may be called anything, as in a store of content by its hash
+            archives.append(target if archive_suffix(target.url) is not None else replace(target, url=file.url))
+    return listing, archives
 
 
 def loose(file: storage.StoredFile) -> Entry:
@@ -117,12 +121,18 @@ def seekable(source: Source) -> SeekableReader:
 
 def _list_into(listing: Listing, reader: SeekableReader, inner: Entry | None) -> None:
     """List an archive, and those nested in it."""
+    nested = dict[str, bool]()  # to whether it is a stream, which numbers its photos from 0, whatever came before
     try:
         for entry in reader.entries():
-            if inner is None and not entry.is_link and file_kind(entry.path) == "archive":
-                _list_nested(listing, reader, entry)
-            else:
+            if inner is not None or entry.is_link or file_kind(entry.path) != "archive":
                 listing.add(entry, inner)
+                continue
+            streams = is_stream(entry.path, entry.method) or nested.get(entry.path, False)
+            if streams and entry.path in nested:
+                listing.refuse_namesake(entry)
+            else:
+                _list_nested(listing, reader, entry)
+            nested[entry.path] = streams
     except DAMAGED as error:
         listing.fail(error, inner)
 
@@ -133,7 +143,12 @@ def _list_nested(listing: Listing, reader: SeekableReader, inner: Entry) -> None
     elif is_stream(inner.path, inner.method):
         listing.add_stream(inner)
     else:
-        _list_into(listing, seekable(reader.opened(inner, Limits())), inner)
+        try:
+            source = reader.opened(inner, Limits())
+        except (*DAMAGED, DataError) as error:
+            listing.fail(error, inner)
+        else:
+            _list_into(listing, seekable(source), inner)
 
 
 def _read_loose(url: str, entry: Entry, limits: Limits) -> Content:

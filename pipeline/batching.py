@@ -18,7 +18,10 @@ Engine = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 def score_in_batches(
     engine: Engine, chunks: Iterable[NDArray[np.uint8]], batch_tiles: int
 ) -> Iterator[NDArray[np.float32]]:
-    """Score tiles that come in chunks of any size in batches of one size; only the last may be smaller.
+    """Score tiles that come in chunks of any size in batches of one size; the last is filled up.
+
+    A network computes a batch of another size in another order, and its scores differ by a billionth. In batches of one
+    size a tile's score does not depend on its company, to the last bit.
 
     Shape: chunks (n, T, T, 3) → scores (batch_tiles,), in order; at most one batch of pixels is kept.
     """
@@ -27,7 +30,7 @@ def score_in_batches(
         start = 0
         while start < len(chunk):
             if batch is None:
-                batch = np.empty((batch_tiles, *chunk.shape[1:]), np.uint8)
+                batch = np.zeros((batch_tiles, *chunk.shape[1:]), np.uint8)
             taken = min(batch_tiles - filled, len(chunk) - start)
             batch[filled : filled + taken] = chunk[start : start + taken]
             start, filled = start + taken, filled + taken
@@ -35,4 +38,4 @@ def score_in_batches(
                 yield engine(batch)
                 filled = 0
     if batch is not None and filled:
-        yield engine(batch[:filled])
+        yield engine(batch)[:filled]

@@ -21,6 +21,7 @@ from pipeline.errors import DatasetError, UsageError
 from pipeline.lease import Lease, hold
 from pipeline.part_writer import PartWriter
 from pipeline.results import views
+from pipeline.runs import json_bytes
 
 PART_BYTES = 256 << 20
 """Size that a file of tiles aims at; readers such as Spark and Athena work best from 100 to 500 MB."""
@@ -87,12 +88,13 @@ def compact(out: str, to: str, part_bytes: int, on_progress: OnProgress) -> Comp
         with views(old) as connection:
             limits = {"tiles": max(1.0, part_bytes / TILE_BYTES), "photos": PART_PHOTOS}
             connection.execute(_PHOTOS, limits)
+            _check_counted(old, summary, connection)
             parts, tiles = _rewrite(connection, writer, lease, on_progress)
         if found := differences(old.url, new.url):
             raise DatasetError(f"{new.url} is not equal to {old.url}: {'; '.join(found)}. Remove it, and try again.")
         lease.check()
         now = {"run_id": run_id, "finished_at": about["compacted_at"], "commits": parts}
-        storage.write_whole(new.summary, _json(summary | now))
+        storage.write_whole(new.summary, json_bytes(summary | now))
     return Compacted(new.url, summary["photos"], tiles, parts, summary["commits"])
 
 
@@ -118,20 +120,37 @@ def _check_free(old: Layout, new: Layout) -> None:
     if storage.exists(new.run):
         if storage.exists(new.summary) or read_run(new).get("compacted_from") != old.url:
             raise UsageError(f"There is another dataset at {new.url}. Give another --to.")
-    elif storage.exists(new.url) and any(storage.name(file.url) != "lease" for file in storage.list_files(new.url)):
+    elif storage.exists(new.url) and any(not _is_of_a_start(file.path) for file in storage.list_files(new.url)):
         raise UsageError(f"{new.url} is not empty. Give another --to.")
+
+
+def _is_of_a_start(path: str) -> bool:
+    """Tell whether a file is what a compaction that was killed at its start leaves: the lease, a file half written."""
+    return path == "lease" or path.startswith((".lease.", ".run.json."))
 
 
 def _begin(old: Layout, new: Layout, about: Mapping[str, Any]) -> None:
     """Write `run.json` and copy the plan; what an interrupted compaction left goes, as its original still stands."""
     _check_free(old, new)  # again, now that we hold it
+    storage.remove_leftovers(new.url)
     for folder in ("images", "tiles"):
         place = storage.join(new.url, folder)
         for file in storage.list_files(place) if storage.exists(place) else []:
             storage.remove(file.url)
-    storage.write_whole(new.run, _json(about))
+    storage.write_whole(new.run, json_bytes(about))
     for file in storage.list_files(old.plans):
-        storage.write_whole(storage.join(new.plans, file.path), storage.read_bytes(file.url))
+        if file.path.endswith(".parquet"):
+            storage.write_whole(storage.join(new.plans, file.path), storage.read_bytes(file.url))
+
+
+def _check_counted(old: Layout, summary: Mapping[str, Any], connection: Any) -> None:  # noqa: ANN401 - as below
+    """Refuse a dataset whose rows are not those that it was finished with."""
+    photos = connection.execute("SELECT count(*) FROM photos").fetchall()[0][0]
+    if photos != summary["photos"]:
+        raise DatasetError(
+            f"{old.url} has {photos:,} photos, and its summary.json counts {summary['photos']:,}. `crackscan verify` "
+            "tells what is wrong; `crackscan score` again mends what is only unfinished."
+        )
 
 
 def _rewrite(connection: Any, writer: PartWriter, lease: Lease, on_progress: OnProgress) -> tuple[int, int]:  # noqa: ANN401 - DuckDB's, which only `results` knows
@@ -165,7 +184,3 @@ def _named(tiles: pa.RecordBatchReader, images: pa.Table, first: int) -> Iterato
         photo = pc.subtract(batch["position"], first)
         names = {name: images[name].take(photo) for name in ("image_id", "archive", "image")}
         yield pa.table({name: batch[name] for name in batch.schema.names} | names)
-
-
-def _json(value: Mapping[str, Any]) -> bytes:
-    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")

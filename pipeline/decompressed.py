@@ -16,6 +16,8 @@ MOST_DICTIONARY_BYTES = 512 << 20
 PIECE_BYTES = 1 << 16
 
 _GZIP, _BZIP2, _XZ, _ZSTD = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"
+_ZSTD_SKIPPED = b"\x2a\x4d\x18"
+"""Behind a byte of 0x50 to 0x5f: a frame for whoever knows it, as `pzstd` puts before its data (RFC 8878, 3.1.2)."""
 
 
 def decompressed(file: IO[bytes]) -> IO[bytes]:
@@ -32,7 +34,7 @@ def decompressed(file: IO[bytes]) -> IO[bytes]:
         return cast("IO[bytes]", bz2.BZ2File(file))
     if start.startswith(_XZ):
         return cast("IO[bytes]", io.BufferedReader(_XzFile(file), PIECE_BYTES))
-    if start.startswith(_ZSTD):
+    if start.startswith(_ZSTD) or (start[1:4] == _ZSTD_SKIPPED and start[0] >> 4 == 5):
         return cast("IO[bytes]", pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd"))
     raise OSError(f"it begins with {start!r}, not as a gzip, bzip2, xz or zstd file does")
 

@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.batching import Device
-from pipeline.model import Model, crack_scores, normalised
+from pipeline.model import Model
+from pipeline.network import crack_scores, network_of, normalised
 
 
 class TorchEngine:
@@ -19,7 +20,7 @@ class TorchEngine:
         torch.backends.cudnn.allow_tf32 = False  # the default would round a GPU's scores to ten bits
         self._card = model.card
         self._device = torch.device(device)
-        self._network = model.network().to(self._device).to(memory_format=torch.channels_last)
+        self._network = network_of(model).to(self._device).to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def __call__(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:

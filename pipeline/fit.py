@@ -18,7 +18,7 @@ import torch
 from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 
-from pipeline import backbones, cluster, history, labelled, model, storage, write_up
+from pipeline import backbones, cluster, history, labelled, model, network, storage, write_up
 from pipeline.backbones import Backbone
 from pipeline.card import Card
 from pipeline.course import Course, EpochResult, Task
@@ -91,7 +91,7 @@ def train(config: TrainConfig, watcher: Watcher) -> FitResult:
     if done.best is None:
         raise CrackscanError(f"Run {run} ended without an epoch; remove {config.checkpoints} and start it again.")
     card = write_up.make_card(task, done.best, len(done.history), write_up.Provenance(config, data, run, parts.dropped))
-    written = model.save_model(folder, done.best.weights, card, write_up.readme)
+    written = model.save_model(folder, network.encoded(done.best.weights), card, write_up.readme)
     _forget(config.checkpoints, run)
     return FitResult(folder, written, already_there=False)
 

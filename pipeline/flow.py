@@ -16,9 +16,8 @@ from pipeline.archives import list_archive
 from pipeline.cluster import session
 from pipeline.config import ScoreConfig
 from pipeline.dataset import CommitLog, Layout, read_log, read_run
-from pipeline.engine import TorchEngine
 from pipeline.errors import CrackscanError
-from pipeline.hosting import Hosting, MakeEngine, Scoring, listed, scored_photos
+from pipeline.hosting import Hosting, MakeEngine, Scoring, listed, scored_photos, torch_engine
 from pipeline.inputs import find_inputs
 from pipeline.interrupt import Interrupt, pumped, until_asked
 from pipeline.lease import Holder, Lease, hold
@@ -47,7 +46,7 @@ class _Job(NamedTuple):
     watch: Watch
 
 
-def score(config: ScoreConfig, watch: Watch, make_engine: MakeEngine = TorchEngine) -> ScoreSummary:
+def score(config: ScoreConfig, watch: Watch, make_engine: MakeEngine = torch_engine) -> ScoreSummary:
     """Score every photo of the inputs that has no row in the dataset yet.
 
     Raises:
@@ -64,7 +63,7 @@ def score(config: ScoreConfig, watch: Watch, make_engine: MakeEngine = TorchEngi
 
 
 def retry(
-    config: ScoreConfig, kinds: Collection[str] | None, watch: Watch, make_engine: MakeEngine = TorchEngine
+    config: ScoreConfig, kinds: Collection[str] | None, watch: Watch, make_engine: MakeEngine = torch_engine
 ) -> ScoreSummary:
     """Score the failed photos of a dataset again.
 
@@ -83,13 +82,13 @@ def retry(
     make_plan(inputs, job.layout, read_log(job.layout).done)  # refuses what has changed
     with _writing(job) as (lease, interrupt):
         sink = open_sink(job.layout, job.run, lease)
-        _log.info("forgot", failed=sink.forget_failed(kinds))
+        sink.forget_failed(kinds)
         return _scored(job, make_plan(inputs, job.layout, sink.log.done), sink, interrupt)
 
 
 def planned(config: ScoreConfig, watch: Watch) -> Outlook:
     """List what `score` would do, and write nothing."""
-    job = _job(config, watch, TorchEngine)
+    job = _job(config, watch, torch_engine)
     log = read_log(job.layout)
     plan = make_plan(find_inputs(config.inputs, job.layout), job.layout, log.done)
     if len(plan.unlisted) == 1:  # Ray takes seconds to start, and has nothing to share out

@@ -11,6 +11,11 @@ from typing import IO, Any, cast
 
 from pipeline.storage_retry import retried
 
+_CREATING = {"gcs", "gs", "memory"}
+"""Where `mode="create"` is one step of the store's; others look first and then write, or write in any case."""
+
+_NOT_CREATING = "no file is created there only if absent, which safe commits need; use local disk, S3 or Google Cloud"
+
 
 @dataclass(frozen=True)
 class FsspecStore:
@@ -27,12 +32,15 @@ class FsspecStore:
         return not path.startswith("http://")
 
     def exists(self, path: str) -> bool:
-        """Tell whether there is a file or folder."""
-        return retried(path, lambda: bool(self.filesystem.exists(path)))
+        """Tell whether there is a file or folder; fsspec's own `exists` takes any trouble for a no."""
+        try:
+            return bool(self.info(path))
+        except FileNotFoundError:
+            return False
 
     def is_folder(self, path: str) -> bool:
-        """Tell whether there is a folder."""
-        return retried(path, lambda: bool(self.filesystem.isdir(path)))
+        """Tell whether there is a folder; over HTTP there are none."""
+        return self.exists(path) and self.info(path)["type"] == "directory"
 
     def found(self, path: str) -> list[dict[str, Any]]:
         """Find every file below a folder."""
@@ -61,6 +69,8 @@ class FsspecStore:
 
     def create(self, path: str, data: bytes) -> bool:
         """Write a file only if there is none; a refusal that follows a lost answer is told by reading back."""
+        if not _CREATING.intersection(_protocols(self.filesystem)):
+            raise OSError(_NOT_CREATING)
         try:
             retried(path, lambda: self.filesystem.pipe_file(path, data, mode="create"))
         except FileExistsError:
@@ -78,3 +88,8 @@ class FsspecStore:
 
     def _read_range(self, path: str, start: int, end: int) -> bytes:
         return retried(path, lambda: cast("bytes", self.filesystem.cat_file(path, start=start, end=end)))
+
+
+def _protocols(filesystem: Any) -> tuple[str, ...]:  # noqa: ANN401 - fsspec ships no types
+    protocol = filesystem.protocol
+    return (protocol,) if isinstance(protocol, str) else tuple(protocol)

@@ -7,7 +7,7 @@ business of `flow`.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Literal, NoReturn
+from typing import Literal, NoReturn
 
 import pyarrow as pa
 import ray
@@ -20,13 +20,11 @@ from pipeline.decode import Decoder, decode
 from pipeline.errors import CrackscanError, UsageError
 from pipeline.guarded import GuardedDecoder, watched
 from pipeline.members import Limits
+from pipeline.model import Model
 from pipeline.reading import read_unit, units
 from pipeline.schema import MEMBERS
 from pipeline.scoring import PhotoScorer, ScoreRule
 from pipeline.storage import StoredFile
-
-if TYPE_CHECKING:  # the workers load this module, and torch only with an engine that needs it
-    from pipeline.model import Model
 
 BLOCK_BYTES = 1 << 20
 """Photos travel to a scorer in blocks of about this size: one large photo, or many small ones."""
@@ -43,7 +41,7 @@ STUCK_S = 1800
 LISTINGS_AT_ONCE = 64
 """Archives that are being listed at a time, at most; what they find waits in the object store."""
 
-MakeEngine = Callable[["Model", Device], Engine]
+MakeEngine = Callable[[Model, Device], Engine]
 
 
 @dataclass(frozen=True)
@@ -60,12 +58,19 @@ class Hosting:
 class Scoring:
     """What is done with each photo."""
 
-    model: "Model"
+    model: Model
     rule: ScoreRule
     make_engine: MakeEngine
     limits: Limits = field(default_factory=Limits)
     """What is read into memory."""
     decode: Decoder = decode
+
+
+def torch_engine(model: Model, device: Device) -> Engine:
+    """Make the engine that is used unless another is given; torch is loaded where it works, not in the driver."""
+    from pipeline.engine import TorchEngine
+
+    return TorchEngine(model, device)
 
 
 def listed(archives: Sequence[StoredFile]) -> Iterator[pa.Table]:

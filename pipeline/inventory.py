@@ -4,7 +4,7 @@ It tells which files are sound and which a commit names; what stands in their ro
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from pipeline import schema, storage
 from pipeline.dataset import TOKEN, Layout
+from pipeline.errors import StorageError
 
 READERS = 8
 """Files that are read at once: on a remote store reading waits more than it works."""
@@ -77,19 +78,18 @@ def take_inventory(layout: Layout, on_progress: Callable[[int, int], None]) -> I
                 named.append(file)
     files: list[PartFile] = []
     with ThreadPoolExecutor(READERS) as readers:
-        for file in readers.map(_read, named):
-            files.append(file)
-            on_progress(len(files), len(named))
+        for number, file in enumerate(readers.map(_read, named), 1):
+            files += [] if file is None else [file]
+            on_progress(number, len(named))
     tokens = {file.part: file.token for file in files if file.kind == "part"}
     unknown = {file.part for file in files if file.kind == "part" and file.damage is not None}
-    committed = [file for file in files if file.damage is not None or file.part in unknown or _is_named(file, tokens)]
-    orphans = [file.url for file in files if file not in set(committed)]
-    return Inventory(tuple(committed), (*strange, *orphans))
-
-
-def _is_named(file: PartFile, tokens: Mapping[int, str | None]) -> bool:
-    """Tell whether the commit log names a file."""
-    return (file.part, file.token) in tokens.items()
+    committed = {
+        file.url: file
+        for file in files
+        if file.damage is not None or file.part in unknown or (file.part, file.token) in tokens.items()
+    }
+    orphans = [file.url for file in files if file.url not in committed]
+    return Inventory(tuple(committed.values()), (*strange, *orphans))
 
 
 def _files(folder: str) -> list[str]:
@@ -103,7 +103,8 @@ def _named(url: str, path: str) -> PartFile | None:
     return None
 
 
-def _read(file: PartFile) -> PartFile:
+def _read(file: PartFile) -> PartFile | None:
+    """Read a file; None where it has gone since it was listed: a writer sweeps and retries meanwhile."""
     declared = schema.TILES if file.kind == "tiles" else schema.IMAGES
     try:
         with (
@@ -111,11 +112,15 @@ def _read(file: PartFile) -> PartFile:
             pq.ParquetFile(opened, page_checksum_verification=True) as parquet,
         ):
             found = parquet.schema_arrow
+            told = {key.decode(): value.decode() for key, value in (found.metadata or {}).items()}
             for _ in parquet.iter_batches(BATCH_ROWS, use_threads=False):
                 pass
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         return replace(file, damage=str(error))
-    told = {key.decode(): value.decode() for key, value in (found.metadata or {}).items()}
+    except StorageError as error:
+        if not error.lasting or storage.exists(file.url):
+            raise
+        return None
     written_by = told.get(TOKEN.decode())
     return replace(
         file,

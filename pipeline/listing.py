@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline import storage
 from pipeline.errors import DataError
 from pipeline.members import Entry, archive_suffix, file_kind
 from pipeline.schema import MEMBERS
@@ -19,8 +20,8 @@ LINK = "link or device"
 TOO_DEEP = "archive in a nested archive"
 """The kind under which those are counted: archives are searched one level down."""
 
-CHUNK_ROWS = 1 << 16
-"""Rows that are Python objects at a time; a million of them would be a gigabyte."""
+CHUNK_ROWS = 1 << 14
+"""Rows that are Python objects at a time; a million of them would be two gigabytes."""
 
 _PLACE = ("size_bytes", "position", "stored_bytes", "method", "crc32")
 
@@ -36,10 +37,11 @@ class Listing:
     def __init__(self, url: str, version: str = "") -> None:
         self.url, self.version = url, version
         self.skipped = Counter[str]()
-        self._separator = "/" if archive_suffix(url) is None else "!/"
+        self._is_folder = archive_suffix(url) is None
         self._rows: list[dict[str, Any]] = []
         self._tables = [MEMBERS.empty_table()]
         self._seen = Counter[bytes]()
+        self._last_inner: Entry | None = None
 
     def add(self, entry: Entry, inner: Entry | None = None) -> dict[str, Any] | None:
         """Take a photo in and return its row; count what is none and return None.
@@ -48,6 +50,7 @@ class Listing:
             entry: the file.
             inner: the nested archive that it lies in.
         """
+        self._last_inner = inner
         kind = LINK if entry.is_link else file_kind(entry.path)
         if kind == "photo":
             return self._add(entry, inner)
@@ -63,6 +66,12 @@ class Listing:
         """Note that the archive, or what comes after the files seen so far, cannot be read; return the row and why."""
         failure = self._failure(error, inner)
         return self._add(Entry("", 0, failure=failure), inner), failure
+
+    def refuse_namesake(self, entry: Entry) -> None:
+        """Note that a nested archive is not read, since an `image_id` could mean a photo of its namesake."""
+        found = f"{storage.name(self.url)} has two archives called {entry.path}, whose photos cannot be told apart."
+        failure = DataError("open", "archive_unreadable", f"{found} Give one of them another name.")
+        self._add(entry._replace(failure=failure), None)
 
     def next_id(self, entry: Entry, inner: Entry | None = None) -> str:
         """Return the `image_id` that a photo would get if it were added now."""
@@ -83,7 +92,8 @@ class Listing:
     def _add(self, entry: Entry, inner: Entry | None) -> dict[str, Any]:
         address = self._address(entry, inner)
         occurrence = self._seen[address]
-        self._seen[address] += 1
+        if not self._is_folder:  # no name repeats in a folder, and a million addresses are 200 MB
+            self._seen[address] += 1
         row: dict[str, Any] = {
             "entry": "photo",
             "image_id": image_id(address, occurrence),
@@ -97,7 +107,7 @@ class Listing:
         return self._keep(row | ({} if entry.failure is None else entry.failure.columns()))
 
     def _address(self, entry: Entry, inner: Entry | None) -> bytes:
-        return _raw(f"{self.url}{self._separator}{_below(entry, inner)}")
+        return _raw(f"{self.url}{'/' if self._is_folder else '!/'}{_below(entry, inner)}")
 
     def _keep(self, row: dict[str, Any]) -> dict[str, Any]:
         self._rows.append(row)
@@ -112,9 +122,9 @@ class Listing:
     def _failure(self, error: Exception, inner: Entry | None) -> DataError:
         if isinstance(error, DataError):
             return error
-        name = self.url.rpartition("/")[2] + ("" if inner is None else f"!/{inner.path}")
+        name = storage.name(self.url) + ("" if inner is None else f"!/{inner.path}")
         reason = str(error) or "it ends early"
-        if self._seen or self.skipped:
+        if self._last_inner == inner if inner else self._seen or self.skipped:
             return DataError("open", "archive_truncated", f"{name} is damaged or cut short: {reason}.")
         return DataError("open", "archive_unreadable", f"{name} is no archive: {reason}.")
 

@@ -63,8 +63,8 @@ class LocalDisk:
             files = [Path(here, name) for name in names]
             links = [link for link in (Path(here, name) for name in folders) if link.is_symlink()]
             for file in files + links:
-                facts = file.stat() if file.exists() else file.lstat()
-                yield {"name": str(file), "size": facts.st_size, "mtime": facts.st_mtime}
+                if facts := _facts(file):
+                    yield {"name": str(file), "size": facts.st_size, "mtime": facts.st_mtime}
 
     def glob(self, pattern: str) -> list[str]:
         """Find the paths that a pattern matches."""
@@ -139,6 +139,14 @@ def _beside(path: str, data: IO[bytes]) -> Iterator[Path]:
         _sync_folder(folder)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _facts(file: Path) -> os.stat_result | None:
+    """Look up a file of a listing; None where it has gone since: beside a writer, temporary ones come and go."""
+    for look_up in (file.stat, file.lstat):
+        with contextlib.suppress(FileNotFoundError):
+            return look_up()
+    return None
 
 
 def _sync_folder(folder: Path) -> None:

@@ -6,12 +6,14 @@ until then log lines go nowhere.
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import IO
 
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 
 from pipeline import storage
+from pipeline.errors import StorageError
 
 _ROOT = "crackscan"
 
@@ -44,6 +46,13 @@ class _Line(logging.Formatter):
         return record.getMessage()
 
 
+class _Lines(logging.StreamHandler[IO[str]]):
+    """A file of lines, of which some are lost when the disk is full: the run's own files tell that, if it matters."""
+
+    def handleError(self, _record: logging.LogRecord) -> None:  # noqa: N802 - logging's
+        """Print no traceback."""
+
+
 @contextmanager
 def to_file(folder_url: str, run_id: str) -> Iterator[None]:
     """Write every log line of this process to `logs/<run_id>.jsonl` while the context lasts, with the run's id.
@@ -52,7 +61,7 @@ def to_file(folder_url: str, run_id: str) -> Iterator[None]:
     """
     root = logging.getLogger(_ROOT)
     stream = storage.open_text(storage.join(folder_url, "logs", f"{run_id}.jsonl"))
-    handler = logging.StreamHandler(stream)
+    handler = _Lines(stream)
     handler.setFormatter(_Line())
     root.addHandler(handler)
     root.setLevel(logging.INFO)
@@ -66,4 +75,5 @@ def to_file(folder_url: str, run_id: str) -> Iterator[None]:
                 raise
     finally:
         root.removeHandler(handler)
-        stream.close()
+        with suppress(OSError, StorageError):  # nor may it hide what the run ended with
+            stream.close()

@@ -62,7 +62,8 @@ class Limits:
         if entry.size_bytes > most:
             found = f"{entry.size_bytes:,} bytes; at most {most:,} are read"
             raise DataError("read", "too_large", f"The file has {found}.")
-        if entry.size_bytes > self.ratio_from_bytes and entry.size_bytes > self.ratio * entry.stored_bytes:
+        grows = entry.method and entry.size_bytes > self.ratio * entry.stored_bytes
+        if grows and entry.size_bytes > self.ratio_from_bytes:
             found = f"{entry.stored_bytes:,} bytes that become {entry.size_bytes:,}"
             raise DataError("read", "too_large", f"The file has {found}, more than {self.ratio:g} times as many.")
 

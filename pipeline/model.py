@@ -1,20 +1,15 @@
 """A model on disk: a folder of `model.safetensors`, `card.json` and a `README.md` for people.
 
-Weights are never unpickled. Where the weights first come from is `backbones`' business, what the card says is `card`'s.
+Needs no torch: what the weights mean is `network`'s business, what the card says is `card`'s.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import safetensors.torch
-import torch
-from safetensors import SafetensorError
-from torch import Tensor, nn
-
-from pipeline import backbones, card, storage
-from pipeline.card import Calibration, Card
+from pipeline import card, storage
+from pipeline.card import Card
 from pipeline.errors import ModelError, UsageError
 
 WEIGHTS_FILE = "model.safetensors"
@@ -31,43 +26,13 @@ class Model:
 
     url: str
     card: Card
-    state: Mapping[str, Tensor]
-    """The network's tensors by name, float32."""
+    weights: bytes
+    """The file of the network's tensors, for `network`; its SHA-256 is the card's."""
 
     @property
     def model_id(self) -> str:
         """Changes with anything that moves a score."""
         return self.card.model_id
-
-    def network(self) -> nn.Module:
-        """Build the network, ready to score: (N, 3, H, W) normalised float → (N, 1) logits.
-
-        Raises:
-            ModelError: the weights do not fit the card's architecture.
-        """
-        try:
-            network = backbones.build(self.card.architecture)
-            network.load_state_dict(dict(self.state))
-        except (UsageError, RuntimeError) as error:
-            raise ModelError(
-                f"The weights at {self.url} do not fit their card's architecture {self.card.architecture}: {error}"
-            ) from error
-        return network.eval()
-
-
-def crack_scores(logits: Tensor, calibration: Calibration) -> Tensor:
-    """Turn logits into probabilities of a crack."""
-    return torch.sigmoid(logits / calibration.temperature + calibration.bias)
-
-
-def normalised(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    """Turn pixels into what the network expects.
-
-    Shape: (N, H, W, 3) uint8 → (N, 3, H, W) float32, channels last in memory.
-    """
-    scale = torch.tensor(std, device=pixels.device) * 255
-    shift = torch.tensor(mean, device=pixels.device) * 255
-    return ((pixels - shift) / scale).permute(0, 3, 1, 2)
 
 
 def load_card(folder_url: str) -> Card:
@@ -104,19 +69,15 @@ def load_model(folder_url: str) -> Model:
             f"{url} is damaged: its SHA-256 begins with {sha256[:12]}, the card says {found.weights_sha256[:12]}. "
             "Copy the whole folder again, or train anew."
         )
-    try:
-        state = safetensors.torch.load(data)
-    except SafetensorError as error:
-        raise ModelError(f"{url} is damaged: {error}. Copy the whole folder again, or train anew.") from error
-    return Model(folder, found, {name: _full_precision(tensor) for name, tensor in state.items()})
+    return Model(folder, found, data)
 
 
-def save_model(folder_url: str, state: Mapping[str, Tensor], written: Card, readme: Callable[[Card], str]) -> Card:
+def save_model(folder_url: str, weights: bytes, written: Card, readme: Callable[[Card], str]) -> Card:
     """Write a model folder, the card last, so that a folder with a card is whole.
 
     Args:
         folder_url: where; an older model there is replaced.
-        state: the network's tensors by name.
+        weights: the network's tensors, as `network.encoded`.
         written: the card, whose SHA-256 of the weights is filled in here.
         readme: tells people what the card says.
 
@@ -125,20 +86,8 @@ def save_model(folder_url: str, state: Mapping[str, Tensor], written: Card, read
     """
     folder = storage.canonical(folder_url)
     storage.remove(storage.join(folder, CARD_FILE))
-    weights = safetensors.torch.save({name: _half_precision(tensor) for name, tensor in state.items()})
     final = replace(written, weights_sha256=hashlib.sha256(weights).hexdigest())
     storage.write_whole(storage.join(folder, WEIGHTS_FILE), weights)
     storage.write_whole(storage.join(folder, README_FILE), readme(final).encode())
     storage.write_whole(storage.join(folder, CARD_FILE), final.to_json().encode())
     return final
-
-
-def _half_precision(tensor: Tensor) -> Tensor:
-    """Halve the matrices for the disk; vectors stay: small, and batch norm's variances need the range."""
-    stored = tensor.detach().cpu().contiguous()
-    halved = stored.half() if stored.ndim > 1 and stored.is_floating_point() else stored
-    return halved if bool(torch.isfinite(halved).all()) else stored
-
-
-def _full_precision(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.is_floating_point() else tensor

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from pipeline.hosting import Scoring
 from pipeline.plan import Plan
-from pipeline.reading import read_unit, units
+from pipeline.reading import is_of_stream, read_unit, units
 from pipeline.schema import MEMBERS
 from pipeline.scoring import PhotoScorer
 
@@ -97,9 +97,10 @@ def _by_archive(members: pa.Table, done: pa.ChunkedArray) -> Iterator[ArchiveOut
 
 def _pace(todo: pa.Table, scoring: Scoring) -> Pace | None:
     """Score a few photos, spread evenly over those that are left; streams are not looked into."""
-    chosen = _spread(todo.filter(pc.equal(todo["entry"], "photo")))
-    if not chosen.num_rows:
+    by_parts = [unit for unit in units(todo) if not is_of_stream(unit)]
+    if not by_parts:
         return None
+    chosen = _spread(pa.concat_tables(by_parts))
     scorer = PhotoScorer(partial(scoring.make_engine, scoring.model, "cpu"), scoring.rule)
     for table in _read(chosen.slice(0, 1), scoring):
         scorer(table)  # not counted: the first one warms the network up
@@ -110,7 +111,7 @@ def _pace(todo: pa.Table, scoring: Scoring) -> Pace | None:
 
 
 def _spread(photos: pa.Table) -> pa.Table:
-    last = max(0, photos.num_rows - 1)
+    last = photos.num_rows - 1
     return photos.take(np.unique(np.linspace(0, last, min(photos.num_rows, TRIED_PHOTOS)).astype(int)))
 
 

@@ -10,13 +10,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline import storage
 from pipeline.archives import loose
-from pipeline.dataset import Layout, read_table, table_bytes
+from pipeline.dataset import Layout, parsed, read_table, table_bytes
 from pipeline.errors import UsageError
 from pipeline.inputs import AT_ONCE, Inputs, Loose
 from pipeline.listing import Listing, archive_of, inner_of, skipped_of, version_of, with_skipped
@@ -40,7 +41,7 @@ class Plan:
 
     def with_listed(self, listings: Iterable[pa.Table]) -> "Plan":
         """Return the plan with all archives listed; as `Listing.table`."""
-        tables = tuple(listings)
+        tables = list(listings)
         skipped = sum(map(skipped_of, tables), self.skipped)
         return replace(self, members=_once([self.members, *tables]), skipped=skipped, unlisted=())
 
@@ -55,6 +56,8 @@ class Plan:
 
     def without(self, image_ids: pa.ChunkedArray) -> pa.Table:
         """Return the photos that are not among those given, and the streams whose photos are not known yet."""
+        if not len(image_ids):
+            return self.members
         done = pc.is_in(self.members["image_id"], value_set=image_ids)
         return self.members.filter(pc.invert(done))
 
@@ -128,15 +131,22 @@ def planned_ids(layout: Layout) -> pa.ChunkedArray | None:
     return pa.chunked_array(ids, pa.string())
 
 
-def keep_ended(layout: Layout, held: pa.Table) -> None:
-    """Replace a stream in the kept plan by the photos that it held; as `Listing.table`."""
+def keep_ended(layout: Layout, held: pa.Table) -> bool:
+    """Replace a stream in the kept plan by the photos that it held; as `Listing.table`.
+
+    Returns:
+        False where that was done before: a scorer that was lost may hand the end of a stream over twice.
+    """
     place = layout.plan(archive_of(held))
     kept = read_table(place)
     inner = pc.fill_null(pc.struct_field(kept["inner"], "path"), b"")
     is_this = pc.and_(pc.equal(kept["entry"], "stream"), pc.equal(inner, inner_of(held)))
+    if not pc.any(is_this).as_py():
+        return False
     skipped = skipped_of(kept) + skipped_of(held)
     rest = kept.filter(pc.invert(is_this))
     storage.write_whole(place, table_bytes(with_skipped(pa.concat_tables([rest, held]), skipped)))
+    return True
 
 
 def photo_files(urls: Iterable[str]) -> pa.Table:
@@ -161,13 +171,13 @@ def _kept(layout: Layout, archives: Iterable[str]) -> dict[str, pa.Table]:
 
 
 def _tables(places: Sequence[str]) -> Iterator[pa.Table]:
-    return (pq.read_table(io.BytesIO(data)) for data in storage.read_many(places))
+    return map(parsed, places, storage.read_many(places))
 
 
 def _is_to_be_tried_again(table: pa.Table, done: pa.ChunkedArray) -> bool:
-    """Tell whether an archive could not be opened and has no row that says so, as after `retry`."""
-    failed = table.filter(pc.equal(table["failure_stage"], "open"))["image_id"]
-    return len(failed.filter(pc.invert(pc.is_in(failed, value_set=done)))) > 0
+    """Tell whether an archive, or one in it, could not be read and has no row that says so, as after `retry`."""
+    failed = table.filter(pc.equal(table["path"], b""))["image_id"]
+    return len(failed) > 0 and len(failed.filter(pc.invert(pc.is_in(failed, value_set=done)))) > 0
 
 
 def _refuse_changed(file: storage.StoredFile, version: str) -> None:
@@ -204,7 +214,9 @@ def _refuse_changed_photos(now: pa.Table, kept: pa.Table) -> None:
 def _once(tables: Iterable[pa.Table]) -> pa.Table:
     """Keep the first row of each photo, for inputs may overlap; and every stream, which has no id."""
     members = pa.concat_tables([MEMBERS.empty_table(), *(table.replace_schema_metadata() for table in tables)])
-    ids = members["image_id"].combine_chunks()
+    ids = members["image_id"]
+    if pc.count_distinct(ids).as_py() == len(ids) - ids.null_count:
+        return members  # as it is: a copy of a million rows is a quarter of a gigabyte
     first = pc.index_in(ids, value_set=ids, skip_nulls=True)
-    is_first = pc.equal(first, pa.array(range(len(ids)), pa.int32()))
+    is_first = pc.equal(first, pa.array(np.arange(len(ids), dtype=np.int32)))
     return members.filter(pc.fill_null(is_first, True))  # noqa: FBT003 - Arrow's

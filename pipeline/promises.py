@@ -94,8 +94,11 @@ PROMISES = (
         of_finished=True,
     ),
     Promise(
-        "Every row is of a planned photo.",
-        "SELECT image AS name FROM image_rows ANTI JOIN planned USING (image_id, archive, image, occurrence)",
+        "Every row is of a planned photo.",  # or of an archive that the plan takes them from when it has been read
+        """
+        SELECT image AS name FROM image_rows ANTI JOIN planned USING (image_id, archive, image, occurrence)
+        WHERE archive NOT IN (SELECT archive FROM planned WHERE coalesce(image_id, '') = '')
+        """,
     ),
     Promise(
         "Archives are canonical URLs, and image_id is made of the photo's address.",

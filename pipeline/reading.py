@@ -32,16 +32,30 @@ Row = dict[str, Any]
 def units(members: pa.Table) -> Iterator[pa.Table]:
     """Split photos into the work of one reading task each.
 
-    A unit lies in one archive, or in one nested archive, and is bounded; a stream is one row.
+    A unit lies in one archive, or in one nested archive, and is bounded. What is left of a stream that was read to its
+    end before is one unit, however large: it is streamed once more.
     """
-    members = members.combine_chunks()
-    if not members.num_rows:
-        return
-    inner = pc.struct_field(members["inner"], "path")
-    same = pc.and_(_as_before(members["archive"]), _as_before(inner))
+    for batch in members.to_batches():  # one by one: put together, a million rows would be copied
+        if batch.num_rows:
+            yield from _units_of(pa.Table.from_batches([batch]))
+
+
+def _units_of(members: pa.Table) -> Iterator[pa.Table]:
+    streams = pa.array(filter(_is_streamed, members["archive"].unique().to_pylist()), pa.string())
+    is_streamed = pc.is_in(members["archive"], streams)
+    same = _as_before(members["archive"])
+    for name in ("path", "position"):  # archives of one name may lie in one archive, and one under two names
+        same = pc.and_(same, _as_before(pc.if_else(is_streamed, None, pc.struct_field(members["inner"], name))))
     starts = np.flatnonzero(~np.asarray(same)) + 1
     for first, end in zip([0, *starts], [*starts, members.num_rows], strict=True):
-        yield from _units_of(members.slice(first, end - first))
+        unit = members.slice(first, end - first)
+        yield from [unit] if is_of_stream(unit) else _bounded(unit)
+
+
+def is_of_stream(unit: pa.Table) -> bool:
+    """Tell whether the photos of a unit can only be read by going through their archive from front to back."""
+    [row] = unit.slice(0, 1).to_pylist()
+    return _is_streamed(row["archive"]) or _stream_in(row) is not None
 
 
 def read_unit(members: pa.Table, limits: Limits, done: pa.ChunkedArray) -> Iterator[pa.Table]:
@@ -50,14 +64,14 @@ def read_unit(members: pa.Table, limits: Limits, done: pa.ChunkedArray) -> Itera
     Args:
         members: one of `units`.
         limits: what is read into memory.
-        done: `image_id` of photos to leave out of a stream.
+        done: `image_id` of photos to leave out of a stream that was not read to its end before.
 
-    Shape: schema `MEMBERS` → tables of schema `READ`, one photo each, and one row for the end of a stream.
+    Shape: schema `MEMBERS` → tables of schema `READ`, one photo each, and one row for the end of such a stream.
     """
-    rows = members.to_pylist()
-    if rows[0]["entry"] == "stream":
-        yield from _streamed(rows[0], limits, done)
+    if is_of_stream(members):
+        yield from _streamed(members, limits, done)
         return
+    rows = members.to_pylist()
     yield from (_photo(row, None) for row in rows if row["failure_stage"] is not None)
     yield from _unchanged(rows[0], _read([row for row in rows if row["failure_stage"] is None], limits))
 
@@ -69,20 +83,15 @@ def _as_before(column: pa.ChunkedArray) -> pa.Array:
     return pc.if_else(both_null, True, pc.fill_null(pc.equal(now, before), False))  # noqa: FBT003 - Arrow's
 
 
-def _units_of(members: pa.Table) -> Iterator[pa.Table]:
-    row = members.slice(0, 1).to_pylist()[0]
-    inner = row["inner"]
-    nested = inner is not None and is_stream(entry_of(inner).path, inner["method"])
-    if nested or _is_streamed(row["archive"]):
-        stream = {"entry": "stream", "archive": row["archive"], "version": row["version"]}
-        inner = inner if nested and not _is_streamed(row["archive"]) else None
-        yield pa.Table.from_pylist([stream | {"inner": inner}], schema=members.schema)
-    else:
-        yield from _bounded(members)
-
-
 def _is_streamed(url: str) -> bool:
     return archive_suffix(url) is not None and is_stream(url)
+
+
+def _stream_in(row: Row) -> Entry | None:
+    """Return the nested archive of a row where that is a stream in an archive that is none."""
+    inner = None if row["inner"] is None else entry_of(row["inner"])
+    is_nested = inner is not None and not _is_streamed(row["archive"]) and is_stream(inner.path, inner.method)
+    return inner if is_nested else None
 
 
 def _bounded(members: pa.Table) -> Iterator[pa.Table]:
@@ -111,14 +120,28 @@ def _read(rows: list[Row], limits: Limits) -> Iterator[tuple[Row, Content]]:
         yield from ((row, content) for row in by_entry[entry])
 
 
-def _streamed(stream: Row, limits: Limits, done: pa.ChunkedArray) -> Iterator[pa.Table]:
+def _streamed(members: pa.Table, limits: Limits, done: pa.ChunkedArray) -> Iterator[pa.Table]:
     """Read an archive from front to back, then say what it held."""
+    [row] = members.slice(0, 1).to_pylist()
+    listing, inner = Listing(row["archive"], row["version"]), _stream_in(row)
+    if row["entry"] != "stream":
+        yield from _streamed_again(members, listing, inner, limits)
+        return
     is_done: Callable[[str], bool] = set(done.to_pylist()).__contains__
-    listing = Listing(stream["archive"], stream["version"])
-    inner = None if stream["inner"] is None else entry_of(stream["inner"])
-    yield from _unchanged(stream, Streaming(listing, is_done, limits).photos(inner))
-    held = listing.table(inner)
-    yield pa.Table.from_pylist([stream | {"entry": "end", "ended": encoded(held)}], schema=READ)
+    yield from _unchanged(row, Streaming(listing, is_done, limits).photos(inner))
+    yield pa.Table.from_pylist([row | {"entry": "end", "ended": encoded(listing.table(inner))}], schema=READ)
+
+
+def _streamed_again(members: pa.Table, listing: Listing, inner: Entry | None, limits: Limits) -> Iterator[pa.Table]:
+    """Read some photos of an archive whose photos are known; each comes, if only as a failure."""
+    left = set(members["image_id"].to_pylist())
+    photos = Streaming(listing, lambda image_id: image_id not in left, limits).photos(inner)
+    for table in _unchanged(members.slice(0, 1).to_pylist()[0], photos):
+        left.difference_update(table["image_id"].to_pylist())
+        yield table
+    missing = DataError("read", "member_unreadable", "The archive does not yield this photo any more.")
+    is_left = pc.is_in(members["image_id"], pa.array(left, pa.string()))
+    yield from (_photo(row, missing) for row in members.filter(is_left).to_pylist())
 
 
 @dataclass

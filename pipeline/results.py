@@ -4,6 +4,7 @@ The views show committed photos only, each once, also in the moment of a crash a
 that asks DuckDB gets its connection here.
 """
 
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from pipeline import schema, storage
-from pipeline.dataset import Layout
+from pipeline.dataset import TOKEN, Layout
 from pipeline.duckdb_files import StoredFiles
 from pipeline.errors import DatasetError, UsageError
 
@@ -75,9 +76,7 @@ def views(layout: Layout) -> Iterator[duckdb.DuckDBPyConnection]:
         raise UsageError(f"There is no dataset at {layout.url}; expected a folder that `crackscan score` wrote.")
     with connected(layout) as connection:
         images, tiles = (_parquet(layout, table) for table in ("images", "tiles"))
-        numbers = [int(url[-14:-8]) for url in images if storage.name(url).startswith("part-")]
-        connection.register("parts", pa.table({"part": pa.array(numbers, pa.int32())}))
-        file_rows(connection, "images_files", images, schema.IMAGES)
+        file_rows(connection, "images_files", _committed(connection, images), schema.IMAGES)
         file_rows(connection, "tiles_files", tiles, schema.TILES)
         for statement in _VIEWS:
             connection.execute(statement)
@@ -85,11 +84,15 @@ def views(layout: Layout) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 _VIEWS = (
-    "CREATE VIEW images AS SELECT * EXCLUDE (filename) FROM images_files WHERE part IN (SELECT part FROM parts)",
+    "CREATE VIEW images AS SELECT * EXCLUDE (filename) FROM images_files",
     "CREATE VIEW failures AS SELECT * FROM images WHERE status = 'failed'",
     "CREATE VIEW tiles AS SELECT * EXCLUDE (filename) FROM tiles_files SEMI JOIN images USING (part, image_id)",
 )
-"""A file that no commit names holds nothing that counts: the views join on the committed parts."""
+"""A tile that no commit names belongs to no photo of its part."""
+
+_MARK = re.compile(r"[*?\[]")
+
+_TOKENS = "SELECT file_name, value FROM parquet_kv_metadata(?) WHERE key = ?"
 
 
 @contextmanager
@@ -120,8 +123,7 @@ def connected(layout: Layout) -> Iterator[duckdb.DuckDBPyConnection]:
 def file_rows(connection: duckdb.DuckDBPyConnection, view: str, urls: Sequence[str], columns: pa.Schema) -> None:
     """Make a view of the rows of Parquet files, each with its `filename`; of none where there is no file."""
     if urls:
-        paths = [file_name(url) for url in urls]
-        connection.from_parquet(paths, union_by_name=True, filename=True).create_view(view)
+        connection.from_parquet([_pattern(url) for url in urls], union_by_name=True, filename=True).create_view(view)
     else:
         connection.register(view, columns.append(pa.field("filename", pa.string())).empty_table())
 
@@ -129,6 +131,22 @@ def file_rows(connection: duckdb.DuckDBPyConnection, view: str, urls: Sequence[s
 def file_name(url: str) -> str:
     """Return a file's URL as the column `filename` spells it."""
     return url.removeprefix(storage.LOCAL)
+
+
+def _pattern(url: str) -> str:
+    """Return what DuckDB reads this file by, and no other: it takes a name for a glob, unless there is a backslash."""
+    name = file_name(url)
+    return name if "\\" in name else _MARK.sub(r"[\g<0>]", name)
+
+
+def _committed(connection: duckdb.DuckDBPyConnection, urls: Sequence[str]) -> list[str]:
+    """Leave out the failed photos that no commit names: there is no part of their number, or another run's."""
+    of_part = {url: url.replace("/images/failed-", "/images/part-") for url in urls}
+    failed = {url: part for url, part in of_part.items() if url != part}
+    asked = [_pattern(url) for url in {*failed, *failed.values()} & {*urls}]
+    tokens = dict(connection.execute(_TOKENS, [asked, TOKEN]).fetchall()) if asked else {}
+    token_of = {url: tokens.get(file_name(url)) for url in of_part}
+    return [url for url in urls if url not in failed or token_of[url] == token_of.get(failed[url])]
 
 
 def _parquet(layout: Layout, table: str) -> list[str]:

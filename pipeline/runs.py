@@ -1,17 +1,16 @@
 """What is recorded of a scoring run: its name, and the fingerprint of everything that moves a score."""
 
+import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pipeline.model import Model
 from pipeline.schema import SCHEMA_VERSION
-
-if TYPE_CHECKING:  # they bring torch, seconds that commands which only read or write a dataset can do without
-    from pipeline.model import Model
-    from pipeline.scoring import ScoreRule
+from pipeline.scoring import ScoreRule
 
 DECODING = "pillow-1"
 """How photos become pixels and boxes tiles; to be changed with anything in `decode` or `tiles` that moves a score."""
@@ -32,7 +31,7 @@ class Run:
     """What else stands in `run.json`, for people."""
 
 
-def new_run(model: "Model", rule: "ScoreRule", model_url: str | None) -> Run:
+def new_run(model: Model, rule: ScoreRule, model_url: str | None) -> Run:
     """Name a run and take its fingerprint.
 
     Args:
@@ -59,3 +58,8 @@ def new_run(model: "Model", rule: "ScoreRule", model_url: str | None) -> Run:
             "software": {name: version(name) for name in ("crackscan", "pillow", "pyarrow", "ray", "torch")},
         },
     )
+
+
+def json_bytes(value: Mapping[str, Any]) -> bytes:
+    """Encode what is recorded, to be read by people, too."""
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")

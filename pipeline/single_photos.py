@@ -3,8 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from pipeline.cluster import ClusterConfig, session
-from pipeline.engine import TorchEngine
-from pipeline.hosting import Hosting, Scoring, scored_photos
+from pipeline.hosting import Hosting, Scoring, scored_photos, torch_engine
 from pipeline.interrupt import Interrupt, pumped, until_asked
 from pipeline.listing import image_id
 from pipeline.model import load_model
@@ -33,7 +32,7 @@ def crack_scores(
     scores: dict[str, float] = {}
     failures: dict[str, str] = {}
     with session(cluster), Interrupt() as interrupt:
-        scored = scored_photos(members, Scoring(loaded, rule, TorchEngine), Hosting(), members["image_id"].slice(0, 0))
+        scored = scored_photos(members, Scoring(loaded, rule, torch_engine), Hosting(), members["image_id"].slice(0, 0))
         for table in until_asked(pumped(scored), interrupt):
             rows = [] if table is None else table.select(["image_id", "crack_score", "failure_message"]).to_pylist()
             scores |= {by_id[row["image_id"]]: row["crack_score"] for row in rows if row["failure_message"] is None}

@@ -5,7 +5,6 @@ finds it there has lost the dataset to another writer and stops; so a writer tha
 nothing that a reader would see twice.
 """
 
-import json
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -17,10 +16,10 @@ import pyarrow.compute as pc
 
 from pipeline import schema, storage
 from pipeline.dataset import TOKEN, CommitLog, Layout, read_log, read_run, read_table, table_bytes
-from pipeline.errors import LostPlaceError, UsageError
+from pipeline.errors import DatasetError, LostPlaceError, UsageError
 from pipeline.lease import Lease
 from pipeline.log import get_logger
-from pipeline.runs import Run
+from pipeline.runs import Run, json_bytes
 
 COMMIT_PHOTOS = 500
 """Commit after this many photos …"""
@@ -126,10 +125,10 @@ class Sink:
             raise LostPlaceError(self._lost())
         self.log = log
         self._sweep()
-        if planned is not None and pc.all(pc.is_in(planned, value_set=log.done)).as_py():
+        if planned is not None and pc.all(pc.is_in(planned, value_set=log.done), min_count=0).as_py():
             facts = {"photos": len(log.done), "failed": log.failed, "commits": len(log.tokens)}
             finished = {"finished_at": datetime.now(UTC).isoformat(timespec="seconds"), "run_id": self._run.run_id}
-            storage.write_whole(self._layout.summary, _json(facts | finished))
+            storage.write_whole(self._layout.summary, json_bytes(facts | finished))
         return log
 
     def _not_taken(self, scored: pa.Table) -> pa.Table:
@@ -176,10 +175,10 @@ class Sink:
 
     def _forget(self, part: int, kinds: Collection[str] | None) -> tuple[pa.ChunkedArray, int]:
         """Remove failed rows of one commit; return their photos, and how many failed rows stay."""
-        self._lease.check()
         table = read_table(self._layout.failed(part))
         is_kept = pc.invert(pc.is_in(table["failure_kind"], value_set=pa.array(kinds or [], pa.string())))
         kept = table.slice(0, 0) if kinds is None else table.filter(is_kept)
+        self._lease.check()  # at the last moment: no fence stops what follows
         if kept.num_rows == 0:
             storage.remove(self._layout.failed(part))
         elif kept.num_rows < table.num_rows:
@@ -207,13 +206,18 @@ def open_sink(layout: Layout, run: Run, lease: Lease) -> Sink:
 
     Raises:
         UsageError: the dataset is sealed, or holds scores of another fingerprint.
+        DatasetError: it holds scores, and nothing says of what fingerprint.
         LostPlaceError: another writer has taken the dataset over.
     """
+    log = read_log(layout)
+    if log.tokens and not storage.exists(layout.run):
+        found = f"{layout.url} has scores but no run.json, which says how they were made."
+        raise DatasetError(f"{found} Restore it, or score into another --out.")
     about = {"run_id": run.run_id, "fingerprint": run.fingerprint, **run.about}  # the id tells ours from another's
-    if storage.create(layout.run, _json(about)):
-        return Sink(layout, run, read_log(layout), lease)
+    if storage.create(layout.run, json_bytes(about)):
+        return Sink(layout, run, log, lease)
     check_fingerprint(layout, run.fingerprint)
-    sink = Sink(layout, run, read_log(layout), lease)
+    sink = Sink(layout, run, log, lease)
     storage.remove(layout.summary)
     sink.take_over()
     return sink
@@ -241,7 +245,3 @@ def check_fingerprint(layout: Layout, fingerprint: Mapping[str, Any]) -> None:
             f"{layout.url} holds scores that were made otherwise: {'; '.join(different)}. "
             "Give the options and the model of its first run, or another --out."
         )
-
-
-def _json(value: Mapping[str, Any]) -> bytes:
-    return (json.dumps(value, indent=2, sort_keys=False, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")

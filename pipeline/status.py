@@ -21,9 +21,11 @@ _COUNTS = """
 """
 
 _PLANNED = """
-    SELECT count(DISTINCT image_id) FILTER (image_id <> ''),
-           count(DISTINCT archive) FILTER (coalesce(image_id, '') = '') FROM planned
+    SELECT count(DISTINCT image_id) FILTER (image_id <> ''), count(DISTINCT archive) FILTER (image_id = '')
+    FROM (SELECT coalesce(image_id, '') AS image_id, archive FROM planned
+          UNION ALL SELECT image_id, NULL FROM images)
 """
+"""Photos of an archive that has not been read to its end have rows before they are in the plan."""
 
 _SPEED = """
     WITH last AS (SELECT run_id FROM images WHERE part = (SELECT max(part) FROM images) LIMIT 1),

@@ -93,12 +93,15 @@ class ShortAnswerError(ConnectionError):
 
 
 def answer_of(error: BaseException) -> Answer | None:
-    """Return what an S3 server answered, where the error comes from an answer."""
+    """Return what an S3 or HTTP server answered, where the error comes from an answer."""
     for source in (error, error.__cause__):
         response = getattr(source, "response", None)
         if isinstance(response, dict):
             code = str(response.get("Error", {}).get("Code", ""))
             return Answer(int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)), code)
+        status = getattr(source, "status", None)  # of aiohttp
+        if isinstance(status, int):
+            return Answer(status, "")
     return None
 
 
@@ -107,7 +110,9 @@ def is_passing(error: BaseException) -> bool:
     answer = answer_of(error)
     if answer is not None:
         return answer.status in _PASSING_STATUSES or answer.code in _PASSING_CODES
-    return isinstance(error, (ConnectionError, TimeoutError, *_loaded(_PASSING_OF_CLIENTS)))
+    # fsspec's HTTP calls whatever goes wrong a file that is not there.
+    source = error.__cause__ if isinstance(error, FileNotFoundError) else error
+    return isinstance(source, (ConnectionError, TimeoutError, *_loaded(_PASSING_OF_CLIENTS)))
 
 
 def failures() -> tuple[type[Exception], ...]:

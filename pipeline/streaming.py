@@ -25,7 +25,7 @@ class Streaming:
 
     Args:
         listing: of the archive; empty at first, full when all has been read.
-        is_done: whether a photo, by `image_id`, is left out.
+        is_done: whether a photo or failure, by `image_id`, is left out.
         limits: what is read into memory.
     """
 
@@ -40,7 +40,7 @@ class Streaming:
             if inner is not None:
                 source = seekable(source).opened(inner, self.limits)
         except (*DAMAGED, DataError) as error:
-            yield self._failed(error, inner)
+            yield from self._failed(error, inner)
             return
         yield from self._of(source, inner)
 
@@ -48,7 +48,7 @@ class Streaming:
         try:
             yield from (self._in_one_pass if is_stream(source.name) else self._by_parts)(source, inner)
         except (*DAMAGED, DataError) as error:
-            yield self._failed(error, inner)
+            yield from self._failed(error, inner)
 
     def _in_one_pass(self, source: Source, inner: Entry | None) -> Iterator[Photo]:
         def wanted(entry: Entry) -> bool:
@@ -65,23 +65,22 @@ class Streaming:
         reader, damage, rows = seekable(source), None, dict[Entry, list[dict[str, Any]]]()
         try:
             for entry in reader.entries():
-                if self._is_wanted(entry, inner):
-                    rows.setdefault(entry, [])
+                is_wanted = self._is_wanted(entry, inner)
                 row = self.listing.add(entry, inner)
-                if row is not None and entry in rows:
-                    rows[entry].append(row)
+                if row is not None and is_wanted:
+                    rows.setdefault(entry, []).append(row)
         except DAMAGED as error:
             damage = error
         for entry, content in reader.read(list(rows), self.limits):
             yield from ((row, content) for row in rows[entry])
         if damage is not None:
-            yield self._failed(damage, inner)
+            yield from self._failed(damage, inner)
 
     def _nested(self, inner: Entry, content: Content | None) -> Iterator[Photo]:
         if isinstance(content, bytes):
             yield from self._of(BytesSource(inner.path, content), inner)
         elif content is not None:
-            yield self._failed(content, inner)
+            yield from self._failed(content, inner)
 
     def _listed(self, entry: Entry, inner: Entry | None, content: Content | None) -> Iterator[Photo]:
         row = self.listing.add(entry, inner)
@@ -95,6 +94,7 @@ class Streaming:
         is_photo = not entry.is_link and file_kind(entry.path) == "photo"
         return is_photo and not self.is_done(self.listing.next_id(entry, inner))
 
-    def _failed(self, error: Exception, inner: Entry | None) -> Photo:
+    def _failed(self, error: Exception, inner: Entry | None) -> Iterator[Photo]:
         row, failure = self.listing.fail(error, inner)
-        return row, failure
+        if not self.is_done(row["image_id"]):
+            yield row, failure

@@ -11,7 +11,7 @@ from typing import IO
 from pipeline.confirmed import confirmed
 from pipeline.decompressed import decompressed
 from pipeline.errors import DataError
-from pipeline.members import DAMAGED, Content, Entry, Limits
+from pipeline.members import DAMAGED, Content, Entry, Limits, archive_suffix
 from pipeline.sources import Source, open_source
 from pipeline.tar_headers import MOST_PADDING_BYTES, entry_of, headers
 
@@ -86,7 +86,7 @@ def _content(cursor: "_StreamCursor", entry: Entry, limits: Limits) -> Content:
     try:
         if entry.failure:
             raise entry.failure
-        limits.check(entry)
+        limits.check(entry, nested=archive_suffix(entry.path) is not None)
     except DataError as error:
         return error
     return cursor.take(entry.size_bytes)

@@ -23,7 +23,7 @@ from pipeline import backbones
 from pipeline.backbones import Backbone
 from pipeline.batches import Indices, Pixels
 from pipeline.metrics import measure
-from pipeline.model import normalised
+from pipeline.network import normalised
 from pipeline.recipe import Phase, TrainingConfig
 
 Part = TypeVar("Part")

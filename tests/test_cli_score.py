@@ -1,12 +1,10 @@
 """`crackscan score` as a user runs it: exit codes, sentences, resume, kills and Ctrl-C."""
 
-import random
 import shutil
 import signal
 import subprocess
 import sys
 import time
-import zipfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -20,7 +18,7 @@ from pipeline.dataset import Layout, read_log
 pytestmark = pytest.mark.ray
 
 EAGER = (
-    "from pipeline import flow, sink; flow.BLOCK_BYTES = sink.COMMIT_PHOTOS = 1;"
+    "from pipeline import hosting, sink; hosting.BLOCK_BYTES = sink.COMMIT_PHOTOS = 1;"
     "from pipeline.cli import main; main(prog_name='crackscan')"
 )
 """The command, handing over and committing every photo on its own: many moments to be killed in."""
@@ -92,33 +90,6 @@ def test_bad_photos_fail_alone_and_a_second_run_scores_nothing(
     assert again.returncode == 3
     assert "Nothing left to score: all 16 photos have their row" in again.stdout
     assert sorted(path for path in (tmp_path / "scores").rglob("*")) == before
-
-
-def test_killed_at_any_moment_nothing_is_lost_and_nothing_twice(
-    packed: dict[str, Path], tmp_path: Path, pytestconfig: pytest.Config
-) -> None:
-    """SIGKILL of the driver at seeded moments; the same command then finishes, each photo and each tile once."""
-    chance = random.Random(pytestconfig.getoption("--seed"))
-    archive = tmp_path / "photos.zip"
-    with zipfile.ZipFile(archive, "w") as copy, zipfile.ZipFile(packed["zip"]) as photos:
-        for repeat in range(5):
-            for name in photos.namelist():
-                copy.writestr(f"{repeat}/{name}", photos.read(name))
-    scores = tmp_path / "scores"
-    command = [sys.executable, "-c", EAGER, "score", str(archive), "--out", str(scores), "--overlap", "0.5"]
-    for _kill in range(pytestconfig.getoption("--kills")):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        target = commits(scores) + chance.choice([0, 1, 2, 3])
-        wait_until(partial(has_commits, scores, target + 1), process)
-        time.sleep(chance.random() / 5)
-        process.kill()
-        process.wait()
-    end = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert end.returncode == 0, end.stderr
-    assert count(scores, "images") == (60, 60)
-    (tiles,) = first_row(f"SELECT sum(tiles) FROM read_parquet('{scores}/images/*.parquet')")
-    assert count(scores, "tiles") == (tiles, tiles)
-    assert (scores / "summary.json").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

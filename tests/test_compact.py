@@ -12,7 +12,7 @@ from pipeline import schema, storage
 from pipeline.compact import compact
 from pipeline.dataset import Layout, read_log
 from pipeline.differences import differences
-from pipeline.errors import CrackscanError, StorageError, UsageError
+from pipeline.errors import CrackscanError, DatasetError, StorageError, UsageError
 from pipeline.lease import hold
 from pipeline.sink import open_sink
 from pipeline.verify import verify
@@ -168,3 +168,31 @@ def test_run_json_says_what_it_was_made_of(old: Layout, new: Layout) -> None:
     assert [now[name] for name in ("fingerprint", "model_card")] == [
         before[name] for name in ("fingerprint", "model_card")
     ]
+
+
+def test_a_compaction_killed_at_its_start_begins_again(old: Layout, new: Layout) -> None:
+    """What it was writing before there was a `run.json` is no dataset of somebody's; it is removed."""
+    for name in ("lease", "run.json"):
+        left = storage.local_path(new.url) / f".{name}.{'0' * 32}.tmp"
+        left.parent.mkdir(exist_ok=True)
+        left.write_bytes(b"half of i")
+    compact(old.url, new.url, LARGE, quiet)
+    assert [file.path for file in storage.list_files(new.url) if file.path.startswith(".")] == []
+    (storage.local_path(new.url) / "mine.txt").write_text("mine")
+
+
+def test_only_the_plan_is_copied(old: Layout, new: Layout) -> None:
+    """Not what a killed writer left beside it."""
+    (storage.local_path(old.plans) / f".x.parquet.{'0' * 32}.tmp").write_bytes(b"half of i")
+    compact(old.url, new.url, LARGE, quiet)
+    assert [file.path for file in storage.list_files(new.plans)] == sorted(
+        file.path for file in storage.list_files(old.plans) if file.path[0] != "."
+    )
+
+
+def test_a_dataset_that_is_not_what_was_finished_is_refused(old: Layout, new: Layout) -> None:
+    """A summary that counts other photos than there are is no proof that all are done."""
+    storage.remove(old.failed(0))
+    with pytest.raises(DatasetError, match=r"has 4 photos, and its summary\.json counts 5"):
+        compact(old.url, new.url, LARGE, quiet)
+    assert not storage.exists(new.summary)

@@ -195,3 +195,11 @@ def test_no_run_file_is_no_dataset(layout: Layout) -> None:
     """A folder without `run.json` is refused as a mistake of whoever named it."""
     with pytest.raises(UsageError, match="There is no dataset at"):
         read_run(layout)
+
+
+def test_failed_photos_that_were_forgotten_meanwhile_are_not_known_any_more(layout: Layout) -> None:
+    """A log that is read on says what lies there, also where a failed file has gone since."""
+    commit(layout, 0, "run", ["a"], ["b"])
+    known = read_log(layout)
+    storage.remove(layout.failed(0))
+    assert facts(read_log(layout, known)) == (("run",), ["a"], 0, frozenset(), set())

@@ -37,6 +37,15 @@ def test_what_was_packed_comes_out(kind: str) -> None:
     assert whole(PACKED[kind] * 3) == DATA * 3
 
 
+def test_frames_of_zstd_that_hold_no_data_are_passed_over() -> None:
+    """`pzstd` begins with one, others end with one; which numbers they may have is laid down."""
+    for number in range(16):
+        skipped = bytes([0x50 + number]) + b"\x2a\x4d\x18\x04\0\0\0size"
+        assert whole(skipped + PACKED["zstd"] + skipped) == DATA
+    with pytest.raises(OSError, match="not as a gzip"):
+        whole(b"\x60\x2a\x4d\x18\x04\0\0\0size" + PACKED["zstd"])
+
+
 @pytest.mark.parametrize("tool", TOOLS)
 def test_what_the_commands_write_comes_out(tool: str) -> None:
     """With the checksums that they add."""

@@ -37,3 +37,14 @@ def test_a_score_does_not_depend_on_the_batch(engine: TorchEngine, tiles: NDArra
 def test_a_score_does_not_depend_on_the_neighbours(engine: TorchEngine, tiles: NDArray[np.uint8]) -> None:
     """In another order, in another company: the same probability."""
     np.testing.assert_allclose(engine(tiles[::-1].copy())[::-1][:8], engine(tiles[:8]), atol=1e-5)
+
+
+def test_in_batches_of_one_size_a_score_is_the_same_to_the_last_bit(
+    engine: TorchEngine, tiles: NDArray[np.uint8]
+) -> None:
+    """Whatever place a tile has and whatever fills the rest: an interrupted run ends with the bits of another."""
+    together = engine(tiles)
+    order = np.random.default_rng(1).permutation(32)
+    assert np.array_equal(engine(tiles[order]), together[order])
+    padded = np.concatenate([tiles[:5], np.zeros_like(tiles[5:])])
+    assert np.array_equal(engine(padded)[:5], together[:5])

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -15,16 +16,20 @@ from pathlib import Path
 import psutil
 import pyarrow as pa
 import pytest
-import ray
 from brightness import make_brightness
 from packing import NOTHING
 from planning import planned
+from ray.cluster_utils import Cluster
 
+from pipeline.cluster import ClusterConfig
+from pipeline.config import ScoreConfig
 from pipeline.dataset import Layout
 from pipeline.decode import Photo, decode
 from pipeline.differences import differences
+from pipeline.flow import score
 from pipeline.hosting import Hosting, Scoring, scored_photos
 from pipeline.model import SHIPPED_MODEL, load_model
+from pipeline.progress import Progress, Watch
 from pipeline.scoring import ScoreRule
 from pipeline.tiles import TileSpec
 
@@ -127,6 +132,59 @@ def test_a_worker_killed_at_any_moment(
     assert differences(str(out), undisturbed) == []
 
 
+def test_a_node_killed_while_it_works(
+    archives: list[str], undisturbed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine of the cluster goes with its scorers, readers and photos on their way; the others do its work."""
+    monkeypatch.setenv("PYTHONPATH", str(SCRIPT.parent))
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
+    node = cluster.add_node(num_cpus=2)
+
+    class Killing(Watch):
+        killed = False
+
+        def scored(self, progress: Progress) -> None:
+            if progress.tried > 5 and not self.killed:
+                self.killed = True
+                cluster.remove_node(node, allow_graceful=False)
+
+    watch, config = Killing(), ScoreConfig(tuple(archives), str(tmp_path), cluster=ClusterConfig(cluster.address))
+    try:
+        summary = score(config, watch, make_brightness)
+    finally:
+        cluster.shutdown()
+    assert watch.killed
+    assert (summary.run.scored, summary.left) == (72, 0)
+    assert differences(str(tmp_path), undisturbed) == []
+
+
+def test_of_two_commands_at_once_one_works(archives: list[str], undisturbed: str, tmp_path: Path) -> None:
+    """The other is told who holds the dataset, where and since when, and ends."""
+    out = tmp_path / "scores"
+    with scoring(out, archives) as one, scoring(out, archives) as other:
+        told = [process.communicate(timeout=300)[1].decode() for process in (one, other)]
+        assert sorted([one.returncode, other.returncode]) == [0, 1], told
+    [refusal] = [text.strip().splitlines()[-1] for text in told if "DatasetHeldError" in text]
+    assert re.search(r"process \d+ on \S+, since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", refusal), refusal
+    assert differences(str(out), undisturbed) == []
+
+
+def test_a_stopped_writer_that_wakes_up_commits_nothing(archives: list[str], undisturbed: str, tmp_path: Path) -> None:
+    """SIGSTOP beyond the lease: another takes over and finishes; the first one ends, and has left nothing."""
+    out = tmp_path / "scores"
+    with scoring(out, archives) as first:
+        wait_until(lambda: commits(out) > 3, first)
+        first.send_signal(signal.SIGSTOP)
+        with scoring(out, archives) as second:
+            told = second.communicate(timeout=300)[1].decode()
+            assert second.returncode == 0, told
+        first.send_signal(signal.SIGCONT)
+        told = first.communicate(timeout=120)[1].decode()
+        assert (first.returncode, "LostPlaceError" in told) == (1, True), told
+    assert differences(str(out), undisturbed) == []
+    assert (out / "summary.json").exists()
+
+
 def fragile(data: bytes, max_pixels: int) -> Photo:
     """Decode as always, but for a photo that kills its decoder as a fault in a C library would."""
     if data.endswith(b"SEGFAULT"):
@@ -148,8 +206,3 @@ def test_a_photo_that_kills_its_decoder_costs_that_photo(photos: Path, tmp_path:
     assert len({row["image"] for row in rows}) == len(rows) == 12
     failed = {row["image"]: row["failure_kind"] for row in rows if row["status"] == "failed"}
     assert failed == {"photo-03.jpg": "decoder_crashed", "photo-07.jpg": "decoder_crashed"}
-
-
-def test_ray_is_left_as_it_was() -> None:
-    """The shared Ray of this module has survived its actors."""
-    assert ray.is_initialized()

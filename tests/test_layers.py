@@ -22,7 +22,7 @@ WALLS = {
                 "outlook", "decompressed", "dataset", "sink", "results", "inventory", "promises", "verify", "compact",
                 "part_writer", "label_table", "history", "fit", "sample_truth", "cli"},
     "duckdb": {"results"},
-    "torch": {"backbones", "course", "engine", "figures", "fit", "fit_worker", "history", "metrics", "model",
+    "torch": {"backbones", "course", "engine", "figures", "fit", "fit_worker", "history", "metrics", "network",
               "training"},
     "timm": {"backbones", "training"},
     "matplotlib": {"figures"},

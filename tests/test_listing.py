@@ -64,6 +64,9 @@ def test_a_failure_before_any_file_means_no_archive() -> None:
     row, failure = something.fail(EOFError("unexpected end"))
     assert str(failure) == "b.zip is damaged or cut short: unexpected end."
     assert (row["image"], row["failure_stage"], row["failure_kind"]) == ("", "open", "archive_truncated")
+    assert (
+        something.fail(EOFError(), Entry("in.zip", 1))[1].kind == "archive_unreadable"
+    )  # nothing of that one was seen
     known = DataError("read", "encrypted", "It needs a password.")
     assert something.fail(known, Entry("in.zip", 1))[1] is known
 

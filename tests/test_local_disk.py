@@ -2,8 +2,9 @@
 
 import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -109,3 +110,20 @@ def test_a_file_system_without_hard_links_is_told(tmp_path: Path, monkeypatch: p
         "use a folder on another disk."
     )
     assert storage.list_files(f"file://{tmp_path}") == []
+
+
+def test_a_file_that_goes_while_its_folder_is_listed_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside a writer, temporary files come and go at every commit; who only looks must not stumble over them."""
+    (tmp_path / "part-000000.parquet").write_bytes(b"x")
+    walk = os.walk
+
+    def late(*arguments: Any, **options: Any) -> Iterator[tuple[str, list[str], list[str]]]:  # noqa: ANN401 - passed on
+        return (
+            (here, folders, [*names, ".part-000001.parquet.tmp"])
+            for here, folders, names in walk(*arguments, **options)
+        )
+
+    monkeypatch.setattr(os, "walk", late)
+    assert [file.path for file in storage.list_files(f"file://{tmp_path}")] == ["part-000000.parquet"]

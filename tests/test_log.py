@@ -52,3 +52,26 @@ def test_lone_surrogates_can_be_logged(tmp_path: Path) -> None:
         get_logger("plan").info("seen", image="bad\udcff.jpg")
 
     assert len(_lines(tmp_path, "r1")) == 1
+
+
+def test_a_full_disk_costs_lines_and_nothing_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No traceback on the terminal, and what the run ended with comes out, not the log's own trouble."""
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "r1.jsonl").symlink_to("/dev/full")
+    with pytest.raises(StorageError, match="tiles could not be written"), to_file(f"file://{tmp_path}", "r1"):
+        raise StorageError("tiles could not be written: the disk is full.")
+    with to_file(f"file://{tmp_path}", "r1"):
+        get_logger("sink").info("committed")
+
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_log_that_cannot_be_stored_is_no_failure_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the run did stands without it."""
+
+    def refuse(_path: Path, url: str) -> None:
+        raise StorageError(f"{url} could not be written: permission was denied.")
+
+    monkeypatch.setattr(storage, "upload", refuse)
+    with to_file(f"memory://{tmp_path.name}", "r1"):
+        get_logger("sink").info("committed")

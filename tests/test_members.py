@@ -31,11 +31,12 @@ def test_what_would_fill_the_memory_is_refused() -> None:
     limits = Limits(photo_bytes=1000, nested_bytes=2000, ratio=10, ratio_from_bytes=100)
     limits.check(Entry("a.jpg", 1000, stored_bytes=1000))
     limits.check(Entry("a.zip", 2000, stored_bytes=2000), nested=True)
-    limits.check(Entry("small.bmp", 100, stored_bytes=1))
+    limits.check(Entry("small.bmp", 100, stored_bytes=1, method=8))
+    limits.check(Entry("loose.tif", 1000))  # of which nothing lies in an archive
     for entry, nested in [
         (Entry("a.jpg", 1001, stored_bytes=1001), False),
         (Entry("a.zip", 2001, stored_bytes=2001), True),
-        (Entry("bomb.bmp", 101, stored_bytes=10), False),
+        (Entry("bomb.bmp", 101, stored_bytes=10, method=8), False),
     ]:
         with pytest.raises(DataError) as refused:
             limits.check(entry, nested=nested)

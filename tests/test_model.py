@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from pipeline import backbones, model
-from pipeline.card import Calibration, Card
+from pipeline.card import Card
 from pipeline.errors import ModelError, UsageError
 from pipeline.model import CARD_FILE, SHIPPED_MODEL, WEIGHTS_FILE
+from pipeline.network import encoded, network_of, state_of
 
 ARCHITECTURE = "test_efficientnet.r160_in1k"
 """The smallest network of timm: 0.4 million parameters."""
@@ -26,7 +27,7 @@ def state() -> dict[str, Tensor]:
 @pytest.fixture
 def folder(tmp_path: Path, state: dict[str, Tensor]) -> Path:
     """A model folder."""
-    model.save_model(str(tmp_path / "model"), state, make_card(), lambda card: f"# {card.model_id}\n")
+    model.save_model(str(tmp_path / "model"), encoded(state), make_card(), lambda card: f"# {card.model_id}\n")
     return tmp_path / "model"
 
 
@@ -41,24 +42,27 @@ def test_a_model_scores_as_before_it_was_written(folder: Path, state: dict[str, 
     before.load_state_dict(state)
     pictures = torch.rand(4, 3, 64, 64)
     with torch.no_grad():
-        moved = model.load_model(str(folder)).network()(pictures) - before.eval()(pictures)
+        moved = network_of(model.load_model(str(folder)))(pictures) - before.eval()(pictures)
     assert float(moved.abs().max()) < 0.01
 
 
 def test_the_id_is_the_stored_bytes(folder: Path, state: dict[str, Tensor]) -> None:
     """The same weights and card give the same id and the same file; other weights another."""
     first = model.load_model(str(folder))
-    again = model.save_model(str(folder.with_name("again")), state, make_card(), lambda _: "")
+    again = model.save_model(str(folder.with_name("again")), encoded(state), make_card(), lambda _: "")
     assert again.model_id == first.model_id
     assert (folder.with_name("again") / WEIGHTS_FILE).read_bytes() == (folder / WEIGHTS_FILE).read_bytes()
     other = {name: tensor * 2 for name, tensor in state.items()}
-    assert model.save_model(str(folder.with_name("other")), other, make_card(), lambda _: "").model_id != first.model_id
+    assert (
+        model.save_model(str(folder.with_name("other")), encoded(other), make_card(), lambda _: "").model_id
+        != first.model_id
+    )
     assert (folder / "README.md").read_text() == f"# {first.model_id}\n"
 
 
 def test_loaded_tensors_are_single_precision(folder: Path) -> None:
     """However they are stored, scoring computes with float32."""
-    kinds = {tensor.dtype for tensor in model.load_model(str(folder)).state.values()}
+    kinds = {tensor.dtype for tensor in state_of(model.load_model(str(folder))).values()}
     assert kinds <= {torch.float32, torch.int64}
 
 
@@ -89,9 +93,9 @@ def test_a_folder_without_a_card_is_no_model(tmp_path: Path) -> None:
 def test_weights_of_another_network_are_refused(folder: Path, state: dict[str, Tensor]) -> None:
     """A card that names another architecture than the weights' is an error in words."""
     card = replace(make_card(), architecture="test_resnet.r160_in1k")
-    model.save_model(str(folder), state, card, lambda _: "")
+    model.save_model(str(folder), encoded(state), card, lambda _: "")
     with pytest.raises(ModelError, match="do not fit their card's architecture test_resnet"):
-        model.load_model(str(folder)).network()
+        network_of(model.load_model(str(folder)))
 
 
 def test_an_unfinished_write_is_no_model(folder: Path, state: dict[str, Tensor]) -> None:
@@ -101,26 +105,12 @@ def test_an_unfinished_write_is_no_model(folder: Path, state: dict[str, Tensor])
         raise KeyboardInterrupt(card.model_id)
 
     with pytest.raises(KeyboardInterrupt):
-        model.save_model(str(folder), state, make_card(), stop)
+        model.save_model(str(folder), encoded(state), make_card(), stop)
     assert not (folder / CARD_FILE).exists()
-
-
-def test_calibration_is_the_sigmoid_of_a_scaled_logit() -> None:
-    """Score = sigmoid(logit / temperature + bias)."""
-    scores = model.crack_scores(torch.tensor([0.0, 4.0]), Calibration(temperature=2.0, bias=1.0))
-    assert torch.allclose(scores, torch.sigmoid(torch.tensor([1.0, 3.0])))
-
-
-def test_normalised_pixels_have_the_cards_mean_and_spread() -> None:
-    """(pixel / 255 - mean) / std, channels first in shape and last in memory."""
-    pixels = torch.tensor([0, 51, 255], dtype=torch.uint8).expand(1, 2, 2, 3)
-    inputs = model.normalised(pixels, (0.0, 0.2, 0.5), (1.0, 0.5, 0.25))
-    assert inputs.shape == (1, 3, 2, 2)
-    assert torch.allclose(inputs[0, :, 0, 0], torch.tensor([0.0, 0.0, 2.0]), atol=1e-6)
 
 
 def test_the_shipped_model_can_be_used() -> None:
     """The package brings a model whose weights are its card's and fit its network."""
     shipped = model.load_model(SHIPPED_MODEL)
     pictures = torch.zeros(1, 3, shipped.card.tile_px, shipped.card.tile_px)
-    assert shipped.network()(pictures).shape == (1, 1)
+    assert network_of(shipped)(pictures).shape == (1, 1)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from packing import packed
+from packing import packed, packed_zip
 from planning import NOTHING, kept, planned
 
 from pipeline import storage
@@ -114,6 +114,17 @@ def test_an_archive_whose_failure_was_forgotten_is_opened_again(tmp_path: Path, 
     assert make_plan(inputs, layout, NOTHING).unlisted == inputs.archives
 
 
+def test_an_archive_with_one_that_could_not_be_read_is_opened_again(tmp_path: Path, layout: Layout) -> None:
+    """Whatever failed it: its photos are not known yet, and might be now."""
+    data = bytearray(packed_zip([("in.zip", packed_zip([("b.jpg", b"b")])), ("c.jpg", b"c")]))
+    data[data.index(b"in.zip")] ^= 1
+    (tmp_path / "night.zip").write_bytes(data)
+    first = kept([str(tmp_path / "night.zip")], layout)
+    inputs = find_inputs([str(tmp_path / "night.zip")], layout)
+    assert make_plan(inputs, layout, first.members["image_id"]).unlisted == ()
+    assert make_plan(inputs, layout, NOTHING).unlisted == inputs.archives
+
+
 def test_a_stream_is_replaced_by_its_photos_when_it_has_ended(tmp_path: Path, layout: Layout) -> None:
     """Until then nobody knows how many photos are planned; then they are planned like all others."""
     place = tmp_path / "night.tgz"
@@ -121,11 +132,13 @@ def test_a_stream_is_replaced_by_its_photos_when_it_has_ended(tmp_path: Path, la
     [unit] = units(kept([str(place)], layout).members)
     assert planned_ids(layout) is None
     *photos, end = [row for table in read_unit(unit, Limits(), NOTHING) for row in table.to_pylist()]
-    keep_ended(layout, decoded(end["ended"]))
+    assert keep_ended(layout, decoded(end["ended"]))
     ids = planned_ids(layout)
     assert ids is not None
     assert ids.to_pylist() == [row["image_id"] for row in photos]
+    assert not keep_ended(layout, decoded(end["ended"]))  # as after a scorer was lost
     again = planned([str(place)], layout, done=ids)
+    assert again.members.num_rows == len(photos)
     assert (again.unlisted, again.skipped, again.without(ids).num_rows) == ((), {".txt": 1}, 0)
 
 

@@ -1,19 +1,22 @@
 """Units of reading: together they are the plan, and each is bounded; a unit read gives every photo once."""
 
+import os
 import zipfile
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from packing import NOTHING, packed
+from packing import NOTHING, packed, packed_zip
 from planning import planned
 
 from pipeline import reading, storage
 from pipeline.dataset import Layout
-from pipeline.listing import Listing, entry_of
+from pipeline.listing import Listing, decoded, entry_of
 from pipeline.members import Entry, Limits
-from pipeline.reading import read_unit, units
+from pipeline.reading import is_of_stream, read_unit, units
 from pipeline.schema import MEMBERS, READ
 
 MIB = 1 << 20
@@ -42,20 +45,14 @@ def test_units_cut_the_table_into_bounded_work(sizes: dict[tuple[str, str | None
     """Each photo is in one unit; a unit is of one archive or nested archive, and bounded unless it is one photo."""
     table = members(sizes)
     cut = [*units(table)]
-    photos = [unit for unit in cut if unit["entry"][0].as_py() == "photo"]
-    streams = {(row["archive"], row["inner"] and row["inner"]["path"].decode())
-               for unit in cut for row in unit.to_pylist() if row["entry"] == "stream"}  # fmt: skip
-    for unit in photos:
+    assert pa.concat_tables([table.slice(0, 0), *cut]).equals(table)
+    by_parts = [unit for unit in cut if not is_of_stream(unit)]
+    for unit in by_parts:
         assert len({(row["archive"], str(row["inner"])) for row in unit.to_pylist()}) == 1
         assert unit.num_rows == 1 or sum(unit["size_bytes"].to_pylist()) <= reading.UNIT_BYTES
-    expected = {("file:///d.tgz", None) if url.endswith("tgz") else (url, inner)
-                for url, inner in sizes if url.endswith("tgz") or inner in {"in.tgz", "packed.zip"}}  # fmt: skip
-    assert streams == expected
-    by_parts = {key: of for key, of in sizes.items() if not key[0].endswith("tgz") and key[1] in {None, "in.zip"}}
-    assert sum(unit.num_rows for unit in photos) == sum(map(len, by_parts.values()))
-    assert {*pa.concat_tables([table.slice(0, 0), *photos])["image_id"].to_pylist()} == {
-        *members(by_parts)["image_id"].to_pylist()
-    }
+    streams = {("file:///d.tgz", None) if url.endswith("tgz") else (url, inner)
+               for url, inner in sizes if url.endswith("tgz") or inner in {"in.tgz", "packed.zip"}}  # fmt: skip
+    assert len(cut) - len(by_parts) == len(streams)
 
 
 def test_units_are_bounded_in_photos() -> None:
@@ -112,4 +109,41 @@ def test_a_name_that_repeats_over_one_file_is_read_for_each_row(tmp_path: Path) 
     assert [(row["image"], row["occurrence"], row["data"]) for row in rows] == [
         ("a.jpg", 0, b"aaa"),
         ("a.jpg", 1, b"aaa"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["a.tgz", "a.zip"])
+def test_what_is_left_of_a_stream_that_has_ended_is_all_that_is_read(name: str, tmp_path: Path) -> None:
+    """As after `retry`, or a kill before the last commit: the others have their rows, and the end was told."""
+    files = [("a.jpg", b"a"), ("in.zip", packed_zip([("b.jpg", b"b")])), ("c.jpg", b"c"), ("d.jpg", b"d")]
+    (tmp_path / name).write_bytes(
+        packed(".tgz", files) if name == "a.tgz" else packed_zip([("in.tgz", packed(".tgz", files[::2]))])
+    )
+    [stream] = units(planned([str(tmp_path / name)], Layout(f"file://{tmp_path}/out")).members)
+    *photos, end = [row for table in read_unit(stream, Limits(), NOTHING) for row in table.to_pylist()]
+    held = decoded(end["ended"])
+    left = held.filter(pc.invert(pc.is_in(held["image_id"], pa.array([photos[1]["image_id"]]))))
+    [unit] = units(left)
+    rows = [row for table in read_unit(unit, Limits(), NOTHING) for row in table.to_pylist()]
+    assert [(row["image"], row["data"]) for row in rows] == [
+        (row["image"], row["data"]) for row in [*photos[:1], *photos[2:]]
+    ]
+    assert [row["ended"] for row in rows] == [None] * len(rows)
+
+
+def test_a_photo_that_a_stream_does_not_yield_any_more_fails(tmp_path: Path) -> None:
+    """Its version is the same, its bytes are not: every photo that is asked for has its row, and no other."""
+    place = tmp_path / "a.tgz"
+    data = packed(".tgz", [("a.jpg", b"a"), ("b.jpg", b"b")])
+    place.write_bytes(data)
+    facts = place.stat()
+    [stream] = units(planned([str(place)], Layout(f"file://{tmp_path}/out")).members)
+    *_, end = [row for table in read_unit(stream, Limits(), NOTHING) for row in table.to_pylist()]
+    place.write_bytes(bytes(len(data)))
+    os.utime(place, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    [unit] = units(decoded(end["ended"]))
+    rows = [row for table in read_unit(unit, Limits(), NOTHING) for row in table.to_pylist()]
+    assert [(row["image"], row["failure_kind"]) for row in rows] == [
+        ("a.jpg", "member_unreadable"),
+        ("b.jpg", "member_unreadable"),
     ]

@@ -1,6 +1,7 @@
 """SQL over a dataset: the views, and what is refused."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline import results, schema, storage
-from pipeline.dataset import Layout
+from pipeline.dataset import Layout, read_log
 from pipeline.errors import UsageError
 from pipeline.lease import hold
 from pipeline.runs import Run
@@ -95,3 +96,38 @@ def test_no_dataset_is_told(tmp_path: Path) -> None:
     assert str(refused.value) == (
         f"There is no dataset at file://{tmp_path}; expected a folder that `crackscan score` wrote."
     )
+
+
+def test_failed_photos_of_a_writer_that_was_taken_over_are_not_seen(layout: Layout, sink: Sink) -> None:
+    """A failed file counts for the commit that names its run; that of the same number is another writer's fence."""
+    sink.add(photo("a", None))
+    sink.commit()
+    failed = schema.images_table(photo("b", None), 1, "model", "one")
+    storage.write_whole(layout.failed(1), sink._encoded(failed))
+    with hold(Layout(f"{layout.url}-lease"), "two", lambda _holder: None) as lease:
+        fence = Sink(layout, Run("two", "model", {}, {}), read_log(layout), lease)
+        fence._put(schema.SCORED.empty_table())
+    assert results.query(layout.url, "SELECT image FROM failures").to_pylist() == [{"image": "a"}]
+
+
+def test_a_commit_of_seven_digits_is_seen(layout: Layout, sink: Sink) -> None:
+    """The numbers grow beyond the zeros before them."""
+    sink.log = replace(sink.log, tokens=("one",) * 1_000_000)
+    sink.add(photo("a", 0.5))
+    sink.add(photo("b", None))
+    sink.commit()
+    assert results.query(layout.url, "SELECT image FROM images ORDER BY ALL").num_rows == 2
+
+
+@pytest.mark.parametrize(("name", "other"), [("st*r", "star"), ("br[1]", "br1"), ("a?", "ab"), ("b\\[x", "b[x")])
+def test_names_of_folders_are_no_globs(name: str, other: str, tmp_path: Path) -> None:
+    """A dataset never shows the rows of another."""
+    for folder in (name, other):
+        layout = Layout(storage.canonical(str(tmp_path / folder)))
+        with hold(layout, "one", lambda _holder: None) as lease:
+            sink = open_sink(layout, Run("one", "model", {}, {}), lease)
+            sink.add(photo(folder, 0.5))
+            sink.add(photo(f"{folder} failed", None))
+            sink.commit()
+    images = results.query(str(tmp_path / name), "SELECT image FROM images ORDER BY ALL").to_pylist()
+    assert images == [{"image": name}, {"image": f"{name} failed"}]

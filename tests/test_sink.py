@@ -21,7 +21,7 @@ from turns import Disk, Writer
 
 from pipeline import lease, schema, storage
 from pipeline.dataset import Layout, read_log
-from pipeline.errors import LostPlaceError, StorageError, UsageError
+from pipeline.errors import DatasetError, LostPlaceError, StorageError, UsageError
 from pipeline.lease import Holder, Lease, hold, read_lease
 from pipeline.runs import Run
 from pipeline.sink import COMMIT_PHOTOS, Sink, open_sink
@@ -468,3 +468,54 @@ def test_a_writer_that_was_stopped_beyond_its_lease_commits_nothing(layout: Layo
     assert sorted(bare(layout, "tiles")) == ["a", "a", "b", "b"]
     assert storage.exists(layout.summary)
     assert read_lease(layout) is None
+
+
+def test_a_retry_that_has_lost_the_dataset_forgets_nothing(
+    layout: Layout, sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its last look at the lease comes after all that takes time: nothing else would stop it."""
+    sink.add(scored("a", failed=True))
+    sink.commit()
+    read_bytes, is_lost = storage.read_bytes, list[str]()
+
+    class Losing(NoLease):
+        def check(self) -> None:
+            if is_lost:
+                raise LostPlaceError("another has it")
+
+    def slow(url: str) -> bytes:
+        is_lost.append(url)
+        return read_bytes(url)
+
+    sink._lease = Losing(layout, lease._this_process("first"), None)
+    monkeypatch.setattr(storage, "read_bytes", slow)
+    with pytest.raises(LostPlaceError):
+        sink.forget_failed(None)
+    assert bare(layout, "images") == ["a"]
+
+
+def test_photos_that_a_late_retry_forgets_are_not_called_done(layout: Layout, sink: Sink) -> None:
+    """The writer that took over knew them as done; it finds them gone before it says that all is finished."""
+    sink.add(scored("a", failed=True))
+    sink.commit()
+    second = opened(layout, "second")
+    second.add(scored("b"))
+    sink.forget_failed(None)
+    assert second.finish(pa.chunked_array([["a", "b"]])).done.to_pylist() == ["b"]
+    assert not storage.exists(layout.summary)
+
+
+def test_nothing_planned_is_all_done(layout: Layout, sink: Sink) -> None:
+    """As when a compressed tar turns out to hold no photo."""
+    sink.finish(pa.chunked_array([], pa.string()))
+    assert storage.exists(layout.summary)
+
+
+def test_scores_of_an_unknown_fingerprint_are_not_added_to(layout: Layout, sink: Sink) -> None:
+    """Without `run.json` nobody can say whether ours fit to those that are there."""
+    sink.add(scored("a"))
+    sink.commit()
+    storage.remove(layout.run)
+    with pytest.raises(DatasetError, match=r"has scores but no run\.json"):
+        opened(layout, "second", tile_px=20)
+    assert not storage.exists(layout.run)

@@ -81,3 +81,13 @@ def test_no_dataset_is_told(tmp_path: Path) -> None:
     """A folder without `run.json` is wrong usage."""
     with pytest.raises(UsageError, match="There is no dataset at"):
         status(str(tmp_path))
+
+
+def test_photos_of_an_archive_that_was_not_read_to_its_end_are_known(tmp_path: Path) -> None:
+    """Those with a row are, before the plan has them: never is more done than there is."""
+    day = [of_speed([0, 1, 2, 3])]
+    layout = written(str(tmp_path / "out"), day, finish=False)
+    for archive in {row["archive"] for row in day[0]}:
+        plan(layout, [{"entry": "stream", "archive": archive, "image": ""}])
+    found = status(layout.url)
+    assert (found.planned, found.done, found.left_s, found.unread_archives) == (4, 4, 0.0, 1)

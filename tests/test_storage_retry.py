@@ -4,6 +4,7 @@ import errno
 import logging
 
 import pytest
+from aiohttp import ClientResponseError
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ReadTimeoutError
 
 from pipeline import storage_retry
@@ -23,6 +24,13 @@ def _refusal(status: int, code: str) -> OSError:
         {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}},
         "GetObject",
     )
+    return error
+
+
+def _answer_of_http(status: int) -> FileNotFoundError:
+    """Return what fsspec's HTTP makes of any answer but a good one."""
+    error = FileNotFoundError("https://host/photos.zip")
+    error.__cause__ = ClientResponseError(None, (), status=status)  # type: ignore[arg-type]  # not looked at
     return error
 
 
@@ -49,6 +57,9 @@ def _refusal(status: int, code: str) -> OSError:
         (EndpointConnectionError(endpoint_url="http://s3"), True),
         (NoCredentialsError(), False),
         (FileNotFoundError(), False),
+        (_answer_of_http(503), True),
+        (_answer_of_http(404), False),
+        (ClientResponseError(None, (), status=503), True),  # type: ignore[arg-type]
         (PermissionError(), False),
         (OSError(errno.ENOSPC, "No space left on device"), False),
     ],

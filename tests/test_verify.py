@@ -247,3 +247,12 @@ def test_the_grids_are_those_of_tiles(tmp_path: Path) -> None:
     rows = pa.concat_tables(list(boxes(sizes, spec)))
     assert rows.num_rows == sum(len(grid(*size, spec)) for size in sizes)
     assert {tuple(row.values())[:2] for row in rows.to_pylist()} == {*sizes}
+
+
+def test_photos_of_an_archive_that_was_not_read_to_its_end_are_not_broken(tmp_path: Path) -> None:
+    """A stream's photos have rows before the plan has them; those of other archives are planned first."""
+    layout = written(str(tmp_path / "out"), finish=False)
+    plan(layout, [{"entry": "stream", "archive": "s3://bucket/two.tar", "image": ""}])
+    assert broken(layout) == {}
+    storage.remove(layout.plan("file:///photos/one.zip"))
+    assert broken(layout) == {"Every row is of a planned photo.": ("bb.jpg", "no.jpg", "nope.jpg")}

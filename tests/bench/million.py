@@ -44,7 +44,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         archives, out = Path(folder) / "archives", Path(folder) / "scores"
         write_archives(archives, arguments.photos, arguments.archives)
-        measured("plan a new dataset", plan_and_stop, archives, out)
+        measured("plan a new dataset, to the first score", begin, archives, out)
         commit(out, arguments.left)
         measured(f"resume, {arguments.left:,} photos left", score, archives, out)
         measured("resume, nothing left", score, archives, out)
@@ -70,24 +70,25 @@ def run(step: Callable[[Path, Path], str], archives: Path, out: Path, results: "
 
 
 class _StopError(Exception):
-    """Planned; the rest is not wanted."""
+    """Begun; the rest is not wanted."""
 
 
-class _Planned(Watch):
-    """Ends a run when it has planned."""
+class _Begun(Watch):
+    """Ends a run when its first photos are scored."""
 
     def scored(self, progress: Progress) -> None:
-        """Raise at the first sign of work."""
-        raise _StopError(f"{progress.photos:,} photos to score")
+        """Raise at the first score."""
+        if progress.tried:
+            raise _StopError(f"{progress.photos:,} photos to score")
 
 
-def plan_and_stop(archives: Path, out: Path) -> str:
-    """List every archive and keep the listings, as `score` begins."""
+def begin(archives: Path, out: Path) -> str:
+    """List every archive, keep the listings, hand all the work to Ray, and wait for the first scores."""
     try:
-        run_score(archives, out, _Planned())
-    except _StopError as planned:
-        return str(planned)
-    return "nothing to plan"
+        run_score(archives, out, _Begun())
+    except _StopError as begun:
+        return str(begun)
+    return "nothing to begin"
 
 
 def score(archives: Path, out: Path) -> str:

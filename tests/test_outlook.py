@@ -1,0 +1,70 @@
+"""What a plan comes to: photos by archive, what is done, and a pace measured on photos that can be had at once."""
+
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from brightness import make_brightness
+from packing import NOTHING
+from planning import kept, planned
+
+from pipeline import storage
+from pipeline.dataset import Layout
+from pipeline.hosting import Scoring
+from pipeline.listing import decoded
+from pipeline.members import Limits
+from pipeline.model import SHIPPED_MODEL, load_model
+from pipeline.outlook import TRIED_PHOTOS, ArchiveOutlook, outlook
+from pipeline.plan import keep_ended
+from pipeline.reading import read_unit, units
+from pipeline.scoring import ScoreRule
+from pipeline.tiles import TileSpec
+
+
+@pytest.fixture(scope="module")
+def scoring() -> Scoring:
+    """Brightness in place of the network."""
+    return Scoring(load_model(SHIPPED_MODEL), ScoreRule(TileSpec(224, 0.25), threshold=0.5), make_brightness)
+
+
+def test_photos_are_summed_up_by_archive(packed: dict[str, Path], tmp_path: Path, scoring: Scoring) -> None:
+    """What is done and what cannot be read among them; a stream is uncounted, and the time is of what is left."""
+    broken = tmp_path / "broken.zip"
+    broken.write_bytes(b"no zip")
+    plan = planned([str(packed["zip"]), str(packed["tgz"]), str(broken)], Layout(f"file://{tmp_path}/out"))
+    done = plan.members["image_id"].drop_null().slice(0, 3)
+    found = outlook(plan, done, scoring)
+    photos = plan.members.filter(pc.is_in(plan.members["archive"], pa.array([f"file://{packed['zip']}"])))
+    size_bytes = sum(photos["size_bytes"].to_pylist())
+    in_zip = sum(image_id in photos["image_id"].to_pylist() for image_id in done.to_pylist())
+    assert {*found.archives} == {
+        ArchiveOutlook(f"file://{packed['zip']}", 12, size_bytes, in_zip, 0, 0),
+        ArchiveOutlook(f"file://{packed['tgz']}", 0, 0, 0, 0, 1),
+        ArchiveOutlook(f"file://{broken}", 1, 0, 3 - in_zip, 1, 0),
+    }
+    assert found.left == 10
+    assert found.pace is not None
+    assert found.pace.photos == TRIED_PHOTOS
+    assert found.scorer_s == pytest.approx(found.pace.seconds / TRIED_PHOTOS * 10)
+
+
+def test_what_is_left_of_a_stream_is_not_looked_into(packed: dict[str, Path], tmp_path: Path, scoring: Scoring) -> None:
+    """Its photos are known once it was read to its end, but one of them would take as long as the whole archive."""
+    place, layout = tmp_path / "night.tgz", Layout(f"file://{tmp_path}/out")
+    shutil.copy(packed["tgz"], place)
+    [stream] = units(kept([str(place)], layout).members)
+    *_, end = [row for table in read_unit(stream, Limits(), NOTHING) for row in table.to_pylist()]
+    keep_ended(layout, decoded(end["ended"]))
+    plan = planned([str(place)], layout)
+    storage.remove(f"file://{place}")
+    found = outlook(plan, NOTHING, scoring)
+    assert (found.left, found.pace, found.scorer_s) == (12, None, None)
+
+
+def test_nothing_is_tried_where_nothing_is_left(packed: dict[str, Path], tmp_path: Path, scoring: Scoring) -> None:
+    """There is no pace, and no time."""
+    plan = planned([str(packed["zip"])], Layout(f"file://{tmp_path}/out"))
+    found = outlook(plan, plan.members["image_id"], scoring)
+    assert (found.left, found.pace, found.scorer_s) == (0, None, None)
