@@ -57,7 +57,7 @@ def score(config: ScoreConfig, watch: Watch, make_engine: MakeEngine = torch_eng
     plan = make_plan(inputs, job.layout, log.done)
     plan.check_not_empty(config.inputs)
     if plan.is_kept and not plan.without(log.done).num_rows and storage.exists(job.layout.summary):
-        return _summary(plan, log, log, Progress(0))
+        return _summary(job, plan, log, log, Progress(0))
     with _writing(job) as (lease, interrupt):
         return _scored(job, plan, open_sink(job.layout, job.run, lease), interrupt)
 
@@ -137,13 +137,14 @@ def _scored(job: _Job, plan: Plan, sink: Sink, interrupt: Interrupt) -> ScoreSum
         plan.check_not_empty(config.inputs)
         chosen = plan.without(before.done).slice(0, config.limit)
         _log.info("begins", inputs=config.inputs, rows=chosen.num_rows, listed=plan.members.num_rows)
-        streams = pc.sum(pc.equal(chosen["entry"], "stream")).as_py() or 0
-        progress = Progress(chosen.num_rows - streams, uncounted=streams)
+        progress = Progress(_photos(chosen), uncounted=chosen.num_rows - _photos(chosen))
         job.watch.scored(progress)
         scored = scored_photos(chosen, job.scoring, Hosting(config.actors, config.device), before.done)
-        progress = _write(until_asked(pumped(scored), interrupt), job, sink, progress)
+        progress, ended = _write(until_asked(pumped(scored), interrupt), job, sink, progress)
+    for held in ended:
+        plan = plan.with_ended(held)
     log = sink.finish(planned_ids(job.layout))
-    return _summary(plan, before, log, progress)
+    return _summary(job, plan, before, log, progress)
 
 
 def _listed(plan: Plan, watch: Watch, interrupt: Interrupt) -> Iterator[pa.Table]:
@@ -163,17 +164,25 @@ def _kept(plan: Plan, listings: Iterable[pa.Table]) -> Iterator[pa.Table]:
         yield table
 
 
-def _write(scored: Iterable[pa.Table | None], job: _Job, sink: Sink, progress: Progress) -> Progress:
-    """Hand scored photos to the sink as they come, and leave nothing uncommitted, however it ends."""
-    before = sink.log.done
+def _write(
+    scored: Iterable[pa.Table | None], job: _Job, sink: Sink, progress: Progress
+) -> tuple[Progress, list[pa.Table]]:
+    """Hand scored photos to the sink as they come, and leave nothing uncommitted, however it ends.
+
+    Returns:
+        How far it came, and what the streams held that have ended.
+    """
+    before, ended = sink.log.done, list[pa.Table]()
     try:
         for table in scored:
             if table is not None:
                 photos = _within(job.config.limit, table.filter(pc.is_null(table["ended"])), progress)
                 sink.add(photos)
                 progress = progress.after(photos)
-                for ended in table["ended"].drop_null().to_pylist():
-                    progress = progress.counted(_keep_ended(job.layout, ended, before))
+                for held in map(decoded, table["ended"].drop_null().to_pylist()):
+                    if keep_ended(job.layout, held):
+                        ended.append(held)
+                        progress = progress.counted(_new_in(held, before))
                 _stop_if_most_fail(progress, job.config)
             sink.commit_if_due()
             job.watch.scored(progress)
@@ -181,7 +190,7 @@ def _write(scored: Iterable[pa.Table | None], job: _Job, sink: Sink, progress: P
                 break
     finally:
         sink.commit()
-    return progress
+    return progress, ended
 
 
 def _within(limit: int | None, photos: pa.Table, progress: Progress) -> pa.Table:
@@ -189,10 +198,8 @@ def _within(limit: int | None, photos: pa.Table, progress: Progress) -> pa.Table
     return photos if limit is None else photos.slice(0, limit - progress.tried)
 
 
-def _keep_ended(layout: Layout, ended: bytes, before: pa.ChunkedArray) -> int:
-    """Take the photos of a stream into the plan; return how many had no row before."""
-    held = decoded(ended)
-    keep_ended(layout, held)
+def _new_in(held: pa.Table, before: pa.ChunkedArray) -> int:
+    """Count the photos of a stream that had no row before."""
     return int(pc.sum(pc.invert(pc.is_in(held["image_id"], value_set=before))).as_py() or 0)
 
 
@@ -210,18 +217,21 @@ def _stop_if_most_fail(progress: Progress, config: ScoreConfig) -> None:
         )
 
 
-def _summary(plan: Plan, before: CommitLog, after: CommitLog, progress: Progress) -> ScoreSummary:
-    """Count what is done and what is left; streams that ended in this run count as done."""
-    left = plan.without(after.done)
-    photos = pc.sum(pc.equal(plan.members["entry"], "photo")).as_py() or 0
-    left_photos = pc.sum(pc.equal(left["entry"], "photo")).as_py() or 0
-    todo = pc.sum(pc.equal(plan.without(before.done)["entry"], "photo")).as_py() or 0
+def _summary(job: _Job, plan: Plan, before: CommitLog, after: CommitLog, progress: Progress) -> ScoreSummary:
+    """Count what was done and what is left."""
+    todo, left = plan.without(before.done), plan.without(after.done)
+    listed = _photos(plan.members)
     return ScoreSummary(
         run=progress,
-        listed=photos,
-        done_before=photos - todo,
+        listed=listed,
+        done_before=listed - _photos(todo),
         failed=after.failed,
-        left=left_photos,
-        uncounted=progress.uncounted,
+        left=_photos(left),
+        uncounted=left.num_rows - _photos(left),
+        is_finished=storage.exists(job.layout.summary),
         skipped=plan.skipped,
     )
+
+
+def _photos(members: pa.Table) -> int:
+    return int(pc.sum(pc.equal(members["entry"], "photo")).as_py() or 0)

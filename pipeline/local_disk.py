@@ -9,6 +9,7 @@ import io
 import os
 import re
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -72,16 +73,23 @@ class LocalDisk:
 
     def read_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """Read the bytes [start, end) of each range, as far as there are any."""
-        with Path(path).open("rb") as file:
+        with self.open(path) as file:
             return [os.pread(file.fileno(), end - start, start) for start, end in ranges]
 
     def read_whole(self, path: str) -> bytes:
         """Read a file."""
-        return Path(path).read_bytes()
+        with self.open(path) as file:
+            return file.read()
 
     def open(self, path: str) -> IO[bytes]:
-        """Open a file."""
-        return Path(path).open("rb", buffering=0)
+        """Open a file; a pipe, which may never be written, is none."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        file = os.fdopen(descriptor, "rb", buffering=0)
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return file
+        file.close()
+        kind = errno.EISDIR if Path(path).is_dir() else errno.ENXIO
+        raise OSError(kind, os.strerror(kind), path)
 
     def write_whole(self, path: str, data: bytes) -> None:
         """Write a file in place of an older one."""

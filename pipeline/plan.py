@@ -45,6 +45,11 @@ class Plan:
         skipped = sum(map(skipped_of, tables), self.skipped)
         return replace(self, members=_once([self.members, *tables]), skipped=skipped, unlisted=())
 
+    def with_ended(self, held: pa.Table) -> "Plan":
+        """Return the plan with the photos of a stream that was read to its end; as `Listing.table`."""
+        now = _with_photos(self.members, held)
+        return self if now is None else replace(self, members=now, skipped=self.skipped + skipped_of(held))
+
     def keep(self) -> None:
         """Keep the new listings in the dataset."""
         for table in self.news:
@@ -139,13 +144,10 @@ def keep_ended(layout: Layout, held: pa.Table) -> bool:
     """
     place = layout.plan(archive_of(held))
     kept = read_table(place)
-    inner = pc.fill_null(pc.struct_field(kept["inner"], "path"), b"")
-    is_this = pc.and_(pc.equal(kept["entry"], "stream"), pc.equal(inner, inner_of(held)))
-    if not pc.any(is_this).as_py():
+    now = _with_photos(kept, held)
+    if now is None:
         return False
-    skipped = skipped_of(kept) + skipped_of(held)
-    rest = kept.filter(pc.invert(is_this))
-    storage.write_whole(place, table_bytes(with_skipped(pa.concat_tables([rest, held]), skipped)))
+    storage.write_whole(place, table_bytes(with_skipped(now, skipped_of(kept) + skipped_of(held))))
     return True
 
 
@@ -178,6 +180,17 @@ def _is_to_be_tried_again(table: pa.Table, done: pa.ChunkedArray) -> bool:
     """Tell whether an archive, or one in it, could not be read and has no row that says so, as after `retry`."""
     failed = table.filter(pc.equal(table["path"], b""))["image_id"]
     return len(failed) > 0 and len(failed.filter(pc.invert(pc.is_in(failed, value_set=done)))) > 0
+
+
+def _with_photos(rows: pa.Table, held: pa.Table) -> pa.Table | None:
+    """Replace a stream by the photos that it held; None where it is not among the rows."""
+    inner = pc.fill_null(pc.struct_field(rows["inner"], "path"), b"")
+    of_archive = pc.and_(pc.equal(rows["entry"], "stream"), pc.equal(rows["archive"], archive_of(held)))
+    is_this = pc.and_(of_archive, pc.equal(inner, inner_of(held)))
+    if not pc.any(is_this).as_py():
+        return None
+    rest = rows.filter(pc.invert(is_this))
+    return pa.concat_tables([rest, held.replace_schema_metadata(rest.schema.metadata)])
 
 
 def _refuse_changed(file: storage.StoredFile, version: str) -> None:

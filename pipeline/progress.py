@@ -54,6 +54,8 @@ class ScoreSummary:
     """Photos of the inputs that still have no row; only a `limit` leaves any."""
     uncounted: int
     """Archives of the inputs that have not been read to their end; only a `limit` leaves any."""
+    is_finished: bool
+    """Whether every photo that was ever planned for the dataset has its row."""
     skipped: Mapping[str, int]
     """Files of the inputs that are no photos, counted by kind."""
 

@@ -74,10 +74,23 @@ class S3Requests:
         return self._call(method, size_bytes, Bucket=bucket, Key=key, **details)
 
     def page(self, path: str, **details: Any) -> Reply:  # noqa: ANN401 - S3's own
-        """List the first or next objects below a path, at most 1,000."""
+        """List the first or next objects below a path, at most 1,000; twice, where a wire may damage the list."""
         bucket, key, _ = self.filesystem.split_path(path)
         prefix = f"{key}/" if key else ""
-        return retried(f"s3://{path}", lambda: self._call("list_objects_v2", Bucket=bucket, Prefix=prefix, **details))
+
+        def once() -> Reply:
+            try:
+                return self._call("list_objects_v2", Bucket=bucket, Prefix=prefix, **details)
+            except ValueError as error:  # of the client's parser
+                raise ShortAnswerError(f"a list came damaged: {error}") from error
+
+        def confirmed() -> Reply:
+            first, second = once(), once()
+            if _listed(first) != _listed(second):
+                raise ShortAnswerError("a list came differently twice")
+            return first
+
+        return retried(f"s3://{path}", once if self.endpoint.startswith("https://") else confirmed)
 
     def get(self, path: str) -> Piece:
         """Read an object in one request."""
@@ -129,3 +142,9 @@ def _md5_in(reply: Reply) -> str | None:
     etag = str(reply["ETag"]).strip('"')
     is_plain = reply.get("ServerSideEncryption", "AES256") == "AES256"
     return etag if is_plain and _MD5.fullmatch(etag) else None
+
+
+def _listed(page: Reply) -> tuple[object, ...]:
+    """Return what of a page is acted on."""
+    files = [(file["Key"], file["Size"], file["ETag"]) for file in page.get("Contents", [])]
+    return page.get("KeyCount"), page.get("IsTruncated"), page.get("NextContinuationToken"), files

@@ -32,7 +32,7 @@ HELD_BYTES = 256 << 20
 """While files that nobody has taken yet hold more than this, no further one is begun."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class StoredFile:
     """One file as a listing shows it."""
 

@@ -20,6 +20,7 @@ _CAUSES = {
     errno.EDQUOT: "the disk quota is used up",
     errno.EROFS: "the disk is read-only",
     errno.EISDIR: "it is a folder",
+    errno.ENXIO: "it is a pipe or device",
     errno.ENOTDIR: "a part of its path is a file",
     errno.EEXIST: "a part of its path is a file",
 }
@@ -89,7 +90,7 @@ class FileChangedError(OSError):
 
 
 class ShortAnswerError(ConnectionError):
-    """Fewer bytes came than there are."""
+    """Fewer bytes came than there are, or damaged ones."""
 
 
 def answer_of(error: BaseException) -> Answer | None:
@@ -145,7 +146,8 @@ def told(url: str, verb: str) -> Iterator[None]:
     except failures() as error:
         # An expired key is answered with a denial, too: on a remote store it is the run's trouble, not the file's.
         denied = isinstance(error, PermissionError) and ("://" not in url or url.startswith("file://"))
-        lasting = denied or isinstance(error, (FileNotFoundError, IsADirectoryError))
+        no_file = isinstance(error, (FileNotFoundError, IsADirectoryError)) or getattr(error, "errno", None) == errno.ENXIO
+        lasting = denied or no_file
         raise StorageError(f"{url} could not be {verb}: {cause_of(error)}.", lasting=lasting) from error
 
 

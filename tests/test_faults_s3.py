@@ -150,6 +150,7 @@ def test_requests_that_fail_and_answers_that_are_lost(store: S3Place, undisturbe
 def test_flipped_bytes(store: S3Place, undisturbed: str) -> None:
     """In what is read, of each archive when it is listed and when it is scored, and in what is written: the same."""
     out = f"{store.url}/flips"
+    # Listing takes 4 and 6 requests, of which the flipped one is met above, and one more that decides.
     scored = [Rule("flip", "GET", f"/{name}", skip=skip) for name, skip in (("photos.zip", 4), ("photos.tar", 6))]
     store.rules[:] = [*each(["flip"], READ), *scored, *each(["flip_upload"], [*CREATED, *WRITTEN])]
     score(store, out, ARCHIVES)

@@ -1,11 +1,21 @@
-"""The flow's own decisions; runs of the whole of it are in `test_cli_score` and `test_kills`."""
+"""The whole flow on one Ray, with an engine that needs no network; `test_kills` disturbs it."""
+
+import gzip
+from collections import Counter
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from brightness import make_brightness
+from packing import packed_tar, packed_zip
 
 from pipeline import flow
 from pipeline.config import ScoreConfig
 from pipeline.errors import CrackscanError
-from pipeline.progress import Progress
+from pipeline.flow import retry, score
+from pipeline.progress import Progress, Watch
+from pipeline.verify import verify
 
 
 def test_too_many_failures_stop_the_run() -> None:
@@ -15,3 +25,51 @@ def test_too_many_failures_stop_the_run() -> None:
     flow._stop_if_most_fail(Progress(100, scored=5, failed=5), config)
     with pytest.raises(CrackscanError, match="6 of the first 10 photos failed"):
         flow._stop_if_most_fail(Progress(100, scored=4, failed=6), config)
+
+
+@pytest.fixture
+def mixed(photos: Path, tmp_path: Path) -> Path:
+    """A folder with twelve photos in a tgz, in a zip, in a tgz in that zip, and loose; and what is no photo."""
+    files = [(photo.name, photo.read_bytes()) for photo in sorted(photos.iterdir())]
+    folder = tmp_path / "in"
+    folder.mkdir()
+    nested = gzip.compress(packed_tar([*files[6:9], ("note.md", b"")]))
+    (folder / "a.tgz").write_bytes(gzip.compress(packed_tar([*files[:3], ("note.txt", b"")])))
+    (folder / "b.zip").write_bytes(packed_zip([*files[3:6], ("in.tgz", nested)]))
+    for name, data in files[9:]:
+        (folder / name).write_bytes(data)
+    return folder
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_of_two")
+def test_photos_that_failed_are_scored_again(mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`retry` scores the failed ones of a kind and no other, wherever they lie; each photo has one row at any time."""
+    monkeypatch.setattr(flow, "session", lambda *_: nullcontext())
+    out = str(tmp_path / "scores")
+    small = ScoreConfig((str(mixed),), out, actors=1, device="cpu", max_pixels=100_000)
+    first = score(small, Watch(), make_brightness)
+    assert (first.listed, first.left, first.uncounted, first.is_finished) == (12, 0, 0, True)
+    assert (first.run.scored, first.run.failed, first.run.uncounted) == (6, 6, 0)
+    assert first.skipped == Counter({".txt": 1, ".md": 1})
+    assert [check.promise for check in verify(out, lambda *_: None) if check.broken] == []
+
+    large = replace(small, inputs=(), max_pixels=1_000_000)
+    assert retry(large, ["empty_file"], Watch(), make_brightness).run.tried == 0
+    again = retry(large, ["too_many_pixels"], Watch(), make_brightness)
+    assert (again.run.scored, again.run.failed, again.done_before, again.failed) == (6, 0, 6, 0)
+    assert (again.listed, again.left, again.uncounted, again.is_finished) == (12, 0, 0, True)
+    assert [check.promise for check in verify(out, lambda *_: None) if check.broken] == []
+    assert score(replace(large, inputs=(str(mixed),)), Watch(), make_brightness).run.tried == 0
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_of_two")
+def test_a_limit_leaves_the_rest_to_the_next_run(mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also in the middle of a stream; what is left is said, as far as it is counted."""
+    monkeypatch.setattr(flow, "session", lambda *_: nullcontext())
+    config = ScoreConfig((str(mixed),), str(tmp_path / "scores"), actors=1, device="cpu", limit=2)
+    trial = score(config, Watch(), make_brightness)
+    assert (trial.run.tried, trial.is_finished, trial.left + trial.uncounted > 0) == (2, False, True)
+    rest = score(replace(config, limit=None), Watch(), make_brightness)
+    assert (rest.run.tried, rest.done_before, rest.listed, rest.is_finished) == (10, 2, 12, True)

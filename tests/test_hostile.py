@@ -166,6 +166,7 @@ def rows(out: Path, folder: Path) -> Rows:
     return said
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")  # of the writer
 def test_every_hostile_file_has_its_row_and_does_nothing_else(crackscan: Crackscan, tmp_path: Path) -> None:
     """Scored where it is sound, else one failed row of the right kind; in bounded memory, nothing written beside."""
     hostile, out = Hostile(tmp_path / "inputs"), tmp_path / "deep" / "down" / "scores"

@@ -152,7 +152,7 @@ def test_a_node_killed_while_it_works(
     try:
         summary = score(config, watch, make_brightness)
     finally:
-        cluster.shutdown()
+        cluster.shutdown()  # type: ignore[no-untyped-call]
     assert watch.killed
     assert (summary.run.scored, summary.left) == (72, 0)
     assert differences(str(tmp_path), undisturbed) == []

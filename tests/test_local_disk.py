@@ -127,3 +127,12 @@ def test_a_file_that_goes_while_its_folder_is_listed_is_passed_over(
 
     monkeypatch.setattr(os, "walk", late)
     assert [file.path for file in storage.list_files(f"file://{tmp_path}")] == ["part-000000.parquet"]
+
+
+def test_a_pipe_is_no_file(tmp_path: Path) -> None:
+    """It would be waited for without end; it is told, as something that will not pass."""
+    os.mkfifo(tmp_path / "photo.jpg")
+    for read in (storage.read_bytes, storage.open_file, lambda url: storage.read_ranges(url, [(0, 1)])):
+        with pytest.raises(StorageError, match="it is a pipe or device") as told:
+            read(f"file://{tmp_path}/photo.jpg")  # type: ignore[operator]
+        assert told.value.lasting

@@ -381,3 +381,13 @@ def test_chance_faults_are_survived(faulty_s3: S3Place, at: _Places) -> None:
         assert storage.read_bytes(at.new) == LONG
         storage.remove(at.new)
     assert len({fault for *_, fault in faulty_s3.seen}) > 2
+
+
+def test_a_damaged_list_is_not_believed(faulty_s3: S3Place) -> None:
+    """A flipped byte could rename a photo, or hide one: over plain http a list is asked for twice."""
+    for name in ("a.zip", "b.tar", "photo-4.jpg", "photo-5.jpg"):
+        storage.write_whole(f"{faulty_s3.url}/{name}", name.encode())
+    sound = storage.list_files(faulty_s3.url)
+    for _ in range(60):
+        faulty_s3.rules[:] = [Rule("flip", "GET", "list-type=2")]
+        assert storage.list_files(faulty_s3.url) == sound

@@ -1,17 +1,18 @@
 """`crackscan retry`: the photos that failed, again."""
 
 import time
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from pipeline.cli.options import model_option, run_options
 from pipeline.cli.score_display import end, watching
+from pipeline.errors import Kind
 
 
 @click.command("retry")
 @click.argument("out", metavar="OUT")
-@click.option("--kind", "kinds", multiple=True, metavar="KIND",
+@click.option("--kind", "kinds", multiple=True, type=click.Choice(get_args(Kind)), metavar="KIND",
               help="Only those of this failure_kind; may be repeated.  [default: all]")  # fmt: skip
 @model_option
 @run_options

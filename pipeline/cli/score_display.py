@@ -69,6 +69,8 @@ def _print_run(summary: Any, out: str, seconds: float) -> None:  # noqa: ANN401 
         click.echo(f"Skipped files that are no photos: {kinds}")
     if summary.left:
         click.echo(f"{summary.left:,} photos are left; run it again without --limit to score them.")
+    if not summary.is_finished and not summary.left and not summary.uncounted:
+        click.echo("The dataset is not finished: photos that were planned before are not among these inputs.")
     if summary.uncounted:
         click.echo(f"{summary.uncounted:,} archives were not read to their end; run it again without --limit.")
 
