@@ -22,6 +22,9 @@ from pipeline.progress import Watch
 SECONDS_A_TILE = 0.002
 """So that the run lasts long enough to be killed."""
 
+LEASE_S = 3.0
+"""A writer that stands still for longer is replaced."""
+
 
 def brightness(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Score tiles, shape (N, T, T, 3) → (N,); grey levels over 255."""
@@ -38,7 +41,7 @@ def make_brightness(_model: Model, _device: Device) -> Engine:
 def main(out: str, *inputs: str) -> None:
     """Score, and end as the command would."""
     hosting.BLOCK_BYTES = sink.COMMIT_PHOTOS = 1
-    lease.TTL_S = 3.0
+    lease.TTL_S = LEASE_S
     try:
         score(ScoreConfig(inputs, out, cluster=ClusterConfig(cpus=2)), Watch(), make_brightness)
     except CrackscanError as error:

@@ -110,14 +110,3 @@ def test_an_interrupted_run_commits_what_is_finished(
     assert told.strip().endswith("Interrupted. What is finished is committed; run the same command again to go on.")
     assert "Traceback" not in told
     assert len(read_log(Layout(f"file://{scores}")).done) >= (1 if number == signal.SIGINT else 0)
-
-
-def test_a_trial_and_then_the_rest(packed: dict[str, Path], crackscan: Crackscan, tmp_path: Path) -> None:
-    """`--limit` scores a few and says what is left; without it the same command scores the rest."""
-    trial = crackscan("score", packed["folder"], "--out", "scores", "--limit", "5")
-    assert "7 photos are left" in trial.stdout
-    assert not (tmp_path / "scores" / "summary.json").exists()
-    rest = crackscan("score", packed["folder"], "--out", "scores")
-    assert "Scored 7 photos" in rest.stdout
-    assert "5 were done before" in rest.stdout
-    assert count(tmp_path / "scores", "images") == (12, 12)

@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pyarrow as pa
 import pytest
-from brightness import make_brightness
+from brightness import LEASE_S, make_brightness
 from packing import NOTHING
 from planning import planned
 from ray.cluster_utils import Cluster
@@ -175,6 +175,7 @@ def test_a_stopped_writer_that_wakes_up_commits_nothing(archives: list[str], und
     with scoring(out, archives) as first:
         wait_until(lambda: commits(out) > 3, first)
         first.send_signal(signal.SIGSTOP)
+        time.sleep(1.5 * LEASE_S)
         with scoring(out, archives) as second:
             told = second.communicate(timeout=300)[1].decode()
             assert second.returncode == 0, told
