@@ -8,7 +8,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -109,19 +109,6 @@ class SeekableReader(Protocol):
 
     def opened(self, entry: Entry, limits: Limits) -> Source:
         """Return one file as a source: a window where it is not compressed, else its bytes; raises `DataError`."""
-
-
-class StreamReader(Protocol):
-    """Reads an archive from front to back."""
-
-    def __init__(self, source: Source) -> None:
-        """Take the archive; nothing is read yet."""
-
-    def stream(self, wanted: Callable[[Entry], bool], limits: Limits) -> Iterator[tuple[Entry, Content | None]]:
-        """Go through the files once; those that are wanted come with their content.
-
-        Raises one of `DAMAGED` where it cannot be read on. Hard links come last, in the order of their files.
-        """
 
 
 def file_kind(path: str) -> str:

@@ -146,8 +146,8 @@ def told(url: str, verb: str) -> Iterator[None]:
     except failures() as error:
         # An expired key is answered with a denial, too: on a remote store it is the run's trouble, not the file's.
         denied = isinstance(error, PermissionError) and ("://" not in url or url.startswith("file://"))
-        no_file = isinstance(error, (FileNotFoundError, IsADirectoryError)) or getattr(error, "errno", None) == errno.ENXIO
-        lasting = denied or no_file
+        is_pipe = getattr(error, "errno", None) == errno.ENXIO
+        lasting = denied or is_pipe or isinstance(error, (FileNotFoundError, IsADirectoryError))
         raise StorageError(f"{url} could not be {verb}: {cause_of(error)}.", lasting=lasting) from error
 
 

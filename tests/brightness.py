@@ -38,12 +38,12 @@ def make_brightness(_model: Model, _device: Device) -> Engine:
     return brightness
 
 
-def main(out: str, *inputs: str) -> None:
+def main(out: str, *inputs: str, cpus: int = 2) -> None:
     """Score, and end as the command would."""
     hosting.BLOCK_BYTES = sink.COMMIT_PHOTOS = 1
     lease.TTL_S = LEASE_S
     try:
-        score(ScoreConfig(inputs, out, cluster=ClusterConfig(cpus=2)), Watch(), make_brightness)
+        score(ScoreConfig(inputs, out, cluster=ClusterConfig(cpus=cpus)), Watch(), make_brightness)
     except CrackscanError as error:
         sys.exit(f"{type(error).__name__}: {error}")
 

@@ -13,7 +13,7 @@ from pipeline.batching import score_in_batches
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 20)), st.integers(1, 8))
 def test_batches_are_full_and_in_order(sizes: list[int], batch_tiles: int) -> None:
-    """Chunks of any size become batches of one size; scores come in order, and none is of what fills the last one up."""
+    """Chunks of any size become batches of one size; scores come in order, none of what fills the last one up."""
     total = sum(sizes)
     numbered = np.arange(total, dtype=np.uint8).reshape(-1, 1, 1, 1) * np.ones((1, 2, 2, 3), np.uint8)
     batches = []

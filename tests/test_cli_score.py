@@ -54,15 +54,6 @@ def wait_until(ready: Callable[[], bool], process: "subprocess.Popen[bytes]", ti
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("cpus", [1, 3])
-def test_any_number_of_cpus_works(cpus: int, packed: dict[str, Path], crackscan: Crackscan, tmp_path: Path) -> None:
-    """On 1 and 3 CPUs (2 in the other tests) the scorers never starve what feeds them: all photos are scored."""
-    done = crackscan("score", packed["zip"], "--out", "scores", "--cpus", cpus)
-    assert (done.returncode, done.stderr.count("Traceback")) == (0, 0), done.stderr
-    assert "Scored 12 photos" in done.stdout
-    assert count(tmp_path / "scores", "images") == (12, 12)
-
-
 def test_bad_photos_fail_alone_and_a_second_run_scores_nothing(
     photos: Path, crackscan: Crackscan, tmp_path: Path
 ) -> None:

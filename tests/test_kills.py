@@ -1,4 +1,4 @@
-"""SIGKILL at seeded moments, of everything that can be killed: what comes out is what an undisturbed run gives."""
+"""Runs that are killed, stopped, doubled or short of CPUs: what comes out is what an undisturbed run gives."""
 
 import os
 import random
@@ -23,7 +23,7 @@ from ray.cluster_utils import Cluster
 
 from pipeline.cluster import ClusterConfig
 from pipeline.config import ScoreConfig
-from pipeline.dataset import Layout
+from pipeline.dataset import Layout, read_log
 from pipeline.decode import Photo, decode
 from pipeline.differences import differences
 from pipeline.flow import score
@@ -96,6 +96,17 @@ def is_called(process: psutil.Process, title: str) -> bool:
         return "".join(process.cmdline()).startswith(title)
     except psutil.Error:
         return False
+
+
+@pytest.mark.parametrize("cpus", [1, 3])
+def test_any_number_of_cpus_works(cpus: int, packed: dict[str, Path], tmp_path: Path) -> None:
+    """On 1 and 3 CPUs (2 in the other tests) the scorers never starve what feeds them: all photos are scored."""
+    code = f"import brightness; brightness.main({str(tmp_path)!r}, {str(packed['zip'])!r}, cpus={cpus})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=SCRIPT.parent, capture_output=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert len(read_log(Layout(f"file://{tmp_path}")).done) == 12
 
 
 def test_a_driver_killed_at_any_moment(

@@ -134,5 +134,5 @@ def test_a_pipe_is_no_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "photo.jpg")
     for read in (storage.read_bytes, storage.open_file, lambda url: storage.read_ranges(url, [(0, 1)])):
         with pytest.raises(StorageError, match="it is a pipe or device") as told:
-            read(f"file://{tmp_path}/photo.jpg")  # type: ignore[operator]
+            read(f"file://{tmp_path}/photo.jpg")
         assert told.value.lasting
