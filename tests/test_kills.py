@@ -102,9 +102,8 @@ def is_called(process: psutil.Process, title: str) -> bool:
 def test_any_number_of_cpus_works(cpus: int, packed: dict[str, Path], tmp_path: Path) -> None:
     """On 1 and 3 CPUs (2 in the other tests) the scorers never starve what feeds them: all photos are scored."""
     code = f"import brightness; brightness.main({str(tmp_path)!r}, {str(packed['zip'])!r}, cpus={cpus})"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=SCRIPT.parent, capture_output=True, timeout=120, check=False
-    )
+    there = {**os.environ, "PYTHONPATH": str(SCRIPT.parent)}
+    done = subprocess.run([sys.executable, "-c", code], env=there, capture_output=True, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
     assert len(read_log(Layout(f"file://{tmp_path}")).done) == 12
 
