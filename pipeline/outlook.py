@@ -102,12 +102,11 @@ def _pace(todo: pa.Table, scoring: Scoring) -> Pace | None:
         return None
     chosen = _spread(pa.concat_tables(by_parts))
     scorer = PhotoScorer(partial(scoring.make_engine, scoring.model, "cpu"), scoring.rule)
-    for table in _read(chosen.slice(0, 1), scoring):
-        scorer(table)  # not counted: the first one warms the network up
+    scorer(_read(chosen.slice(0, 1), scoring))  # not counted: the first one warms the network up
     began_at = time.perf_counter()
-    scored = [scorer(table) for table in _read(chosen, scoring)]
-    tiles = sum(pc.sum(table["tiles"]).as_py() or 0 for table in scored)
-    return Pace(len(scored), tiles, time.perf_counter() - began_at) if tiles else None
+    scored = scorer(_read(chosen, scoring))
+    tiles = pc.sum(scored["tiles"]).as_py()
+    return Pace(scored.num_rows, tiles, time.perf_counter() - began_at) if tiles else None
 
 
 def _spread(photos: pa.Table) -> pa.Table:
@@ -115,7 +114,6 @@ def _spread(photos: pa.Table) -> pa.Table:
     return photos.take(np.unique(np.linspace(0, last, min(photos.num_rows, TRIED_PHOTOS)).astype(int)))
 
 
-def _read(photos: pa.Table, scoring: Scoring) -> Iterator[pa.Table]:
+def _read(photos: pa.Table, scoring: Scoring) -> pa.Table:
     nothing_done = pa.chunked_array([], MEMBERS.field("image_id").type)
-    for unit in units(photos):
-        yield from read_unit(unit, scoring.limits, nothing_done)
+    return pa.concat_tables(photo for unit in units(photos) for photo in read_unit(unit, scoring.limits, nothing_done))

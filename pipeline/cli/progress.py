@@ -18,7 +18,7 @@ class Show(Protocol):
     """Shows how far the work is."""
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
-        """Show `done` of `total`, and a note behind it."""
+        """Show `done` of `total`, and a note behind it; the note alone while the total is 0."""
 
 
 @contextmanager
@@ -56,4 +56,5 @@ class _Lines:
             return
         self.shown_at, self.shown = now, done
         left = f", about {(now - self.began_at) / done * (total - done):.0f} s left" if 0 < done < total else ""
-        click.echo(f"{done:,} of {total:,} {self.what} {note} in {now - self.began_at:.0f} s{left}", err=True)
+        counted = f"{done:,} of {total:,} {self.what} " if total else ""
+        click.echo(f"{counted}{note} in {now - self.began_at:.0f} s{left}", err=True)
