@@ -6,27 +6,24 @@ data and no training; the model folder is `model`'s.
 
 import difflib
 import importlib.util
-import io
 import socket
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError  # raised by torch.load; nothing is unpickled here
 from typing import cast
 from urllib.parse import urlsplit
 
 import huggingface_hub
-import safetensors.torch
 import timm
 import torch
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-from safetensors import SafetensorError
-from timm.models import PretrainedCfg, clean_state_dict, get_pretrained_cfg
+from timm.models import PretrainedCfg, get_pretrained_cfg
 from torch import Tensor, nn
 
 from pipeline import storage
 from pipeline.errors import ModelError, UsageError
+from pipeline.weights import read_weights, tensors_in
 
 DEFAULT_BACKBONE = "tf_efficientnet_lite0"
 
@@ -41,11 +38,6 @@ PACKAGED = {
 """Backbones whose ImageNet weights are on the package registry, and the module that holds them."""
 
 _HUB_TIMEOUT_S = 5.0
-
-_UNREADABLE = (
-    UnpicklingError, RuntimeError, ValueError, EOFError, LookupError, OSError, AttributeError, TypeError
-)  # fmt: skip
-"""What torch.load raises for bytes that are no PyTorch file."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +98,7 @@ def load(name: str, weights: str | None = None) -> Backbone:
         _fill(network, read_weights(weights), name, weights)
         weights_from = f"file {storage.name(storage.canonical(weights))}"
     elif (packaged := packaged_file(name)) is not None:
-        _fill_in_order(network, _unpickle_tensors(packaged.read_bytes(), str(packaged)), name)
+        _fill_in_order(network, tensors_in(packaged.read_bytes(), str(packaged)), name)
         weights_from = f"ImageNet, package {PACKAGED[name].replace('_', '-')}"
     else:
         network = _from_hub(name)
@@ -139,25 +131,6 @@ def packaged_file(name: str) -> Path | None:
     spec = importlib.util.find_spec(PACKAGED[name]) if name in PACKAGED else None
     folders = spec.submodule_search_locations if spec is not None else None
     return next((file for folder in folders or [] for file in sorted(Path(folder).glob("models/*.pth"))), None)
-
-
-def read_weights(path_or_url: str) -> dict[str, Tensor]:
-    """Read tensors by name from a `.safetensors` or PyTorch file, without ever running code from it.
-
-    Raises:
-        UsageError: there is no such file.
-        ModelError: the file holds no weights.
-    """
-    url = storage.canonical(path_or_url)
-    if not storage.exists(url) or storage.is_folder(url):
-        raise UsageError(f"No weights file at {path_or_url}; expected a .safetensors or PyTorch file.")
-    data = storage.read_bytes(url)
-    if not url.endswith(".safetensors"):
-        return _unpickle_tensors(data, path_or_url)
-    try:
-        return safetensors.torch.load(data)
-    except SafetensorError as error:
-        raise ModelError(f"The weights at {path_or_url} are damaged: {error}.") from error
 
 
 def head_parameters(network: nn.Module) -> list[nn.Parameter]:
@@ -195,18 +168,6 @@ def _triple(values: tuple[float, ...]) -> tuple[float, float, float]:
 def _million_parameters(name: str) -> float:
     with torch.device("meta"):  # shapes only: no memory, no time
         return sum(parameter.numel() for parameter in build(name).parameters()) / 1e6
-
-
-def _unpickle_tensors(data: bytes, where: str) -> dict[str, Tensor]:
-    try:
-        found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except _UNREADABLE as error:
-        raise ModelError(f"{where} is damaged, or holds more than tensors, which are all that is read.") from error
-    for key in ("state_dict", "model"):
-        found = found.get(key, found) if isinstance(found, dict) else found
-    if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
-        raise ModelError(f"{where} holds no weights; expected tensors by name.")
-    return cast("dict[str, Tensor]", clean_state_dict(found))
 
 
 def _fill(network: nn.Module, weights: Mapping[str, Tensor], name: str, where: str) -> None:

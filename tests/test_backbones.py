@@ -7,7 +7,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from pipeline import backbones
+from pipeline import backbones, weights
 from pipeline.backbones import DEFAULT_BACKBONE
 from pipeline.errors import ModelError, UsageError
 
@@ -105,7 +105,7 @@ def test_code_in_a_weights_file_is_never_run(tmp_path: Path) -> None:
     """A pickle that holds more than tensors is refused without unpickling it."""
     torch.save({"weight": Bomb()}, tmp_path / "bomb.pt")
     with pytest.raises(ModelError, match="is damaged, or holds more than tensors, which are all that is read"):
-        backbones.read_weights(str(tmp_path / "bomb.pt"))
+        weights.read_weights(str(tmp_path / "bomb.pt"))
 
 
 @pytest.mark.parametrize("data", [b"", b"no weights at all", io.BytesIO().getvalue() + b"\x80\x02}"])
@@ -114,7 +114,7 @@ def test_damaged_weights_are_told_in_words(tmp_path: Path, data: bytes, suffix: 
     """Whatever the bytes are, the answer is a ModelError."""
     (tmp_path / f"weights.{suffix}").write_bytes(data)
     with pytest.raises(ModelError, match="damaged"):
-        backbones.read_weights(str(tmp_path / f"weights.{suffix}"))
+        weights.read_weights(str(tmp_path / f"weights.{suffix}"))
 
 
 def test_missing_weights_are_wrong_usage(tmp_path: Path) -> None:

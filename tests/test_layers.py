@@ -23,8 +23,8 @@ WALLS = {
                 "part_writer", "label_table", "history", "fit", "sample_truth", "cli"},
     "duckdb": {"results"},
     "torch": {"backbones", "course", "engine", "figures", "fit", "fit_worker", "history", "metrics", "network",
-              "training"},
-    "timm": {"backbones", "training"},
+              "training", "weights"},
+    "timm": {"backbones", "training", "weights"},
     "matplotlib": {"figures"},
 }  # fmt: skip
 """Foreign package to the modules that may import it."""
