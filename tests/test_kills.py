@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -123,22 +124,23 @@ def test_a_driver_killed_at_any_moment(
     assert (out / "summary.json").exists()
 
 
-@pytest.mark.parametrize("title", [SCORER, READER], ids=["scorer", "reader"])
-def test_a_worker_killed_at_any_moment(
-    title: str, archives: list[str], undisturbed: str, tmp_path: Path, pytestconfig: pytest.Config
+def test_workers_killed_at_any_moment(
+    archives: list[str], undisturbed: str, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
-    """A scoring actor, or the process of a reading task: Ray does its work again, and the run goes on to its end."""
-    chance, out, killed = random.Random(pytestconfig.getoption("--seed")), tmp_path / "scores", 0
+    """Scoring actors and processes of reading tasks: Ray does their work again, and the run goes on to its end."""
+    chance, out, killed = random.Random(pytestconfig.getoption("--seed")), tmp_path / "scores", Counter[str]()
     with scoring(out, archives) as process:
         for _ in range(pytestconfig.getoption("--kills")):
-            wait_until(partial(workers, process, title), process)
-            time.sleep(chance.random())
-            for victim in workers(process, title)[:1]:
-                victim.kill()
-                killed += 1
+            for title in (READER, SCORER):
+                wait_until(partial(workers, process, title), process)
+                time.sleep(chance.random())
+                for victim in workers(process, title)[:1]:
+                    victim.kill()
+                    killed[title] += 1
         told = process.communicate(timeout=300)[1].decode()
     assert process.returncode == 0, told
-    assert killed > 0
+    assert killed[SCORER]
+    assert killed[READER]
     assert differences(str(out), undisturbed) == []
 
 
