@@ -40,6 +40,9 @@ SCRIPT = Path(__file__).with_name("brightness.py")
 SCORER, READER = "ray::MapWorker(MapBatches(PhotoScorer", "ray::MapBatches(read_unit"
 """What Ray calls the processes."""
 
+KILLS_A_RUN = 5
+"""Of each kind of worker; a run ends before many more."""
+
 
 @pytest.fixture(scope="module")
 def archives(packed: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> list[str]:
@@ -128,20 +131,22 @@ def test_workers_killed_at_any_moment(
     archives: list[str], undisturbed: str, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
     """Scoring actors and processes of reading tasks: Ray does their work again, and the run goes on to its end."""
-    chance, out, killed = random.Random(pytestconfig.getoption("--seed")), tmp_path / "scores", Counter[str]()
-    with scoring(out, archives) as process:
-        for _ in range(pytestconfig.getoption("--kills")):
-            for title in (READER, SCORER):
+    chance, kills = random.Random(pytestconfig.getoption("--seed")), pytestconfig.getoption("--kills")
+    killed = Counter[str]()
+    for number in range(-(-kills // KILLS_A_RUN)):
+        out = tmp_path / f"scores-{number}"
+        with scoring(out, archives) as process:
+            for title in (READER, SCORER) * KILLS_A_RUN:
                 wait_until(partial(workers, process, title), process)
                 time.sleep(chance.random())
                 for victim in workers(process, title)[:1]:
                     victim.kill()
                     killed[title] += 1
-        told = process.communicate(timeout=300)[1].decode()
-    assert process.returncode == 0, told
+            told = process.communicate(timeout=300)[1].decode()
+        assert process.returncode == 0, told
+        assert differences(str(out), undisturbed) == []
     assert killed[SCORER]
     assert killed[READER]
-    assert differences(str(out), undisturbed) == []
 
 
 def test_a_node_killed_while_it_works(
