@@ -41,7 +41,7 @@ SCORER, READER = "ray::MapWorker(MapBatches(PhotoScorer", "ray::MapBatches(read_
 """What Ray calls the processes."""
 
 KILLS_A_RUN = 5
-"""Of each kind of worker; a run ends before many more."""
+"""Of the driver, and of each kind of worker; a run ends before many more."""
 
 
 @pytest.fixture(scope="module")
@@ -116,15 +116,17 @@ def test_a_driver_killed_at_any_moment(
     archives: list[str], undisturbed: str, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
     """The same command goes on each time; its actors, which live on for seconds, have written nothing."""
-    chance, out = random.Random(pytestconfig.getoption("--seed")), tmp_path / "scores"
-    for _ in range(pytestconfig.getoption("--kills")):
-        with scoring(out, archives) as process:
-            target = commits(out) + chance.choice([0, 1, 3, 9])
-            wait_until(lambda target=target: commits(out) > target, process)  # type: ignore[misc]
-            time.sleep(chance.random() / 5)
-    subprocess.run([sys.executable, SCRIPT, out, *archives], check=True, timeout=300)
-    assert differences(str(out), undisturbed) == []
-    assert (out / "summary.json").exists()
+    chance, kills = random.Random(pytestconfig.getoption("--seed")), pytestconfig.getoption("--kills")
+    for number in range(-(-kills // KILLS_A_RUN)):
+        out = tmp_path / f"scores-{number}"
+        for _ in range(KILLS_A_RUN):
+            with scoring(out, archives) as process:
+                target = commits(out) + chance.choice([0, 1, 3, 9])
+                wait_until(lambda out=out, target=target: commits(out) > target, process)  # type: ignore[misc]
+                time.sleep(chance.random() / 5)
+        subprocess.run([sys.executable, SCRIPT, out, *archives], check=True, timeout=300)
+        assert differences(str(out), undisturbed) == []
+        assert (out / "summary.json").exists()
 
 
 def test_workers_killed_at_any_moment(
