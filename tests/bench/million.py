@@ -58,7 +58,7 @@ def measured(what: str, step: Callable[[Path, Path], str], archives: Path, out: 
     process.start()
     seconds, peak, told = results.get()
     process.join()
-    print(f"{what}: {seconds:.1f} s, driver's peak memory {peak / MIB:,.0f} MiB; {told}")
+    print(f"{what}: {seconds:.1f} s, driver's peak memory {peak / MIB:,.0f} MiB; {told}", flush=True)
 
 
 def run(step: Callable[[Path, Path], str], archives: Path, out: Path, results: "multiprocessing.Queue[object]") -> None:
