@@ -1,6 +1,8 @@
 """A plan with all archives listed in this process, as tests of several modules need it."""
 
+import zipfile
 from collections.abc import Sequence
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -28,3 +30,15 @@ def kept(spelled: Sequence[str], layout: Layout) -> Plan:
     for table in tables:
         plan.keep_listing(table)
     return plan.with_listed(tables)
+
+
+def images(made: Plan) -> list[str]:
+    """Names of the planned photos, sorted."""
+    return sorted(made.members["image"].to_pylist())
+
+
+def write_zip(place: Path, names: list[str]) -> None:
+    """Write a zip whose members hold their own names."""
+    with zipfile.ZipFile(place, "w") as archive:
+        for name in names:
+            archive.writestr(name, name)

@@ -1,16 +1,15 @@
 """Inputs, however they are spelled, and what is wrong with them."""
 
-import zipfile
 from pathlib import Path
 
 import pytest
-from planning import planned
+from planning import images, planned, write_zip
 
 from pipeline import storage
 from pipeline.dataset import Layout
 from pipeline.errors import UsageError
 from pipeline.listing import image_id
-from pipeline.plan import Plan, photo_files
+from pipeline.plan import photo_files
 
 
 @pytest.fixture
@@ -28,16 +27,6 @@ def photos(tmp_path: Path) -> Path:
     (folder / "span 1" / "b.png").write_bytes(b"bbb")
     (folder / "notes.txt").write_bytes(b"")
     return folder
-
-
-def _write_zip(place: Path, names: list[str]) -> None:
-    with zipfile.ZipFile(place, "w") as archive:
-        for name in names:
-            archive.writestr(name, name)
-
-
-def _images(made: Plan) -> list[str]:
-    return sorted(made.members["image"].to_pylist())
 
 
 def test_ids_do_not_depend_on_the_spelling(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +59,7 @@ def test_a_list_file_names_inputs(photos: Path, layout: Layout, tmp_path: Path) 
     """One a line; empty lines do not count."""
     (tmp_path / "list.txt").write_text(f"{photos / 'a.jpg'}\n\n  {photos / 'span 1'}\n")
 
-    assert _images(planned([f"@{tmp_path}/list.txt"], layout)) == ["a.jpg", "b.png"]
+    assert images(planned([f"@{tmp_path}/list.txt"], layout)) == ["a.jpg", "b.png"]
 
 
 def test_photos_in_a_hidden_folder_can_be_asked_for(tmp_path: Path, layout: Layout) -> None:
@@ -79,7 +68,7 @@ def test_photos_in_a_hidden_folder_can_be_asked_for(tmp_path: Path, layout: Layo
     (tmp_path / ".cache" / "a.jpg").touch()
 
     for text in (f"{tmp_path}/.cache/*.jpg", f"{tmp_path}/.cache/a.jpg", f"{tmp_path}/.cache"):
-        assert _images(planned([text], layout)) == ["a.jpg"]
+        assert images(planned([text], layout)) == ["a.jpg"]
 
 
 def test_single_photos_are_listed_under_their_folder(photos: Path, layout: Layout) -> None:
@@ -95,9 +84,9 @@ def test_the_output_is_no_input(photos: Path) -> None:
     """Heat maps of an earlier run, in a dataset within the folder, are not scored."""
     layout = Layout(f"file://{photos}/out")
     storage.write_whole(f"{layout.url}/maps/a.jpg", b"map")
-    _write_zip(photos / "out" / "maps.zip", ["a.jpg"])
+    write_zip(photos / "out" / "maps.zip", ["a.jpg"])
 
-    assert _images(planned([str(photos)], layout)) == ["a.jpg", "span 1/b.png"]
+    assert images(planned([str(photos)], layout)) == ["a.jpg", "span 1/b.png"]
 
 
 @pytest.mark.parametrize("out", [".", "span 1/.."])
@@ -148,7 +137,7 @@ def test_an_archive_reached_through_a_link_is_listed_once(tmp_path: Path, layout
     """A link in a folder is the archive that it leads to; a broken one is a failed row, and stops nobody."""
     folder = tmp_path / "in"
     folder.mkdir()
-    _write_zip(folder / "a.zip", ["a.jpg"])
+    write_zip(folder / "a.zip", ["a.jpg"])
     (folder / "b.zip").symlink_to(folder / "a.zip")
     (folder / "c.zip").symlink_to(folder / "nowhere.zip")
     rows = planned([str(folder)], layout).members.to_pylist()

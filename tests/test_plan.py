@@ -2,13 +2,12 @@
 
 import io
 import tarfile
-import zipfile
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from packing import packed, packed_zip
-from planning import NOTHING, kept, planned
+from planning import NOTHING, images, kept, planned, write_zip
 
 from pipeline import storage
 from pipeline.dataset import Layout
@@ -16,7 +15,7 @@ from pipeline.errors import UsageError
 from pipeline.inputs import find_inputs
 from pipeline.listing import decoded, entry_of, image_id
 from pipeline.members import Limits
-from pipeline.plan import Plan, keep_ended, make_plan, planned_ids, planned_inputs
+from pipeline.plan import keep_ended, make_plan, planned_ids, planned_inputs
 from pipeline.reading import read_unit, units
 from pipeline.schema import MEMBERS
 
@@ -38,16 +37,6 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-def _write_zip(place: Path, names: list[str]) -> None:
-    with zipfile.ZipFile(place, "w") as archive:
-        for name in names:
-            archive.writestr(name, name)
-
-
-def _images(made: Plan) -> list[str]:
-    return sorted(made.members["image"].to_pylist())
-
-
 def test_a_folder_is_planned(photos: Path, layout: Layout) -> None:
     """Every photo is one row, with what it takes to find it again; the rest is counted."""
     made = planned([str(photos)], layout)
@@ -62,11 +51,11 @@ def test_a_folder_is_planned(photos: Path, layout: Layout) -> None:
 
 def test_archives_in_a_folder_are_opened(photos: Path, layout: Layout) -> None:
     """A member's address has `!/` between archive and member, so that no folder has the same."""
-    _write_zip(photos / "night.zip", ["c.jpg", "notes.md"])
+    write_zip(photos / "night.zip", ["c.jpg", "notes.md"])
 
     made = planned([str(photos), str(photos / "night.zip")], layout)
 
-    assert _images(made) == ["a.jpg", "c.jpg", "span 1/b.png"]
+    assert images(made) == ["a.jpg", "c.jpg", "span 1/b.png"]
     assert image_id(f"file://{photos}/night.zip!/c.jpg".encode(), 0) in made.members["image_id"].to_pylist()
     assert made.skipped == {".txt": 1, ".md": 1}
 
@@ -97,7 +86,7 @@ def test_an_archive_that_cannot_be_read_is_one_failed_row(photos: Path, layout: 
 
 def test_a_second_plan_opens_no_archive(tmp_path: Path, layout: Layout) -> None:
     """The listing is kept in the dataset."""
-    _write_zip(tmp_path / "night.zip", ["a.jpg", "notes.txt"])
+    write_zip(tmp_path / "night.zip", ["a.jpg", "notes.txt"])
     first = kept([str(tmp_path / "night.zip")], layout)
     second = make_plan(find_inputs([str(tmp_path / "night.zip")], layout), layout, NOTHING)
     assert (second.unlisted, second.news, second.is_kept) == ((), (), True)
@@ -144,7 +133,7 @@ def test_a_stream_is_replaced_by_its_photos_when_it_has_ended(tmp_path: Path, la
 
 def test_everything_that_was_planned_can_be_planned_again(photos: Path, layout: Layout) -> None:
     """Without the inputs being named: archives are looked up, folders are what they were."""
-    _write_zip(photos / "night.zip", ["c.jpg"])
+    write_zip(photos / "night.zip", ["c.jpg"])
     first = kept([str(photos)], layout)
     again = make_plan(planned_inputs(layout), layout, NOTHING)
     assert again.is_kept
@@ -154,10 +143,10 @@ def test_everything_that_was_planned_can_be_planned_again(photos: Path, layout: 
 def test_a_changed_archive_is_refused_by_name(tmp_path: Path, layout: Layout) -> None:
     """Tonight's photos.zip is not yesterday's."""
     place = tmp_path / "photos.zip"
-    _write_zip(place, ["a.jpg"])
+    write_zip(place, ["a.jpg"])
     kept([str(place)], layout)
     before = storage.stat(f"file://{place}").version
-    _write_zip(place, ["a.jpg", "b.jpg"])
+    write_zip(place, ["a.jpg", "b.jpg"])
     now = storage.stat(f"file://{place}").version
 
     with pytest.raises(UsageError) as caught:
@@ -177,7 +166,7 @@ def test_a_folder_may_grow(photos: Path, layout: Layout) -> None:
 
     made = planned([str(photos)], layout)
 
-    assert _images(made) == ["a.jpg", "c.jpg", "span 1/b.png"]
+    assert images(made) == ["a.jpg", "c.jpg", "span 1/b.png"]
     made.keep()
     ids = planned_ids(layout)
     assert ids is not None
@@ -218,7 +207,7 @@ def test_planning_writes_nothing_until_it_is_kept(photos: Path, layout: Layout) 
 def test_a_single_photo_of_a_planned_folder_is_one_photo(photos: Path, layout: Layout) -> None:
     """Asking for one photo plans one, though its folder was planned before."""
     kept([str(photos)], layout)
-    assert _images(planned([str(photos / "a.jpg")], layout)) == ["a.jpg"]
+    assert images(planned([str(photos / "a.jpg")], layout)) == ["a.jpg"]
 
 
 def test_a_half_written_listing_is_no_listing(photos: Path, layout: Layout) -> None:
