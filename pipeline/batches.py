@@ -1,7 +1,6 @@
-"""Which tiles each worker sees in an epoch, in which order, and their pixels, read one batch ahead.
+"""The batches of tiles that each worker sees, and their pixels, read one batch ahead.
 
-The order depends on the seed and the epoch alone: any number of workers sees the same batches, each worker its part of
-each. What is done to the pixels is `augment`'s.
+Which tiles an epoch takes is `sampling`'s, what is done to their pixels `augment`'s.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import storage
+from pipeline.boxes import Box, cut, tile_name
 from pipeline.decode import decode
 from pipeline.errors import DataError, UsageError
 
@@ -36,26 +36,6 @@ class Share:
         return indices[self.rank :: self.of]
 
 
-def epoch_order(tiles: int, epoch_tiles: int, seed: int, epoch: int) -> Indices:
-    """List the tiles of an epoch.
-
-    Epochs follow each other through one random order of all tiles, then through another, so that short epochs see every
-    tile before any tile comes again.
-
-    Args:
-        tiles: how many there are.
-        epoch_tiles: how many an epoch takes.
-        seed: of the orders.
-        epoch: 0, 1, …
-    """
-    first, last = epoch * epoch_tiles, (epoch + 1) * epoch_tiles
-    orders = [
-        np.random.default_rng((seed, turn)).permutation(tiles) for turn in range(first // tiles, -(-last // tiles))
-    ]
-    skipped = first - first // tiles * tiles
-    return np.concatenate(orders)[skipped : skipped + epoch_tiles]
-
-
 def in_batches(order: Indices, batch_size: int) -> list[Indices]:
     """Cut an order into batches; the last may be smaller."""
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
@@ -65,14 +45,16 @@ class TileReader:
     """Reads the pixels of tiles, keeping their files in memory as far as they fit.
 
     Args:
-        urls: of the tiles.
+        urls: of the tiles' files.
+        boxes: which part of its file each tile is; None where all are whole files.
         threads: how many read and prepare at once, beside the caller.
     """
 
-    def __init__(self, urls: Sequence[str], threads: int = 1) -> None:
+    def __init__(self, urls: Sequence[str], boxes: Sequence[Box | None] | None = None, threads: int = 1) -> None:
         self._urls = urls
+        self._boxes = boxes or [None] * len(urls)
         self._threads = threads
-        self._files: dict[int, bytes] = {}
+        self._files: dict[str, bytes] = {}
         self._cached_bytes = 0
 
     def batches(
@@ -96,13 +78,15 @@ class TileReader:
 
     def _prepared(self, prepare: Callable[[Pixels, int], Pixels], index: int) -> Pixels:
         try:
-            return prepare(decode(self._file(index)).pixels, index)
+            pixels = cut(decode(self._file(self._urls[index])).pixels, self._boxes[index])
         except DataError as error:
-            raise UsageError(f"The tile {self._urls[index]} cannot be read: {error} Remove or replace it.") from error
+            name = tile_name(self._urls[index], self._boxes[index])
+            raise UsageError(f"The tile {name} cannot be read: {error} Remove or replace it.") from error
+        return prepare(pixels, index)
 
-    def _file(self, index: int) -> bytes:
-        data = self._files.get(index) or storage.read_bytes(self._urls[index])
-        if index not in self._files and self._cached_bytes + len(data) <= CACHE_BYTES:
-            self._files[index] = data
+    def _file(self, url: str) -> bytes:
+        data = self._files.get(url) or storage.read_bytes(url)
+        if url not in self._files and self._cached_bytes + len(data) <= CACHE_BYTES:
+            self._files[url] = data
             self._cached_bytes += len(data)
         return data

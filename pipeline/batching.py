@@ -11,8 +11,12 @@ from numpy.typing import NDArray
 
 Device = Literal["cpu", "cuda"]
 
+CRACK, DOMAIN = 0, 1
+"""Columns of an engine's answer: the calibrated probability of a crack, and how unlike the training tiles it is (see
+`domain`; NaN where the model was not told)."""
+
 Engine = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""Tiles, shape (N, T, T, 3) uint8, to calibrated probabilities of a crack, shape (N,) float32."""
+"""Tiles, shape (N, T, T, 3) uint8, to scores, shape (N, 2) float32, in the columns above."""
 
 
 def score_in_batches(
@@ -23,7 +27,7 @@ def score_in_batches(
     A network computes a batch of another size in another order, and its scores differ by a billionth. In batches of one
     size a tile's score does not depend on its company, to the last bit.
 
-    Shape: chunks (n, T, T, 3) → scores (batch_tiles,), in order; at most one batch of pixels is kept.
+    Shape: chunks (n, T, T, 3) → scores (batch_tiles, 2), in order; at most one batch of pixels is kept.
     """
     batch, filled = None, 0
     for chunk in chunks:

@@ -69,7 +69,7 @@ class Card:
     """A tile at or over this score counts as cracked."""
     calibration: Calibration
     domain_threshold: float | None
-    """A photo below this domain score is unlike the training data; None while there is no such score."""
+    """A photo at or over this domain score is unlike the training data; None where the model gives no such score."""
     metrics: Mapping[str, Value]
     """On the validation tiles."""
     data: tuple[DataSource, ...]

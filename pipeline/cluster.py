@@ -15,7 +15,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TextIO
 
-from pipeline.errors import UsageError
+from pipeline.errors import CrackscanError, UsageError
 
 OBJECT_STORE_BYTES = 1 << 30
 """Shared memory of a private Ray. The flows bound what they keep in it; more would only hide a leak."""
@@ -99,6 +99,9 @@ def _host(config: ClusterConfig, started: "Future[None]", ended: threading.Event
     except (ConnectionError, ValueError, RuntimeError) as error:
         place = "on this machine" if config.address is None else f"at {config.address}"
         started.set_exception(UsageError(f"Ray cannot be used {place}: {error}. Is --address right?"))
+        return
+    except Exception as error:  # noqa: BLE001 - Ray raises it bare where its processes start too slowly
+        started.set_exception(CrackscanError(f"Ray did not start: {error} Run the same command again."))
         return
     started.set_result(None)
     ended.wait()

@@ -19,6 +19,7 @@ from pipeline.dataset import Layout, read_run
 from pipeline.differences import differences
 from pipeline.errors import DatasetError, UsageError
 from pipeline.lease import Lease, hold
+from pipeline.map_files import copy_maps
 from pipeline.part_writer import PartWriter
 from pipeline.results import views
 from pipeline.runs import json_bytes
@@ -130,7 +131,7 @@ def _is_of_a_start(path: str) -> bool:
 
 
 def _begin(old: Layout, new: Layout, about: Mapping[str, Any]) -> None:
-    """Write `run.json` and copy the plan; what an interrupted compaction left goes, as its original still stands."""
+    """Write `run.json`, copy plan and maps; what an interrupted compaction left goes, as its original still stands."""
     _check_free(old, new)  # again, now that we hold it
     storage.remove_leftovers(new.url)
     for folder in ("images", "tiles"):
@@ -141,6 +142,7 @@ def _begin(old: Layout, new: Layout, about: Mapping[str, Any]) -> None:
     for file in storage.list_files(old.plans):
         if file.path.endswith(".parquet"):
             storage.write_whole(storage.join(new.plans, file.path), storage.read_bytes(file.url))
+    copy_maps(old, new)
 
 
 def _check_counted(old: Layout, summary: Mapping[str, Any], connection: Any) -> None:  # noqa: ANN401 - as below

@@ -42,10 +42,15 @@ def paint(height_px: int, width_px: int, rng: np.random.Generator, busy: float) 
     """
     surface = _bare(height_px, width_px, rng)
     _pores(surface, rng)
-    for mark in (_boards, _joint, _scratches, _wires, _stains, _streaks, _paint_marks, _shadow):
-        if rng.random() < busy:
-            mark(surface, rng)
+    mark(surface, rng, busy)
     return surface
+
+
+def mark(surface: Surface, rng: np.random.Generator, busy: float) -> None:
+    """Leave marks on a surface, each kind with probability `busy`."""
+    for leave in (_boards, _joint, _scratches, _wires, _stains, _streaks, _paint_marks, _shadow):
+        if rng.random() < busy:
+            leave(surface, rng)
 
 
 def _bare(height_px: int, width_px: int, rng: np.random.Generator) -> Surface:

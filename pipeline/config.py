@@ -40,6 +40,8 @@ class ScoreConfig:
     """Compressed members may grow by this factor; more is a zip bomb."""
     batch_tiles: int = 32
     """Tiles the network sees at once."""
+    maps: bool = False
+    """Keep a crack map of every photo at or over the threshold."""
     actors: int | None = None
     """Scoring processes; None takes one for each GPU, or CPU where there is no GPU."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from pipeline import augment
-from pipeline.augment import Pixels
+from pipeline.augment import CHANGES, Pixels
 from pipeline.backbones import Backbone
-from pipeline.batches import Share, TileReader, epoch_order, in_batches
+from pipeline.batches import Share, TileReader, in_batches
 from pipeline.labelled import LabelledTiles
 from pipeline.recipe import Phase, TrainingConfig
+from pipeline.sampling import Deck, alike, balanced, epoch_order
 from pipeline.training import Learner, State, Validation, gathered, validate
 
 
@@ -66,7 +67,7 @@ class Listener(Protocol):
 
 @dataclass(frozen=True)
 class Best:
-    """What is kept of the best epoch."""
+    """What is kept of one epoch: the best, or where nothing is chosen, the last."""
 
     epoch: int
     weights: dict[str, Tensor]
@@ -84,10 +85,10 @@ class Course:
     history: list[EpochResult] = field(default_factory=list)
     best: Best | None = None
 
-    def add(self, result: EpochResult, validation: Validation, learner: Learner) -> None:
-        """Take in an epoch, and keep its weights where it is the best."""
+    def add(self, result: EpochResult, validation: Validation, learner: Learner, patience: int | None) -> None:
+        """Take in an epoch, and keep its weights where it is the best, or where the last counts."""
         self.history.append(result)
-        if self.best is None or validation.rank > self.best.rank:
+        if self.best is None or patience is None or validation.rank > self.best.rank:
             logits = torch.from_numpy(validation.logits)
             self.best = Best(result.epoch, learner.averaged_weights(), logits, validation.rank)
 
@@ -96,7 +97,8 @@ class Course:
         if self.best is None:
             return False
         since_best = len(self.history) - 1 - max(self.best.epoch, config.head_epochs)
-        return len(self.history) >= config.total_epochs or since_best >= config.patience
+        has_stalled = config.patience is not None and since_best >= config.patience
+        return len(self.history) >= config.total_epochs or has_stalled
 
     def state(self) -> State:
         """Return what `restored` reads."""
@@ -116,14 +118,15 @@ def run(task: Task, share: Share, device: torch.device, resume: State | None, li
     torch.use_deterministic_algorithms(mode=True, warn_only=device.type == "cuda")
     # Filling every new tensor costs a third of the speed, and no layer here reads what it has not written.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a property set late
-    learner = Learner(task.backbone, task.training.labels, task.config.fitted(len(task.training)), device)
+    deck = balanced(task.training) if task.config.augment == "field" else alike(task.training)
+    learner = Learner(task.backbone, deck, task.config.fitted(len(task.training)), device)
     course = Course()
     if resume is not None:
         learner.restore(resume)
         course = Course.restored(resume)
-    epochs = _Epochs(task, share, learner, listener)
+    epochs = _Epochs(task, deck, share, learner, listener)
     while not course.is_over(task.config):
-        course.add(*epochs.run(len(course.history)), learner)
+        course.add(*epochs.run(len(course.history)), learner, task.config.patience)
         listener.on_epoch(course.history, learner.state() | course.state())
     return course
 
@@ -131,14 +134,15 @@ def run(task: Task, share: Share, device: torch.device, resume: State | None, li
 class _Epochs:
     """Runs epochs of one worker: training on its part of every batch, then validation on its part of the tiles."""
 
-    def __init__(self, task: Task, share: Share, learner: Learner, listener: Listener) -> None:
+    def __init__(self, task: Task, deck: Deck, share: Share, learner: Learner, listener: Listener) -> None:
         self._task = task
+        self._deck = deck
         self._config = task.config.fitted(len(task.training))
         self._share = share
         self._learner = learner
         self._listener = listener
-        self._training = TileReader(task.training.urls)
-        self._validation = TileReader(task.validation.urls)
+        self._training = TileReader(deck.tiles.urls, deck.tiles.boxes)
+        self._validation = TileReader(task.validation.urls, task.validation.boxes)
         self._held_out = in_batches(share.take(np.arange(len(task.validation))), self._config.batch_size)
 
     def run(self, epoch: int) -> tuple[EpochResult, Validation]:
@@ -164,7 +168,7 @@ class _Epochs:
     def _train(self, epoch: int) -> float:
         """Train one epoch and return the mean loss over all workers' tiles."""
         config = self._config
-        order = epoch_order(len(self._task.training), config.steps * config.batch_size, config.seed, epoch)
+        order = epoch_order(self._deck.strata, config.steps * config.batch_size, config.seed, epoch)
         plan = [self._share.take(batch) for batch in in_batches(order, config.batch_size)]
         losses: list[float] = []
         for loss in self._learner.train_epoch(epoch, self._training.batches(plan, partial(self._augmented, epoch))):
@@ -183,11 +187,12 @@ class _Epochs:
         self._listener.on_step(epoch, done, self._config.steps + len(self._held_out))
 
     def _augmented(self, epoch: int, pixels: Pixels, index: int) -> Pixels:
+        tile_px = self._task.backbone.tile_px
         if self._config.augment == "none":
-            return augment.for_scoring(pixels, self._task.backbone.tile_px)
-        return augment.for_training(
-            pixels, self._task.backbone.tile_px, augment.generator(self._config.seed, epoch, index)
-        )
+            return augment.for_scoring(pixels, tile_px)
+        random = augment.generator(self._config.seed, epoch, index)
+        cracked = None if index >= self._deck.drawn_from else bool(self._deck.tiles.labels[index])
+        return augment.for_training(pixels, tile_px, random, CHANGES[self._config.augment], cracked=cracked)
 
     def _resized(self, pixels: Pixels, _index: int) -> Pixels:
         return augment.for_scoring(pixels, self._task.backbone.tile_px)

@@ -81,6 +81,15 @@ class Layout:
         """Its tiles."""
         return storage.join(self.url, "tiles", f"part-{part:06d}-{token}.parquet")
 
+    @property
+    def maps(self) -> str:
+        """Folder of crack maps; there only where maps were asked for and there was something to see."""
+        return storage.join(self.url, "maps")
+
+    def map(self, image_id: str) -> str:
+        """Crack map of one photo."""
+        return storage.join(self.maps, f"{image_id}.png")
+
 
 @dataclass(frozen=True)
 class CommitLog:

@@ -1,4 +1,4 @@
-"""From the pixels of tiles to crack scores: the network.
+"""From the pixels of tiles to scores: the network, and what it knows of the training tiles.
 
 An engine is a callable from tiles to scores; which photo a tile is from is the business of `scoring`.
 """
@@ -8,8 +8,9 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.batching import Device
+from pipeline.domain import domain_of
 from pipeline.model import Model
-from pipeline.network import crack_scores, network_of, normalised
+from pipeline.network import answer, crack_scores, network_of, normalised
 
 
 class TorchEngine:
@@ -21,14 +22,18 @@ class TorchEngine:
         self._card = model.card
         self._device = torch.device(device)
         self._network = network_of(model).to(self._device).to(memory_format=torch.channels_last)
+        domain = domain_of(model)
+        self._domain = None if domain is None else domain.to(self._device)
 
     @torch.inference_mode()
     def __call__(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Score one batch.
 
-        Shape: (N, T, T, 3) → (N,).
+        Shape: (N, T, T, 3) → (N, 2), the columns of `batching`.
         """
         pixels = torch.from_numpy(tiles).to(self._device, non_blocking=True)
-        logits = self._network(normalised(pixels, self._card.mean, self._card.std))[:, 0]  # (N, 1) → (N,)
-        scores: NDArray[np.float32] = crack_scores(logits, self._card.calibration).cpu().numpy()
+        found = answer(self._network, normalised(pixels, self._card.mean, self._card.std))
+        cracked = crack_scores(found.logits, self._card.calibration)
+        strange = torch.full_like(cracked, torch.nan) if self._domain is None else self._domain(found.textures)
+        scores: NDArray[np.float32] = torch.stack((cracked, strange), dim=1).cpu().numpy()
         return scores

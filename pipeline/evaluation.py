@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import figures, storage
+from pipeline import cut_tiles, figures, storage
+from pipeline.boxes import Box, cut
 from pipeline.cluster import ClusterConfig
 from pipeline.decode import decode
 from pipeline.errors import CrackscanError, StorageError, UsageError
@@ -26,6 +27,9 @@ ALL = "all"
 """Stands for the source where the tiles of all sources are measured together."""
 MISTAKES_SHOWN = 12
 """Of each kind; two rows of a contact sheet."""
+
+CUT = "cut-tiles"
+"""Folder of the report in which tiles that were cut from larger photos lie while they are scored."""
 
 NOT_SCORED = "No score came back for this name; rename the file to plain letters."
 
@@ -76,7 +80,7 @@ class Evaluation:
     """The tiles that could be scored."""
     scores: NDArray[np.float32]
     failures: dict[str, str]
-    """Why, by URL, for the tiles that could not be scored; they are not counted."""
+    """Why, by name (`LabelledTiles.names`), for the tiles that could not be scored; they are not counted."""
 
     @property
     def overall(self) -> Metrics:
@@ -102,15 +106,18 @@ def evaluate(
     from pipeline.model import load_card
 
     card = load_card(config.model)
-    out = _writable(config.out)
-    score_of, told = crack_scores(tiles.urls, config.model, config.cluster, on_progress)
+    out = writable(config.out)
+    with cut_tiles.as_files(tiles, storage.join(out, CUT)) as files:
+        score_of, told = crack_scores(files, config.model, config.cluster, on_progress)
     # Nothing is dropped silently: a name that is not UTF-8 comes back from Parquet spelled otherwise.
-    failures = {url: told.get(url, NOT_SCORED) for url in tiles.urls if url not in score_of}
+    failures = {
+        name: told.get(file, NOT_SCORED) for name, file in zip(tiles.names, files, strict=True) if file not in score_of
+    }
     if not score_of:
-        url, message = next(iter(failures.items()))
-        raise CrackscanError(f"None of the {len(tiles)} tiles could be scored; the first, {url}: {message}")
-    scored = tiles.subset([url in score_of for url in tiles.urls])
-    scores = np.array([score_of[url] for url in scored.urls], dtype=np.float32)
+        name, message = next(iter(failures.items()))
+        raise CrackscanError(f"None of the {len(tiles)} tiles could be scored; the first, {name}: {message}")
+    scored = tiles.subset([file in score_of for file in files])
+    scores = np.array([score_of[file] for file in files if file in score_of], dtype=np.float32)
     threshold = card.threshold if config.threshold is None else config.threshold
     results = assess(scored, scores, threshold, config.resampling)
     evaluation = Evaluation(card.model_id, out, results, scored, scores, failures)
@@ -135,7 +142,7 @@ def assess(
     )
 
 
-def _writable(place: str) -> str:
+def writable(place: str) -> str:
     """Find out before the work, not after it, whether the report can be written."""
     out = storage.canonical(place)
     trial = storage.join(out, ".crackscan-trial")
@@ -183,10 +190,11 @@ def as_dict(evaluation: Evaluation) -> dict[str, object]:
 def _tiles_csv(evaluation: Evaluation) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["path", "label", "crack_score", "source", "group"])
+    writer.writerow(["path", "label", "crack_score", "source", "group", *Box._fields])
     tiles = evaluation.tiles
     labels, scores = tiles.labels.astype(int).tolist(), evaluation.scores.tolist()
-    writer.writerows(zip(tiles.urls, labels, scores, tiles.sources, tiles.groups, strict=True))
+    columns = zip(tiles.urls, labels, scores, tiles.sources, tiles.groups, tiles.boxes, strict=True)
+    writer.writerows((*of_tile, *(box or [""] * len(Box._fields))) for *of_tile, box in columns)
     return text.getvalue().encode(errors="backslashreplace")
 
 
@@ -205,5 +213,6 @@ def worst_mistakes(evaluation: Evaluation) -> tuple[list[Mistake], list[Mistake]
 
 
 def _mistake(evaluation: Evaluation, row: int) -> Mistake:
-    url = evaluation.tiles.urls[row]
-    return Mistake(decode(storage.read_bytes(url)).pixels, float(evaluation.scores[row]), storage.name(url))
+    tiles = evaluation.tiles
+    pixels = cut(decode(storage.read_bytes(tiles.urls[row])).pixels, tiles.boxes[row])
+    return Mistake(pixels, float(evaluation.scores[row]), storage.name(tiles.names[row]))

@@ -46,6 +46,30 @@ class Mistake(NamedTuple):
     name: str
 
 
+class MaskedMap(NamedTuple):
+    """A photo with its mask and its crack map."""
+
+    pixels: NDArray[np.uint8]
+    """Shape (H, W, 3)."""
+    crack: NDArray[np.bool_]
+    """Shape (H, W)."""
+    grey: NDArray[np.uint8]
+    """Shape (H, W)."""
+    score: float
+    name: str
+
+
+class Standing(NamedTuple):
+    """A backbone with a recipe that becomes one point in a figure."""
+
+    name: str
+    tiles_per_s: float
+    auc: float
+    """Mean over the left-out sources."""
+    reach: float
+    """Half of its 95 % interval; 0 where there is none."""
+
+
 def precision_recall(curves: Sequence[Curve]) -> bytes:
     """Draw precision over recall; lines of one class only are left out."""
     from torchmetrics.functional.classification import binary_precision_recall_curve
@@ -98,6 +122,16 @@ def reliability_bins(
     return score_sums[some] / tiles[some], crack_sums[some] / tiles[some], tiles[some]
 
 
+def quality_speed(standings: Sequence[Standing]) -> bytes:
+    """Draw the AUC on left-out sources over the speed, a point for each backbone and recipe."""
+    figure, axes = _axes("Tiles a second, one CPU thread", "AUC, mean over the left-out sources")
+    for standing in standings:
+        axes.errorbar(standing.tiles_per_s, standing.auc, yerr=standing.reach, fmt="o", capsize=3, label=standing.name)
+    axes.set(xscale="log", title="Bars: 95 % intervals over the seeds")
+    axes.legend(loc="best", fontsize=8)
+    return _saved(figure)
+
+
 def mistakes(false_alarms: Sequence[Mistake], misses: Sequence[Mistake]) -> bytes:
     """Draw a contact sheet: the false alarms above, the misses below."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -112,6 +146,27 @@ def mistakes(false_alarms: Sequence[Mistake], misses: Sequence[Mistake]) -> byte
     return _saved(figure)
 
 
+def masked_maps(photos: Sequence[MaskedMap]) -> bytes:
+    """Draw a contact sheet of photos, their masks and their crack maps side by side, two photos in a row."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    rows = max(1, -(-len(photos) // 2))
+    figure = Figure(figsize=(SHEET_COLUMNS * 1.9, rows * 1.9), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(rows, SHEET_COLUMNS, squeeze=False)
+    for axes in grid.flat:
+        axes.axis("off")
+    for axes, photo in zip(grid.reshape(-1, 3), photos, strict=False):
+        mask = photo.crack.astype(np.uint8) * 255
+        for part, picture in zip(axes, (photo.pixels, mask, photo.grey), strict=True):
+            part.imshow(_thumbnail(picture), cmap="gray", vmin=0, vmax=255)
+        axes[0].set_title(_shortened(photo.name), fontsize=7)
+        axes[1].set_title("mask", fontsize=7)
+        axes[2].set_title(f"map, score {photo.score:.3f}", fontsize=7)
+    return _saved(figure)
+
+
 def _sheet(figure: "FigureBase", title: str, tiles: Sequence[Mistake], rows: int) -> None:
     figure.suptitle(title if tiles else f"{title}: none")
     grid = figure.subplots(rows, SHEET_COLUMNS, squeeze=False)
@@ -119,8 +174,11 @@ def _sheet(figure: "FigureBase", title: str, tiles: Sequence[Mistake], rows: int
         axes.axis("off")
     for axes, tile in zip(grid.flat, tiles, strict=False):
         axes.imshow(_thumbnail(tile.pixels))
-        name = tile.name if len(tile.name) <= NAME_CHARACTERS else "…" + tile.name[-NAME_CHARACTERS + 1 :]
-        axes.set_title(f"{tile.score:.3f}\n{name}", fontsize=7)
+        axes.set_title(f"{tile.score:.3f}\n{_shortened(tile.name)}", fontsize=7)
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= NAME_CHARACTERS else "…" + name[-NAME_CHARACTERS + 1 :]
 
 
 def _thumbnail(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

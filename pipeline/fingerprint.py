@@ -25,6 +25,13 @@ FLAT_LEVELS = 0.1
 """Grey levels of texture (root mean square) below which a tile is flat; the flattest METU tile has 1.06."""
 BLOCK_ROWS = 512
 """Fingerprints compared with all others at once: 24 MB of similarities for 12,000 tiles."""
+SKETCH_SIDE = 12
+"""Lowest frequencies of each direction in a sketch. With 12, one pair in 9,000 of boxes cut from deck photos has to be
+compared in full, with 8 one in 60."""
+ROUNDING = 1e-4
+"""By how much a sketch's bound may fall short, in single precision."""
+PAIRS_AT_ONCE = 1 << 14
+"""Pairs compared in full at once: 128 MB."""
 _GREY = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """ITU-R BT.601 luma."""
 
@@ -51,7 +58,7 @@ def fingerprint(pixels: NDArray[np.uint8]) -> Floats:
 def families(prints: Floats) -> NDArray[np.int64]:
     """Return a number for every tile that tiles of the same picture share, also where a third tile links them.
 
-    Costs n² comparisons: 12,000 tiles take about ten seconds on one core.
+    Costs n² comparisons of sketches: 11,000 tiles take some 3 s of one core, 37,000 some 25 s.
 
     Shape: (n, FINGERPRINT_SIZE) → (n,).
     """
@@ -77,12 +84,31 @@ def repeats(prints: Floats, of: Floats) -> NDArray[np.bool_]:
 def _same_pictures(
     prints: Floats, others: Floats, *, each_pair_once: bool = False
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Yield the row numbers of like tiles, in `prints` and in `others`."""
+    """Yield the row numbers of like tiles, in `prints` and in `others`: a part of the pairs at a time."""
+    sketches = _sketches(others)
     for start in range(0, len(prints), BLOCK_ROWS):
         skip = start if each_pair_once else 0
         for view in _views(prints[start : start + BLOCK_ROWS]):
-            first, second = np.nonzero(view @ others[skip:].T >= SAME_PICTURE)
-            yield first + start, second + skip
+            # Numbered in one row: ten times faster than np.nonzero in two.
+            maybe = np.flatnonzero(_sketches(view) @ sketches[skip:].T >= SAME_PICTURE - ROUNDING)
+            for low in range(0, len(maybe), PAIRS_AT_ONCE):
+                first, second = np.divmod(maybe[low : low + PAIRS_AT_ONCE], len(others) - skip)
+                same = np.einsum("ij,ij->i", view[first], others[skip + second]) >= SAME_PICTURE
+                yield first[same] + start, second[same] + skip
+
+
+def _sketches(prints: Floats) -> Floats:
+    """Shorten fingerprints so that the product of two sketches is at least the similarity of the tiles.
+
+    A sketch is the lowest frequencies and the length of all that is left of them, which by Cauchy and Schwarz can add
+    no more than the product of both lengths.
+
+    Shape: (n, FINGERPRINT_SIZE) → (n, SKETCH_SIDE² + 1).
+    """
+    low = prints @ _low_frequencies()
+    left = np.sqrt(np.clip(np.square(prints).sum(axis=1) - np.square(low).sum(axis=1), 0, None))
+    sketches: Floats = np.concatenate([low, left[:, None]], axis=1)
+    return sketches
 
 
 def _views(prints: Floats) -> Iterator[Floats]:
@@ -113,4 +139,13 @@ def _smooth_surfaces() -> Floats:
     y, x = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j].reshape(2, -1)
     orthonormal, _ = np.linalg.qr(np.stack([np.ones_like(x), x, y, x * y, x * x, y * y], axis=1))
     basis: Floats = orthonormal.astype(np.float32)
+    return basis
+
+
+@cache
+def _low_frequencies() -> Floats:
+    """Return an orthonormal basis of the lowest frequencies (DCT-II), shape (FINGERPRINT_SIZE, SKETCH_SIDE²)."""
+    waves = np.cos(np.pi * np.arange(SKETCH_SIDE)[:, None] * (np.arange(SIDE) + 0.5) / SIDE)
+    waves /= np.linalg.norm(waves, axis=1, keepdims=True)
+    basis: Floats = np.kron(waves, waves).T.astype(np.float32)
     return basis

@@ -17,7 +17,7 @@ from pipeline.cluster import session
 from pipeline.config import ScoreConfig
 from pipeline.dataset import CommitLog, Layout, read_log, read_run
 from pipeline.errors import CrackscanError
-from pipeline.hosting import Hosting, MakeEngine, Scoring, listed, scored_photos, torch_engine
+from pipeline.hosting import Hosting, MakeEngine, MakeMapper, Scoring, listed, scored_photos, torch_engine, torch_mapper
 from pipeline.inputs import find_inputs
 from pipeline.interrupt import Interrupt, pumped, until_asked
 from pipeline.lease import Holder, Lease, hold
@@ -46,13 +46,15 @@ class _Job(NamedTuple):
     watch: Watch
 
 
-def score(config: ScoreConfig, watch: Watch, make_engine: MakeEngine = torch_engine) -> ScoreSummary:
+def score(
+    config: ScoreConfig, watch: Watch, make_engine: MakeEngine = torch_engine, make_mapper: MakeMapper = torch_mapper
+) -> ScoreSummary:
     """Score every photo of the inputs that has no row in the dataset yet.
 
     Raises:
         CrackscanError: of the kinds drawn in `errors`; what was finished is committed.
     """
-    job = _job(config, watch, make_engine)
+    job = _job(config, watch, make_engine, make_mapper)
     inputs, log = find_inputs(config.inputs, job.layout), read_log(job.layout)
     plan = make_plan(inputs, job.layout, log.done)
     plan.check_not_empty(config.inputs)
@@ -100,7 +102,7 @@ def planned(config: ScoreConfig, watch: Watch) -> Outlook:
     return outlook(plan, log.done, job.scoring)
 
 
-def _job(config: ScoreConfig, watch: Watch, make_engine: MakeEngine) -> _Job:
+def _job(config: ScoreConfig, watch: Watch, make_engine: MakeEngine, make_mapper: MakeMapper = torch_mapper) -> _Job:
     """Settle what was not given: by the dataset's first run where there is one, else by the model."""
     layout = Layout(storage.canonical(config.out))
     before = read_run(layout) if storage.exists(layout.run) else {"fingerprint": {}, "model": None}
@@ -113,7 +115,8 @@ def _job(config: ScoreConfig, watch: Watch, make_engine: MakeEngine) -> _Job:
     if fingerprint:
         check_fingerprint(layout, run.fingerprint)
     limits = Limits(photo_bytes=config.max_photo_bytes, ratio=config.max_ratio)
-    return _Job(config, layout, run, Scoring(model, rule, make_engine, limits), watch)
+    scoring = Scoring(model, rule, make_engine, limits, make_mapper=make_mapper if config.maps else None)
+    return _Job(config, layout, run, scoring, watch)
 
 
 @contextmanager

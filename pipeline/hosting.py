@@ -19,6 +19,7 @@ from pipeline.cluster import KEPT_MEMORY
 from pipeline.decode import Decoder, decode
 from pipeline.errors import CrackscanError, UsageError
 from pipeline.guarded import GuardedDecoder, watched
+from pipeline.maps import PhotoMapper, TileMapper
 from pipeline.members import Limits
 from pipeline.model import Model
 from pipeline.reading import read_unit, units
@@ -42,6 +43,7 @@ LISTINGS_AT_ONCE = 64
 """Archives that are being listed at a time, at most; what they find waits in the object store."""
 
 MakeEngine = Callable[[Model, Device], Engine]
+MakeMapper = Callable[[Model, Device], TileMapper]
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ class Scoring:
     limits: Limits = field(default_factory=Limits)
     """What is read into memory."""
     decode: Decoder = decode
+    make_mapper: MakeMapper | None = None
+    """Finds cracks within tiles; None where no crack maps are asked for."""
 
 
 def torch_engine(model: Model, device: Device) -> Engine:
@@ -71,6 +75,13 @@ def torch_engine(model: Model, device: Device) -> Engine:
     from pipeline.engine import TorchEngine
 
     return TorchEngine(model, device)
+
+
+def torch_mapper(model: Model, device: Device) -> TileMapper:
+    """Make the mapper that is used unless another is given."""
+    from pipeline.activation import ActivationMapper
+
+    return ActivationMapper(model, device)
 
 
 def listed(archives: Sequence[StoredFile]) -> Iterator[pa.Table]:
@@ -106,7 +117,9 @@ def scored_photos(members: pa.Table, scoring: Scoring, hosting: Hosting, done: p
     context.execution_no_progress_timeout_s = STUCK_S
     context.execution_options.resource_limits = ExecutionResources(object_store_memory=actors * WAITING_BYTES)
     weights = ray.put(scoring.model)  # by reference: Ray cannot restart actors whose own arguments are large
-    make_engine = partial(_engine, scoring.make_engine, weights, "cuda" if on_gpu else "cpu")
+    device: Device = "cuda" if on_gpu else "cpu"
+    make_engine = partial(_engine, scoring.make_engine, weights, device)
+    make_mapper = scoring.make_mapper and partial(_mapper, scoring.make_mapper, weights, device, scoring.rule)
     has_streams = "stream" in members["entry"].unique().to_pylist()
     left_out = done if has_streams else pa.chunked_array([], MEMBERS.field("image_id").type)
     scored = (
@@ -119,7 +132,7 @@ def scored_photos(members: pa.Table, scoring: Scoring, hosting: Hosting, done: p
         )
         .map_batches(
             PhotoScorer,
-            fn_constructor_args=(make_engine, scoring.rule, partial(_decoder, scoring.decode)),
+            fn_constructor_args=(make_engine, scoring.rule, partial(_decoder, scoring.decode), make_mapper),
             batch_size=GPU_BATCH_PHOTOS if on_gpu else None,
             batch_format="pyarrow",
             compute=ActorPoolStrategy(size=actors),
@@ -138,6 +151,12 @@ def scored_photos(members: pa.Table, scoring: Scoring, hosting: Hosting, done: p
 def _engine(make_engine: MakeEngine, model: "ray.ObjectRef[Model]", device: Device) -> Engine:
     """Build the engine in the actor that will use it."""
     return make_engine(ray.get(model), device)
+
+
+def _mapper(make_mapper: MakeMapper, model: "ray.ObjectRef[Model]", device: Device, rule: ScoreRule) -> PhotoMapper:
+    """Build what draws crack maps in the actor that will use it."""
+    found = ray.get(model)
+    return PhotoMapper(make_mapper(found, device), rule.tiles.tile_px, found.model_id)
 
 
 def _decoder(decode: Decoder) -> Decoder:

@@ -1,4 +1,4 @@
-"""Tables of labelled tiles: a CSV or Parquet of path and label, and the manifest beside a folder of tiles.
+"""Tables of labelled tiles: a CSV or Parquet of path, label and maybe box, and the manifest beside a folder of tiles.
 
 Knows columns and how their words are understood; which tiles make a data set is left to `labelled`.
 """
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import storage
+from pipeline.boxes import Box
 from pipeline.errors import UsageError
 
 MANIFEST = "manifest.csv"
@@ -39,6 +40,8 @@ class Row(NamedTuple):
     cracked: bool
     group: str
     """The table's group with a hash of the table before it; the URL where the table knows none."""
+    box: Box | None
+    """Which part of the file it is; None is all of it."""
 
 
 _NUMBERS = {"1": True, "0": False, "1.0": True, "0.0": False, "true": True, "false": False}
@@ -48,8 +51,10 @@ _NUMBERS = {"1": True, "0": False, "1.0": True, "0.0": False, "true": True, "fal
 def read(url: str, names: ClassNames) -> list[Row]:
     """Read a table of labelled tiles; paths in it are relative to its folder.
 
+    A row with `top_px`, `left_px`, `height_px` and `width_px` stands for that part of its file.
+
     Raises:
-        UsageError: it is no such table, lacks a column, or holds a label that names neither class.
+        UsageError: it is no such table, lacks a column, or holds a label or a box that is none.
     """
     data = storage.read_bytes(url)
     records = _records(url, data)
@@ -60,8 +65,9 @@ def read(url: str, names: ClassNames) -> list[Row]:
     rows = []
     for line, record in enumerate(records, start=1):
         tile_url = _resolve(folder, record[path_column])
-        cracked = _label(record[label_column], names, f"row {line} of {url}")
-        rows.append(Row(tile_url, cracked, _group(record, prefix) or tile_url))
+        where = f"row {line} of {url}"
+        cracked = _label(record[label_column], names, where)
+        rows.append(Row(tile_url, cracked, _group(record, prefix) or tile_url, _box(record, where)))
     return rows
 
 
@@ -137,6 +143,21 @@ def _label(word: str, names: ClassNames, where: str) -> bool:
             "sound. Other names can be given with --positive and --negative."
         )
     return cracked
+
+
+def _box(record: Mapping[str, str], where: str) -> Box | None:
+    words = [record.get(name) or "" for name in Box._fields]
+    if not any(words):
+        return None
+    # pandas writes whole numbers beside empty ones as 12.0.
+    numbers = [int(word.removesuffix(".0")) for word in words if word.removesuffix(".0").isdecimal()]
+    if len(numbers) < len(words) or 0 in numbers[2:]:
+        found = ", ".join(f"{name} {word!r}" for name, word in zip(Box._fields, words, strict=True))
+        raise UsageError(
+            f"The box in {where} is {found}; expected whole pixels from 0 on, height and width at least 1, or all four "
+            "empty for the whole file."
+        )
+    return Box(*numbers)
 
 
 def _group(record: Mapping[str, str], prefix: str) -> str | None:

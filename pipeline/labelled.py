@@ -1,31 +1,35 @@
 """Labelled tiles: which files they are, cracked or sound, and which of them were cut from one photo.
 
-Reads folders with a folder per class, and tables of path and label (`label_table`). What a tile looks like is left to
-`fingerprint`, which tiles are held out to `split`.
+Reads folders with a folder per class, photos with crack masks (`masked`), and tables of path and label
+(`label_table`). What a tile looks like is left to `fingerprint`, which tiles are held out to `split`.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pipeline import label_table, storage
+from pipeline import label_table, masked, storage
+from pipeline.boxes import Box, cut, tile_name
 from pipeline.decode import PHOTO_SUFFIXES, decode
 from pipeline.errors import DataError, StorageError, UsageError
 from pipeline.fingerprint import fingerprint
 from pipeline.label_table import ClassNames
 
-__all__ = ["ClassNames", "LabelledTiles", "fingerprints", "read"]
+__all__ = ["Box", "ClassNames", "LabelledTiles", "fingerprints", "read"]
 
 NAMED_FAILURES = 10
-"""How many unreadable tiles an error names; the rest are counted."""
+"""How many unreadable files an error names; the rest are counted."""
 
 
 @dataclass(frozen=True)
 class LabelledTiles:
-    """Tiles with their labels; all four fields have one entry a tile."""
+    """Tiles with their labels; all five fields have one entry a tile."""
 
     urls: tuple[str, ...]
     labels: NDArray[np.bool_]
@@ -34,10 +38,27 @@ class LabelledTiles:
     """Tiles of one photo share a group; a tile whose photo is unknown is a group of its own."""
     sources: tuple[str, ...]
     """The DATA argument each tile came from, as it was given."""
+    boxes: tuple[Box | None, ...]
+    """Which part of its file a tile is; None is all of it."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each tile is called: its URL, and its box where it has one; no two are the same."""
+        return tuple(map(tile_name, self.urls, self.boxes))
 
     def __len__(self) -> int:
         """Count the tiles."""
         return len(self.urls)
+
+    def by_file(self) -> Iterator[tuple[str, list[Box | None]]]:
+        """Yield each file's URL with its boxes, in order: what whoever reads a file once for all its tiles needs."""
+        for url, of_file in groupby(zip(self.urls, self.boxes, strict=True), key=itemgetter(0)):
+            yield url, [box for _, box in of_file]
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """Tell tiles cut in different sizes apart: half octaves of a box's height, 0 for whole files. Shape (n,)."""
+        return np.array([0 if box is None else round(2 * math.log2(box.height_px)) for box in self.boxes], np.int64)
 
     def subset(self, indices: ArrayLike) -> "LabelledTiles":
         """Return the tiles at these indices, or where this mask is True, in that order."""
@@ -48,50 +69,55 @@ class LabelledTiles:
             labels=self.labels[rows],
             groups=tuple(self.groups[row] for row in rows),
             sources=tuple(self.sources[row] for row in rows),
+            boxes=tuple(self.boxes[row] for row in rows),
         )
 
 
 class _Tile(NamedTuple):
     url: str
+    box: Box | None
     cracked: bool
     group: str
     source: str
 
 
 def read(data: Sequence[str], classes: ClassNames | None = None) -> LabelledTiles:
-    """List the labelled tiles of folders and tables, sorted by URL; a tile reached twice is listed once.
+    """List the labelled tiles of folders and tables, sorted by URL and box; a tile reached twice is listed once.
 
     Args:
-        data: folders or URLs with a folder per class at any depth, or `.csv` and `.parquet` tables with the columns
-            `path` (or `file`), `label` (class names, or 0 and 1) and optionally `group` (or `photo_block`).
+        data: folders or URLs with a folder per class at any depth, or with photos in `images/` and their crack masks in
+            `masks/`; or `.csv` and `.parquet` tables with the columns `path` (or `file`), `label` (class names, or 0
+            and 1) and optionally `group` (or `photo_block`) and a box.
         classes: what the classes are called; Positive and Negative if not given.
 
     Raises:
-        UsageError: a place is missing or holds no labelled tiles, a label is unknown or contradicts another, or all
-            tiles are of one class.
+        UsageError: a place is missing or holds no labelled tiles, a label is unknown or contradicts another, a mask
+            does not fit its photo, or all tiles are of one class.
     """
     names = classes or ClassNames()
     found: dict[str, _Tile] = {}
     for source in data:
         for tile in _read_source(source, names):
-            first = found.setdefault(tile.url, tile)
+            name = tile_name(tile.url, tile.box)
+            first = found.setdefault(name, tile)
             if first.cracked != tile.cracked:
                 raise UsageError(
-                    f"{tile.url} is labelled cracked and sound: once by {first.source}, once by {tile.source}. "
+                    f"{name} is labelled cracked and sound: once by {first.source}, once by {tile.source}. "
                     "Correct one of the labels."
                 )
-    tiles = [found[url] for url in sorted(found)]
+    tiles = sorted(found.values(), key=lambda tile: (tile.url, tile.box or ()))
     _check_both_classes(tiles, data, names)
     return LabelledTiles(
         urls=tuple(tile.url for tile in tiles),
         labels=np.array([tile.cracked for tile in tiles], dtype=np.bool_),
         groups=tuple(tile.group for tile in tiles),
         sources=tuple(tile.source for tile in tiles),
+        boxes=tuple(tile.box for tile in tiles),
     )
 
 
 def fingerprints(tiles: LabelledTiles, on_progress: Callable[[int, int], None] | None = None) -> NDArray[np.float32]:
-    """Read every tile and return its fingerprint.
+    """Read every tile and return its fingerprint; a photo is read once for all its boxes that follow each other.
 
     Args:
         tiles: the tiles to look at.
@@ -104,37 +130,44 @@ def fingerprints(tiles: LabelledTiles, on_progress: Callable[[int, int], None] |
     """
     rows: list[NDArray[np.float32]] = []
     failures: list[str] = []
-    for done, url in enumerate(tiles.urls, start=1):
+    done = failed = 0
+    for url, boxes in tiles.by_file():
         try:
-            rows.append(fingerprint(decode(storage.read_bytes(url)).pixels))
+            photo = decode(storage.read_bytes(url)).pixels
+            rows += [fingerprint(cut(photo, box)) for box in boxes]
         except (DataError, StorageError) as error:
             failures.append(f"{url}: {error}")
+            failed += len(boxes)
+        done += len(boxes)
         if on_progress is not None:
             on_progress(done, len(tiles))
     if failures:
-        raise UsageError(_unreadable(failures, len(tiles)))
+        raise UsageError(_unreadable(failures, failed, len(tiles)))
     return np.stack(rows)
 
 
-def _unreadable(failures: list[str], total: int) -> str:
+def _unreadable(failures: list[str], failed: int, total: int) -> str:
     unnamed = len(failures) - NAMED_FAILURES
     more = [f"… and {unnamed} more"] if unnamed > 0 else []
     named = "\n  ".join([*failures[:NAMED_FAILURES], *more])
-    return f"{len(failures)} of {total} labelled tiles cannot be read; repair or remove them:\n  {named}"
+    return f"{failed} of {total} labelled tiles cannot be read; repair or remove them:\n  {named}"
 
 
 def _read_source(source: str, names: ClassNames) -> list[_Tile]:
     url = storage.canonical(source)
     if not storage.exists(url):
         raise UsageError(f"{source} does not exist; expected a folder of labelled tiles, or a .csv or .parquet table.")
-    if storage.is_folder(url):
-        tiles = list(_read_folder(url, source, names))
+    if not storage.is_folder(url):
+        tiles = [_Tile(row.url, row.box, row.cracked, row.group, source) for row in label_table.read(url, names)]
+    elif masked.is_masked(url):
+        tiles = list(_read_masked(url, source))
     else:
-        tiles = [_Tile(row.url, row.cracked, row.group, source) for row in label_table.read(url, names)]
+        tiles = list(_read_folder(url, source, names))
     if not tiles:
         raise UsageError(
             f"{source} holds no labelled tiles; expected images in folders named {names.positive} and "
-            f"{names.negative}. Other names can be given with --positive and --negative."
+            f"{names.negative}, or photos in {masked.IMAGES} with crack masks in {masked.MASKS}. Other names can be "
+            "given with --positive and --negative."
         )
     return tiles
 
@@ -155,7 +188,15 @@ def _read_folder(url: str, source: str, names: ClassNames) -> Iterator[_Tile]:
         folders = [storage.name(url), *file.path.split("/")[:-1]]
         cracked = next((label for folder in reversed(folders) if (label := names.parse(folder)) is not None), None)
         if cracked is not None and _is_image(file.path):
-            yield _Tile(file.url, cracked, group_of.get(file.url, file.url), source)
+            yield _Tile(file.url, None, cracked, group_of.get(file.url, file.url), source)
+
+
+def _read_masked(url: str, source: str) -> Iterator[_Tile]:
+    group_of = label_table.groups_of_folder(url)
+    for photo in masked.photos(url):
+        group = group_of.get(photo.url, photo.url)
+        for box, cracked in masked.labelled_boxes(photo.crack):
+            yield _Tile(photo.url, box, cracked, group, source)
 
 
 def _is_image(path: str) -> bool:

@@ -4,6 +4,7 @@ Apart from `model`, which who only passes a model on can read without loading to
 """
 
 from collections.abc import Mapping
+from typing import Any, NamedTuple, cast
 
 import safetensors.torch
 import torch
@@ -14,6 +15,24 @@ from pipeline import backbones
 from pipeline.card import Calibration
 from pipeline.errors import ModelError, UsageError
 from pipeline.model import Model
+
+DOMAIN_PREFIX = "domain."
+"""Tensors under such names are no network's: what `domain` knows of the training tiles."""
+
+TEXTURE_STRIDES = (4, 8)
+"""Pixels to a step in the maps whose statistics are a picture's texture; deeper ones have learnt to tell cracks, and
+nothing else (docs/experiments.md)."""
+LEAST_SPREAD = 1e-3
+"""Of a map over a picture; a flat picture has none, and no logarithm."""
+
+
+class Answer(NamedTuple):
+    """What a network makes of N pictures."""
+
+    logits: Tensor
+    """Shape (N,)."""
+    textures: Tensor
+    """Mean, and logarithm of the spread, of each early map over the picture; shape (N, F)."""
 
 
 def network_of(model: Model) -> nn.Module:
@@ -38,6 +57,15 @@ def state_of(model: Model) -> dict[str, Tensor]:
     Raises:
         ModelError: they are damaged.
     """
+    return {name: tensor for name, tensor in tensors_of(model).items() if not name.startswith(DOMAIN_PREFIX)}
+
+
+def tensors_of(model: Model) -> dict[str, Tensor]:
+    """Return all tensors of a model by name, float32.
+
+    Raises:
+        ModelError: they are damaged.
+    """
     try:
         state = safetensors.torch.load(model.weights)
     except SafetensorError as error:
@@ -48,8 +76,18 @@ def state_of(model: Model) -> dict[str, Tensor]:
 
 
 def encoded(state: Mapping[str, Tensor]) -> bytes:
-    """Return a network's tensors as they are kept: matrices in half precision, safetensors."""
+    """Return tensors as they are kept: matrices in half precision, safetensors."""
     return safetensors.torch.save({name: _half_precision(tensor) for name, tensor in state.items()})
+
+
+def answer(network: nn.Module, inputs: Tensor) -> Answer:
+    """Apply a network of timm, looking at the textures that it sees on its way.
+
+    Shape: (N, 3, H, W) normalised float.
+    """
+    deep, early = network.forward_intermediates(inputs, indices=_texture_stages(network))  # type: ignore[operator]
+    textures = torch.cat([statistic for maps in early for statistic in _statistics(maps)], dim=1)
+    return Answer(network.forward_head(deep)[:, 0], textures)  # type: ignore[operator]  # every timm network has both
 
 
 def crack_scores(logits: Tensor, calibration: Calibration) -> Tensor:
@@ -65,6 +103,18 @@ def normalised(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) 
     scale = torch.tensor(std, device=pixels.device) * 255
     shift = torch.tensor(mean, device=pixels.device) * 255
     return ((pixels - shift) / scale).permute(0, 3, 1, 2)
+
+
+def _texture_stages(network: nn.Module) -> list[int]:
+    """Number the stages of these strides; a transformer that has none gives its first."""
+    stages = cast("list[dict[str, Any]]", network.feature_info)
+    return [number for number, stage in enumerate(stages) if stage["reduction"] in TEXTURE_STRIDES] or [0]
+
+
+def _statistics(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Shape: (N, C, h, w) → (N, C) and (N, C)."""
+    spreads, means = torch.std_mean(maps, dim=(2, 3), correction=0)
+    return means, spreads.clamp(min=LEAST_SPREAD).log()
 
 
 def _half_precision(tensor: Tensor) -> Tensor:

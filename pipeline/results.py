@@ -1,4 +1,4 @@
-"""Reading a dataset with SQL: DuckDB over the views `images`, `tiles` and `failures`.
+"""Reading a dataset with SQL: DuckDB over the views `images`, `tiles`, `failures` and `strange`.
 
 The views show committed photos only, each once, also in the moment of a crash and while a run is writing. Everything
 that asks DuckDB gets its connection here.
@@ -15,7 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from pipeline import schema, storage
-from pipeline.dataset import TOKEN, Layout
+from pipeline.dataset import TOKEN, Layout, read_run
 from pipeline.duckdb_files import StoredFiles
 from pipeline.errors import DatasetError, UsageError
 
@@ -35,6 +35,8 @@ class WorstPhoto:
     crack_score: float
     crack_tiles: int
     tiles: int
+    is_strange: bool
+    """Whether it is unlike the model's training data."""
 
 
 def query(out: str, sql: str) -> pa.Table:
@@ -60,8 +62,14 @@ def query(out: str, sql: str) -> pa.Table:
 def worst(out: str, photos: int) -> list[WorstPhoto]:
     """List the photos with the highest crack scores."""
     ranked = f"FROM images WHERE status = 'ok' ORDER BY crack_score DESC, image LIMIT {photos:d}"
-    found = query(out, f"SELECT {', '.join(WorstPhoto.__dataclass_fields__)} {ranked}")
+    is_strange = "image_id IN (SELECT image_id FROM strange) AS is_strange"
+    found = query(out, f"SELECT archive, image, crack_score, crack_tiles, tiles, {is_strange} {ranked}")
     return [WorstPhoto(**row) for row in found.to_pylist()]
+
+
+def strange(out: str) -> int:
+    """Count the photos that are unlike the model's training data."""
+    return int(query(out, "SELECT count(*) FROM strange")[0][0].as_py())
 
 
 @contextmanager
@@ -78,6 +86,7 @@ def views(layout: Layout) -> Iterator[duckdb.DuckDBPyConnection]:
         images, tiles = (_parquet(layout, table) for table in ("images", "tiles"))
         file_rows(connection, "images_files", _committed(connection, images), schema.IMAGES)
         file_rows(connection, "tiles_files", tiles, schema.TILES)
+        connection.execute("SET VARIABLE domain_threshold = CAST(? AS FLOAT)", [_domain_threshold(layout)])
         for statement in _VIEWS:
             connection.execute(statement)
         yield connection
@@ -86,9 +95,11 @@ def views(layout: Layout) -> Iterator[duckdb.DuckDBPyConnection]:
 _VIEWS = (
     "CREATE VIEW images AS SELECT * EXCLUDE (filename) FROM images_files",
     "CREATE VIEW failures AS SELECT * FROM images WHERE status = 'failed'",
+    "CREATE VIEW strange AS SELECT * FROM images WHERE domain_score >= getvariable('domain_threshold')",
     "CREATE VIEW tiles AS SELECT * EXCLUDE (filename) FROM tiles_files SEMI JOIN images USING (part, image_id)",
 )
 """A tile that no commit names belongs to no photo of its part."""
+
 
 _MARK = re.compile(r"[*?\[]")
 
@@ -137,6 +148,12 @@ def _pattern(url: str) -> str:
     """Return what DuckDB reads this file by, and no other: it takes a name for a glob, unless there is a backslash."""
     name = file_name(url)
     return name if "\\" in name else _MARK.sub(r"[\g<0>]", name)
+
+
+def _domain_threshold(layout: Layout) -> float | None:
+    """Return from where on a photo is unlike the training data, None where the model cannot tell."""
+    threshold: float | None = read_run(layout).get("model_card", {}).get("domain_threshold")
+    return threshold
 
 
 def _committed(connection: duckdb.DuckDBPyConnection, urls: Sequence[str]) -> list[str]:

@@ -99,11 +99,12 @@ SCORED = pa.schema(
     [
         *[field for field in IMAGES if field.name not in _OF_THE_COMMIT],
         ("grid", pa.list_(pa.struct([*_GRID, ("crack_score", pa.float32())]))),
+        ("crack_map", pa.large_binary()),
         ("ended", pa.large_binary()),
     ]
 )
-"""A photo as a scoring actor hands it over: its `images` columns, and all its tiles in one list; or the end of a
-stream, as in `READ`."""
+"""A photo as a scoring actor hands it over: its `images` columns, all its tiles in one list, and its crack map as PNG
+where one was asked for; or the end of a stream, as in `READ`."""
 
 
 def images_table(scored: pa.Table, part: int, model_id: str, run_id: str) -> pa.Table:

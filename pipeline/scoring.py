@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.batching import Engine, score_in_batches
+from pipeline.batching import CRACK, DOMAIN, Engine, score_in_batches
 from pipeline.decode import MAX_PIXELS, UNSUPPORTED_SUFFIXES, Decoder, Photo, PhotoFacts, decode
 from pipeline.errors import DataError, UsageError
+from pipeline.maps import PhotoMapper, ScoredPhoto
 from pipeline.schema import SCORED
 from pipeline.tiles import Tile, TileSpec, cut, grid
 
@@ -64,13 +65,19 @@ class PhotoScorer:
         make_engine: builds the engine, once, in the process that will use it.
         rule: tile grid, limits and batch size.
         make_decoder: chooses the decoder, once, in that process.
+        make_mapper: builds what draws crack maps, once, in that process; None where no maps are asked for.
     """
 
     def __init__(
-        self, make_engine: Callable[[], Engine], rule: ScoreRule, make_decoder: Callable[[], Decoder] = lambda: decode
+        self,
+        make_engine: Callable[[], Engine],
+        rule: ScoreRule,
+        make_decoder: Callable[[], Decoder] = lambda: decode,
+        make_mapper: Callable[[], PhotoMapper] | None = None,
     ) -> None:
         self._engine = make_engine()
         self._decode = make_decoder()
+        self._draw_map = None if make_mapper is None else make_mapper()
         self._rule = rule
 
     def __call__(self, photos: pa.Table) -> pa.Table:
@@ -80,10 +87,10 @@ class PhotoScorer:
         """
         outcomes: list[_Outcome] = []
         batches = [*score_in_batches(self._engine, self._cut(photos, outcomes), self._rule.batch_tiles)]
-        scores = np.concatenate(batches) if batches else np.empty(0, np.float32)
+        scores = np.concatenate(batches) if batches else np.empty((0, 2), np.float32)
         ends = np.cumsum([len(outcome.grid) for outcome in outcomes])
-        rows = [self._row(outcome, scores[end - len(outcome.grid) : end])
-                for outcome, end in zip(outcomes, ends, strict=True)]  # fmt: skip
+        rows = [self._mapped_row(outcome, scores[end - len(outcome.grid) : end], data)
+                for outcome, end, data in zip(outcomes, ends, photos["data"], strict=True)]  # fmt: skip
         return pa.Table.from_pylist(rows, schema=SCORED)
 
     def _cut(self, photos: pa.Table, outcomes: list[_Outcome]) -> Iterator[NDArray[np.uint8]]:
@@ -118,6 +125,21 @@ class PhotoScorer:
             raise DataError("decode", "unsupported_format", f"Photos of the kind .{suffix} cannot be decoded here.")
         return self._decode(data or b"", self._rule.max_pixels)
 
+    def _mapped_row(self, outcome: _Outcome, scores: NDArray[np.float32], data: pa.Scalar) -> dict[str, Any]:
+        """Make a photo's row, with its crack map where maps are asked for and a tile is at or over the threshold.
+
+        The photo is decoded anew: its pixels were gone before all its tiles had their scores.
+        """
+        row = self._row(outcome, scores)
+        if self._draw_map is None or not row.get("crack_tiles"):
+            return row
+        try:
+            pixels = self._photo(outcome.row, data.as_py()).pixels
+        except DataError as error:  # what was decoded once fails now where memory is short or the machine stands still
+            outcome.failure = error.columns()
+            return self._row(outcome, scores)
+        return row | {"crack_map": self._draw_map(ScoredPhoto(row["image"], pixels, outcome.grid, scores[:, CRACK]))}
+
     def _row(self, outcome: _Outcome, scores: NDArray[np.float32]) -> dict[str, Any]:
         kept = {name: outcome.row[name] for name in _KEPT}
         if outcome.row["ended"] is not None:
@@ -125,15 +147,29 @@ class PhotoScorer:
         row = kept | {"scored_at": datetime.now(UTC), "status": "ok" if outcome.failure is None else "failed"}
         if outcome.failure is not None:
             return row | outcome.failure
+        cracks = scores[:, CRACK]
         return row | {
             "height_px": outcome.height_px,
             "width_px": outcome.width_px,
             **vars(outcome.facts),
             "tiles": len(scores),
-            "crack_tiles": int(np.count_nonzero(scores >= np.float32(self._rule.threshold))),
-            "crack_score": float(scores.max()),
+            "crack_tiles": int(np.count_nonzero(cracks >= np.float32(self._rule.threshold))),
+            "crack_score": float(cracks.max()),
+            "domain_score": photo_domain_score(scores[:, DOMAIN]),
             "grid": [
                 tile._asdict() | {"crack_score": score}
-                for tile, score in zip(outcome.grid, scores.tolist(), strict=True)
+                for tile, score in zip(outcome.grid, cracks.tolist(), strict=True)
             ],
         }
+
+
+def photo_domain_score(scores: NDArray[np.float32]) -> float | None:
+    """Say how strange a photo is by its tiles: their median, None where the model cannot tell.
+
+    A photo of concrete under a strip of sky, or with a hand in it, is still one of concrete. Of an even number of tiles
+    it is the lower of the middle two.
+
+    Shape: (n,).
+    """
+    middle = float(np.sort(scores)[(len(scores) - 1) // 2])
+    return None if np.isnan(middle) else middle

@@ -1,9 +1,10 @@
-"""Scores of single photos, through the same workers as `flow`, without a dataset."""
+"""Scores and crack maps of single photos, through the same workers as `flow`, without a dataset."""
 
 from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from pipeline.cluster import ClusterConfig, session
-from pipeline.hosting import Hosting, Scoring, scored_photos, torch_engine
+from pipeline.hosting import Hosting, MakeMapper, Scoring, scored_photos, torch_engine, torch_mapper
 from pipeline.interrupt import Interrupt, pumped, until_asked
 from pipeline.listing import image_id
 from pipeline.model import load_model
@@ -11,9 +12,21 @@ from pipeline.plan import photo_files
 from pipeline.scoring import ScoreRule
 from pipeline.tiles import TileSpec
 
+OnProgress = Callable[[int, int], None]
+
+_WANTED = ["image_id", "crack_score", "crack_map", "failure_message"]
+
+
+class MappedPhoto(NamedTuple):
+    """What came of a photo whose crack map was asked for."""
+
+    crack_score: float
+    crack_map: bytes
+    """PNG, as `maps` draws it."""
+
 
 def crack_scores(
-    urls: Sequence[str], model: str, cluster: ClusterConfig, on_progress: Callable[[int, int], None]
+    urls: Sequence[str], model: str, cluster: ClusterConfig, on_progress: OnProgress
 ) -> tuple[dict[str, float], dict[str, str]]:
     """Score photos.
 
@@ -26,16 +39,39 @@ def crack_scores(
     Returns:
         The highest tile score by URL, and why by URL where a photo failed.
     """
+    rows, failures = _rows(urls, model, cluster, on_progress, None)
+    return {url: row["crack_score"] for url, row in rows.items()}, failures
+
+
+def crack_maps(
+    urls: Sequence[str], model: str, cluster: ClusterConfig, on_progress: OnProgress
+) -> tuple[dict[str, MappedPhoto], dict[str, str]]:
+    """Score photos and draw the crack map of each, over the threshold or not.
+
+    Args and returns as for `crack_scores`, with the maps.
+    """
+    rows, failures = _rows(urls, model, cluster, on_progress, torch_mapper)
+    return {url: MappedPhoto(row["crack_score"], row["crack_map"]) for url, row in rows.items()}, failures
+
+
+def _rows(
+    urls: Sequence[str], model: str, cluster: ClusterConfig, on_progress: OnProgress, make_mapper: MakeMapper | None
+) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """Return rows of schema `SCORED` by URL, with a map where a mapper is given, and why where a photo failed."""
     loaded, members = load_model(model), photo_files(urls)
-    rule = ScoreRule(TileSpec(loaded.card.tile_px, loaded.card.overlap), loaded.card.threshold)
+    rule = ScoreRule(TileSpec(loaded.card.tile_px, loaded.card.overlap), threshold=0.0)  # so that every photo is mapped
+    scoring = Scoring(loaded, rule, torch_engine, make_mapper=make_mapper)
     by_id = {image_id(url.encode("utf-8", "surrogateescape"), 0): url for url in urls}
-    scores: dict[str, float] = {}
+    rows: dict[str, dict[str, Any]] = {}
     failures: dict[str, str] = {}
     with session(cluster), Interrupt() as interrupt:
-        scored = scored_photos(members, Scoring(loaded, rule, torch_engine), Hosting(), members["image_id"].slice(0, 0))
+        scored = scored_photos(members, scoring, Hosting(), members["image_id"].slice(0, 0))
         for table in until_asked(pumped(scored), interrupt):
-            rows = [] if table is None else table.select(["image_id", "crack_score", "failure_message"]).to_pylist()
-            scores |= {by_id[row["image_id"]]: row["crack_score"] for row in rows if row["failure_message"] is None}
-            failures |= {by_id[row["image_id"]]: row["failure_message"] for row in rows if row["failure_message"]}
-            on_progress(len(scores) + len(failures), len(urls))
-    return scores, failures
+            for row in [] if table is None else table.select(_WANTED).to_pylist():
+                url = by_id[row["image_id"]]
+                if row["failure_message"] is None:
+                    rows[url] = row
+                else:
+                    failures[url] = row["failure_message"]
+            on_progress(len(rows) + len(failures), len(urls))
+    return rows, failures

@@ -19,6 +19,7 @@ from pipeline.dataset import TOKEN, CommitLog, Layout, read_log, read_run, read_
 from pipeline.errors import DatasetError, LostPlaceError, UsageError
 from pipeline.lease import Lease
 from pipeline.log import get_logger
+from pipeline.map_files import keep_maps
 from pipeline.runs import Run, json_bytes
 
 COMMIT_PHOTOS = 500
@@ -49,7 +50,7 @@ class Sink:
 
     def add(self, scored: pa.Table) -> None:
         """Take scored photos in; schema `SCORED`. A photo that this run has taken before is dropped."""
-        new = self._not_taken(scored)
+        new = keep_maps(self._not_taken(scored), self._layout)
         if not self._waiting:
             self._waiting_since = time.monotonic()
         if new.num_rows:
@@ -190,7 +191,7 @@ class Sink:
         """Remove what killed writers left; late ones, too, since none of it can be committed any more."""
         for url in self.log.orphans:
             storage.remove(url)
-        folders = [storage.join(self._layout.url, name) for name in ("images", "tiles", "plan")]
+        folders = [storage.join(self._layout.url, name) for name in ("images", "tiles", "plan", "maps")]
         left = [url for folder in folders if storage.exists(folder) for url in storage.remove_leftovers(folder)]
         if swept := [*self.log.orphans, *left]:
             _log.info("swept", files=len(swept), first=swept[0])

@@ -85,7 +85,7 @@ def assign(tiles: LabelledTiles, family: Integers, rule: SplitRule) -> Bools:
         UsageError: no division leaves both classes on both sides.
     """
     component = _join(tiles.groups, family)
-    keys = _keys(tiles.urls, component, rule.seed)
+    keys = _keys(tiles.names, component, rule.seed)
     counts = np.zeros((len(keys), 2))
     np.add.at(counts, (component, tiles.labels.astype(int)), 1)
     chosen = _fill(counts, sorted(range(len(keys)), key=lambda index: keys[index]), rule.fraction)
@@ -140,10 +140,10 @@ def _join(groups: Sequence[Hashable], family: Integers) -> Integers:
     return np.array([numbers[top] for top in tops], dtype=np.int64)
 
 
-def _keys(urls: Sequence[str], component: Integers, seed: int) -> list[bytes]:
+def _keys(names: Sequence[str], component: Integers, seed: int) -> list[bytes]:
     """Return what each component is sorted by: a hash of the seed and its first tile, wherever the data set lies."""
-    above = len(os.path.commonprefix(urls))  # noqa: RUF071 - any cut does, as long as it moves with the data set
+    above = len(os.path.commonprefix(names))  # noqa: RUF071 - any cut does, as long as it moves with the data set
     first: dict[int, str] = {}
-    for url, number in zip(urls, component.tolist(), strict=True):
-        first[number] = min(url[above:], first.get(number, url[above:]))
+    for name, number in zip(names, component.tolist(), strict=True):
+        first[number] = min(name[above:], first.get(number, name[above:]))
     return [hashlib.sha256(f"{seed}:{first[number]}".encode()).digest() for number in range(len(first))]

@@ -21,10 +21,11 @@ from torch.nn.parallel import DistributedDataParallel
 
 from pipeline import backbones
 from pipeline.backbones import Backbone
-from pipeline.batches import Indices, Pixels
+from pipeline.batches import Pixels
 from pipeline.metrics import measure
 from pipeline.network import normalised
 from pipeline.recipe import Phase, TrainingConfig
+from pipeline.sampling import Deck, Indices
 
 Part = TypeVar("Part")
 Floats = NDArray[np.float32]
@@ -55,7 +56,7 @@ class Validation:
 class Learner:
     """A network that is being fine-tuned, with its optimiser and the moving average of its weights."""
 
-    def __init__(self, backbone: Backbone, labels: Bools, config: TrainingConfig, device: torch.device) -> None:
+    def __init__(self, backbone: Backbone, deck: Deck, config: TrainingConfig, device: torch.device) -> None:
         self._backbone = backbone
         self._config = config
         self._device = device
@@ -65,7 +66,7 @@ class Learner:
         vectors = [parameter for parameter in self._network.parameters() if parameter.ndim <= 1]
         groups: list[dict[str, Any]] = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
         self._optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
-        self._targets, self._weights = targets_and_weights(labels, config.label_smoothing)
+        self._targets, self._weights = targets_and_weights(deck, config.label_smoothing)
         self._step = 0
 
     def train_epoch(self, epoch: int, batches: Iterable[tuple[Indices, Pixels]]) -> Iterator[float]:
@@ -136,13 +137,13 @@ class Learner:
             return network(inputs)[:, 0]  # type: ignore[no-any-return]
 
 
-def targets_and_weights(labels: Bools, label_smoothing: float) -> tuple[Tensor, Tensor]:
+def targets_and_weights(deck: Deck, label_smoothing: float) -> tuple[Tensor, Tensor]:
     """Return what each tile's probability should be, and how much it counts: both classes alike in sum.
 
-    Shapes: (n,) → (n,) and (n,); the weights' mean is 1.
+    Shapes: (n,) and (n,); the weights' mean over an epoch is 1.
     """
-    cracked = torch.from_numpy(labels.astype(np.float32))
-    share = float(cracked.mean())
+    cracked = torch.from_numpy(deck.tiles.labels.astype(np.float32))
+    share = deck.cracked_share
     weights = torch.where(cracked > 0, 0.5 / share, 0.5 / (1 - share))
     return cracked * (1 - label_smoothing) + label_smoothing / 2, weights
 

@@ -11,13 +11,15 @@ from importlib.metadata import version
 import numpy as np
 
 from pipeline import __version__
-from pipeline.calibration import fit_temperature
-from pipeline.card import About, Card, DataSource, Value
+from pipeline.calibration import Sample, fit_temperature, scores_of
+from pipeline.card import Card, DataSource, Value
 from pipeline.course import Best, Task
 from pipeline.errors import UsageError
 from pipeline.labelled import LabelledTiles
 from pipeline.metrics import MEASURES, measure
 from pipeline.recipe import TrainConfig
+from pipeline.trials import place_name
+from pipeline.unseen import OVERALL, PREFIX, Expectation, FieldUse
 
 THRESHOLD = 0.5
 """Even odds: a photo's worst tile is looked at by people anyway, who sort by the score."""
@@ -26,6 +28,17 @@ LIMITS = (
     "These figures say how well it does on concrete, cracks and cameras like those of its data, and nothing about "
     "others. Thinner or wider cracks, other surfaces and other distances need `crackscan evaluate` on labelled tiles "
     "of your own before its scores are trusted. It does not measure cracks and does not replace an inspection."
+)
+
+LEFT_OUT = (
+    "Networks were trained by the same recipe on all sources but one and tested on that one, each in turn. The "
+    "calibration error after, recall and false alarms are those of a calibration and a threshold fitted to the other "
+    "sources alone."
+)
+
+EVEN_ODDS = (
+    "A score is the probability of a crack at even odds: as many cracked tiles as sound ones. Where a share b of the "
+    "tiles is cracked, a score s stands for the probability s b / (s b + (1 - s) (1 - b))."
 )
 
 _REPEATED = ("epochs", "head_epochs", "epoch_tiles", "batch_size", "learning_rate", "augment", "seed")
@@ -44,25 +57,43 @@ class Provenance:
     """Identifies data and settings: the same command has the same."""
     dropped: int
     """Training tiles left out because they repeat validation tiles."""
+    epochs_done: int
+    use: FieldUse | None = None
+    """On which trials its scores were calibrated; None where on the validation tiles."""
 
 
-def make_card(task: Task, best: Best, epochs_done: int, provenance: Provenance) -> Card:
-    """Describe the best epoch's model; the weights' SHA-256 is left to who writes them."""
-    logits, labels = best.logits.numpy(), task.validation.labels
-    calibration = fit_temperature(logits, labels)
-    scores = 1 / (1 + np.exp(-logits / calibration.temperature))
+def make_card(
+    task: Task,
+    best: Best,
+    domain_threshold: float,
+    provenance: Provenance,
+    expectation: Expectation | None = None,
+) -> Card:
+    """Describe a model; the weights' SHA-256 is left to who writes them.
+
+    Args:
+        task: what was learnt.
+        best: the epoch that is kept.
+        domain_threshold: of the domain score.
+        provenance: where it comes from.
+        expectation: what trials have shown; None calibrates on the validation tiles and takes even odds as threshold.
+    """
+    sample = Sample(best.logits.numpy(), task.validation.labels)
+    if expectation is None:
+        expectation = Expectation(fit_temperature(*sample), THRESHOLD, {})
+    scores = scores_of(sample, expectation.calibration)
     return Card(
         architecture=task.backbone.name,
         tile_px=task.backbone.tile_px,
         overlap=0.0,
         mean=task.backbone.mean,
         std=task.backbone.std,
-        threshold=THRESHOLD,
-        calibration=calibration,
-        domain_threshold=None,
-        metrics=asdict(measure(labels, scores, THRESHOLD)),
+        threshold=expectation.threshold,
+        calibration=expectation.calibration,
+        domain_threshold=domain_threshold,
+        metrics=asdict(measure(sample.labels, scores, expectation.threshold)) | dict(expectation.metrics),
         data=provenance.data,
-        training=_settings(task, provenance) | {"best_epoch": best.epoch, "epochs_done": epochs_done},
+        training=_settings(task, provenance) | {"best_epoch": best.epoch, "epochs_done": provenance.epochs_done},
         software={name: version(name) for name in _SOFTWARE}
         | {"crackscan": __version__, "python": platform.python_version()},
         note=provenance.config.about.note,
@@ -73,22 +104,22 @@ def make_card(task: Task, best: Best, epochs_done: int, provenance: Provenance) 
 def _settings(task: Task, provenance: Provenance) -> dict[str, Value]:
     return asdict(task.config) | {
         "run": provenance.run,
-        "command": command_of(provenance.config),
+        "command": command_of(provenance.config, provenance.use),
         "weights_from": task.backbone.weights_from,
         "repeats_dropped": provenance.dropped,
     }
 
 
-def data_sources(training: LabelledTiles, validation: LabelledTiles, about: About) -> tuple[DataSource, ...]:
-    """List the data with its licences.
+def data_sources(training: LabelledTiles, validation: LabelledTiles, config: TrainConfig) -> tuple[DataSource, ...]:
+    """List the data with its licences, in the order of the command.
 
     Raises:
         UsageError: there are neither one nor as many licences or attributions as data.
     """
-    parts = [(part, role) for part, role in ((training, "training"), (validation, "validation"))]
-    named = [(name, role, part) for part, role in parts for name in dict.fromkeys(part.sources)]
-    licences = _one_each(about.licences, len(named), "--licence")
-    attributions = _one_each(about.attributions, len(named), "--attribution")
+    parts = ((training, "training", config.data), (validation, "validation", config.val or config.data))
+    named = [(name, role, part) for part, role, given in parts for name in given if name in part.sources]
+    licences = _one_each(config.about.licences, len(named), "--licence")
+    attributions = _one_each(config.about.attributions, len(named), "--attribution")
     return tuple(
         _data_source(name, role, part, (licence, attribution))
         for (name, role, part), licence, attribution in zip(named, licences, attributions, strict=True)
@@ -121,12 +152,38 @@ def readme(card: Card) -> str:
             "|---|---|",
             *rows,
             "",
+            *_left_out(card),
             LIMITS,
             "",
             "`card.json` holds the same and all settings for programs; `model.safetensors` holds the weights.",
             "",
         ]
     )
+
+
+def _left_out(card: Card) -> list[str]:
+    """Tell what trials have shown, where there are any: a table of a row for each left-out source."""
+    found = [name.removeprefix(PREFIX).split("/") for name in card.metrics if name.startswith(PREFIX)]
+    sources = dict.fromkeys("/".join(parts[:-1]) for parts in found if len(parts) > 1)
+    if not sources:
+        return []
+    names = list(dict.fromkeys(parts[-1] for parts in found if len(parts) > 1))
+    rows = [[source, *(_shown(card.metrics.get(f"{PREFIX}{source}/{name}")) for name in names)] for source in sources]
+    overall = [f"{name.replace('_', ' ')} {_shown(card.metrics.get(f'{PREFIX}{name}'))}" for name in OVERALL]
+    return [
+        "## What it reached on sources it was not trained on",
+        "",
+        LEFT_OUT,
+        "",
+        f"| left out | {' | '.join(name.replace('_', ' ') for name in names)} |",
+        f"|---|{'---|' * len(names)}",
+        *(f"| {' | '.join(row)} |" for row in rows),
+        "",
+        f"In the mean: {', '.join(overall)}.",
+        "",
+        EVEN_ODDS,
+        "",
+    ]
 
 
 def _purpose(card: Card) -> str:
@@ -159,20 +216,17 @@ def _data_source(name: str, role: str, part: LabelledTiles, rights: tuple[str | 
     )
 
 
-def command_of(config: TrainConfig) -> str:
+def command_of(config: TrainConfig, use: FieldUse | None = None) -> str:
     """Return the command that trains this model again, without places on the machine."""
     words = ["crackscan train", *map(place_name, config.data), *(f"--val {place_name(place)}" for place in config.val)]
     given: dict[str, object] = {"backbone": config.backbone, "weights": config.weights and place_name(config.weights)}
     given |= {name: getattr(config.training, name) for name in _REPEATED}
     given |= {"val_fraction": None if config.val else config.val_fraction}
+    if use is not None:
+        given |= {"calibrate_on": place_name(use.trials), "false_alarms": use.false_alarm_rate}
+        given |= {"base_rate": use.base_rate}
     words += [f"--{name.replace('_', '-')} {value}" for name, value in given.items() if value is not None]
     return " ".join([*words, "--out MODEL_DIR"])
-
-
-def place_name(place: str) -> str:
-    """Name a folder or table by its last two parts: enough to know it by, nothing about the machine."""
-    parts = [part for part in place.rstrip("/").split("/") if part not in {"", ".", ".."}]
-    return "/".join(parts[-2:])
 
 
 def _source_lines(source: DataSource) -> list[str]:

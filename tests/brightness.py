@@ -1,7 +1,8 @@
-"""`crackscan score` with an engine that needs no network: a tile's score is its mean brightness.
+"""`crackscan score` with an engine that needs no network: both of a tile's scores are its mean brightness.
 
 Run as a script: score INPUT into OUT, handing over and committing every photo on its own, which gives many moments to
-be killed in. The scores are the same to the last bit however often it is.
+be killed in. The scores, and the maps of what is brighter than the middle, are the same to the last bit however often
+it is.
 """
 
 import sys
@@ -16,6 +17,7 @@ from pipeline.cluster import ClusterConfig
 from pipeline.config import ScoreConfig
 from pipeline.errors import CrackscanError
 from pipeline.flow import score
+from pipeline.maps import TileMapper
 from pipeline.model import Model
 from pipeline.progress import Watch
 
@@ -27,10 +29,10 @@ LEASE_S = 3.0
 
 
 def brightness(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Score tiles, shape (N, T, T, 3) → (N,); grey levels over 255."""
+    """Score tiles, shape (N, T, T, 3) → (N, 2); grey levels over 255."""
     time.sleep(SECONDS_A_TILE * len(tiles))
-    scores: NDArray[np.float32] = (tiles.mean(axis=(1, 2, 3), dtype=np.float64) / 255).astype(np.float32)
-    return scores
+    scores = (tiles.mean(axis=(1, 2, 3), dtype=np.float64) / 255).astype(np.float32)
+    return np.stack([scores, scores], axis=1)
 
 
 def make_brightness(_model: Model, _device: Device) -> Engine:
@@ -38,12 +40,24 @@ def make_brightness(_model: Model, _device: Device) -> Engine:
     return brightness
 
 
+def brightness_map(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Map tiles, shape (N, T, T, 3) → (N, T, T); grey levels over 255."""
+    maps: NDArray[np.float32] = tiles.max(axis=3).astype(np.float32) / 255
+    return maps
+
+
+def make_brightness_map(_model: Model, _device: Device) -> TileMapper:
+    """Make the mapper, in place of the network's."""
+    return brightness_map
+
+
 def main(out: str, *inputs: str, cpus: int = 2) -> None:
     """Score, and end as the command would."""
     hosting.BLOCK_BYTES = sink.COMMIT_PHOTOS = 1
     lease.TTL_S = LEASE_S
     try:
-        score(ScoreConfig(inputs, out, cluster=ClusterConfig(cpus=cpus)), Watch(), make_brightness)
+        config = ScoreConfig(inputs, out, cluster=ClusterConfig(cpus=cpus), maps=True)
+        score(config, Watch(), make_brightness, make_brightness_map)
     except CrackscanError as error:
         sys.exit(f"{type(error).__name__}: {error}")
 

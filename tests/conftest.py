@@ -31,12 +31,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of twelve small photos, blurred noise from a fixed seed."""
+    """A folder of twelve small photos, blurred noise from a fixed seed; every third one is nearly white."""
     folder = tmp_path_factory.mktemp("photos")
     random = np.random.default_rng(7)
     for number in range(12):
         height_px, width_px = PHOTO_SIZES_PX[number % len(PHOTO_SIZES_PX)]
-        coarse = random.integers(0, 255, (height_px // 9 + 2, width_px // 9 + 2, 3), dtype=np.uint8)
+        darkest = 0 if number % 3 else 240
+        coarse = random.integers(darkest, 255, (height_px // 9 + 2, width_px // 9 + 2, 3), dtype=np.uint8)
         image = Image.fromarray(coarse).resize((width_px, height_px), Image.Resampling.BICUBIC)
         image.save(folder / f"photo-{number:02d}.jpg", quality=90)
     return folder

@@ -1,4 +1,4 @@
-"""Batches: every tile in its turn, the same for any number of workers, and pixels with their indices."""
+"""Batches: shared among any number of workers, and pixels with their indices."""
 
 from pathlib import Path
 
@@ -8,25 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.batches import CACHE_BYTES, Share, TileReader, epoch_order, in_batches
+from pipeline.batches import CACHE_BYTES, Share, TileReader, in_batches
+from pipeline.boxes import Box
 from pipeline.errors import UsageError
-
-
-@settings(deadline=None)  # a busy machine is slow, not wrong
-@given(tiles=st.integers(1, 60), epoch_tiles=st.integers(1, 60), seed=st.integers(0, 99))
-def test_every_tile_comes_before_any_comes_again(tiles: int, epoch_tiles: int, seed: int) -> None:
-    """However long an epoch is, the epochs together walk through all tiles in turn."""
-    epochs = -(-3 * tiles // epoch_tiles)
-    walk = np.concatenate([epoch_order(tiles, epoch_tiles, seed, epoch) for epoch in range(epochs)])
-    for turn in range(3):
-        assert sorted(walk[turn * tiles : (turn + 1) * tiles]) == list(range(tiles))
-
-
-def test_another_seed_is_another_order() -> None:
-    """The order is the seed's."""
-    assert np.array_equal(epoch_order(50, 50, 1, 0), epoch_order(50, 50, 1, 0))
-    assert not np.array_equal(epoch_order(50, 50, 1, 0), epoch_order(50, 50, 2, 0))
-    assert not np.array_equal(epoch_order(50, 50, 1, 0), epoch_order(50, 50, 1, 1))
 
 
 @settings(deadline=None)  # a busy machine is slow, not wrong
@@ -80,3 +64,23 @@ def test_a_damaged_tile_is_named(tmp_path: Path) -> None:
         UsageError, match=r"^The tile file://.*/bad.jpg cannot be read: No photo in .* Remove or replace"
     ):
         list(TileReader([f"file://{tmp_path}/bad.jpg"]).batches([np.array([0])], lambda p, _: p))
+
+
+def test_boxes_are_cut_out(tmp_path: Path) -> None:
+    """Tiles of one photo are its parts, and the photo is kept once."""
+    pixels = np.arange(10 * 20, dtype=np.uint8).reshape(10, 20)
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    url = f"file://{tmp_path}/photo.png"
+    reader = TileReader([url] * 2, [Box(0, 0, 4, 4), Box(6, 10, 4, 4)])
+    ((_, found),) = reader.batches([np.array([1, 0])], lambda p, _: p)
+    assert np.array_equal(found[:, :, :, 0], [pixels[6:, 10:14], pixels[:4, :4]])
+    assert reader._cached_bytes == (tmp_path / "photo.png").stat().st_size
+
+
+def test_a_box_over_the_edge_is_named(tmp_path: Path) -> None:
+    """Training stops with the tile's address and place, never with a smaller tile."""
+    reader = TileReader(flat_tiles(tmp_path, 1), [Box(5, 0, 4, 4)])
+    with pytest.raises(
+        UsageError, match=r"0\.png#xywh=0,5,4,4 cannot be read: The photo is 8 pixels high and 8 wide; "
+    ):
+        list(reader.batches([np.array([0])], lambda p, _: p))

@@ -20,11 +20,11 @@ def test_batches_are_full_and_in_order(sizes: list[int], batch_tiles: int) -> No
 
     def engine(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         batches.append(len(tiles))
-        return tiles[:, 0, 0, 0].astype(np.float32)
+        return np.repeat(tiles[:, 0, 0, :1].astype(np.float32), 2, axis=1)
 
     scores = [*score_in_batches(engine, np.split(numbered, np.cumsum(sizes)[:-1]) if sizes else [], batch_tiles)]
 
-    assert np.concatenate([*scores, np.empty(0)]).tolist() == [number % 256 for number in range(total)]
+    assert np.concatenate([*scores, np.empty((0, 2))]).tolist() == [[number % 256] * 2 for number in range(total)]
     assert batches == [batch_tiles] * -(-total // batch_tiles)
 
 
@@ -37,7 +37,7 @@ def test_tiles_are_scored_as_soon_as_a_batch_is_full() -> None:
             taken.append(number)
             yield np.zeros((2, 2, 2, 3), np.uint8)
 
-    scores = score_in_batches(lambda tiles: np.zeros(len(tiles), np.float32), chunks(), 4)
+    scores = score_in_batches(lambda tiles: np.zeros((len(tiles), 2), np.float32), chunks(), 4)
 
     next(scores)
     assert len(taken) == 2

@@ -1,22 +1,101 @@
-"""One temperature: found where it is known, and within bounds where no data could tell."""
+"""Calibration: found where it is known, within bounds where no data could tell, and every source counts alike."""
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pipeline.calibration import COLDEST, WARMEST, fit_temperature
+from pipeline import calibration
+from pipeline.calibration import COLDEST, WARMEST, Rates, Sample, fit_across, fit_temperature
+from pipeline.card import Calibration
+
+
+def drawn(temperature: float, bias: float, count: int = 20_000, seed: int = 0) -> Sample:
+    """Draw labels from sigmoid(logit / temperature + bias)."""
+    random = np.random.default_rng(seed)
+    logits = random.normal(0, 2, count).astype(np.float32)
+    return Sample(logits, random.random(count) < 1 / (1 + np.exp(-logits / temperature - bias)))
 
 
 @pytest.mark.parametrize("temperature", [0.7, 1.0, 2.0])
 def test_a_known_temperature_is_found(temperature: float) -> None:
     """Labels drawn from sigmoid(logit / t) give t back, within five per cent for 20,000 tiles."""
-    random = np.random.default_rng(0)
-    logits = random.normal(0, 2, 20_000).astype(np.float32)
-    labels = random.random(len(logits)) < 1 / (1 + np.exp(-logits / temperature))
-    assert fit_temperature(logits, labels).temperature == pytest.approx(temperature, rel=0.05)
+    sample = drawn(temperature, 0)
+    assert fit_temperature(*sample).temperature == pytest.approx(temperature, rel=0.05)
+    assert fit_across([sample]).temperature == pytest.approx(temperature, rel=0.05)
 
 
 def test_certainty_is_not_believed() -> None:
     """Tiles all told apart, or all told wrongly, end at the bounds; the bias stays zero."""
     logits = np.array([-3, 3], np.float32)
-    assert vars(fit_temperature(logits, np.array([False, True]))) == {"temperature": COLDEST, "bias": 0.0}
-    assert vars(fit_temperature(logits, np.array([True, False]))) == {"temperature": WARMEST, "bias": 0.0}
+    right, wrong = Sample(logits, np.array([False, True])), Sample(logits, np.array([True, False]))
+    for found in (fit_temperature(*right), fit_across([right])):
+        assert vars(found) == {"temperature": COLDEST, "bias": 0.0}
+    for found in (fit_temperature(*wrong), fit_across([wrong])):
+        assert vars(found) == {"temperature": WARMEST, "bias": 0.0}
+
+
+def test_every_source_and_class_counts_alike() -> None:
+    """A source or a class that is there three times over moves nothing."""
+    one, other = drawn(0.8, 0, 400), drawn(2, 0, 400, seed=1)
+    thrice = Sample(np.tile(one.logits, 3), np.tile(one.labels, 3))
+    sound = ~one.labels
+    more_sound = Sample(np.append(one.logits, one.logits[sound]), np.append(one.labels, one.labels[sound]))
+    assert fit_across([thrice, other]) == fit_across([more_sound, other]) == fit_across([one, other])
+
+
+def test_calibration_error_is_none_where_scores_are_probabilities() -> None:
+    """Scores at even odds that are right in the mean have no error; scores that are all wrong have one of about 1."""
+    logits = np.array([0, 0], np.float32)
+    assert calibration.calibration_error(Sample(logits, np.array([True, False])), Calibration()) == pytest.approx(0)
+    far = np.array([9, -9], np.float32)
+    assert calibration.calibration_error(Sample(far, np.array([False, True])), Calibration()) > 0.99
+
+
+def test_calibration_error_does_not_depend_on_the_base_rate() -> None:
+    """Sound tiles that are there twice change nothing."""
+    sample = drawn(1.5, 0, 300)
+    sound = ~sample.labels
+    more = Sample(np.append(sample.logits, sample.logits[sound]), np.append(sample.labels, sample.labels[sound]))
+    assert calibration.calibration_error(more, Calibration()) == pytest.approx(
+        calibration.calibration_error(sample, Calibration())
+    )
+
+
+SAMPLES = st.lists(
+    st.lists(st.tuples(st.floats(-8, 8, width=32), st.booleans()), min_size=2, max_size=30).filter(
+        lambda tiles: len({label for _, label in tiles}) == 2
+    ),
+    min_size=1,
+    max_size=3,
+).map(
+    lambda sources: [
+        Sample(np.array([logit for logit, _ in tiles], np.float32), np.array([label for _, label in tiles]))
+        for tiles in sources
+    ]
+)
+
+
+@given(samples=SAMPLES, rate=st.floats(0.005, 0.5))
+def test_the_threshold_keeps_to_the_false_alarms(samples: list[Sample], rate: float) -> None:
+    """No more sound tiles are called than asked, in the mean over the sources; a millionth lower there are more."""
+    fitted = Calibration(1.3)
+    threshold = calibration.threshold_for(samples, fitted, rate)
+    assert 0 < threshold <= 1
+    assert calibration.rates_at(samples, fitted, threshold).false_alarm_rate <= rate + 1e-6
+    if threshold > 1e-6:
+        lower = threshold - 1.000001e-6
+        assert calibration.rates_at(samples, fitted, lower).false_alarm_rate > rate - 1e-6
+
+
+def test_a_mean_over_sources_is_no_mean_over_tiles() -> None:
+    """One source whose only sound tile is a false alarm makes half of the rate of two sources."""
+    few = Sample(np.array([5, 6], np.float32), np.array([False, True]))
+    many = Sample(np.append(np.full(98, -5), [5, -6]).astype(np.float32), np.append(np.zeros(98, bool), [True, True]))
+    assert calibration.rates_at([few, many], Calibration(), 0.5) == Rates(recall=0.75, false_alarm_rate=0.5)
+
+
+def test_precision_follows_the_base_rate() -> None:
+    """Of 1,000 tiles 30 are cracked: 27 found, 9.7 false alarms, so 27 / 36.7 of the alarms are right."""
+    assert Rates(0.9, 0.01).precision(0.03) == pytest.approx(27 / 36.7)
+    assert Rates(0, 0).precision(0.03) is None

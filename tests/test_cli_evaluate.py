@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from pipeline.cli import main
+from pipeline.drawing import draw_photo
 from pipeline.model import SHIPPED_MODEL
 
 
@@ -37,7 +38,7 @@ def test_no_data() -> None:
     """Without DATA, Click says so."""
     code, _, error = invoke()
     assert code == 2
-    assert "Missing argument 'DATA...'" in error
+    assert "Missing argument 'DATA...' or '--masks'" in error
 
 
 def test_missing_folder(tmp_path: Path) -> None:
@@ -71,6 +72,13 @@ def test_no_model(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
+def test_a_folder_without_masks(tmp_path: Path) -> None:
+    """What is no folder of photos and masks is one plain sentence."""
+    code, _, error = invoke("--masks", str(tmp_path))
+    assert code == 2
+    assert error == (f"crackscan: {tmp_path} has no masks; expected a folder with images/ and masks/ in it.\n")
+
+
 @pytest.mark.ray
 def test_evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiles and a larger photo are scored by the flow of `score`; a broken one is told, and makes exit code 3."""
@@ -89,3 +97,20 @@ def test_evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "1 tile could not be scored and is not counted; metrics.json names it." in error
     found = json.loads((tmp_path / "report" / "metrics.json").read_text())
     assert [(result["source"], result["n"]) for result in found["results"]] == [("a", 2), ("b", 1), ("all", 3)]
+
+
+@pytest.mark.ray
+def test_evaluate_maps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Photos are mapped by the flow of `score --maps`, and compared with their masks."""
+    monkeypatch.chdir(tmp_path)
+    drawing = draw_photo(300, 420, seed=3)
+    for part, picture in (("images", drawing.pixels), ("masks", drawing.mask)):
+        (tmp_path / "c" / part).mkdir(parents=True)
+        Image.fromarray(picture).save(tmp_path / "c" / part / "crack.png")
+    code, text, error = invoke("--masks", "c", "--model", SHIPPED_MODEL, "--out", "report", "--cpus", "2")
+    assert (code, "best IoU" in text, "failed" in error) == (0, True, False)
+    assert f"photos beside their masks and maps: {tmp_path}/report/masks.png\n" in text
+    [result] = json.loads((tmp_path / "report" / "masks.json").read_text())["results"]
+    quality = result["quality"]
+    assert (result["source"], result["photos"], quality["crack_pixels"]) == ("c", 1, drawing.mask.sum())
+    assert quality["exact"]["average_precision"] > 3 * drawing.mask.mean()  # the mean is what a blind map has

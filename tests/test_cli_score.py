@@ -13,6 +13,7 @@ import duckdb
 import pytest
 from conftest import Crackscan
 
+from pipeline.cli import score_display
 from pipeline.dataset import Layout, read_log
 
 pytestmark = pytest.mark.ray
@@ -57,7 +58,10 @@ def wait_until(ready: Callable[[], bool], process: "subprocess.Popen[bytes]", ti
 def test_bad_photos_fail_alone_and_a_second_run_scores_nothing(
     photos: Path, crackscan: Crackscan, tmp_path: Path
 ) -> None:
-    """Unreadable photos and archives are failed rows and exit code 3; running again says there is nothing to do."""
+    """Unreadable photos and archives are failed rows and exit code 3; running again says there is nothing to do.
+
+    What is no concrete, as these coloured clouds, is said to be strange.
+    """
     inputs = tmp_path / "inputs"
     shutil.copytree(photos, inputs)
     (inputs / "bad.jpg").write_bytes(b"no photo")
@@ -68,6 +72,9 @@ def test_bad_photos_fail_alone_and_a_second_run_scores_nothing(
     assert first.returncode == 3, first.stderr
     assert "Scored 12 photos" in first.stdout
     assert "4 photos failed" in first.stdout
+    assert "12 photos are unlike what the model was trained on; do not trust their scores." in first.stdout
+    strangest = crackscan("query", "scores", score_display.STRANGEST, "--format", "csv")
+    assert len(strangest.stdout.splitlines()) == 1 + 12
     failures = crackscan("query", "scores", "SELECT image, failure_stage, failure_kind FROM failures ORDER BY 1",
                          "--format", "csv")  # fmt: skip
     assert failures.stdout.splitlines()[1:] == [

@@ -10,19 +10,25 @@ from PIL import Image
 from pipeline.cli import main
 from pipeline.cli.train import TRAINING_OPTIONS, command
 from pipeline.recipe import PRESETS, TrainConfig
+from pipeline.unseen import FieldUse
 
 
-def config_of(monkeypatch: pytest.MonkeyPatch, *words: str) -> TrainConfig:
-    """Return the configuration that a command line makes."""
-    seen: list[TrainConfig] = []
+def asked_of(monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[TrainConfig, FieldUse | None]:
+    """Return the configuration that a command line makes, and what scores are calibrated for."""
+    seen: list[tuple[TrainConfig, FieldUse | None]] = []
 
-    def stop(config: TrainConfig, _watcher: object) -> None:
-        seen.append(config)
+    def stop(config: TrainConfig, _watcher: object, use: FieldUse | None) -> None:
+        seen.append((config, use))
         raise KeyboardInterrupt
 
     monkeypatch.setattr("pipeline.fit.train", stop)
     CliRunner().invoke(main, ["train", *words])
     return seen[0]
+
+
+def config_of(monkeypatch: pytest.MonkeyPatch, *words: str) -> TrainConfig:
+    """Return the configuration that a command line makes."""
+    return asked_of(monkeypatch, *words)[0]
 
 
 def test_options_lie_over_the_preset(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,6 +51,15 @@ def test_what_only_people_know_reaches_the_card(monkeypatch: pytest.MonkeyPatch)
     assert config.classes == ("crack", "Negative")
 
 
+def test_trials_are_asked_for_by_their_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without --calibrate-on nothing is; with it, rates not given are one and three per cent."""
+    assert asked_of(monkeypatch, "a", "--out", "m")[1] is None
+    words = ("a", "--out", "m", "--calibrate-on", "runs")
+    assert asked_of(monkeypatch, *words)[1] == FieldUse("runs", 0.01, 0.03)
+    rates = ("--false-alarms", "0.02", "--base-rate", "0.1")
+    assert asked_of(monkeypatch, *words, *rates)[1] == FieldUse("runs", 0.02, 0.1)
+
+
 def test_every_training_option_is_a_setting() -> None:
     """The options that a preset fills in are fields of the settings, and options of the command."""
     names = {parameter.name for parameter in command.params}
@@ -64,6 +79,9 @@ def test_every_training_option_is_a_setting() -> None:
         (["tiles", "--epochs", "0", "--head-epochs", "0"], 2, "There is nothing to train"),
         (["tiles", "--learning-rate", "-1"], 2, "expected a positive --learning-rate"),
         (["tiles", "--val-fraction", "2"], 2, "held out"),
+        (["tiles", "--calibrate-on", "nowhere"], 2, "nowhere holds no trials of tf_efficientnet_lite0"),
+        (["tiles", "--calibrate-on", "tiles", "--base-rate", "2"], 2, "--base-rate is 2; expected a number between"),
+        (["tiles", "--false-alarms", "0.1"], 2, "--false-alarms and --base-rate need trials: give --calibrate-on"),
         (["tiles", "--licence", "a", "--licence", "b", "--licence", "c"], 2, "--licence was given 3 times"),
     ],
 )

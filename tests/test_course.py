@@ -19,7 +19,7 @@ from pipeline.training import State
 SMALL = "test_efficientnet.r160_in1k"
 """The smallest network of timm: 0.4 million parameters."""
 
-CONFIG = TrainingConfig(epochs=2, head_epochs=1, batch_size=8, learning_rate=1e-3)
+CONFIG = TrainingConfig(epochs=2, head_epochs=1, batch_size=8, learning_rate=1e-3, augment="plain")
 
 
 class Recorder:
@@ -57,7 +57,7 @@ def tiles(folder: Path, count: int) -> LabelledTiles:
         pixels = random.integers(0, 100, (32, 32, 3)) + 120 * cracked
         Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number:03d}.png")
     urls = tuple(f"file://{folder}/{number:03d}.png" for number in range(count))
-    return LabelledTiles(urls, labels, urls, ("tiles",) * count)
+    return LabelledTiles(urls, labels, urls, ("tiles",) * count, (None,) * count)
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ def test_commands_of_the_readme_are_understood() -> None:
 def test_decisions_and_experiments_are_written_down() -> None:
     """Each decision is numbered once and has a heading; experiments are dated."""
     decisions = sorted((ROOT / "docs" / "decisions").glob("*.md"))
-    numbers = [int(path.name.split("-")[0]) for path in decisions]
+    numbers = sorted(int(path.name.split("-")[0]) for path in decisions)
     assert numbers == list(range(1, len(decisions) + 1))
     assert all(path.read_text(encoding="utf-8").startswith("# ") for path in decisions)
     assert re.search(

@@ -120,6 +120,45 @@ def test_tiles_csv_can_be_evaluated(evaluation: Evaluation, config: EvaluationCo
     assert (again.labels == evaluation.tiles.labels).all()
 
 
+@pytest.fixture(scope="module")
+def of_boxes(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
+    """Evaluate the four boxes of a bright photo with a dark, cracked left end; no score comes back for the last."""
+    folder = tmp_path_factory.mktemp("deck")
+    pixels, crack = np.full((112, 300, 3), 250, dtype=np.uint8), np.zeros((112, 300), dtype=np.bool_)
+    pixels[:, :112], crack[:, 56] = 10, True
+    for part, picture in (("images", pixels), ("masks", crack)):
+        (folder / part).mkdir()
+        Image.fromarray(picture).save(folder / part / "deck.png")
+
+    def forgetful(
+        urls: Sequence[str], model: str, cluster: ClusterConfig, on_progress: OnProgress
+    ) -> tuple[dict[str, float], dict[str, str]]:
+        return darkness(urls[:-1], model, cluster, on_progress)
+
+    config = EvaluationConfig(SHIPPED_MODEL, str(folder / "report"), 0.5, Resampling(50))
+    return evaluate(labelled.read([str(folder)]), config, forgetful, lambda _done, _total: None)
+
+
+def test_boxes_are_scored_as_tiles(of_boxes: Evaluation) -> None:
+    """Of a photo with a mask each box is scored by itself, and nothing but the report is left."""
+    assert [box and box.left_px for box in of_boxes.tiles.boxes] == [0, 112, 168]
+    assert of_boxes.scores == pytest.approx([1 - 10 / 255, 1 - 250 / 255, 1 - 250 / 255])
+    assert (of_boxes.overall.n, of_boxes.overall.accuracy) == (3, 1)
+    assert not any(path.is_dir() for path in storage.local_path(of_boxes.out).iterdir())
+    again = labelled.read([f"{of_boxes.out}/tiles.csv"])
+    assert (again.names, again.labels.tolist()) == (of_boxes.tiles.names, of_boxes.tiles.labels.tolist())
+
+
+def test_failures_and_mistakes_are_told_by_their_boxes(of_boxes: Evaluation) -> None:
+    """A box is named by photo and place, not by the file it was cut to, and shown as its own pixels."""
+    (url,) = set(of_boxes.tiles.urls)
+    assert of_boxes.failures == {f"{url}#xywh=188,0,112,112": NOT_SCORED}
+    turned = replace(of_boxes, tiles=replace(of_boxes.tiles, labels=~of_boxes.tiles.labels))
+    false_alarms, misses = worst_mistakes(turned)
+    assert [mistake.name for mistake in false_alarms] == ["deck.png#xywh=0,0,112,112"]
+    assert [mistake.pixels.shape for mistake in [*false_alarms, *misses]] == [(112, 112, 3)] * 3
+
+
 def test_name_that_comes_back_otherwise(bridges: list[str], config: EvaluationConfig) -> None:
     """A tile for which neither score nor failure comes back is told, whatever bytes its name is made of."""
     lost = f"{bridges[0]}/Positive/\udcff.png"

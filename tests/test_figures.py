@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from pipeline import figures
-from pipeline.figures import Curve, Mistake, reliability_bins
+from pipeline.figures import Curve, Mistake, Standing, reliability_bins
 
 LABELS = np.array([True, False, True, False])
 SCORES = np.array([0.9, 0.1, 0.4, 0.6], dtype=np.float32)
@@ -21,6 +21,16 @@ def test_curves_are_pngs(draw: Callable[[Sequence[Curve]], bytes]) -> None:
     drawn, empty = (np.asarray(Image.open(io.BytesIO(draw(given)))) for given in (curves, []))
     assert drawn.shape == empty.shape
     assert (drawn != empty).any()
+
+
+def test_a_comparison_is_drawn() -> None:
+    """Every standing is a point, with its interval."""
+    standings = [Standing("small", 90.0, 0.9, 0.02), Standing("large", 20.0, 0.95, 0.0)]
+    drawn, fewer = (
+        np.asarray(Image.open(io.BytesIO(figures.quality_speed(some)))) for some in (standings, standings[:1])
+    )
+    assert drawn.shape == fewer.shape
+    assert (drawn != fewer).any()
 
 
 def test_same_input_same_picture() -> None:

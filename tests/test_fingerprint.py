@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.fingerprint import FINGERPRINT_SIZE, SAME_PICTURE, families, fingerprint, repeats
+from pipeline.fingerprint import FINGERPRINT_SIZE, SAME_PICTURE, _sketches, _views, families, fingerprint, repeats
 
 Pixels = NDArray[np.uint8]
 
@@ -88,6 +88,34 @@ def test_more_tiles_than_a_block() -> None:
     family = families(prints)
     assert family[690] == family[3]
     assert len(set(family.tolist())) == 699
+
+
+def like_pairs(seed: int, count: int, blur: float, apart: float) -> NDArray[np.float32]:
+    """Fingerprints that are alike two by two, the more the less they are apart; of low frequencies with much blur."""
+    random = np.random.default_rng(seed)
+    waves = random.normal(size=(count, 32, 32))
+    frequency = np.add.outer(np.fft.fftfreq(32) ** 2, np.fft.fftfreq(32) ** 2)
+    smooth = np.fft.ifft2(np.fft.fft2(waves) * np.exp(-blur * frequency)).real.reshape(count, -1)
+    noise = random.normal(size=(count, FINGERPRINT_SIZE)) * apart * smooth.std(axis=1, keepdims=True)
+    prints = np.concatenate([smooth, smooth + noise])
+    unit: NDArray[np.float32] = (prints / np.linalg.norm(prints, axis=1, keepdims=True)).astype(np.float32)
+    return unit
+
+
+@given(seed=st.integers(0, 99), blur=st.floats(0, 200), apart=st.floats(0.3, 0.7))
+@settings(deadline=None, max_examples=40)
+def test_sketches_hide_no_likeness(seed: int, blur: float, apart: float) -> None:
+    """The product of two sketches is never less than that of the fingerprints, and no repeat is missed or made up."""
+    prints, others = np.split(like_pairs(seed, 30, blur, apart), 2)
+    assert (_sketches(prints) @ _sketches(others).T >= prints @ others.T - 1e-5).all()
+    likeness = np.max([view @ others.T for view in _views(prints)], axis=0)
+    close = (np.abs(likeness - SAME_PICTURE) < 1e-5).any(axis=1)
+    assert (repeats(prints, others) == (likeness >= SAME_PICTURE).any(axis=1))[~close].all()
+
+
+def test_many_alike() -> None:
+    """Tiles that are all of one picture are one family, though every pair of them has to be compared in full."""
+    assert len(set(families(np.repeat(like_pairs(0, 1, 9, 0)[:1], 600, axis=0)).tolist())) == 1
 
 
 def test_no_tiles() -> None:

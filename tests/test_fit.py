@@ -17,9 +17,8 @@ from pipeline import fit, model
 from pipeline.backbones import Backbone
 from pipeline.cluster import ClusterConfig
 from pipeline.course import EpochResult
+from pipeline.domain import domain_of
 from pipeline.errors import UsageError
-from pipeline.fit import scaling_config
-from pipeline.fit_worker import Board
 from pipeline.recipe import TrainConfig, TrainingConfig
 from pipeline.split import HeldOut
 
@@ -59,6 +58,10 @@ class Watched:
         """Keep the epoch."""
         self.epochs.append(result)
 
+    def on_domain(self, done: int, total: int) -> None:
+        """Check what is told."""
+        assert 0 < done <= total
+
 
 @pytest.fixture(scope="module")
 def tiles(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -87,43 +90,6 @@ def config(tiles: Path, out: Path, workers: int = 1) -> TrainConfig:
     )
 
 
-def test_workers_follow_the_machine() -> None:
-    """By default one worker a GPU, else one a CPU, but none with less than four tiles of a batch."""
-    usual = TrainConfig(("tiles",), "model")
-    assert scaling_config(usual, {"CPU": 2.0})[0] == 2
-    assert scaling_config(usual, {"CPU": 64.0})[0] == 8
-    workers, scaling = scaling_config(usual, {"CPU": 64.0, "GPU": 4.0})
-    assert (workers, scaling.use_gpu) == (4, True)
-    assert not scaling_config(replace(usual, device="cpu"), {"CPU": 4.0, "GPU": 4.0})[1].use_gpu
-
-
-@pytest.mark.parametrize("cpus", [1.0, 2.0, 3.0])
-@pytest.mark.parametrize("workers", [1, 2, 4])
-def test_workers_fit_into_the_cpus_there_are(cpus: float, workers: int) -> None:
-    """More workers than CPUs share them: they never wait for CPUs that nobody has."""
-    _, scaling = scaling_config(replace(TrainConfig(("tiles",), "model"), workers=workers), {"CPU": cpus})
-    assert isinstance(scaling.resources_per_worker, dict)
-    assert workers * float(dict(scaling.resources_per_worker)["CPU"]) <= cpus
-
-
-def test_workers_that_cannot_work_are_refused() -> None:
-    """No GPU for --device cuda, and more workers than tiles in a batch, are wrong usage."""
-    usual = TrainConfig(("tiles",), "model")
-    with pytest.raises(UsageError, match="--device cuda was asked for, and Ray has no GPU"):
-        scaling_config(replace(usual, device="cuda"), {"CPU": 2.0})
-    with pytest.raises(UsageError, match="33 workers cannot share a batch of 32 tiles"):
-        scaling_config(replace(usual, workers=33), {"CPU": 2.0})
-
-
-def test_the_board_shows_what_was_noted_last() -> None:
-    """Before anything is noted there is neither step nor epoch."""
-    board = Board()
-    assert board.read() == (None, [])
-    board.write_step(0, 1, 4)
-    board.write_step(0, 3, 4)
-    assert board.read() == ((0, 3, 4), [])
-
-
 Trained = tuple[Path, Watched, fit.FitResult]
 
 
@@ -147,6 +113,8 @@ def test_a_run_leaves_a_model_and_its_history(tiles: Path, by_two: Trained) -> N
     assert model.load_model(str(out)).card == result.card
     assert result.card.metrics["average_precision"] == max(epoch.average_precision for epoch in watched.epochs)
     assert not result.already_there
+    assert domain_of(model.load_model(str(out))) is not None
+    assert result.card.domain_threshold is not None
 
     assert fit.train(config(tiles, out), Watched()).already_there
     with pytest.raises(UsageError, match=r"holds the model of another run .* Choose another --out"):

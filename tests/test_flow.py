@@ -1,14 +1,17 @@
 """The whole flow on one Ray, with an engine that needs no network; `test_kills` disturbs it."""
 
 import gzip
+import io
 from collections import Counter
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
-from brightness import make_brightness
+from brightness import make_brightness, make_brightness_map
 from packing import packed_tar, packed_zip
+from PIL import Image
 
 from pipeline import flow
 from pipeline.config import ScoreConfig
@@ -73,3 +76,25 @@ def test_a_limit_leaves_the_rest_to_the_next_run(mixed: Path, tmp_path: Path, mo
     assert (trial.run.tried, trial.is_finished, trial.left + trial.uncounted > 0) == (2, False, True)
     rest = score(replace(config, limit=None), Watch(), make_brightness)
     assert (rest.run.tried, rest.done_before, rest.listed, rest.is_finished) == (10, 2, 12, True)
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_of_two")
+def test_photos_over_the_threshold_have_maps(mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One each and none else, wherever the photos lie; a later run without maps adds none, and all promises hold."""
+    monkeypatch.setattr(flow, "session", lambda *_: nullcontext())
+    out = tmp_path / "scores"
+    config = ScoreConfig((str(mixed),), str(out), actors=1, device="cpu", limit=8, maps=True)
+    score(config, Watch(), make_brightness, make_brightness_map)
+    photos = pq.read_table(out / "images", columns=["image_id", "image", "height_px", "width_px", "crack_tiles"])
+    over = {photo["image_id"]: photo for photo in photos.to_pylist() if photo["crack_tiles"]}
+    kept = {path.stem: path.read_bytes() for path in (out / "maps").iterdir()}
+    assert 1 < len(over) < 8
+    assert kept.keys() == over.keys()
+    for image_id, png in kept.items():
+        with Image.open(io.BytesIO(png)) as image:
+            assert image.size == (over[image_id]["width_px"], over[image_id]["height_px"])
+            assert image.info["image"] == over[image_id]["image"]
+    score(replace(config, limit=None, maps=False), Watch(), make_brightness)
+    assert {path.stem: path.read_bytes() for path in (out / "maps").iterdir()} == kept
+    assert [check.promise for check in verify(str(out), lambda *_: None) if check.broken] == []

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from brightness import LEASE_S, make_brightness
 from packing import NOTHING
@@ -74,6 +75,14 @@ def scoring(out: Path, archives: list[str]) -> "Iterator[subprocess.Popen[bytes]
             process.kill()
 
 
+def maps_of(out: Path) -> dict[str, bytes]:
+    """The crack maps of a dataset by `image_id`: one for each photo with a tile over the threshold, and no others."""
+    photos = pq.read_table(out / "images", columns=["image_id", "crack_tiles"]).to_pylist()
+    maps = {path.stem: path.read_bytes() for path in (out / "maps").iterdir()}
+    assert maps.keys() == {photo["image_id"] for photo in photos if photo["crack_tiles"]}
+    return maps
+
+
 def commits(out: Path) -> int:
     """How many commits a dataset has."""
     return len(list(out.glob("images/part-*.parquet")))
@@ -126,6 +135,7 @@ def test_a_driver_killed_at_any_moment(
                 time.sleep(chance.random() / 5)
         subprocess.run([sys.executable, SCRIPT, out, *archives], check=True, timeout=300)
         assert differences(str(out), undisturbed) == []
+        assert maps_of(out) == maps_of(Path(undisturbed))
         assert (out / "summary.json").exists()
 
 

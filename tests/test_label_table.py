@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline import label_table, storage
+from pipeline.boxes import Box
 from pipeline.errors import UsageError
 from pipeline.label_table import ClassNames
 
@@ -41,6 +42,28 @@ def test_parquet(tmp_path: Path) -> None:
         assert [row.cracked for row in rows] == [True, False]
         assert rows[0].group.endswith(":3")
         assert rows[1].group == rows[1].url
+
+
+def test_boxes(tmp_path: Path) -> None:
+    """A row may stand for a part of its file; pandas' way to write whole numbers beside empty ones is understood."""
+    text = (
+        "path,label,top_px,left_px,height_px,width_px\na.jpg,1,0,56,112,112\na.jpg,0,,,,\na.jpg,0,5.0,0.0,20.0,10.0\n"
+    )
+    rows = label_table.read(written(tmp_path / "t.csv", text), NAMES)
+    assert [row.box for row in rows] == [Box(0, 56, 112, 112), None, Box(5, 0, 20, 10)]
+    assert len({row.group for row in rows}) == 1
+    columns = {"path": ["a.jpg"] * 2, "label": [0, 1], **{name: [7, None] for name in Box._fields}}
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    rows = label_table.read(storage.canonical(str(tmp_path / "t.parquet")), NAMES)
+    assert [row.box for row in rows] == [Box(7, 7, 7, 7), None]
+
+
+@pytest.mark.parametrize("box", ["0,0,0,10", "0,0,10,0", "-1,0,9,9", "0,0.5,9,9", ",0,9,9", "0,0,9,", "a,0,9,9"])
+def test_wrong_boxes(tmp_path: Path, box: str) -> None:
+    """A box that is none is refused with its row, rather than read as a whole file."""
+    url = written(tmp_path / "t.csv", f"path,label,top_px,left_px,height_px,width_px\na.jpg,1,0,0,9,9\na.jpg,1,{box}\n")
+    with pytest.raises(UsageError, match=r"The box in row 2 of .*t\.csv is top_px .*; expected whole pixels from 0 on"):
+        label_table.read(url, NAMES)
 
 
 def test_class_names_go_before_numbers(tmp_path: Path) -> None:

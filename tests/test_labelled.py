@@ -2,6 +2,7 @@
 
 import io
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,13 @@ import pytest
 from PIL import Image
 
 from pipeline import labelled, storage
+from pipeline.boxes import Box, cut
 from pipeline.errors import UsageError
-from pipeline.fingerprint import FINGERPRINT_SIZE
-from pipeline.labelled import ClassNames
+from pipeline.fingerprint import FINGERPRINT_SIZE, fingerprint
+from pipeline.labelled import ClassNames, LabelledTiles
 
-METU = Path(__file__).resolve().parents[2] / "shared" / "data" / "metu_tiles"
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+METU = DATA / "metu_tiles"
 
 
 def tile(path: Path, grey: int = 128) -> Path:
@@ -42,8 +45,9 @@ def test_folder(folder: Path) -> None:
     names = [url.removeprefix(storage.canonical(str(folder))) for url in tiles.urls]
     assert names == ["/Negative/c.jpeg", "/Positive/b.jpg", "/bridge/NEGATIVE/d.tif", "/bridge/deep/positive/a.PNG"]
     assert tiles.labels.tolist() == [False, True, False, True]
-    assert tiles.groups == tiles.urls
+    assert tiles.groups == tiles.names == tiles.urls
     assert tiles.sources == (str(folder),) * 4
+    assert tiles.boxes == (None,) * 4
 
 
 def test_class_folder_as_data(folder: Path) -> None:
@@ -117,6 +121,117 @@ def test_fingerprints(folder: Path) -> None:
     assert prints.shape == (4, FINGERPRINT_SIZE)
     assert (labelled.fingerprints(tiles.subset([3])) == prints[3]).all()
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+@pytest.fixture
+def masked_folder(tmp_path: Path) -> Path:
+    """Write two photos of noise, one with a vertical crack at column 40, one without, and a manifest of the first."""
+    folder = tmp_path / "deck"
+    for number, name in enumerate(("cracked", "sound")):
+        (folder / "images").mkdir(parents=True, exist_ok=True)
+        (folder / "masks").mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(number).integers(0, 256, (120, 200, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / "images" / f"{name}.png")
+        mask = np.zeros((120, 200), dtype=np.bool_)
+        mask[:, 40:42] = name == "cracked"
+        Image.fromarray(mask).save(folder / "masks" / f"{name}.png")
+    (folder / "manifest.csv").write_text("file,group\nimages/cracked.png,pier\n")
+    return folder
+
+
+def test_photos_with_masks(masked_folder: Path) -> None:
+    """A folder of photos and masks is boxes, sorted by photo and box, grouped by manifest or photo."""
+    tiles = labelled.read([str(masked_folder)])
+    assert _rows(tiles) == sorted(_rows(tiles))
+    assert {box.height_px for box in tiles.boxes if box} == {112}
+    by_left = {(storage.name(url), box.left_px): label for url, box, label in _rows(tiles) if box}
+    assert by_left == {
+        ("cracked.png", 0): True,
+        ("cracked.png", 56): False,
+        ("cracked.png", 88): False,
+        **{("sound.png", left_px): False for left_px in (0, 56, 88)},
+    }
+    assert len(set(tiles.groups)) == 2
+    assert {group for group in tiles.groups if group.endswith(":pier")} == set(tiles.groups) - set(tiles.urls)
+
+
+def _rows(tiles: LabelledTiles) -> list[tuple[str, Box | None, bool]]:
+    return list(zip(tiles.urls, tiles.boxes, tiles.labels.tolist(), strict=True))
+
+
+def test_subset_keeps_boxes(masked_folder: Path) -> None:
+    """The boxes go with their tiles."""
+    tiles = labelled.read([str(masked_folder)])
+    assert _rows(tiles.subset([3, 1])) == [_rows(tiles)[3], _rows(tiles)[1]]
+
+
+def test_fingerprints_of_boxes(masked_folder: Path) -> None:
+    """A box looks like its own pixels; each photo is told of once, with all its boxes."""
+    tiles = labelled.read([str(masked_folder)])
+    told: list[tuple[int, int]] = []
+    prints = labelled.fingerprints(tiles, lambda done, total: told.append((done, total)))
+    total = len(tiles)
+    first = sum("cracked" in url for url in tiles.urls)
+    assert told == [(first, total), (total, total)]
+    for row in (0, total - 1):
+        pixels = np.asarray(Image.open(storage.local_path(tiles.urls[row])))
+        assert (prints[row] == fingerprint(cut(pixels, tiles.boxes[row]))).all()
+
+
+def test_photo_and_its_boxes(masked_folder: Path) -> None:
+    """A whole photo and boxes of it are tiles of their own; a box that two arguments give is listed once."""
+    table = masked_folder.parent / "table.csv"
+    table.write_text(
+        "path,label,top_px,left_px,height_px,width_px\n"
+        "deck/images/sound.png,0,,,,\n"
+        "deck/images/sound.png,0,0,0,112,112\n"
+        "deck/images/cracked.png,1,,,,\n"
+    )
+    alone, both = labelled.read([str(masked_folder)]), labelled.read([str(masked_folder), str(table)])
+    assert len(both) == len(alone) + 2
+    assert set(both.names) == set(alone.names) | set(both.urls)
+
+
+def test_box_labelled_both_ways(masked_folder: Path) -> None:
+    """A box that a mask and a table label otherwise is refused by name."""
+    table = masked_folder.parent / "table.csv"
+    table.write_text(
+        "path,label,top_px,left_px,height_px,width_px\ndeck/images/sound.png,1,0,0,112,112\n"
+        "deck/images/sound.png,0,0,0,50,50\n"
+    )
+    with pytest.raises(UsageError, match=r"sound\.png#xywh=0,0,112,112 is labelled cracked and sound"):
+        labelled.read([str(masked_folder), str(table)])
+
+
+def test_box_over_the_edge(masked_folder: Path) -> None:
+    """A box of a table that does not lie in its photo is told when the photo is read."""
+    table = masked_folder.parent / "table.csv"
+    table.write_text(
+        "path,label,top_px,left_px,height_px,width_px\ndeck/images/sound.png,1,0,100,112,112\n"
+        "deck/images/sound.png,0,0,0,50,50\n"
+    )
+    with pytest.raises(
+        UsageError, match=r"2 of 2 labelled .*\n.*120 pixels high and 200 wide; the tile ends at 112 and"
+    ):
+        labelled.fingerprints(labelled.read([str(table)]))
+
+
+@pytest.mark.ray
+@pytest.mark.skipif(not (DATA / "bridge_deck_uav").is_dir(), reason="needs the masked photos in ../shared/data")
+@pytest.mark.parametrize(
+    ("name", "cracked", "sound"),
+    [
+        ("bridge_deck_uav", {112: 5_204, 160: 2_761, 224: 1_413}, {112: 1_921, 160: 555, 224: 91}),
+        ("sdnet2018_deck_cracked", {112: 3_085, 160: 2_390, 224: 1_488}, {112: 5_205, 160: 1_774, 224: 115}),
+    ],
+)
+def test_masked_data(name: str, cracked: dict[int, int], sound: dict[int, int]) -> None:
+    """Both masked sources give thousands of tiles of both classes; the smaller boxes give most of the sound ones."""
+    tiles = labelled.read([str(DATA / name)])
+    found = Counter((box.height_px, label) for _, box, label in _rows(tiles) if box)
+    assert found == {(side, True): n for side, n in cracked.items()} | {(side, False): n for side, n in sound.items()}
+    assert len(set(tiles.names)) == len(tiles)
+    assert set(tiles.groups) == set(tiles.urls)
 
 
 def test_unreadable_tiles_are_named(folder: Path) -> None:

@@ -9,27 +9,28 @@ ROOT = Path(__file__).parents[1]
 MODULES = sorted(ROOT.glob("pipeline/**/*.py"))
 
 WALLS = {
-    "ray": {"cluster", "hosting", "fit", "fit_worker"},
+    "ray": {"cluster", "hosting", "trainer", "fit_worker"},
     "click": {"cli"},
     "fsspec": {"stores", "s3_requests", "duckdb_files"},
     "s3fs": set[str](),
     "tenacity": {"storage_retry"},
-    # Scoring decodes in one place. The others make pictures: augmentation and the synthetic sample.
-    "PIL": {"decode", "augment", "drawing", "noise", "sample_photos", "sample_tiles", "sample_truth"},
+    # Scoring decodes in one place. The others make pictures: augmentation, maps, tiles as files, the synthetic sample.
+    "PIL": {"decode", "camera", "marks", "maps", "cut_tiles", "drawing", "noise", "sample_photos", "sample_tiles",
+            "sample_truth"},
     # Photos on their way are rows of Arrow tables, from the listing of their archive to the sink; `decompressed` takes
     # zstd from it.
     "pyarrow": {"schema", "listing", "archives", "inputs", "plan", "reading", "scoring", "hosting", "flow", "progress",
                 "outlook", "decompressed", "dataset", "sink", "results", "inventory", "promises", "verify", "compact",
-                "part_writer", "label_table", "history", "fit", "sample_truth", "cli"},
+                "part_writer", "map_files", "label_table", "history", "trainer", "sample_truth", "cli"},
     "duckdb": {"results"},
-    "torch": {"backbones", "course", "engine", "figures", "fit", "fit_worker", "history", "metrics", "network",
-              "training", "weights"},
+    "torch": {"activation", "backbones", "course", "domain", "domain_tiles", "engine", "figures", "fit_worker",
+              "history", "metrics", "network", "trainer", "training", "weights"},
     "timm": {"backbones", "training", "weights"},
     "matplotlib": {"figures"},
 }  # fmt: skip
 """Foreign package to the modules that may import it."""
 
-PURE = {"tiles", "split", "metrics", "intervals", "recipe", "card", "errors", "schema"}
+PURE = {"tiles", "boxes", "split", "metrics", "intervals", "recipe", "card", "errors", "schema"}
 """Geometry, splits, metrics and settings: no disk of their own, no Ray, no GPU."""
 
 
@@ -91,4 +92,4 @@ def test_nothing_below_the_command_line_imports_it() -> None:
 def test_only_the_edge_reads_the_environment() -> None:
     """Below the command line there is no environment; Ray and OpenBLAS are told theirs where they are started."""
     readers = {name_of(path) for path in MODULES if "os.environ" in path.read_text(encoding="utf-8")}
-    assert readers <= {"cluster", "cli", "fit", "fit_worker"}
+    assert readers <= {"cluster", "cli", "trainer", "fit_worker"}

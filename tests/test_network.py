@@ -1,15 +1,42 @@
 """What goes into the network and what comes out: pixels normalised, logits calibrated."""
 
+import pytest
+import timm
 import torch
 
 from pipeline.card import Calibration
-from pipeline.network import crack_scores, normalised
+from pipeline.network import answer, crack_scores, normalised
 
 
 def test_calibration_is_the_sigmoid_of_a_scaled_logit() -> None:
     """Score = sigmoid(logit / temperature + bias)."""
     scores = crack_scores(torch.tensor([0.0, 4.0]), Calibration(temperature=2.0, bias=1.0))
     assert torch.allclose(scores, torch.sigmoid(torch.tensor([1.0, 3.0])))
+
+
+@pytest.mark.parametrize("name", ["test_efficientnet", "test_resnet", "test_vit", "test_convnext"])
+def test_looking_at_textures_leaves_the_logits_as_they_are(name: str) -> None:
+    """To the last bit, whatever the family of the network; a picture's textures are its own."""
+    torch.manual_seed(0)
+    network = timm.create_model(name, num_classes=1).eval()
+    pictures = torch.randn(3, 3, 160, 160)
+    pictures[1] *= 3
+    with torch.inference_mode():
+        found = answer(network, pictures)
+        assert torch.equal(found.logits, network(pictures)[:, 0])
+        alone = answer(network, pictures[1:2]).textures
+    torch.testing.assert_close(alone, found.textures[1:2], rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(found.textures[0], found.textures[1], atol=0.01)
+
+
+def test_an_even_picture_has_a_texture() -> None:
+    """Maps without any spread give numbers, not infinities."""
+    network = timm.create_model("test_efficientnet", num_classes=1).eval()
+    for parameter in network.parameters():
+        torch.nn.init.zeros_(parameter)
+    with torch.inference_mode():
+        textures = answer(network, torch.zeros(1, 3, 64, 64)).textures
+    assert bool(torch.isfinite(textures).all())
 
 
 def test_normalised_pixels_have_the_cards_mean_and_spread() -> None:

@@ -16,13 +16,14 @@ from pipeline.runs import Run
 from pipeline.sink import Sink, open_sink
 
 
-def photo(name: str, score: float | None) -> pa.Table:
-    """One tile with this score; None for a photo that failed."""
+def photo(name: str, score: float | None, domain_score: float | None = None) -> pa.Table:
+    """One tile with these scores; None for a photo that failed, and a model that does not know strangers."""
     row = {"image_id": name, "archive": "file:///a", "image": name, "occurrence": 0, "scored_at": datetime.now(UTC)}
     if score is None:
         return pa.Table.from_pylist([row | {"status": "failed", "failure_kind": "empty_file"}], schema=schema.SCORED)
     box = dict.fromkeys(("row", "col", "top_px", "left_px"), 0) | {"height_px": 9, "width_px": 9, "crack_score": score}
     row |= {"status": "ok", "tiles": 1, "crack_tiles": round(score), "crack_score": score, "grid": [box]}
+    row["domain_score"] = domain_score
     return pa.Table.from_pylist([row], schema=schema.SCORED)
 
 
@@ -49,6 +50,28 @@ def test_views_of_a_dataset(layout: Layout, sink: Sink) -> None:
     assert [worst.image for worst in results.worst(layout.url, 5)] == ["c", "a"]
 
 
+def test_photos_unlike_the_training_data_have_a_view(layout: Layout) -> None:
+    """At or over the threshold of the card in `run.json`, compared in the precision of the scores."""
+    about = {"model_card": {"domain_threshold": 1.3}}
+    with hold(layout, "one", lambda _holder: None) as lease:
+        sink = open_sink(layout, Run("one", "model", {}, about), lease)
+        for name, strangeness in (("below", 1.2), ("at", 1.3), ("over", 9.0), ("unknown", None)):
+            sink.add(photo(name, 0.5, strangeness))
+        sink.add(photo("failed", None))
+        sink.commit()
+    assert results.query(layout.url, "SELECT image FROM strange ORDER BY 1")["image"].to_pylist() == ["at", "over"]
+    assert results.strange(layout.url) == 2
+    assert {found.image for found in results.worst(layout.url, 5) if found.is_strange} == {"at", "over"}
+
+
+def test_without_a_threshold_nothing_is_strange(layout: Layout, sink: Sink) -> None:
+    """An older model's card has none."""
+    sink.add(photo("a", 0.5, 9.0))
+    sink.commit()
+    assert results.strange(layout.url) == 0
+    assert not results.worst(layout.url, 1)[0].is_strange
+
+
 def test_a_query_writes_columns_in_the_declared_order(layout: Layout, sink: Sink) -> None:
     """`SELECT *` shows the columns of the schema."""
     sink.add(photo("a", 0.5))
@@ -60,7 +83,7 @@ def test_a_query_writes_columns_in_the_declared_order(layout: Layout, sink: Sink
 def test_an_empty_dataset_has_all_views(layout: Layout, sink: Sink) -> None:
     """Before the first commit the views are there, with their columns and no row."""
     del sink
-    for view in ("images", "failures", "tiles"):
+    for view in ("images", "failures", "strange", "tiles"):
         assert results.query(layout.url, f"SELECT * FROM {view}").num_rows == 0
     assert results.worst(layout.url, 5) == []
 

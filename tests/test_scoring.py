@@ -1,8 +1,8 @@
-"""The tile scorer, with an engine that anybody can check: a tile's score is its mean brightness."""
+"""The tile scorer, with an engine that anybody can check: mean brightness and mean red are a tile's two scores."""
 
 import io
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 
 import numpy as np
@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipeline.batching import DOMAIN
 from pipeline.decode import Decoder, Photo, decode
 from pipeline.errors import DataError, UsageError
+from pipeline.maps import PhotoMapper, parsed
 from pipeline.schema import READ, SCORED
 from pipeline.scoring import PhotoScorer, ScoreRule
 from pipeline.tiles import TileSpec
@@ -24,10 +26,10 @@ SPEC = TileSpec(16, 0.0)
 
 
 def brightness(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Score each tile by its mean brightness, in [0, 1]."""
+    """Score each tile by its mean brightness, and that of its red, in [0, 1]."""
     assert tiles.shape[1:] == (16, 16, 3)
-    scores: NDArray[np.float32] = (tiles.mean(axis=(1, 2, 3)) / 255).astype(np.float32)
-    return scores
+    scores = np.stack([tiles.mean(axis=(1, 2, 3)), tiles[..., 0].mean(axis=(1, 2))], axis=1) / 255
+    return scores.astype(np.float32)
 
 
 def _png(pixels: NDArray[np.uint8]) -> bytes:
@@ -92,6 +94,30 @@ def test_a_photo_gets_the_score_of_its_worst_tile() -> None:
         "row": 1, "col": 2, "top_px": 16, "left_px": 32, "height_px": 16, "width_px": 16, "crack_score": 1.0,
     }  # fmt: skip
     assert [tile["crack_score"] for tile in row["grid"][:5]] == [0.0] * 5
+    assert row["domain_score"] == 0.0
+
+
+@pytest.mark.parametrize(("red", "score"), [((3, 1, 2), 2), ((9, 1, 2, 3), 2), ((5,), 5), ((1, 7, 7, 7, 1), 7)])
+def test_a_photo_is_as_strange_as_its_middle_tile(red: tuple[int, ...], score: int) -> None:
+    """Of an even number the less strange of the middle two: up to half of a photo may be sky."""
+    pixels = np.zeros((16, 16 * len(red), 3), np.uint8)
+    pixels[..., 0] = np.repeat(red, 16)
+
+    assert _scored(_photos({"a.png": _png(pixels)}))["domain_score"].to_pylist() == [np.float32(score / 255)]
+
+
+def test_a_model_that_knows_no_strangers_says_nothing() -> None:
+    """NaN of the engine is null in the table: no measure, not a high or a low one."""
+
+    def untold(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        scores = brightness(tiles)
+        scores[:, DOMAIN] = np.nan
+        return scores
+
+    scored = PhotoScorer(lambda: untold, ScoreRule(SPEC, 0.5))(_photos(PHOTOS))
+
+    assert scored["domain_score"].null_count == len(PHOTOS)
+    assert scored["crack_score"].to_pylist() == _scored(_photos(PHOTOS))["crack_score"].to_pylist()
 
 
 @pytest.mark.parametrize(("threshold", "crack_tiles"), [(0.2, 1), (51 / 255, 1), (0.21, 0), (0.0, 1)])
@@ -129,7 +155,8 @@ def test_a_photo_that_fails_leaves_its_neighbours() -> None:
     assert neighbours == _measures(_scored(_photos(PHOTOS)))
     assert (failed["status"], failed["failure_stage"], failed["failure_kind"]) == ("failed", "decode", "not_an_image")
     measures = {"width_px", "height_px", "captured_at", "latitude", "longitude", "altitude_m", "camera", "tiles",
-                "focal_length_mm", "crack_tiles", "crack_score", "domain_score", "grid", "ended"}  # fmt: skip
+                "focal_length_mm", "crack_tiles", "crack_score", "domain_score", "grid", "crack_map",
+                "ended"}  # fmt: skip
     assert {name for name, value in failed.items() if value is None} == measures
     assert failed["size_bytes"] == 7
 
@@ -242,6 +269,62 @@ def test_tiles_cover_the_slimmest_photos(name: str) -> None:
 def test_no_photos_are_an_empty_table() -> None:
     """Ray Data hands over empty tables now and then."""
     assert _scored(READ.empty_table()).equals(SCORED.empty_table())
+
+
+def _redness(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Map tiles, shape (N, 16, 16, 3) → (N, 16, 16)."""
+    maps: NDArray[np.float32] = (tiles[..., 0] / 255).astype(np.float32)
+    return maps
+
+
+def _mapping(threshold: float, make_decoder: Callable[[], Decoder] = lambda: decode) -> PhotoScorer:
+    rule = ScoreRule(SPEC, threshold, batch_tiles=4)
+    return PhotoScorer(lambda: brightness, rule, make_decoder, lambda: PhotoMapper(_redness, SPEC.tile_px, "model00"))
+
+
+def test_photos_with_a_tile_at_the_threshold_get_a_map() -> None:
+    """And no others: neither those below it nor those that fail; nobody's measures change."""
+    pixels = np.zeros((16, 32, 3), np.uint8)
+    pixels[4, 20:] = 255
+    files = PHOTOS | {"line.png": _png(pixels), "bad.jpg": b"no photo"}
+    plain = _measures(_scored(_photos(files), threshold=0.04))
+
+    mapped = _measures(_mapping(0.04)(_photos(files)))
+
+    assert {row["image"] for row in mapped if row["crack_map"]} == {row["image"] for row in plain if row["crack_tiles"]}
+    assert [row | {"crack_map": None} for row in mapped] == plain
+    line = next(row for row in mapped if row["image"] == "line.png")
+    assert isinstance(line["crack_map"], bytes)
+    grey, scale = parsed(line["crack_map"])
+    assert (scale, grey.shape) == (1, (16, 32))
+    assert not grey.any()  # its tile scores too little to be seen
+
+
+def test_a_map_shows_where() -> None:
+    """As bright as the tile's score."""
+    pixels = np.zeros((16, 32, 3), np.uint8)
+    pixels[:8, 16:] = 255
+
+    [png] = _mapping(0.5)(_photos({"a.png": _png(pixels)}))["crack_map"].to_pylist()
+
+    assert (parsed(png)[0] == pixels[..., 0] // 255 * 128).all()
+
+
+def test_a_photo_that_cannot_be_decoded_for_its_map_fails() -> None:
+    """With the reason, not half a row: a photo over the threshold has a map, or has failed."""
+    decoded = []
+
+    def once(data: bytes, max_pixels: int) -> Photo:
+        decoded.append(data)
+        if decoded.count(data) > 1:
+            raise DataError("decode", "too_large", "Memory is short.")
+        return decode(data, max_pixels)
+
+    (row,) = _mapping(0.0, lambda: once)(_photos({"a.png": PHOTOS["a.png"]})).to_pylist()
+
+    assert (row["status"], row["failure_kind"], row["crack_score"], row["crack_map"]) == (
+        "failed", "too_large", None, None,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("wrong", [{"batch_tiles": 0}, {"max_pixels": 0}])

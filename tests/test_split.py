@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 
 from pipeline.errors import UsageError
 from pipeline.fingerprint import FINGERPRINT_SIZE
-from pipeline.labelled import LabelledTiles
+from pipeline.labelled import Box, LabelledTiles
 from pipeline.split import SplitRule, assign, held_out
 
 
 def tiles_of(labels: list[bool], groups: list[str] | None = None, folder: str = "file:///a") -> LabelledTiles:
     """Make tiles that nobody reads; without groups, each is its own."""
     urls = tuple(f"{folder}/{row:05d}.jpg" for row in range(len(labels)))
-    return LabelledTiles(urls, np.array(labels), tuple(groups or urls), ("a",) * len(labels))
+    none = (None,) * len(labels)
+    return LabelledTiles(urls, np.array(labels), tuple(groups or urls), ("a",) * len(labels), none)
 
 
 def apart(count: int, first: int = 0) -> NDArray[np.float32]:
@@ -91,6 +92,30 @@ def test_place_does_not_matter() -> None:
     labels = [row % 2 == 0 for row in range(100)]
     here, there = tiles_of(labels), tiles_of(labels, folder="s3://bucket/data")
     assert (assign(here, np.arange(100), SplitRule()) == assign(there, np.arange(100), SplitRule())).all()
+
+
+def test_boxes_of_one_photo_stay_together() -> None:
+    """Tiles cut from one photo stand on one side, whatever they look like."""
+    photos, boxes = 12, tuple(Box(0, left_px, 112, 112) for left_px in (0, 56, 112, 168))
+    urls = tuple(f"file:///a/{photo}.jpg" for photo in range(photos) for _ in boxes)
+    labels = np.arange(len(urls)) % 2 == 0
+    tiles = LabelledTiles(urls, labels, urls, ("a",) * len(urls), boxes * photos)
+    found = held_out(tiles, None, SplitRule(0.3), lambda all_: apart(len(all_)))
+    assert not set(found.training.urls) & set(found.validation.urls)
+    assert len(found.validation) == 4 * len(set(found.validation.urls)) > 0
+
+
+@given(random=st.randoms(use_true_random=False))
+@settings(deadline=None)
+def test_order_of_boxes_does_not_matter(random: Random) -> None:
+    """Boxes that a table gives to groups of their own are divided in the same way, in whatever order they come."""
+    count = 40
+    boxes = tuple(Box(0, 10 * number, 100, 100) for number in range(count))
+    groups = tuple(f"g{number}" for number in range(count))
+    tiles = LabelledTiles(("file:///a.jpg",) * count, np.arange(count) % 2 == 0, groups, ("a",) * count, boxes)
+    order = random.sample(range(count), count)
+    held = assign(tiles, np.arange(count), SplitRule())
+    assert (assign(tiles.subset(order), np.arange(count), SplitRule()) == held[order]).all()
 
 
 def test_two_photos_are_enough() -> None:

@@ -9,12 +9,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline import backbones, training
 from pipeline.backbones import Backbone
-from pipeline.batches import Indices, Pixels
+from pipeline.batches import Pixels
+from pipeline.labelled import LabelledTiles
 from pipeline.recipe import TrainingConfig
+from pipeline.sampling import Deck, Indices, alike
 from pipeline.training import Learner
 
 SMALL = "test_efficientnet.r160_in1k"
@@ -40,19 +43,25 @@ def batches(size: int = 8) -> Iterator[tuple[Indices, Pixels]]:
         yield indices, (noise + 120 * LABELS[indices][:, None, None, None]).astype(np.uint8)
 
 
+def deck(labels: NDArray[np.bool_]) -> Deck:
+    """Deal tiles of these labels, all alike."""
+    urls = tuple(f"file:///{number}.png" for number in range(len(labels)))
+    return alike(LabelledTiles(urls, labels, urls, ("tiles",) * len(urls), (None,) * len(urls)))
+
+
 @settings(deadline=None)  # torch is loaded in the first example
 @given(labels=st.lists(st.booleans(), min_size=2).filter(lambda labels: 0 < sum(labels) < len(labels)))
 def test_both_classes_count_alike(labels: list[bool]) -> None:
     """However uneven the classes, each has half of the weight, and the mean weight is one."""
     cracked = np.array(labels)
-    _, weights = training.targets_and_weights(cracked, 0.0)
+    _, weights = training.targets_and_weights(deck(cracked), 0.0)
     assert float(weights[torch.from_numpy(cracked)].sum()) == pytest.approx(len(labels) / 2, rel=1e-4)
     assert float(weights.mean()) == pytest.approx(1, rel=1e-4)
 
 
 def test_smoothing_keeps_targets_off_the_ends() -> None:
     """With smoothing 0.1 a crack's target is 0.95 and sound concrete's 0.05."""
-    targets, _ = training.targets_and_weights(np.array([True, False]), 0.1)
+    targets, _ = training.targets_and_weights(deck(np.array([True, False])), 0.1)
     assert targets.tolist() == pytest.approx([0.95, 0.05])
 
 
@@ -64,7 +73,7 @@ def moved(before: dict[str, Tensor], learner: Learner) -> set[str]:
 
 def test_each_phase_moves_what_it_should(backbone: Backbone) -> None:
     """First the head alone, then all parameters, and batch norm's statistics never."""
-    learner = Learner(backbone, LABELS, CONFIG, torch.device("cpu"))
+    learner = Learner(backbone, deck(LABELS), CONFIG, torch.device("cpu"))
     before = {name: tensor.clone() for name, tensor in learner.state()["network"].items()}
     list(learner.train_epoch(0, batches()))
     assert moved(before, learner) == {"classifier.weight", "classifier.bias"}
@@ -76,7 +85,7 @@ def test_each_phase_moves_what_it_should(backbone: Backbone) -> None:
 def test_a_network_learns(backbone: Backbone) -> None:
     """Bright and dark tiles are told apart after a few epochs, by the averaged weights too."""
     config = replace(CONFIG, head_epochs=12, head_learning_rate=0.2, label_smoothing=0.0)
-    learner = Learner(backbone, LABELS, config, torch.device("cpu"))
+    learner = Learner(backbone, deck(LABELS), config, torch.device("cpu"))
     losses = [sum(learner.train_epoch(epoch, batches())) for epoch in range(12)]
     assert losses[-1] < losses[0] / 2
     validation = training.validate(learner.score(batches()), LABELS)
@@ -86,10 +95,10 @@ def test_a_network_learns(backbone: Backbone) -> None:
 
 def test_a_restored_learner_goes_on_as_if_never_stopped(backbone: Backbone) -> None:
     """Weights, average, optimiser and step count come back to the last bit."""
-    straight = Learner(backbone, LABELS, CONFIG, torch.device("cpu"))
+    straight = Learner(backbone, deck(LABELS), CONFIG, torch.device("cpu"))
     list(straight.train_epoch(1, batches()))
     stopped = copy.deepcopy(straight.state())
-    again = Learner(backbones.load(SMALL, "none"), LABELS, CONFIG, torch.device("cpu"))
+    again = Learner(backbones.load(SMALL, "none"), deck(LABELS), CONFIG, torch.device("cpu"))
     again.restore(stopped)
     for learner in (straight, again):
         list(learner.train_epoch(2, batches()))

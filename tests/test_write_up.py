@@ -8,11 +8,12 @@ import torch
 
 from pipeline import write_up
 from pipeline.backbones import Backbone
-from pipeline.card import About, Card
+from pipeline.card import About, Calibration, Card
 from pipeline.course import Best, Task
 from pipeline.errors import UsageError
 from pipeline.labelled import LabelledTiles
 from pipeline.recipe import QUICK, TrainConfig
+from pipeline.unseen import Expectation, FieldUse
 from pipeline.write_up import Provenance
 
 CONFIG = TrainConfig(
@@ -28,19 +29,35 @@ def tiles(source: str, cracked: int, sound: int) -> LabelledTiles:
     """Return tiles that exist in name only."""
     count = cracked + sound
     urls = tuple(f"file:///secret/{source}/{number}.jpg" for number in range(count))
-    return LabelledTiles(urls, np.arange(count) < cracked, urls, (source,) * count)
+    return LabelledTiles(urls, np.arange(count) < cracked, urls, (source,) * count, (None,) * count)
 
 
-def card() -> Card:
+EXPECTATION = Expectation(
+    Calibration(2.0),
+    0.9,
+    {
+        "left_out/data/uav/auc": 0.95,
+        "left_out/data/uav/recall": 0.75,
+        "left_out/deck/auc": 0.85,
+        "left_out/deck/recall": 0.25,
+        "left_out/recall": 0.5,
+        "left_out/false_alarm_rate": 0.012,
+        "left_out/base_rate": 0.03,
+        "left_out/precision_at_base_rate": 0.5625,
+    },
+)
+
+
+def card(expectation: Expectation | None = None) -> Card:
     """Describe a model that tells five of six validation tiles right."""
     training, validation = tiles(CONFIG.data[0], 3, 5), tiles(CONFIG.val[0], 2, 4)
     backbone = Backbone("small", torch.nn.Identity(), 160, (0.5,) * 3, (0.25,) * 3, "random")
     logits = torch.tensor([3.0, 2.0, -2.0, -3.0, -3.0, 1.0])
-    data = write_up.data_sources(training, validation, CONFIG.about)
-    best = Best(1, {}, logits, (1.0, -0.1))
-    return write_up.make_card(
-        Task(backbone, training, validation, QUICK), best, 3, Provenance(CONFIG, data, "train-1", 7)
-    )
+    data = write_up.data_sources(training, validation, CONFIG)
+    use = None if expectation is None else FieldUse("/secret/home/runs/compare", 0.02, 0.03)
+    provenance = Provenance(CONFIG, data, "train-1", 7, 3, use)
+    task = Task(backbone, training, validation, QUICK)
+    return write_up.make_card(task, Best(1, {}, logits, (1.0, -0.1)), 1.5, provenance, expectation)
 
 
 def test_the_card_holds_what_was_reached_and_how() -> None:
@@ -49,7 +66,7 @@ def test_the_card_holds_what_was_reached_and_how() -> None:
     assert written.metrics["accuracy"] == pytest.approx(5 / 6)
     assert (written.metrics["auc"], written.metrics["n"]) == (1.0, 6)
     assert (written.architecture, written.tile_px, written.mean) == ("small", 160, (0.5,) * 3)
-    assert written.training["best_epoch"] == 1
+    assert (written.training["best_epoch"], written.domain_threshold) == (1, 1.5)
     assert written.training["epochs"] == QUICK.epochs
     assert written.training["repeats_dropped"] == 7
     assert [(source.name, source.role, source.tiles, source.cracked) for source in written.data] == [
@@ -59,9 +76,30 @@ def test_the_card_holds_what_was_reached_and_how() -> None:
     assert {source.licence for source in written.data} == {"CC BY 4.0"}
 
 
+def test_trials_decide_how_scores_are_read() -> None:
+    """Calibration and threshold are those of the trials, and validation is measured with them."""
+    written = card(EXPECTATION)
+    assert (written.calibration, written.threshold) == (Calibration(2.0), 0.9)
+    assert (written.metrics["threshold"], written.metrics["recall"]) == (0.9, 0.0)
+    assert written.metrics["left_out/deck/auc"] == 0.85
+    assert "--calibrate-on runs/compare --false-alarms 0.02 --base-rate 0.03" in str(written.training["command"])
+    assert card().threshold == write_up.THRESHOLD
+
+
+def test_the_readme_has_a_row_for_each_left_out_source() -> None:
+    """With trials there is a table, the figures of the threshold, and how to move to another base rate."""
+    text = write_up.readme(card(EXPECTATION))
+    for line in ("| left out | auc | recall |", "| data/uav | 0.9500 | 0.7500 |", "| deck | 0.8500 | 0.2500 |"):
+        assert f"\n{line}\n" in text
+    mean = "In the mean: false alarm rate 0.0120, recall 0.5000, base rate 0.0300, precision at base rate 0.5625."
+    assert mean in text
+    assert write_up.EVEN_ODDS in text
+    assert write_up.EVEN_ODDS not in write_up.readme(card())
+
+
 def test_nothing_is_said_about_the_machine() -> None:
     """Neither card nor README holds a path beyond the last two names."""
-    text = card().to_json() + write_up.readme(card())
+    text = "".join(each.to_json() + write_up.readme(each) for each in (card(), card(EXPECTATION)))
     assert "secret" not in text
     assert ".." not in text
 
@@ -82,19 +120,13 @@ def test_the_command_says_how_tiles_were_held_out() -> None:
 
 
 def test_rights_are_for_all_data_or_for_each() -> None:
-    """One licence goes for all, two go to training and validation in order, three are too many."""
-    parts = tiles("a", 1, 1), tiles("b", 1, 1)
-    each = write_up.data_sources(*parts, About(licences=("MIT", "CC0")))
-    assert [source.licence for source in each] == ["MIT", "CC0"]
-    assert [source.attribution for source in each] == [None, None]
-    with pytest.raises(UsageError, match=r"^--attribution was given 3 times; expected once for all data, or 2 times"):
-        write_up.data_sources(*parts, About(attributions=("x", "y", "z")))
-
-
-@pytest.mark.parametrize(
-    ("place", "name"),
-    [("s3://bucket/a/b/", "a/b"), ("tiles.csv", "tiles.csv"), ("/x/y/tiles.csv", "y/tiles.csv"), ("./a", "a")],
-)
-def test_a_place_is_named_by_its_last_parts(place: str, name: str) -> None:
-    """Two names are enough to know a folder by."""
-    assert write_up.place_name(place) == name
+    """One licence goes for all, or as many as the command has data, in its order; another number is refused."""
+    training = tiles("b", 1, 1)
+    training = replace(training.subset([0, 1, 0, 1]), sources=("a", "a", "z", "z"))  # listed sorted, as `read` does
+    config = TrainConfig(data=("z", "a"), val=("b",), out="model", about=About(licences=("MIT", "CC0", "BY")))
+    each = write_up.data_sources(training, tiles("b", 1, 1), config)
+    assert [(source.name, source.licence) for source in each] == [("z", "MIT"), ("a", "CC0"), ("b", "BY")]
+    assert [source.attribution for source in each] == [None] * 3
+    wrong = replace(config, about=About(attributions=("x", "y")))
+    with pytest.raises(UsageError, match=r"^--attribution was given 2 times; expected once for all data, or 3 times"):
+        write_up.data_sources(training, tiles("b", 1, 1), wrong)

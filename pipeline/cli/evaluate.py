@@ -9,7 +9,8 @@ from pipeline.cli.options import address_option, cpus_option, model_option, verb
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from pipeline.evaluation import Evaluation, Result
+    from pipeline.evaluation import Evaluation, EvaluationConfig, Result
+    from pipeline.labelled import LabelledTiles
 
 FAILURES_EXIT_CODE = 3
 FAILURES_TOLD = 10
@@ -38,7 +39,14 @@ it holds for photos like these; other bridges need labelled tiles of their own."
 
 
 @click.command()
-@click.argument("data", nargs=-1, required=True)
+@click.argument("data", nargs=-1)
+@click.option(
+    "--masks",
+    multiple=True,
+    metavar="FOLDER",
+    help="Folder with images/ and masks/: crack maps of its photos are compared with the masks, pixel by pixel. May be "
+    "repeated, with or without DATA.",
+)
 @model_option
 @click.option(
     "--out",
@@ -67,6 +75,7 @@ it holds for photos like these; other bridges need labelled tiles of their own."
 @verbose_option
 def command(
     data: tuple[str, ...],
+    masks: tuple[str, ...],
     model: str | None,
     out: str | None,
     positive: str,
@@ -89,23 +98,25 @@ def command(
       tiles.csv             every tile with its score
       precision_recall.png  roc.png  reliability.png
       mistakes.png          the most confident false alarms and misses
+      masks.json  masks.png with --masks: how well maps fit the masks, and photos beside both
 
     \b
     Examples:
       crackscan evaluate demo/tiles/val --model demo/model
       crackscan evaluate bridge_a bridge_b --model demo/model --threshold 0.8 --out report
       crackscan evaluate labels.csv --positive crack --negative sound
+      crackscan evaluate --masks bridge_a --model demo/model
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
+    if not data and not masks:
+        raise click.MissingParameter(param_hint="'DATA...' or '--masks'", param_type="argument")
     from pipeline.labelled import ClassNames, read
 
     # Wrong DATA is told before Ray and torch take their seconds to import.
-    tiles = read(data, ClassNames(positive, negative))
-    from pipeline.cli.progress import progress
+    tiles = read(data, ClassNames(positive, negative)) if data else None
     from pipeline.cluster import ClusterConfig
-    from pipeline.evaluation import EvaluationConfig, evaluate
+    from pipeline.evaluation import EvaluationConfig
     from pipeline.intervals import Resampling
     from pipeline.model import SHIPPED_MODEL
-    from pipeline.single_photos import crack_scores
 
     config = EvaluationConfig(
         model=model or SHIPPED_MODEL,
@@ -114,11 +125,35 @@ def command(
         resampling=Resampling(repeats, seed),
         cluster=ClusterConfig(address, cpus, verbose),
     )
+    failures = _on_tiles(tiles, config) if tiles is not None else 0
+    failures += _on_masks(masks, config) if masks else 0
+    if failures:
+        click.get_current_context().exit(FAILURES_EXIT_CODE)
+
+
+def _on_tiles(tiles: "LabelledTiles", config: "EvaluationConfig") -> int:
+    """Evaluate on labelled tiles, and return how many failed."""
+    from pipeline.cli.progress import progress
+    from pipeline.evaluation import evaluate
+    from pipeline.single_photos import crack_scores
+
     with progress("tiles") as on_progress:
         evaluation = evaluate(tiles, config, crack_scores, on_progress)
     _tell(evaluation)
-    if evaluation.failures:
-        click.get_current_context().exit(FAILURES_EXIT_CODE)
+    return len(evaluation.failures)
+
+
+def _on_masks(folders: tuple[str, ...], config: "EvaluationConfig") -> int:
+    """Evaluate on photos with masks, and return how many failed."""
+    from pipeline.cli.masks_display import tell
+    from pipeline.cli.progress import progress
+    from pipeline.mask_evaluation import evaluate_masks
+    from pipeline.single_photos import crack_maps
+
+    with progress("photos") as on_progress:
+        evaluation = evaluate_masks(folders, config, crack_maps, on_progress)
+    tell(evaluation)
+    return len(evaluation.failures)
 
 
 def _tell(evaluation: "Evaluation") -> None:

@@ -1,9 +1,14 @@
-"""`crackscan models`: which backbones work here and now, which models are at hand, and what a model's card says."""
+"""`crackscan models`: which backbones work here and now, which models are at hand, and what a model's card says.
+
+Comparing backbones is `models_compare`'s.
+"""
 
 import os
 from typing import TYPE_CHECKING
 
 import click
+
+from pipeline.cli.models_compare import command as compare
 
 if TYPE_CHECKING:
     from pipeline.card import Card
@@ -15,7 +20,7 @@ SHIPPED = "shipped"
 @click.group("models", invoke_without_command=True)
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """List backbones that work here and now, and models at hand.
+    """List backbones that work here and now, and models at hand; compare backbones.
 
     \b
     Examples:
@@ -23,6 +28,7 @@ def command(ctx: click.Context) -> None:
       crackscan models list demo/model runs/
       crackscan models show demo/model
       crackscan models show shipped --json
+      crackscan models compare metu/ uav/ deck/ --out runs/compare
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
     if ctx.invoked_subcommand is None:
         ctx.invoke(list_models, folders=(".",))
@@ -52,6 +58,9 @@ def show(model: str, *, as_json: bool) -> None:
         click.echo(found.to_json(), nl=False)
     else:
         _print_card(found)
+
+
+command.add_command(compare)
 
 
 def _backbones() -> list[tuple[str, ...]]:

@@ -28,6 +28,13 @@ model_option = click.option(
     help="Model folder or URL, made by `crackscan train`.  [default: the dataset's, or the shipped model]",
 )
 
+maps_option = click.option(
+    "--maps",
+    is_flag=True,
+    help="Also keep a crack map, OUT/maps/<image_id>.png, of every photo at or over the model's threshold. Photos that "
+    "have their row already get none.",
+)
+
 _RUN = (
     click.option("--max-pixels", type=click.IntRange(min=1), default=200_000_000, show_default=True, metavar="N",
                  help="Photos of more pixels fail instead of filling the memory."),

@@ -27,7 +27,8 @@ WIDE_COLUMNS = 200
 def command(out: str, sql: str, form: str, max_rows: int) -> None:
     """Run the DuckDB query SQL (or @file.sql) over the dataset OUT.
 
-    Views: `images` (one row per photo), `tiles` (one row per tile), `failures` (the photos that failed).
+    Views: `images` (one row per photo), `tiles` (one row per tile), `failures` (the photos that failed),
+    `strange` (those unlike the training data).
     The README lists their columns; "DESCRIBE images" shows them too.
 
     \b

@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 import click
 
-from pipeline.cli.options import model_option, run_options
+from pipeline.cli.options import maps_option, model_option, run_options
 from pipeline.cli.score_display import end, watching
 from pipeline.errors import Kind
 
@@ -15,6 +15,7 @@ from pipeline.errors import Kind
 @click.option("--kind", "kinds", multiple=True, type=click.Choice(get_args(Kind)), metavar="KIND",
               help="Only those of this failure_kind; may be repeated.  [default: all]")  # fmt: skip
 @model_option
+@maps_option
 @run_options
 def command(
     out: str,

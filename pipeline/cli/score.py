@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from pipeline.cli.options import model_option, run_options
+from pipeline.cli.options import maps_option, model_option, run_options
 from pipeline.cli.score_display import end, watching
 
 
@@ -21,6 +21,7 @@ from pipeline.cli.score_display import end, watching
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Score at most N photos, for a trial.")
 @click.option("--max-failures", type=click.FloatRange(0, 1), default=0.5, show_default=True, metavar="SHARE",
               help="Stop early when more than this share of the photos fails.")  # fmt: skip
+@maps_option
 @run_options
 def command(
     inputs: tuple[str, ...],
@@ -37,11 +38,15 @@ def command(
     photo ends in exactly one row of OUT/images; run the same command again after an interruption, or with more inputs,
     and only what is missing is scored.
 
+    A crack map (--maps) is a grey picture of the photo, smaller by the whole number in its text `scale`: black is
+    sound, white a crack for sure. Scores are the same with and without.
+
     \b
     Examples:
       crackscan score photos.zip --out scores
       crackscan score /data/2026/bridge-7 "/data/2026/*.tar" --out scores --overlap 0.25
       crackscan score photos.zip --out trial --limit 20
+      crackscan score photos.zip --out scores --maps
       crackscan score s3://inspections/tonight/ --out s3://results/tonight
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
     from pipeline.cluster import ClusterConfig

@@ -15,6 +15,7 @@ DONE_WITH_FAILED_PHOTOS = 3
 WORST_SHOWN = 5
 WHY_FAILED = "SELECT image, failure_kind, failure_message FROM failures"
 WORST = "SELECT image, crack_score FROM images ORDER BY crack_score DESC LIMIT 20"
+STRANGEST = "SELECT image, domain_score, crack_score FROM strange ORDER BY domain_score DESC"
 
 
 @contextmanager
@@ -76,10 +77,14 @@ def _print_run(summary: Any, out: str, seconds: float) -> None:  # noqa: ANN401 
 
 
 def _print_worst(summary: Any, out: str) -> None:  # noqa: ANN401 - its module loads pyarrow
-    from pipeline.results import worst
+    from pipeline.results import strange, worst
 
     for photo in worst(out, WORST_SHOWN):
-        click.echo(f"  {photo.crack_score:.3f}  {photo.crack_tiles:>4} of {photo.tiles} tiles  {photo.image}")
+        doubt = "  (unlike the training data)" if photo.is_strange else ""
+        click.echo(f"  {photo.crack_score:.3f}  {photo.crack_tiles:>4} of {photo.tiles} tiles  {photo.image}{doubt}")
+    if count := strange(out):
+        click.echo(f"{count:,} photos are unlike what the model was trained on; do not trust their scores. See which:")
+        click.echo(f"  crackscan query {shlex.quote(out)} '{STRANGEST}'")
     if summary.failed:
         click.echo(f"{summary.failed:,} photos failed; see why, or try them again:")
         click.echo(f"  crackscan query {shlex.quote(out)} '{WHY_FAILED}'\n  crackscan retry {shlex.quote(out)}")

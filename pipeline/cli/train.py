@@ -11,6 +11,7 @@ from pipeline.cli.options import address_option, cpus_option, verbose_option
 if TYPE_CHECKING:
     from pipeline.fit import FitResult
     from pipeline.recipe import TrainConfig
+    from pipeline.unseen import FieldUse
 
 TRAINING_OPTIONS = ("epochs", "head_epochs", "epoch_tiles", "batch_size", "learning_rate", "augment", "seed")
 """Where not given, the preset decides."""
@@ -28,7 +29,7 @@ TRAINING_OPTIONS = ("epochs", "head_epochs", "epoch_tiles", "batch_size", "learn
     default="standard",
     show_default=True,
     type=click.Choice(["quick", "standard"]),
-    help="quick: minutes on two CPU cores. standard: all tiles in every epoch, until it gets no better.",
+    help="quick: minutes on two CPU cores. standard: half an hour to an hour.",
 )
 @click.option("--backbone", metavar="NAME", help="Any model name of timm.  [default: tf_efficientnet_lite0]")
 @click.option("--weights", metavar="FILE", help='Weights to start from, or "none".  [default: pre-trained ones]')
@@ -37,11 +38,34 @@ TRAINING_OPTIONS = ("epochs", "head_epochs", "epoch_tiles", "batch_size", "learn
 @click.option("--epoch-tiles", type=click.IntRange(min=1), metavar="N", help="Tiles an epoch takes at most.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Tiles to a step, over all workers.")
 @click.option("--learning-rate", type=float, help="At its highest, when everything is trained.")
-@click.option("--augment", type=click.Choice(["none", "standard"]), help="How tiles are changed at random.")
+@click.option(
+    "--augment",
+    type=click.Choice(["none", "plain", "field"]),
+    help="How tiles are changed at random. plain: framing and light. field: far more, and cracks and look-alikes are "
+    "drawn on them.  [default: field]",
+)
 @click.option("--seed", type=click.IntRange(min=0), help="Same seed, same model, with one worker to the last bit.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes.  [default: one a GPU, or one a CPU]")
 @click.option("--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"]), help="Where.")
 @click.option("--storage", metavar="DIR", help="Folder or URL for checkpoints.  [default: MODEL_DIR/checkpoints]")
+@click.option(
+    "--calibrate-on",
+    metavar="DIR",
+    help="Results of `models compare`: scores and threshold are fitted to its trials.  [default: validation tiles]",
+)
+@click.option(
+    "--false-alarms",
+    type=float,
+    metavar="RATE",
+    help="Part of the sound tiles that the threshold may call cracked, with --calibrate-on.  [default: 0.01]",
+)
+@click.option(
+    "--base-rate",
+    type=float,
+    metavar="RATE",
+    help="Part of the field's tiles that are cracked, for the precision in the card, with --calibrate-on.  "
+    "[default: 0.03]",
+)
 @click.option("--positive", default="Positive", show_default=True, help="What the class of cracked tiles is called.")
 @click.option("--negative", default="Negative", show_default=True, help="What the class of sound tiles is called.")
 @click.option("--licence", multiple=True, help="Of the data, for the card: once, or once for each DATA and --val.")
@@ -53,9 +77,10 @@ TRAINING_OPTIONS = ("epochs", "head_epochs", "epoch_tiles", "batch_size", "learn
 def command(out: str, preset: str, **given: Any) -> None:  # noqa: ANN401 - Click's
     """Fine-tune a network to tell cracked tiles from sound ones.
 
-    DATA is a folder or URL with Positive/ and Negative/ below it at any depth, or a CSV or Parquet table of path and
-    label. Tiles of one photo, and near-identical tiles, never stand on both sides. Options not given come from the
-    preset. An interrupted run goes on from its last epoch with the same command.
+    DATA is a folder or URL with Positive/ and Negative/ below it at any depth; or one with photos in images/ and their
+    crack masks (PNG, same name and size, over 0 = crack) in masks/, from which cracked and sound tiles are cut; or a
+    CSV or Parquet table of path and label. Tiles of one photo, and near-identical tiles, never stand on both sides.
+    Options not given come from the preset. An interrupted run goes on from its last epoch with the same command.
 
     \b
     What is written:
@@ -73,10 +98,23 @@ def command(out: str, preset: str, **given: Any) -> None:  # noqa: ANN401 - Clic
     from pipeline import fit
     from pipeline.cli.train_display import TrainDisplay
 
+    use = _use(given)
     config = _config(out, preset, given)
     with TrainDisplay(config.training) as display:
-        result = fit.train(config, display)
+        result = fit.train(config, display, use)
     click.echo(_told(result, out))
+
+
+def _use(given: dict[str, Any]) -> "FieldUse | None":
+    """Take out what scores are calibrated for."""
+    from pipeline.unseen import FieldUse
+
+    trials = given.pop("calibrate_on")
+    rates = {"false_alarm_rate": given.pop("false_alarms"), "base_rate": given.pop("base_rate")}
+    known = {name: rate for name, rate in rates.items() if rate is not None}
+    if trials is None and known:
+        raise click.UsageError("--false-alarms and --base-rate need trials: give --calibrate-on as well.")
+    return None if trials is None else FieldUse(trials, **known)
 
 
 def _config(out: str, preset: str, given: dict[str, Any]) -> "TrainConfig":

@@ -81,6 +81,10 @@ class TrainDisplay:
             f"{result.tiles_per_s:7.1f}  {result.seconds:7.0f}"
         )
 
+    def on_domain(self, done: int, total: int) -> None:
+        """So many pictures were looked at to know what is unlike them."""
+        self._show("learning what is unlike", done, total)
+
     def _show(self, words: str, done: int, total: int | None) -> None:
         self._bar.update(self._bar_task, description=words, completed=done, total=total)
         if self._bar.disable and total is not None and time.monotonic() - self._line_s > LINE_EVERY_S:

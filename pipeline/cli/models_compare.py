@@ -1,0 +1,162 @@
+"""`crackscan models compare`: which backbone and recipe do best on structures they have not seen."""
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipeline.cli.options import address_option, cpus_option, verbose_option
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from pipeline.comparison import Comparison, Interval
+    from pipeline.trials import ProtocolConfig
+
+TRAINING_OPTIONS = ("epochs", "head_epochs", "epoch_tiles", "batch_size", "learning_rate")
+"""Where not given, the preset `trial` decides."""
+
+COLUMNS = {
+    "auc": "AUC",
+    "average_precision": "AP",
+    "recall_at_5_percent_false_alarms": "recall at 5 %",
+    "ece_before": "ECE, raw",
+    "ece_after": "calibrated",
+}
+"""The figures, as the table calls them."""
+
+READING = """\
+How to read it: every figure is of tiles of a source that the network was not trained on. The last row of each is the
+mean over the sources, and after ± half of its 95 % interval over the seeds (Student's t). AP is the average precision,
+recall that of the cracked tiles where 5 % of the sound ones raise a false alarm, ECE the expected calibration error
+with both classes counting alike; calibrated is on the other sources' trials. Tiles a second: on one CPU thread."""
+
+
+@click.command("compare")
+@click.argument("data", nargs=-1, required=True, metavar="DATA...")
+@click.option("--out", required=True, metavar="DIR", help="Folder or URL for results; run again, it goes on there.")
+@click.option(
+    "--backbone",
+    multiple=True,
+    metavar="NAME",
+    help="Model name of timm; may be given again.  [default: tf_efficientnet_lite0]",
+)
+@click.option(
+    "--augment",
+    multiple=True,
+    type=click.Choice(["none", "plain", "field"]),
+    default=("field",),
+    show_default=True,
+    help="Recipe; may be given again.",
+)
+@click.option(
+    "--seed",
+    multiple=True,
+    type=click.IntRange(min=0),
+    default=(0, 1, 2),
+    show_default=True,
+    help="May be given again.",
+)
+@click.option("--weights", metavar="FILE", help='Weights to start from, or "none".  [default: pre-trained ones]')
+@click.option("--epochs", type=click.IntRange(min=0), help="Epochs of a trial in which everything is trained.")
+@click.option("--head-epochs", type=click.IntRange(min=0), help="Epochs before them for the last layer alone.")
+@click.option("--epoch-tiles", type=click.IntRange(min=1), metavar="N", help="Tiles an epoch takes at most.")
+@click.option("--batch-size", type=click.IntRange(min=1), help="Tiles to a step.")
+@click.option("--learning-rate", type=float, help="At its highest, when everything is trained.")
+@click.option("--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"]), help="Where.")
+@click.option("--positive", default="Positive", show_default=True, help="What the class of cracked tiles is called.")
+@click.option("--negative", default="Negative", show_default=True, help="What the class of sound tiles is called.")
+@address_option
+@cpus_option
+@verbose_option
+def command(data: tuple[str, ...], out: str, **given: Any) -> None:  # noqa: ANN401 - Click's
+    """Compare backbones and recipes on sources that they were not trained on.
+
+    Every DATA is one source: one camera, one structure. For each backbone, recipe, seed and source, a network is
+    trained on all other sources and tested on that one: a trial, some five minutes on one CPU core. Trials run side by
+    side, one a CPU or GPU. The same command again runs only what is missing.
+
+    \b
+    What is written:
+      DIR/trials/*.json                       every trial: settings, tiles, logits, figures
+      DIR/comparison.json, .csv               every figure
+      DIR/quality_speed.png                   AUC over tiles a second
+
+    \b
+    Examples:
+      crackscan models compare metu/ uav/ deck/ --out runs/compare
+      crackscan models compare metu/ uav/ deck/ --out runs/compare --augment plain --augment field
+      crackscan models compare a.csv b.csv --out c --backbone tf_efficientnet_lite0 --backbone mobilenetv3_large_100
+    """  # noqa: D301 - \b is Click's mark for "do not rewrap"
+    # Two threads of numpy's matrix product on busy cores are four to thirty times slower than one; read at its import.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    config = _config(data, out, given)
+    from pipeline import protocol
+    from pipeline.cli.compare_display import CompareDisplay
+
+    with CompareDisplay() as display:
+        comparison = protocol.compare(config, display)
+    _tell(comparison)
+
+
+def _config(data: tuple[str, ...], out: str, given: dict[str, Any]) -> "ProtocolConfig":
+    """Lay what was given over the preset."""
+    from pipeline.backbones import DEFAULT_BACKBONE
+    from pipeline.cluster import ClusterConfig
+    from pipeline.label_table import ClassNames
+    from pipeline.recipe import TRIAL
+    from pipeline.trials import ProtocolConfig
+
+    training = {name: given.pop(name) for name in TRAINING_OPTIONS}
+    return ProtocolConfig(
+        data=data,
+        out=out,
+        backbones=tuple(dict.fromkeys(given.pop("backbone"))) or (DEFAULT_BACKBONE,),
+        augments=tuple(dict.fromkeys(given.pop("augment"))),
+        seeds=tuple(sorted(set(given.pop("seed")))),
+        training=replace(TRIAL, **{name: value for name, value in training.items() if value is not None}),
+        classes=ClassNames(given.pop("positive"), given.pop("negative")),
+        cluster=ClusterConfig(given.pop("address"), given.pop("cpus"), given.pop("verbose")),
+        **given,
+    )
+
+
+def _tell(comparison: "Comparison") -> None:
+    """Print the table, the differences, and where the files lie."""
+    import sys
+
+    from rich.console import Console
+
+    # A pipe or a file has no width: nothing is cut off there.
+    Console(width=None if sys.stdout.isatty() else 160).print(_table(comparison))
+    for difference in comparison.differences:
+        words = _interval(difference.auc, "+.4f")
+        click.echo(f"{difference.name}: AUC {words} against {difference.than}, by seed, {_seeds(difference.auc.n)}.")
+    click.echo(f"Tables and plot: {comparison.out.removeprefix('file://')}")
+    click.echo(READING)
+
+
+def _table(comparison: "Comparison") -> "Table":
+    from rich.table import Table
+
+    table = Table(title="On sources left out of training", title_justify="left")
+    table.add_column("source")
+    for words in COLUMNS.values():
+        table.add_column(words, justify="right")
+    for entry in comparison.entries:
+        n = entry.macro["auc"].n
+        table.add_row(f"{entry.name}\n{entry.tiles_per_s:.0f} tiles/s, {_seeds(n)}")
+        for source, figures in entry.sources.items():
+            table.add_row(f"  {source}", *[f"{getattr(figures, name):.4f}" for name in COLUMNS])
+        table.add_row("  mean", *[_interval(entry.macro[name], ".4f") for name in COLUMNS], end_section=True)
+    return table
+
+
+def _interval(found: "Interval", form: str) -> str:
+    reach = "" if found.high is None else f" ± {found.high - found.mean:.4f}"
+    return f"{found.mean:{form}}{reach}"
+
+
+def _seeds(count: int) -> str:
+    return "1 seed" if count == 1 else f"{count} seeds"

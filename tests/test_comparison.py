@@ -1,0 +1,95 @@
+"""What a comparison says: figures per source, means over sources, intervals over seeds, and the files."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import comparison, storage
+from pipeline.calibration import Sample
+from pipeline.comparison import Interval, over_seeds, summed_up
+from pipeline.trial_results import TrialResult
+
+LABELS = np.array([True, True, False, False])
+FOUND = {1.0: [2, 1, -1, -2], 0.75: [2, -1.5, -1, -2], 0.5: [2, -3, -1, -2]}
+"""Logits of two cracked and two sound tiles, by their AUC."""
+
+
+def trial(backbone: str, seed: int, left_out: str, auc: float) -> TrialResult:
+    """Return the result of a trial of known AUC."""
+    return TrialResult(
+        run=f"{backbone}{seed}{left_out}",
+        backbone=backbone,
+        augment="field",
+        seed=seed,
+        left_out=left_out,
+        training={},
+        training_tiles=4,
+        repeats_dropped=0,
+        seconds=1.0,
+        tiles=("1", "2", "3", "4"),
+        sample=Sample(np.array(FOUND[auc], np.float32), LABELS),
+    )
+
+
+RESULTS = [
+    trial("slow", 0, "a", 1.0), trial("slow", 0, "b", 0.5), trial("slow", 1, "a", 1.0), trial("slow", 1, "b", 0.75),
+    trial("fast", 0, "a", 1.0), trial("fast", 0, "b", 0.75), trial("fast", 1, "a", 1.0), trial("fast", 1, "b", 1.0),
+]  # fmt: skip
+SPEEDS = {"slow": 10.0, "fast": 50.0}
+
+
+def test_intervals_are_students() -> None:
+    """1, 2, 3: mean 2, standard error 0.577, and 4.303 of them to each side; one seed has no interval."""
+    found = over_seeds([1, 2, 3])
+    assert (found.mean, found.n) == (2, 3)
+    assert found.high == pytest.approx(2 + 4.303 / 3**0.5)
+    assert found.low == pytest.approx(2 - 4.303 / 3**0.5)
+    assert over_seeds([0.5]) == Interval(0.5, None, None, 1)
+
+
+def test_a_source_weighs_as_much_as_another() -> None:
+    """Figures of a source are means over seeds, the macro mean is over sources, the best entry comes first."""
+    first, second = summed_up("out", RESULTS, SPEEDS).entries
+    assert (first.name, second.name) == ("fast, field", "slow, field")
+    assert {source: found.auc for source, found in second.sources.items()} == {"a": 1.0, "b": 0.625}
+    assert second.macro["auc"].mean == pytest.approx((0.75 + 0.875) / 2)
+    assert (first.tiles_per_s, first.macro["auc"].n) == (50, 2)
+
+
+def test_differences_are_seed_by_seed() -> None:
+    """Both seeds gain 0.125, so the interval has no width, though the macro AUC itself varies."""
+    (difference,) = summed_up("out", RESULTS, SPEEDS).differences
+    assert (difference.name, difference.than) == ("fast, field", "slow, field")
+    assert difference.auc == Interval(0.125, 0.125, 0.125, 2)
+
+
+def test_each_source_is_calibrated_on_the_others() -> None:
+    """A source's own labels do not move its calibration: turned round, its scores are as wrong as they were right."""
+    right = {result.left_out: result for result in RESULTS[:2]}
+    turned = trial("slow", 0, "a", 1.0)
+    turned = TrialResult(**{**vars(turned), "sample": Sample(-turned.sample.logits, LABELS)})
+    before, after = comparison.figures_of(right), comparison.figures_of({**right, "a": turned})
+    assert before["a"].auc == 1
+    assert after["a"].auc == 0
+    assert before["a"].ece_after < 0.5 < after["a"].ece_after
+    assert before["b"].ece_before == after["b"].ece_before
+    assert before["b"].ece_after != after["b"].ece_after
+
+
+def test_the_files_hold_every_figure(tmp_path: Path) -> None:
+    """A row of CSV for each trial, all of it in JSON, and a picture."""
+    found = summed_up(storage.canonical(str(tmp_path)), RESULTS, SPEEDS)
+    comparison.write(found)
+    rows = list(csv.DictReader((tmp_path / "comparison.csv").read_text().splitlines()))
+    assert [(row["backbone"], row["seed"], row["left_out"], float(row["auc"])) for row in rows][:2] == [
+        ("fast", "0", "a", 1.0),
+        ("fast", "0", "b", 0.75),
+    ]
+    assert len(rows) == len(RESULTS)
+    told = json.loads((tmp_path / "comparison.json").read_text())
+    assert told["entries"][0]["macro"]["auc"]["mean"] == found.entries[0].macro["auc"].mean
+    assert told["differences"][0]["auc"]["n"] == 2
+    assert (tmp_path / "quality_speed.png").read_bytes().startswith(b"\x89PNG")

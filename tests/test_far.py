@@ -1,0 +1,57 @@
+"""Far tiles: half of each class, a quarter cracked at most, and nothing but tiles of the list in them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline import storage
+from pipeline.boxes import Box
+from pipeline.decode import decode
+from pipeline.far import SIDE_PX, half_far
+from pipeline.labelled import LabelledTiles
+
+
+@pytest.fixture
+def tiles(tmp_path: Path) -> LabelledTiles:
+    """Ten cracked tiles, white, and ten sound ones, each another grey; two to a photo."""
+    pixels = np.empty((10, 100, 200, 3), np.uint8)
+    for number in range(10):
+        pixels[number, :, :100] = 255
+        pixels[number, :, 100:] = 10 * number
+        Image.fromarray(pixels[number]).save(tmp_path / f"{number}.png")
+    urls = tuple(storage.canonical(str(tmp_path / f"{number}.png")) for number in range(10) for _ in range(2))
+    boxes = (Box(0, 0, 100, 100), Box(0, 100, 100, 100)) * 10
+    return LabelledTiles(urls, np.arange(20) % 2 == 0, urls, ("a",) * 20, boxes)
+
+
+def test_every_other_tile_of_each_class_is_shown_from_afar(tiles: LabelledTiles, tmp_path: Path) -> None:
+    """Ten stay as they are and ten become files; both classes stay as many as they were."""
+    shown = half_far(tiles, storage.canonical(str(tmp_path / "far")))
+    assert shown.boxes.count(None) == 10
+    far = np.array([box is None for box in shown.boxes])
+    assert shown.labels[far].sum() == shown.labels[~far].sum() == 5
+
+
+def test_a_quarter_of_a_far_cracked_tile_is_cracked(tiles: LabelledTiles, tmp_path: Path) -> None:
+    """A far cracked tile has one white quarter, a far sound one has none; all are whole tiles at half the size."""
+    shown = half_far(tiles, storage.canonical(str(tmp_path / "far")))
+    for url, box, cracked in zip(shown.urls, shown.boxes, shown.labels, strict=True):
+        if box is not None:
+            continue
+        pixels = decode(storage.read_bytes(url)).pixels
+        assert pixels.shape == (SIDE_PX, SIDE_PX, 3)
+        quarters = pixels[:, :, 0].reshape(2, SIDE_PX // 2, 2, SIDE_PX // 2).transpose(0, 2, 1, 3).reshape(4, -1)
+        assert (quarters == quarters[:, :1]).all()
+        assert int((quarters[:, 0] == 255).sum()) == int(cracked)
+
+
+def test_the_same_tiles_are_shown_the_same(tiles: LabelledTiles, tmp_path: Path) -> None:
+    """Two comparisons test on the same pictures."""
+    first, again = (half_far(tiles, storage.canonical(str(tmp_path / name))) for name in ("one", "two"))
+    files = [
+        [storage.read_bytes(url) for url, box in zip(shown.urls, shown.boxes, strict=True) if box is None]
+        for shown in (first, again)
+    ]
+    assert files[0] == files[1]

@@ -1,0 +1,177 @@
+"""A comparison on Ray: trials side by side, and how it goes on after a stop."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Barrier
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline import protocol
+from pipeline.cluster import ClusterConfig
+from pipeline.errors import UsageError
+from pipeline.protocol import side_by_side
+from pipeline.recipe import TRIAL
+from pipeline.trial_results import TrialResult, read_results
+from pipeline.trials import ProtocolConfig
+
+SMALL = "test_efficientnet.r160_in1k"
+"""The smallest network of timm: 0.4 million parameters."""
+
+SOURCES = ("deck", "metu", "uav")
+TRAINING = replace(TRIAL, epochs=2, head_epochs=0, batch_size=4, learning_rate=0.001)
+
+
+@dataclass
+class Watched:
+    """Keeps what a comparison tells."""
+
+    planned: tuple[int, int] | None = None
+    at_once: int | None = None
+    results: list[TrialResult] = field(default_factory=list)
+
+    def on_plan(self, finished: int, waiting: int) -> None:
+        """Keep it."""
+        self.planned = finished, waiting
+
+    def on_fingerprints(self, done: int, total: int) -> None:
+        """Check what is told."""
+        assert 0 < done <= total
+
+    def on_start(self, side_by_side: int) -> None:
+        """Keep it."""
+        self.at_once = side_by_side
+
+    def on_progress(self, done: float) -> None:
+        """Check what is told."""
+        assert self.planned is not None
+        assert 0 <= done <= self.planned[1]
+
+    def on_trial(self, result: TrialResult) -> None:
+        """Keep it."""
+        self.results.append(result)
+
+    def on_speed(self) -> None:
+        """Trials are over."""
+
+
+@pytest.fixture
+def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make three sources of bright tiles labelled cracked and dark ones labelled sound, two of metu's also in uav."""
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    for source in SOURCES:
+        for number in range(16):
+            folder = tmp_path / source / ("Positive" if number % 2 else "Negative")
+            folder.mkdir(parents=True, exist_ok=True)
+            pixels = (random.integers(0, 120, (40, 40, 3)) + 60 * (number % 2)).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / f"{number:03d}.png")
+            if source == "metu" and number < 2:
+                copy = tmp_path / "uav" / folder.name
+                copy.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels[:, ::-1]).save(copy / f"copy-{number}.png")
+    return tmp_path
+
+
+def config(**given: object) -> ProtocolConfig:
+    """Return a comparison of seconds."""
+    usual: dict[str, object] = {
+        "data": SOURCES, "out": "out", "backbones": (SMALL,), "augments": ("plain",), "seeds": (0,),
+        "training": TRAINING, "weights": "none", "cluster": ClusterConfig(cpus=2),
+    }  # fmt: skip
+    return ProtocolConfig(**(usual | given))  # type: ignore[arg-type]  # each is its field's
+
+
+def test_jobs_are_done_side_by_side() -> None:
+    """Two jobs that wait for each other end; what every job returns comes out once."""
+    meeting = Barrier(2)
+
+    def meet(number: int) -> int:
+        meeting.wait(timeout=30)
+        return number
+
+    jobs: deque[Callable[[], int]] = deque((lambda number=number: meet(number)) for number in range(6))  # type: ignore[misc]
+    assert sorted(side_by_side(jobs, 2)) == list(range(6))
+
+
+def test_a_job_that_fails_is_told() -> None:
+    """Its error is raised where results are awaited."""
+
+    def fail() -> int:
+        raise UsageError("broken")
+
+    with pytest.raises(UsageError, match="broken"):
+        list(side_by_side(deque([fail]), 1))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"data": ("deck", "nowhere")}, "nowhere does not exist"),
+        ({"data": ("deck", "deck/Positive")}, "deck/Positive cannot be left out and tested on: of its 0 tiles"),
+        ({"backbones": ("nope",)}, "knows no backbone 'nope'"),
+    ],
+)
+def test_wrong_use_is_told_before_the_work(sources: Path, given: dict[str, object], message: str) -> None:
+    """Nothing is trained, no Ray is started, nothing is written."""
+    with pytest.raises(UsageError, match=message):
+        protocol.compare(config(**given), Watched())
+    assert not (sources / "out").exists()
+
+
+COMMAND = (
+    sys.executable, "-m", "pipeline.cli", "models", "compare", *SOURCES, "--out", "out", "--backbone", SMALL,
+    "--augment", "plain", "--seed", "0", "--weights", "none", "--epochs", "2", "--head-epochs", "0",
+    "--batch-size", "4", "--learning-rate", "0.001", "--cpus", "1",
+)  # fmt: skip
+
+
+def interrupted_after_a_trial() -> tuple[int, str]:
+    """Run the command until it has printed a trial, send it Ctrl-C, and return its exit code and last words."""
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        COMMAND, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if re.search(r"seed 0, without \w+: AUC", line):
+                break
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=300)
+        return process.returncode, errors
+
+
+@pytest.mark.ray
+def test_a_stopped_comparison_goes_on(sources: Path) -> None:
+    """Ctrl-C ends with code 4 and keeps what is done; the next run does the rest, two at a time; then there is none."""
+    code, errors = interrupted_after_a_trial()
+    assert code == 4, errors
+    assert re.search(r"Interrupted after 1 of 3 trials; run the same command again to go on\.$", errors.strip())
+    kept = {path: path.stat().st_mtime_ns for path in (sources / "out" / "trials").iterdir()}
+    assert len(kept) == 1
+
+    watched = Watched()
+    found = protocol.compare(config(), watched)
+    assert (watched.planned, watched.at_once) == ((1, 2), 2)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    results = {result.left_out: result for result in read_results("out")}
+    assert results.keys() == found.entries[0].sources.keys() == set(SOURCES)
+    assert {name: (result.training_tiles, result.repeats_dropped) for name, result in results.items()} == {
+        "deck": (34, 0),
+        "metu": (32, 2),
+        "uav": (30, 2),
+    }
+    assert all(result.sample.labels.any() and not result.sample.labels.all() for result in results.values())
+    assert not (sources / "out" / "checkpoints").exists()
+
+    again = Watched()
+    assert protocol.compare(config(), again).entries[0].rounds == found.entries[0].rounds
+    assert (again.planned, again.at_once, again.results) == ((3, 0), None, [])

@@ -1,0 +1,55 @@
+"""What a trial leaves: read as it was written, refused where it is damaged, laid out by seed."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import storage, trial_results
+from pipeline.calibration import Sample
+from pipeline.errors import DatasetError
+from pipeline.trial_results import TrialResult
+
+RESULT = TrialResult(
+    run="train-0123",
+    backbone="x",
+    augment="field",
+    seed=7,
+    left_out="data/a",
+    training={"epochs": 1, "augment": "field"},
+    training_tiles=10,
+    repeats_dropped=1,
+    seconds=2.5,
+    tiles=("Positive/1.png", "Negative/2.png#xywh=0,0,5,5"),
+    sample=Sample(np.array([0.25, -1.5], np.float32), np.array([True, False])),
+)
+
+
+def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:
+    """Logits to the last bit, labels, tiles, settings; the figures beside them are for people."""
+    url = storage.join(storage.canonical(str(tmp_path)), trial_results.RESULTS, "one.json")
+    storage.write_whole(url, RESULT.to_json({"auc": 1.0}).encode())
+    (found,) = trial_results.read_results(str(tmp_path))
+    assert found.sample.logits.tobytes() == RESULT.sample.logits.tobytes()
+    assert found.sample.labels.tolist() == RESULT.sample.labels.tolist()
+    assert {**vars(found), "sample": None} == {**vars(RESULT), "sample": None}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[]", "{}", RESULT.to_json({}).replace("0.25", '"high"'), RESULT.to_json({}).replace("true", "false")],
+)
+def test_a_damaged_result_is_told(tmp_path: Path, text: str) -> None:
+    """The file is named, and what to do."""
+    path = tmp_path / "one.json"
+    path.write_text(text)
+    with pytest.raises(DatasetError, match=r"one.json is no result of a trial .* Remove it, and run"):
+        trial_results.read_result(storage.canonical(str(path)))
+
+
+def test_rounds_are_whole() -> None:
+    """A seed in which a source is missing is no round."""
+    other = replace(RESULT, left_out="data/b")
+    assert trial_results.by_seed([RESULT, other]) == {7: {"data/a": RESULT, "data/b": other}}
+    assert trial_results.by_seed([RESULT, other, replace(RESULT, seed=8)]).keys() == {7}

@@ -1,0 +1,159 @@
+"""Leave one source out: what a trial may see, and what it is tested on."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.boxes import Box
+from pipeline.errors import UsageError
+from pipeline.fingerprint import FINGERPRINT_SIZE, Floats, repeats
+from pipeline.labelled import LabelledTiles
+from pipeline.trials import ProtocolConfig, chosen_tests, parts_of, place_name, trials_of
+
+SOURCES = ("a", "b", "c")
+CONFIG = ProtocolConfig(data=SOURCES, out="out", backbones=("x", "y"), augments=("plain", "field"), seeds=(0, 7))
+
+
+def listed(rows: list[tuple[str, bool, str]]) -> LabelledTiles:
+    """Return tiles that exist in name only, of (source, cracked, group)."""
+    return LabelledTiles(
+        urls=tuple(f"file:///data/{source}/{number:03d}.png" for number, (source, _, _) in enumerate(rows)),
+        labels=np.array([cracked for _, cracked, _ in rows]),
+        groups=tuple(group for _, _, group in rows),
+        sources=tuple(source for source, _, _ in rows),
+        boxes=(None,) * len(rows),
+    )
+
+
+PRINTS = np.random.default_rng(0).standard_normal((40, FINGERPRINT_SIZE)).astype(np.float32)
+PRINTS /= np.linalg.norm(PRINTS, axis=1, keepdims=True)
+
+
+def printed(pictures: list[int]) -> Floats:
+    """Return fingerprints: those of one picture are the same, those of two have nothing in common."""
+    return PRINTS[pictures]
+
+
+APART = [(source, cracked, f"{source}{cracked}", 30 + number) for number, (source, cracked) in
+         enumerate((source, cracked) for source in SOURCES for cracked in (False, True))]  # fmt: skip
+"""A tile of each source and class that shares its photo and its picture with no other."""
+
+
+TILE = st.tuples(st.sampled_from(SOURCES), st.booleans(), st.sampled_from("ghijklmnop"), st.integers(0, 25))
+
+
+@settings(max_examples=50)
+@given(st.lists(TILE, max_size=30), st.sampled_from(SOURCES))
+def test_nothing_of_the_left_out_source_is_in_training(more: list[tuple[str, bool, str, int]], left_out: str) -> None:
+    """No tile of it, no photo that it shares, and no picture that looks like one of its own, tested or not."""
+    rows = [*APART, *more]
+    tiles, prints = listed([row[:3] for row in rows]), printed([row[3] for row in rows])
+    row_of = {url: row for row, url in enumerate(tiles.urls)}
+    own = np.array(tiles.sources) == left_out
+    parts = parts_of(tiles, prints, left_out)
+    training = np.array([row_of[url] for url in parts.training.urls])
+    assert not own[training].any()
+    assert not set(parts.training.groups) & set(tiles.subset(own).groups)
+    assert not repeats(prints[training], prints[own]).any()
+    assert set(parts.validation.sources) == {left_out}
+    assert len(parts.training) + parts.dropped + int(own.sum()) == len(tiles)
+
+
+def test_what_only_resembles_is_kept() -> None:
+    """A training tile is left out for its photo or its picture, and for nothing else."""
+    rows = [
+        ("a", False, "g"),
+        ("a", True, "h"),
+        ("b", False, "g"),
+        ("b", True, "i"),
+        ("b", False, "j"),
+        ("b", True, "k"),
+    ]
+    parts = parts_of(listed(rows), printed([0, 1, 2, 1, 4, 5]), "a")
+    assert [url[-7:] for url in parts.training.urls] == ["004.png", "005.png"]
+    assert parts.dropped == 2
+
+
+def source(count: int, boxes: tuple[Box | None, ...] | None = None, place: str = "here") -> LabelledTiles:
+    """Return tiles of one source, every third cracked."""
+    urls = tuple(f"file:///{place}/tiles/{number:04d}.png" for number in range(count))
+    labels = np.arange(count) % 3 == 0
+    return LabelledTiles(urls, labels, urls, (place,) * count, boxes or (None,) * count)
+
+
+def test_tests_are_few_and_the_same_wherever_the_data_lies() -> None:
+    """At most 400 of each class, in the order of the tiles, chosen by name below the data's folder."""
+    chosen = chosen_tests(source(2000))
+    assert np.bincount(chosen.labels).tolist() == [400, 400]
+    assert list(chosen.urls) == sorted(chosen.urls)
+    moved = chosen_tests(source(2000, place="some/where/else"))
+    assert [url[-8:] for url in moved.urls] == [url[-8:] for url in chosen.urls]
+    assert len(chosen_tests(source(30))) == 30
+
+
+def test_the_order_of_listing_does_not_matter() -> None:
+    """The same tiles listed backwards give the same choice."""
+    tiles = source(2000)
+    backwards = chosen_tests(tiles.subset(np.arange(len(tiles))[::-1]))
+    assert set(backwards.urls) == set(chosen_tests(tiles).urls)
+
+
+def test_the_size_of_a_box_tells_nothing() -> None:
+    """Where sound tiles are mostly small boxes, as many small and large ones of both classes are tested."""
+    sides = [
+        (112, 112, 112, 224)[number % 4] if number % 3 else (112, 224, 448)[number % 5 % 3] for number in range(6000)
+    ]
+    chosen = chosen_tests(source(6000, tuple(Box(0, 0, side, side) for side in sides)))
+    heights = np.array([box.height_px for box in chosen.boxes if box is not None])
+    assert set(heights) == {112, 224}  # no sound tile is larger
+    assert 398 <= int(chosen.labels.sum()) <= 400
+    for side in (112, 224):
+        sound, cracked = np.bincount(chosen.labels[heights == side])
+        assert sound == cracked
+    with pytest.raises(UsageError, match="no size of its tiles has cracked ones and sound ones"):
+        chosen_tests(source(9, tuple(Box(0, 0, 50 if number % 3 else 100, 50) for number in range(9))))
+
+
+def test_every_source_is_left_out_by_every_kind_and_seed() -> None:
+    """Two backbones, two recipes, two seeds and three sources are 24 trials; a round of one seed comes first."""
+    found = trials_of(CONFIG)
+    assert len(set(found)) == 2 * 2 * 2 * 3
+    assert [trial.training.seed for trial in found] == [0] * 12 + [7] * 12
+    for trial in found:
+        config = trial.config(CONFIG)
+        assert (config.data, config.val) == (tuple(s for s in SOURCES if s != trial.left_out), (trial.left_out,))
+        assert (config.workers, config.training.seed) == (1, trial.training.seed)
+        assert replace(config.training, augment="field", seed=0) == CONFIG.training
+
+
+def test_files_have_names_of_their_own() -> None:
+    """A trial's file is told from any other by people, and from one of other settings by its run."""
+    names = [trial.file_name("run") for trial in trials_of(replace(CONFIG, data=("d/a b", "d/b", "s3://x/d/c/")))]
+    assert len(set(names)) == len(names)
+    assert names[0] == "x_plain_seed-0_d-a-b_run.json"
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (("a",), r"One source was given \(a\); expected at least two DATA"),
+        (("x/d/a", "y/d/a"), "Two DATA end in d/a"),
+        (("a", "a/"), "Two DATA end in a"),
+    ],
+)
+def test_sources_must_be_two_and_told_apart(data: tuple[str, ...], message: str) -> None:
+    """What cannot be compared is refused before anything is read."""
+    with pytest.raises(UsageError, match=message):
+        ProtocolConfig(data=data, out="out")
+
+
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [("s3://bucket/a/b/", "a/b"), ("tiles.csv", "tiles.csv"), ("/x/y/tiles.csv", "y/tiles.csv"), ("./a", "a")],
+)
+def test_a_place_is_named_by_its_last_parts(place: str, name: str) -> None:
+    """Two names are enough to know a folder by."""
+    assert place_name(place) == name
