@@ -59,6 +59,13 @@ def test_a_compact_dataset_is_equal_and_keeps_every_promise(
     assert {path: path.stat().st_mtime_ns for path in storage.local_path(old.url).rglob("*")} == before
 
 
+def test_crack_maps_come_along(old: Layout, new: Layout) -> None:
+    """The old dataset can go once the compact one is there."""
+    storage.write_whole(old.map("some"), b"a map")
+    compact(old.url, new.url, LARGE, quiet)
+    assert storage.read_bytes(new.map("some")) == b"a map"
+
+
 def test_rows_are_sorted_by_archive_and_image(old: Layout, new: Layout) -> None:
     """Tiles follow one another as their photos do, row by row of the grid, and files have the declared schema."""
     compact(old.url, new.url, TWO_PARTS, quiet)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from conftest import S3Place
 
 from pipeline import schema, storage
 from pipeline.dataset import Layout
@@ -35,6 +36,15 @@ def test_each_map_is_a_file(layout: Layout) -> None:
     assert maps_of(layout) == {f"{name}.png": data for name, data in many.items()}
     assert left.column_names == [name for name in schema.SCORED.names if name != "crack_map"]
     assert left["image_id"].to_pylist() == [*many, "none"]
+
+
+@pytest.mark.ray
+def test_maps_on_s3(s3: S3Place) -> None:
+    """Many at once, as on disk."""
+    layout = Layout(f"{s3.url}/out")
+    many = {f"photo{number}": str(number).encode() for number in range(40)}
+    keep_maps(scored(**many), layout)
+    assert maps_of(layout) == {f"{name}.png": data for name, data in many.items()}
 
 
 def test_without_maps_there_is_no_folder(layout: Layout) -> None:

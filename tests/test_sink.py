@@ -100,6 +100,16 @@ def test_many_photos_commit_by_themselves(layout: Layout, sink: Sink) -> None:
     assert len(bare(layout, "images")) == COMMIT_PHOTOS
 
 
+def test_a_map_is_there_before_its_photo(layout: Layout, sink: Sink) -> None:
+    """It is written as it comes, so that no photo is ever committed without its map."""
+    [row] = scored("a").to_pylist()
+    sink.add(pa.Table.from_pylist([row | {"crack_map": b"png"}], schema=schema.SCORED))
+    assert storage.read_bytes(layout.map("a")) == b"png"
+    assert bare(layout, "images") == []
+    sink.commit()
+    assert bare(layout, "images") == ["a"]
+
+
 def test_files_have_the_declared_schema(layout: Layout, sink: Sink) -> None:
     """Columns and types are those of `schema`, and the metadata names the run and the model."""
     sink.add(scored("a"))
