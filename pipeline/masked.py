@@ -22,6 +22,7 @@ from pipeline.boxes import Box, Pixels
 from pipeline.decode import PHOTO_SUFFIXES, decode
 from pipeline.errors import DataError, UsageError
 from pipeline.members import file_kind
+from pipeline.tiles import starts
 
 IMAGES = "images"
 MASKS = "masks"
@@ -111,14 +112,9 @@ def _boxes(height_px: int, width_px: int) -> list[Box]:
     return [
         Box(top, left, side, side)
         for side in sides
-        for top in _starts(height_px, side)
-        for left in _starts(width_px, side)
+        for top in starts(height_px, side, max(1, side // 2))
+        for left in starts(width_px, side, max(1, side // 2))
     ]
-
-
-def _starts(length_px: int, side_px: int) -> list[int]:
-    last = length_px - side_px
-    return [*range(0, last, max(1, side_px // 2)), last]
 
 
 def _pairs(folder: str) -> list[tuple[str, str]]:

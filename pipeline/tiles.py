@@ -60,8 +60,8 @@ def grid(height_px: int, width_px: int, spec: TileSpec) -> list[Tile]:
     box_height_px, box_width_px = min(height_px, spec.tile_px), min(width_px, spec.tile_px)
     return [
         Tile(row, col, top_px, left_px, box_height_px, box_width_px)
-        for row, top_px in enumerate(_starts(height_px, box_height_px, spec.step_px))
-        for col, left_px in enumerate(_starts(width_px, box_width_px, spec.step_px))
+        for row, top_px in enumerate(starts(height_px, box_height_px, spec.step_px))
+        for col, left_px in enumerate(starts(width_px, box_width_px, spec.step_px))
     ]
 
 
@@ -76,7 +76,7 @@ def cut(pixels: NDArray[np.uint8], tiles: list[Tile], tile_px: int) -> NDArray[n
     return squares
 
 
-def _starts(side_px: int, box_px: int, step_px: int) -> list[int]:
+def starts(side_px: int, box_px: int, step_px: int) -> list[int]:
     """Where boxes start along one side: every step, the last one shifted in to end with the photo."""
     last = side_px - box_px
     return [*range(0, last, step_px), last]

@@ -5,7 +5,6 @@ nothing is chosen on its test. Knows no Ray; `protocol` runs the trials, `trial_
 """
 
 import hashlib
-import math
 import os
 import re
 from dataclasses import dataclass, field, replace
@@ -151,8 +150,8 @@ def chosen_tests(source: LabelledTiles) -> LabelledTiles:
 
 
 def _alike_in_size(source: LabelledTiles, order: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Choose boxes in an order, as many of both classes in each size; a size is half an octave of heights."""
-    sizes = np.array([round(2 * math.log2(box.height_px)) for box in source.boxes if box is not None])[order]
+    """Choose boxes in an order, as many of both classes in each size."""
+    sizes = source.sizes[order]
     labels = source.labels[order]
     both = [[order[(sizes == size) & (labels == label)] for label in (False, True)] for size in np.unique(sizes)]
     most = [min(map(len, of_size)) for of_size in both]
