@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli.options import address_option, cpus_option, verbose_option
+from pipeline.cli.options import training_options
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -58,18 +58,7 @@ with both classes counting alike; calibrated is on the other sources' trials. Ti
     show_default=True,
     help="May be given again.",
 )
-@click.option("--weights", metavar="FILE", help='Weights to start from, or "none".  [default: pre-trained ones]')
-@click.option("--epochs", type=click.IntRange(min=0), help="Epochs of a trial in which everything is trained.")
-@click.option("--head-epochs", type=click.IntRange(min=0), help="Epochs before them for the last layer alone.")
-@click.option("--epoch-tiles", type=click.IntRange(min=1), metavar="N", help="Tiles an epoch takes at most.")
-@click.option("--batch-size", type=click.IntRange(min=1), help="Tiles to a step.")
-@click.option("--learning-rate", type=float, help="At its highest, when everything is trained.")
-@click.option("--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"]), help="Where.")
-@click.option("--positive", default="Positive", show_default=True, help="What the class of cracked tiles is called.")
-@click.option("--negative", default="Negative", show_default=True, help="What the class of sound tiles is called.")
-@address_option
-@cpus_option
-@verbose_option
+@training_options
 def command(data: tuple[str, ...], out: str, **given: Any) -> None:  # noqa: ANN401 - Click's
     """Compare backbones and recipes on sources that they were not trained on.
 

@@ -54,6 +54,32 @@ _RUN = (
 )  # fmt: skip
 
 
+_TRAINING = (
+    click.option("--weights", metavar="FILE", help='Weights to start from, or "none".  [default: pre-trained ones]'),
+    click.option("--epochs", type=click.IntRange(min=0), help="Epochs in which everything is trained."),
+    click.option("--head-epochs", type=click.IntRange(min=0), help="Epochs before them for the last layer alone."),
+    click.option("--epoch-tiles", type=click.IntRange(min=1), metavar="N", help="Tiles an epoch takes at most."),
+    click.option("--batch-size", type=click.IntRange(min=1), help="Tiles to a step, over all workers."),
+    click.option("--learning-rate", type=float, help="At its highest, when everything is trained."),
+    click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
+                 help="Where the network is trained."),
+    click.option("--positive", default="Positive", show_default=True, metavar="NAME",
+                 help="Name of the class of cracked tiles."),
+    click.option("--negative", default="Negative", show_default=True, metavar="NAME",
+                 help="Name of the class of sound tiles."),
+    address_option,
+    cpus_option,
+    verbose_option,
+)  # fmt: skip
+
+
+def training_options(command: Command) -> Command:
+    """Add what `train` and `models compare` have in common."""
+    for option in reversed(_TRAINING):
+        command = option(command)
+    return command
+
+
 def run_options(command: Command) -> Command:
     """Add what `score` and `retry` have in common."""
     for option in reversed(_RUN):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli.options import address_option, cpus_option, verbose_option
+from pipeline.cli.options import training_options
 
 if TYPE_CHECKING:
     from pipeline.fit import FitResult
@@ -32,12 +32,6 @@ TRAINING_OPTIONS = ("epochs", "head_epochs", "epoch_tiles", "batch_size", "learn
     help="quick: minutes on two CPU cores. standard: half an hour to an hour.",
 )
 @click.option("--backbone", metavar="NAME", help="Any model name of timm.  [default: tf_efficientnet_lite0]")
-@click.option("--weights", metavar="FILE", help='Weights to start from, or "none".  [default: pre-trained ones]')
-@click.option("--epochs", type=click.IntRange(min=0), help="Epochs in which everything is trained.")
-@click.option("--head-epochs", type=click.IntRange(min=0), help="Epochs before them for the last layer alone.")
-@click.option("--epoch-tiles", type=click.IntRange(min=1), metavar="N", help="Tiles an epoch takes at most.")
-@click.option("--batch-size", type=click.IntRange(min=1), help="Tiles to a step, over all workers.")
-@click.option("--learning-rate", type=float, help="At its highest, when everything is trained.")
 @click.option(
     "--augment",
     type=click.Choice(["none", "plain", "field"]),
@@ -46,7 +40,6 @@ TRAINING_OPTIONS = ("epochs", "head_epochs", "epoch_tiles", "batch_size", "learn
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Same seed, same model, with one worker to the last bit.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes.  [default: one a GPU, or one a CPU]")
-@click.option("--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"]), help="Where.")
 @click.option("--storage", metavar="DIR", help="Folder or URL for checkpoints.  [default: MODEL_DIR/checkpoints]")
 @click.option(
     "--calibrate-on",
@@ -66,14 +59,10 @@ TRAINING_OPTIONS = ("epochs", "head_epochs", "epoch_tiles", "batch_size", "learn
     help="Part of the field's tiles that are cracked, for the precision in the card, with --calibrate-on.  "
     "[default: 0.03]",
 )
-@click.option("--positive", default="Positive", show_default=True, help="What the class of cracked tiles is called.")
-@click.option("--negative", default="Negative", show_default=True, help="What the class of sound tiles is called.")
 @click.option("--licence", multiple=True, help="Of the data, for the card: once, or once for each DATA and --val.")
 @click.option("--attribution", multiple=True, help="Who made the data, for the card: likewise.")
 @click.option("--note", metavar="TEXT", help="What people must know before they trust the model, for the card.")
-@address_option
-@cpus_option
-@verbose_option
+@training_options
 def command(out: str, preset: str, **given: Any) -> None:  # noqa: ANN401 - Click's
     """Fine-tune a network to tell cracked tiles from sound ones.
 
