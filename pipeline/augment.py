@@ -36,12 +36,15 @@ class Change:
     """The same on a cracked tile: fewer, or they would hide the crack."""
     marked: float = 0.0
     """Part of the tiles that get marks at all."""
+    sizes: tuple[float, ...] = (1.0,)
+    """Sides that the pictures of a step may have, as shares of the network's."""
 
 
 CHANGES = {
     "plain": Change(crop_area=0.6, crop_ratio=1.25, camera=PLAIN),
-    "field": Change(crop_area=0.4, crop_ratio=1.25, camera=FIELD, busy_sound=0.25, busy_cracked=0.12, marked=0.5),
-}
+    "field": Change(crop_area=0.4, crop_ratio=1.25, camera=FIELD, busy_sound=0.25, busy_cracked=0.12, marked=0.5,
+                    sizes=(4 / 7, 5 / 7, 6 / 7, 1.0)),
+}  # fmt: skip
 
 
 def for_scoring(pixels: Pixels, tile_px: int) -> Pixels:
@@ -72,6 +75,19 @@ def for_training(
     elif random.random() < change.marked:
         framed = marks.weathered(framed, random, change.busy_cracked if cracked else change.busy_sound)
     return photographed(framed, random, change.camera)
+
+
+def side_px(tile_px: int, change: Change, seed: int, epoch: int, step: int) -> int:
+    """Draw the side of a step's pictures: the same for all of them, so that they make one batch.
+
+    Args:
+        tile_px: the network's side.
+        change: which sides there are.
+        seed: of the run.
+        epoch: 0, 1, …
+        step: of the epoch.
+    """
+    return round(tile_px * float(np.random.default_rng((seed, epoch, step)).choice(change.sizes)))
 
 
 def generator(seed: int, epoch: int, tile: int) -> np.random.Generator:

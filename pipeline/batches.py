@@ -19,6 +19,10 @@ from pipeline.errors import DataError, UsageError
 Pixels = NDArray[np.uint8]
 Indices = NDArray[np.int64]
 
+Prepare = Callable[[Pixels, int, int], Pixels]
+"""From a tile's pixels, its index and its batch's number to what the network is to see, shape (T, T, 3); T is the
+same for all tiles of a batch."""
+
 CACHE_BYTES = 1 << 30
 """Files kept in memory by a worker; METU's 10,732 training tiles are 66 MB."""
 
@@ -57,32 +61,30 @@ class TileReader:
         self._files: dict[str, bytes] = {}
         self._cached_bytes = 0
 
-    def batches(
-        self, plan: Sequence[Indices], prepare: Callable[[Pixels, int], Pixels]
-    ) -> Iterator[tuple[Indices, Pixels]]:
+    def batches(self, plan: Sequence[Indices], prepare: Prepare) -> Iterator[tuple[Indices, Pixels]]:
         """Yield each batch's indices and pixels, shape (N, T, T, 3), while the next batch is being read.
 
         Args:
             plan: the batches, as indices of tiles.
-            prepare: from a tile's pixels and index to what the network is to see, shape (T, T, 3).
+            prepare: makes of a tile what the network is to see.
         """
         with ThreadPoolExecutor(self._threads) as pool:
             ahead = None
-            for indices in plan:
-                coming = (indices, pool.map(partial(self._prepared, prepare), indices.tolist()))
+            for number, indices in enumerate(plan):
+                coming = (indices, pool.map(partial(self._prepared, prepare, number), indices.tolist()))
                 if ahead is not None:
                     yield ahead[0], np.stack(list(ahead[1]))
                 ahead = coming
             if ahead is not None:
                 yield ahead[0], np.stack(list(ahead[1]))
 
-    def _prepared(self, prepare: Callable[[Pixels, int], Pixels], index: int) -> Pixels:
+    def _prepared(self, prepare: Prepare, number: int, index: int) -> Pixels:
         try:
             pixels = cut(decode(self._file(self._urls[index])).pixels, self._boxes[index])
         except DataError as error:
             name = tile_name(self._urls[index], self._boxes[index])
             raise UsageError(f"The tile {name} cannot be read: {error} Remove or replace it.") from error
-        return prepare(pixels, index)
+        return prepare(pixels, index, number)
 
     def _file(self, url: str) -> bytes:
         data = self._files.get(url) or storage.read_bytes(url)

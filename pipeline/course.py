@@ -186,13 +186,15 @@ class _Epochs:
     def _tell(self, epoch: int, done: int) -> None:
         self._listener.on_step(epoch, done, self._config.steps + len(self._held_out))
 
-    def _augmented(self, epoch: int, pixels: Pixels, index: int) -> Pixels:
+    def _augmented(self, epoch: int, pixels: Pixels, index: int, step: int) -> Pixels:
         tile_px = self._task.backbone.tile_px
         if self._config.augment == "none":
             return augment.for_scoring(pixels, tile_px)
+        change = CHANGES[self._config.augment]
+        side_px = augment.side_px(tile_px, change, self._config.seed, epoch, step)
         random = augment.generator(self._config.seed, epoch, index)
         cracked = None if index >= self._deck.drawn_from else bool(self._deck.tiles.labels[index])
-        return augment.for_training(pixels, tile_px, random, CHANGES[self._config.augment], cracked=cracked)
+        return augment.for_training(pixels, side_px, random, change, cracked=cracked)
 
-    def _resized(self, pixels: Pixels, _index: int) -> Pixels:
+    def _resized(self, pixels: Pixels, _index: int, _step: int) -> Pixels:
         return augment.for_scoring(pixels, self._task.backbone.tile_px)

@@ -87,10 +87,10 @@ class _Pictures:
                 on_progress(sum(map(len, seen)), total)
         return torch.cat(seen)
 
-    def _resized(self, pixels: Pixels, _index: int) -> Pixels:
+    def _resized(self, pixels: Pixels, _index: int, _batch: int) -> Pixels:
         return augment.for_scoring(pixels, self._backbone.tile_px)
 
-    def _changed(self, pixels: Pixels, index: int) -> Pixels:
+    def _changed(self, pixels: Pixels, index: int, _batch: int) -> Pixels:
         random = augment.generator(self._seed, 0, index)
         cracked = None if index >= self._deck.drawn_from else bool(self._deck.tiles.labels[index])
         return augment.for_training(pixels, self._backbone.tile_px, random, CHANGES["field"], cracked=cracked)

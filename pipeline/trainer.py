@@ -18,6 +18,7 @@ from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 
 from pipeline import backbones, cluster, storage
+from pipeline.augment import CHANGES
 from pipeline.backbones import Backbone
 from pipeline.course import Best, Course, EpochResult, Task
 from pipeline.errors import CrackscanError, UsageError
@@ -100,8 +101,9 @@ def best_of(course: Course, job: Job) -> Best:
 
 
 def run_id(config: TrainConfig, tiles: LabelledTiles, validation: LabelledTiles | None) -> str:
-    """Name a run by its data and settings: the same for any number of workers."""
-    settings = [config.backbone, config.weights, config.val_fraction, asdict(config.training)]
+    """Name a run by its data, settings and recipe: the same for any number of workers."""
+    recipe = repr(CHANGES.get(config.training.augment))
+    settings = [config.backbone, config.weights, config.val_fraction, asdict(config.training), recipe]
     listed = [
         list(zip(part.names, part.labels.tolist(), strict=True)) for part in (tiles, validation) if part is not None
     ]

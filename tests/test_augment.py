@@ -68,6 +68,15 @@ def test_without_strength_a_picture_is_one_of_eight_turns(seed: int) -> None:
     assert any(np.array_equal(picture, turn) for turn in turns)
 
 
+def test_the_pictures_of_a_step_are_of_one_size() -> None:
+    """Sizes come of the list, all of them in time, and depend on seed, epoch and step alone."""
+    sizes = [augment.side_px(224, CHANGES["field"], 0, 1, step) for step in range(60)]
+    assert set(sizes) == {128, 160, 192, 224}
+    assert sizes == [augment.side_px(224, CHANGES["field"], 0, 1, step) for step in range(60)]
+    assert sizes != [augment.side_px(224, CHANGES["field"], 0, 2, step) for step in range(60)]
+    assert augment.side_px(224, CHANGES["plain"], 0, 1, 0) == 224
+
+
 def test_a_crack_is_drawn_where_there_is_none() -> None:
     """On flat concrete nothing is dark but what was drawn, and only where it is asked for."""
     flat = np.full((60, 60, 3), 150, np.uint8)

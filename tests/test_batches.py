@@ -36,7 +36,7 @@ def test_pixels_come_with_their_indices(tmp_path: Path) -> None:
     plan = [np.array([3, 1]), np.array([4])]
     for _ in range(2):
         found = [
-            (indices.tolist(), pixels[:, 0, 0, 0].tolist()) for indices, pixels in reader.batches(plan, lambda p, _: p)
+            (indices.tolist(), pixels[:, 0, 0, 0].tolist()) for indices, pixels in reader.batches(plan, lambda p, *_: p)
         ]
         assert found == [([3, 1], [30, 10]), ([4], [40])]
 
@@ -45,16 +45,16 @@ def test_the_second_epoch_reads_from_memory(tmp_path: Path) -> None:
     """Files that were read once are kept: an epoch goes on without them."""
     urls = flat_tiles(tmp_path, 2)
     reader, plan = TileReader(urls), [np.array([0, 1])]
-    first = [pixels for _, pixels in reader.batches(plan, lambda p, _: p)]
+    first = [pixels for _, pixels in reader.batches(plan, lambda p, *_: p)]
     for path in tmp_path.iterdir():
         path.unlink()
-    assert np.array_equal(first, [pixels for _, pixels in reader.batches(plan, lambda p, _: p)])
+    assert np.array_equal(first, [pixels for _, pixels in reader.batches(plan, lambda p, *_: p)])
     assert reader._cached_bytes < CACHE_BYTES
 
 
 def test_no_batches_are_no_pixels(tmp_path: Path) -> None:
     """A worker without validation tiles of its own has nothing to read."""
-    assert list(TileReader(flat_tiles(tmp_path, 1)).batches([], lambda p, _: p)) == []
+    assert list(TileReader(flat_tiles(tmp_path, 1)).batches([], lambda p, *_: p)) == []
 
 
 def test_a_damaged_tile_is_named(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_a_damaged_tile_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         UsageError, match=r"^The tile file://.*/bad.jpg cannot be read: No photo in .* Remove or replace"
     ):
-        list(TileReader([f"file://{tmp_path}/bad.jpg"]).batches([np.array([0])], lambda p, _: p))
+        list(TileReader([f"file://{tmp_path}/bad.jpg"]).batches([np.array([0])], lambda p, *_: p))
 
 
 def test_boxes_are_cut_out(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_boxes_are_cut_out(tmp_path: Path) -> None:
     Image.fromarray(pixels).save(tmp_path / "photo.png")
     url = f"file://{tmp_path}/photo.png"
     reader = TileReader([url] * 2, [Box(0, 0, 4, 4), Box(6, 10, 4, 4)])
-    ((_, found),) = reader.batches([np.array([1, 0])], lambda p, _: p)
+    ((_, found),) = reader.batches([np.array([1, 0])], lambda p, *_: p)
     assert np.array_equal(found[:, :, :, 0], [pixels[6:, 10:14], pixels[:4, :4]])
     assert reader._cached_bytes == (tmp_path / "photo.png").stat().st_size
 
@@ -83,4 +83,4 @@ def test_a_box_over_the_edge_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         UsageError, match=r"0\.png#xywh=0,5,4,4 cannot be read: The photo is 8 pixels high and 8 wide; "
     ):
-        list(reader.batches([np.array([0])], lambda p, _: p))
+        list(reader.batches([np.array([0])], lambda p, *_: p))
