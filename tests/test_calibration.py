@@ -10,7 +10,7 @@ from pipeline.calibration import COLDEST, WARMEST, Rates, Sample, fit_across, fi
 from pipeline.card import Calibration
 
 
-def drawn(temperature: float, bias: float, count: int = 20_000, seed: int = 0) -> Sample:
+def drawn(temperature: float, bias: float, count: int = 5_000, seed: int = 0) -> Sample:
     """Draw labels from sigmoid(logit / temperature + bias)."""
     random = np.random.default_rng(seed)
     logits = random.normal(0, 2, count).astype(np.float32)
@@ -19,20 +19,29 @@ def drawn(temperature: float, bias: float, count: int = 20_000, seed: int = 0) -
 
 @pytest.mark.parametrize("temperature", [0.7, 1.0, 2.0])
 def test_a_known_temperature_is_found(temperature: float) -> None:
-    """Labels drawn from sigmoid(logit / t) give t back, within five per cent for 20,000 tiles."""
+    """Labels drawn from sigmoid(logit / t) give t back, within a tenth for 5,000 tiles."""
     sample = drawn(temperature, 0)
-    assert fit_temperature(*sample).temperature == pytest.approx(temperature, rel=0.05)
-    assert fit_across([sample]).temperature == pytest.approx(temperature, rel=0.05)
+    assert fit_temperature(*sample).temperature == pytest.approx(temperature, rel=0.1)
+    assert fit_across([sample]).temperature == pytest.approx(temperature, rel=0.1)
+
+
+def test_a_known_bias_is_found() -> None:
+    """Across sources the bias comes back, as it is at even odds: less the logarithm of the odds that were drawn."""
+    samples = [drawn(0.8, 1.2), drawn(0.8, 1.2, seed=1)]
+    cracked = float(np.mean([sample.labels.mean() for sample in samples]))
+    found = fit_across(samples)
+    assert found.temperature == pytest.approx(0.8, rel=0.1)
+    assert found.bias == pytest.approx(1.2 - np.log(cracked / (1 - cracked)), abs=0.1)
 
 
 def test_certainty_is_not_believed() -> None:
-    """Tiles all told apart, or all told wrongly, end at the bounds; the bias stays zero."""
+    """Tiles all told apart, or all told wrongly, end at the bounds; with nothing to lean on, the bias is zero."""
     logits = np.array([-3, 3], np.float32)
     right, wrong = Sample(logits, np.array([False, True])), Sample(logits, np.array([True, False]))
     for found in (fit_temperature(*right), fit_across([right])):
-        assert vars(found) == {"temperature": COLDEST, "bias": 0.0}
+        assert vars(found) == {"temperature": COLDEST, "bias": pytest.approx(0, abs=1e-3)}
     for found in (fit_temperature(*wrong), fit_across([wrong])):
-        assert vars(found) == {"temperature": WARMEST, "bias": 0.0}
+        assert vars(found) == {"temperature": WARMEST, "bias": pytest.approx(0, abs=1e-3)}
 
 
 def test_every_source_and_class_counts_alike() -> None:
