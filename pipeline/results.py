@@ -25,6 +25,8 @@ MEMORY_LIMIT = "2GiB"
 REMOTE_THREADS = 16
 """Files of a remote store that are read at once: its threads wait more than they work."""
 
+Connection = duckdb.DuckDBPyConnection
+
 
 @dataclass(frozen=True)
 class WorstPhoto:

@@ -13,7 +13,7 @@ from pipeline import __version__
 from pipeline.errors import CrackscanError, InterruptedRunError
 
 COMMANDS = (
-    "sample", "train", "evaluate", "models", "plan", "score", "status", "retry", "verify", "compact", "query",
+    "sample", "train", "evaluate", "models", "plan", "score", "status", "retry", "verify", "compact", "query", "report",
 )  # fmt: skip
 """In the order of use, which is the order of `--help`."""
 
