@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -169,6 +170,23 @@ def file_rows(connection: duckdb.DuckDBPyConnection, view: str, urls: Sequence[s
 def file_name(url: str) -> str:
     """Return a file's URL as the column `filename` spells it."""
     return url.removeprefix(storage.LOCAL)
+
+
+def quoted(path: Path) -> str:
+    """Return a path as SQL spells it, for statements that take no parameters."""
+    return "'" + str(path).replace("'", "''") + "'"
+
+
+def tables_of(connection: duckdb.DuckDBPyConnection, path: Path) -> set[str]:
+    """List the tables and views of a DuckDB file; none where it is no such file."""
+    try:
+        connection.execute(f"ATTACH {quoted(path)} AS looked_into (READ_ONLY)")
+    except duckdb.Error:
+        return set()
+    found = connection.execute("SELECT table_name FROM information_schema.tables WHERE table_catalog = 'looked_into'")
+    names = {name for (name,) in found.fetchall()}
+    connection.execute("DETACH looked_into")
+    return names
 
 
 def _pattern(url: str) -> str:

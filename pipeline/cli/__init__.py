@@ -13,7 +13,8 @@ from pipeline import __version__
 from pipeline.errors import CrackscanError, InterruptedRunError
 
 COMMANDS = (
-    "sample", "train", "evaluate", "models", "plan", "score", "status", "retry", "verify", "compact", "query", "report",
+    "sample", "train", "evaluate", "models", "plan", "score", "status", "retry", "verify", "compact", "query",
+    "export", "report",
 )  # fmt: skip
 """In the order of use, which is the order of `--help`."""
 
