@@ -5,9 +5,12 @@ from the top left.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from math import ceil, cos, floor, log10, radians
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pipeline import heat
 from pipeline.whereabouts import Dot
@@ -20,6 +23,11 @@ PAD_PX = 30
 """Room for axes and for dots at the edge."""
 FEET_PX = 24
 """Room below for what is written under an axis or a plan."""
+
+DIFFERENCE_BINS = 41
+"""Of differences, from -1 to 1: an odd number, so that none lies in the middle of one."""
+BETTER, ALIKE, WORSE = "#4a7fb5", "#9a9a9a", "#d7301f"
+"""Colours of differences; blue and red are told apart by all eyes."""
 
 _STEPS_S = (1, 10, 60, 300, 900, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 86400, 2 * 86400, 7 * 86400, 14 * 86400)
 _TICKS = 7
@@ -75,6 +83,22 @@ def histogram(counts: Sequence[int], height_px: int = 200) -> Plot:
     ]
     across = [Tick(score_px(tenth / 5), f"{tenth / 5:g}") for tenth in range(6)]
     return Plot(height_px, marks, across, note=f"the highest bar is {counted(most)}" if marks else "none was scored")
+
+
+def differences(found: NDArray[np.float64], height_px: int = 200) -> Plot:
+    """Draw differences of scores as bars from -1 to 1: better on the left, worse on the right, about none between."""
+    edges = np.linspace(-1, 1, DIFFERENCE_BINS + 1)
+    counts = np.histogram(found, edges)[0].tolist()
+    plot, middle = histogram(counts, height_px), DIFFERENCE_BINS // 2
+    numbers = [number for number, count in enumerate(counts) if count]
+    colours = [BETTER if number < middle else WORSE if number > middle else ALIKE for number in numbers]
+    titles = [f"{counted(counts[number])} from {edges[number]:+.2f} to {edges[number + 1]:+.2f}" for number in numbers]
+    marks = [
+        replace(mark, colour=colour, title=title)
+        for mark, colour, title in zip(plot.marks, colours, titles, strict=True)
+    ]
+    across = [Tick(score_px((tick + 1) / 2), f"{tick:+g}" if tick else "0") for tick in (-1, -0.5, 0, 0.5, 1)]
+    return replace(plot, marks=marks, across=across)
 
 
 def score_px(score: float) -> float:

@@ -22,7 +22,7 @@ WALLS = {
     "pyarrow": {"schema", "listing", "archives", "inputs", "plan", "reading", "scoring", "hosting", "flow", "progress",
                 "outlook", "decompressed", "dataset", "sink", "results", "inventory", "promises", "verify", "compact",
                 "part_writer", "map_files", "label_table", "history", "trainer", "sample_truth", "originals",
-                "inspection", "report", "cli"},
+                "inspection", "report", "changes", "compare", "cli"},
     "duckdb": {"results"},
     "torch": {"activation", "backbones", "course", "domain", "domain_tiles", "engine", "figures", "fit_worker",
               "history", "metrics", "network", "trainer", "training", "weights"},
@@ -32,7 +32,21 @@ WALLS = {
 }  # fmt: skip
 """Foreign package to the modules that may import it."""
 
-PURE = {"tiles", "boxes", "split", "metrics", "intervals", "recipe", "card", "errors", "schema"}
+PURE = {
+    "tiles",
+    "boxes",
+    "heat",
+    "plots",
+    "matching",
+    "changes",
+    "split",
+    "metrics",
+    "intervals",
+    "recipe",
+    "card",
+    "errors",
+    "schema",
+}
 """Geometry, splits, metrics and settings: no disk of their own, no Ray, no GPU."""
 
 

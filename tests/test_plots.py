@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from math import cos, radians
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -98,3 +99,12 @@ def test_a_dot_tells_how_many_photos_it_stands_for() -> None:
     assert [plot.marks[0].title for plot in titles if plot] == [
         "a.jpg: score 0.50", "a.jpg and 1 other: score 0.50", "a.jpg and 2 others: score 0.50",
     ]  # fmt: skip
+
+
+def test_differences_are_better_on_the_left_and_worse_on_the_right() -> None:
+    """About none is neither; nothing falls off the ends."""
+    plot = plots.differences(np.array([-1.0, 0.0, 0.01, 0.5, 1.0]))
+    assert [bar.colour for bar in plot.marks] == [plots.BETTER, plots.ALIKE, plots.WORSE, plots.WORSE]
+    assert [bar.title.split(" from")[0] for bar in plot.marks] == ["1 photo", "2 photos", "1 photo", "1 photo"]
+    assert [tick.label for tick in plot.across] == ["-1", "-0.5", "0", "+0.5", "+1"]
+    assert plots.differences(np.array([])).marks == []

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from browser import Browser, chromium, console, picture
 from scored_photos import photo, scored, zipped
 
+from pipeline.compare import CompareConfig, compare
 from pipeline.dataset import Layout
 from pipeline.report import ReportConfig, write_report
 from pipeline.results import query
@@ -189,3 +191,19 @@ def test_nothing_is_fetched(browser: Browser) -> None:
     """The page is one file; a mail attachment shows the same."""
     fetched = "return performance.getEntriesByType('resource').filter(entry => !entry.name.startsWith('data:')).length"
     assert browser.execute_script(fetched) == 0
+
+
+def test_a_comparison_shows_both_sides(opened: Browser, layout: Layout, tmp_path: Path) -> None:
+    """Its page has the same parts: cards of pairs, a large view with two pictures, and a table with filters."""
+    later = {"span/001.png": photo(250), "span/002.png": photo(6), "new.png": photo(9), HOSTILE: photo(0)}
+    other = scored(tmp_path / "later", zipped(tmp_path / "later.zip", later))
+    made = compare(CompareConfig(layout.url, other.url, str(tmp_path / "made")))
+    opened.get(made.page_url)
+    assert texts(opened, ".figures dd")[:5] == ["1", "1", "1", "1\nonly in B", "81\nonly in A"]
+    assert names(opened)[:2] == ["span/001.png", HOSTILE]
+    opened.find_elements("css selector", "button.view")[1].click()
+    assert len(opened.find_elements("css selector", "#viewer[open] .stack")) == 2
+    opened.find_element("css selector", "#viewer .close").click()
+    opened.find_elements("css selector", "#photos th button")[4].click()
+    assert texts(opened, "#photos tbody tr:first-child td:nth-child(5)") == ["+0.969"]
+    assert console(opened) == []

@@ -32,7 +32,7 @@
   const filters = document.getElementById("filters");
   const found = document.getElementById("found");
   const selects = new Map();
-  const scores = columns.find((column) => column.kind === "score");
+  const scores = columns.filter((column) => column.kind === "score").at(-1); // of two, that of after
   let order = { column: null, down: false };
   let listed = [];
   let printing = false;
