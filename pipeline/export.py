@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from pipeline import geojson, schema, storage
 from pipeline.dataset import Layout, read_run
+from pipeline.destination import check_outside
 from pipeline.errors import UsageError
 from pipeline.results import quoted, tables_of, views
 from pipeline.storage_errors import told
@@ -92,9 +93,8 @@ def export(config: ExportConfig) -> Exported:
         StorageError: the file cannot be written.
     """
     layout, url = Layout(storage.canonical(config.out)), storage.canonical(config.file)
-    if f"{url}/".startswith(f"{layout.url}/"):
-        raise UsageError(f"{url} lies in the dataset {layout.url}, which holds its own files only. Give another --out.")
     with views(layout, config.threshold) as connection, tempfile.TemporaryDirectory(prefix="crackscan-") as folder:
+        check_outside(layout, url)
         if storage.exists(url) and not config.overwrite:
             _check_ours(connection, config.form, url)
         is_finished = storage.exists(layout.summary)

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pipeline.calibration import scores_of
 from pipeline.card import Calibration
+from pipeline.cli.train_display import unlabelled_words
 from pipeline.metrics import measure
 from pipeline.trial_results import TrialResult
 
@@ -43,6 +44,10 @@ class CompareDisplay:
     ) -> None:
         """Wipe the bar away."""
         self._bar.stop()
+
+    def on_unlabelled(self, rows: int) -> None:
+        """Say that they are left out."""
+        self._print(unlabelled_words(rows))
 
     def on_plan(self, finished: int, waiting: int) -> None:
         """Say how much there is to do."""

@@ -51,6 +51,10 @@ class TrainDisplay:
         """Wipe the bar away."""
         self._bar.stop()
 
+    def on_unlabelled(self, rows: int) -> None:
+        """Say that they are left out."""
+        self._print(unlabelled_words(rows))
+
     def on_comparison(self, done: int, total: int) -> None:
         """So many tiles were read to find repeats."""
         self._show("comparing tiles", done, total)
@@ -96,3 +100,8 @@ class TrainDisplay:
         self._bar.stop()
         click.echo(line)
         self._bar.start()
+
+
+def unlabelled_words(rows: int) -> str:
+    """Say that rows of tables, such as `review` writes them, are left out."""
+    return f"{rows:,} rows have no label yet and are left out."
