@@ -14,6 +14,7 @@ import pyarrow as pa
 from pipeline import changes, inspection, page, plots, storage
 from pipeline.changes import Agreement
 from pipeline.dataset import Layout, read_run, table_bytes
+from pipeline.destination import check_outside
 from pipeline.errors import UsageError
 from pipeline.matching import By, Rule, match
 from pipeline.page import Column, Rows
@@ -93,10 +94,12 @@ def compare(config: CompareConfig) -> Comparison:
     """Compare two datasets, and write the table and the page.
 
     Raises:
-        UsageError: there is no dataset, or the threshold is no probability.
+        UsageError: there is no dataset, the threshold is no probability, or the folder lies in one of the datasets.
     """
     layouts = [Layout(storage.canonical(place)) for place in (config.a, config.b)]
     folder = storage.canonical(config.to)
+    for layout in layouts:
+        check_outside(layout, folder)
     with ExitStack() as stack:
         sides = [stack.enter_context(inspection.inspected(layout, config.threshold)) for layout in layouts]
         both = stack.enter_context(connected(layouts[0]))

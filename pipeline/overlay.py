@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pipeline import heat, inspection, pictures, storage
 from pipeline.dataset import Layout
+from pipeline.destination import check_outside
 from pipeline.errors import UsageError
 from pipeline.heat import Pixels, TileScores
 from pipeline.originals import originals
@@ -50,9 +51,10 @@ def write_overlays(config: OverlayConfig) -> Iterator[Overlay]:
     """Draw photos one by one, in the order of their archives; nothing is drawn where one of them is not known.
 
     Raises:
-        UsageError: there is no dataset, or no one photo in it is meant by a name.
+        UsageError: there is no dataset, no one photo in it is meant by a name, or the folder lies in the dataset.
     """
     layout, folder = Layout(storage.canonical(config.out)), storage.canonical(config.to)
+    check_outside(layout, folder)
     with inspection.inspected(layout, None) as photos:
         ids = list(dict.fromkeys(_image_id(photos, layout, name) for name in config.images))
         facts = {row["image_id"]: row for row in inspection.shown(photos, ids)}

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from pipeline import inspection, page, plots, storage, whereabouts
 from pipeline.dataset import Layout, read_run
+from pipeline.destination import check_outside
 from pipeline.errors import UsageError
 from pipeline.page import Column, Rows
 from pipeline.results import Connection
@@ -70,6 +71,7 @@ def write_report(config: ReportConfig) -> Made:
     layout = Layout(storage.canonical(config.out))
     url = storage.canonical(config.to)
     refuse_folder(url)
+    check_outside(layout, url)
     run = read_run(layout)
     with inspection.inspected(layout, config.threshold) as photos:
         totals = inspection.totals(photos)

@@ -89,3 +89,11 @@ def test_a_margin_of_nothing_is_refused() -> None:
     with pytest.raises(UsageError) as refused:
         CompareConfig("a", "b", "c", margin=0)
     assert str(refused.value) == "The margin is 0; expected more than 0, at most 1. Give another --margin."
+
+
+def test_a_dataset_is_no_place_for_a_comparison(years: tuple[Layout, Layout]) -> None:
+    """Neither of the two: every file in it has its meaning."""
+    a, b = years
+    for folder in (a.url, f"{b.url}/made"):
+        with pytest.raises(UsageError, match="lies in the dataset"):
+            compare(CompareConfig(a.url, b.url, folder))

@@ -91,3 +91,9 @@ def test_a_photo_that_cannot_be_read_any_more_is_told(tmp_path: Path) -> None:
     assert (first.image, first.url) == ("one.png", None)
     assert "was replaced" in first.why
     assert second.url is not None
+
+
+def test_a_dataset_is_no_place_for_pictures(layout: Layout) -> None:
+    """Every file in it has its meaning."""
+    with pytest.raises(UsageError, match="lies in the dataset"):
+        list(write_overlays(OverlayConfig(layout.url, ["a.png"], f"{layout.url}/maps")))

@@ -119,3 +119,9 @@ def test_a_folder_is_no_place_for_a_page(tmp_path: Path) -> None:
     assert str(refused.value) == (
         f"file://{tmp_path} is a folder; expected the name of a file to write, such as file://{tmp_path}/report.html."
     )
+
+
+def test_a_dataset_is_no_place_for_a_page(tmp_path: Path) -> None:
+    """Every file in it has its meaning."""
+    with pytest.raises(UsageError, match="lies in the dataset"):
+        write_report(ReportConfig(str(tmp_path), str(tmp_path / "report.html")))
