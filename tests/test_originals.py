@@ -6,12 +6,17 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from planning import kept
 from scored_photos import photo, zipped
 
 from pipeline import storage
 from pipeline.dataset import Layout
+from pipeline.listing import decoded
+from pipeline.members import Limits
 from pipeline.originals import NOT_LISTED, Original, originals
+from pipeline.plan import keep_ended
+from pipeline.reading import read_unit, units
 
 PHOTOS = {"a.png": photo(40), "sub/b.png": photo(80), "c.png": photo(120)}
 
@@ -47,6 +52,24 @@ def test_photos_come_from_zip_tar_folder_and_nested_archives(tmp_path: Path) -> 
     for place, prefix in ((archive, ""), (tmp_path / "two.tar", "in.zip!/"), (tmp_path / "folder", "")):
         levels = {name: level(original) for name, original in read(tmp_path / place.stem, place).items()}
         assert levels == {f"{prefix}a.png": 40, f"{prefix}sub/b.png": 80, f"{prefix}c.png": 120}
+
+
+def test_photos_come_from_a_compressed_tar_that_was_read_to_its_end(tmp_path: Path) -> None:
+    """It is streamed once more; before its first end, nobody knows what it holds."""
+    zipped(tmp_path / "one.zip", PHOTOS)
+    with tarfile.open(tmp_path / "three.tgz", "w:gz") as tar, zipfile.ZipFile(tmp_path / "one.zip") as members:
+        for name in members.namelist():
+            header = tarfile.TarInfo(name)
+            header.size = len(members.read(name))
+            tar.addfile(header, members.open(name))
+    layout = Layout(storage.canonical(str(tmp_path / "out")))
+    [unit] = units(kept([str(tmp_path / "three.tgz")], layout).members)
+    read = [table.to_pylist()[0] for table in read_unit(unit, Limits(), pa.chunked_array([], pa.string()))]
+    *rows, end = read
+    assert set(found(layout, rows).values()) == {NOT_LISTED}
+    keep_ended(layout, decoded(end["ended"]))
+    levels = {name: level(original) for name, original in found(layout, rows).items()}
+    assert levels == {"a.png": 40, "sub/b.png": 80, "c.png": 120}
 
 
 def test_an_archive_that_is_gone_is_told(tmp_path: Path) -> None:
