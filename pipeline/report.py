@@ -78,7 +78,7 @@ def write_report(config: ReportConfig) -> Made:
         rows = inspection.listed(photos, ROWS)
         scored = [row["image_id"] for row in rows.slice(0, config.top).to_pylist() if row["crack_score"] is not None]
         worst = list(seen_photos(photos, layout, scored).values())
-        facts = _figures(photos) | _strange(photos, layout)
+        facts = _figures(photos) | _strange(photos, layout, config.top)
     data = page.rendered(
         "report.html",
         dataset=layout.url,
@@ -129,8 +129,9 @@ def _figures(photos: Connection) -> dict[str, Any]:
     }
 
 
-def _strange(photos: Connection, layout: Layout) -> dict[str, Any]:
-    found = seen_photos(photos, layout, inspection.strangest(photos, STRANGE_PHOTOS), STRANGE_PX).values()
+def _strange(photos: Connection, layout: Layout, top: int) -> dict[str, Any]:
+    strangest = inspection.strangest(photos, min(STRANGE_PHOTOS, top))  # who asks for no cards wants no archive read
+    found = seen_photos(photos, layout, strangest, STRANGE_PX).values()
     return {"strange": sorted(found, key=lambda photo: -photo.facts["domain_score"])}
 
 

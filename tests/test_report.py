@@ -80,7 +80,9 @@ def test_another_threshold_moves_the_line(tmp_path: Path) -> None:
 
 def test_no_cards_need_no_archive(tmp_path: Path) -> None:
     """`--top 0` reads none; nothing is said of pictures."""
-    page = page_of(scored(tmp_path / "out", zipped(tmp_path / "one.zip", {"a.png": photo(25)})), tmp_path, top=0)
+    page = page_of(
+        scored(tmp_path / "out", zipped(tmp_path / "one.zip", {"a.png": photo(25, red=255)})), tmp_path, top=0
+    )
     assert "No photos are shown." in page
     assert "data:image" not in page.replace("img-src data:", "")
 
