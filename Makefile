@@ -42,6 +42,7 @@ bench: $(INSTALLED)  ## Figures for docs/experiments.md
 	$(BIN)/python tests/bench/listing.py
 	$(BIN)/python tests/bench/million.py
 	$(BIN)/python tests/bench/after.py
+	$(BIN)/python tests/bench/report.py
 
 METU := Özgenel, Çağlar Fırat (2019), Concrete Crack Images for Classification, Mendeley Data, V2, doi 10.17632/5y9wdsg2zt.2; Özgenel & Gönenç Sorguç, ISARC 2018. A selection of it, without near-identical tiles.
 UAV := UAVCRACK of "Deep Neural Networks with Outdoor Bridge Image Datasets for Concrete Crack Detection and Quantification", from github.com/bridging-big-data/model-crack; MIT licence, (c) 2017 Matterport, Inc. Crops put together again to photos.

@@ -23,6 +23,9 @@ from pipeline.unseen import Expectation, FieldUse
 class Watcher(Protocol):
     """Sees how a run goes, in the process that started it."""
 
+    def on_unlabelled(self, rows: int) -> None:
+        """So many rows of tables have no label yet, and are left out."""
+
     def on_comparison(self, done: int, total: int) -> None:
         """So many tiles were read to find repeats."""
 
@@ -72,6 +75,8 @@ def train(config: TrainConfig, watcher: Watcher, use: FieldUse | None = None) ->
     expectation = unseen.expected(use, config.backbone, config.training.augment) if use is not None else None
     tiles = labelled.read(config.data, config.classes)
     validation = labelled.read(config.val, config.classes) if config.val else None
+    if unlabelled := tiles.unlabelled + (validation.unlabelled if validation is not None else 0):
+        watcher.on_unlabelled(unlabelled)
     run = trainer.run_id(config, tiles, validation)
     finished = _finished(folder, run, expectation)
     if finished is not None:

@@ -17,9 +17,13 @@ from pipeline.boxes import Box
 from pipeline.errors import UsageError
 
 MANIFEST = "manifest.csv"
+REVIEW_TABLE = "review.csv"
+"""The table of a folder that `review` wrote."""
 PATH_COLUMNS = ("path", "file")
 LABEL_COLUMNS = ("label",)
 GROUP_COLUMNS = ("group", "photo_block")
+PHOTO_COLUMN = "image_id"
+"""Names a photo everywhere, so that its tiles share a group also where they stand in two tables."""
 
 
 class ClassNames(NamedTuple):
@@ -39,22 +43,31 @@ class Row(NamedTuple):
     url: str
     cracked: bool
     group: str
-    """The table's group with a hash of the table before it; the URL where the table knows none."""
+    """The photo's `image_id`; else the table's group with a hash of the table before it; else the URL."""
     box: Box | None
     """Which part of the file it is; None is all of it."""
+
+
+class Table(NamedTuple):
+    """What a table holds."""
+
+    rows: list[Row]
+    unlabelled: int
+    """Rows whose label is empty, which are left out."""
 
 
 _NUMBERS = {"1": True, "0": False, "1.0": True, "0.0": False, "true": True, "false": False}
 """Labels understood whatever the classes are called."""
 
 
-def read(url: str, names: ClassNames) -> list[Row]:
+def read(url: str, names: ClassNames) -> Table:
     """Read a table of labelled tiles; paths in it are relative to its folder.
 
-    A row with `top_px`, `left_px`, `height_px` and `width_px` stands for that part of its file.
+    A row with `top_px`, `left_px`, `height_px` and `width_px` stands for that part of its file. One whose label is
+    empty is left out, and counted.
 
     Raises:
-        UsageError: it is no such table, lacks a column, or holds a label or a box that is none.
+        UsageError: it is no such table, lacks a column, holds a label or a box that is none, or no label at all.
     """
     data = storage.read_bytes(url)
     records = _records(url, data)
@@ -64,11 +77,18 @@ def read(url: str, names: ClassNames) -> list[Row]:
     folder = _base_folder(url, [record[path_column] for record in records])
     rows = []
     for line, record in enumerate(records, start=1):
+        if not record[label_column].strip():
+            continue
         tile_url = _resolve(folder, record[path_column])
         where = f"row {line} of {url}"
         cracked = _label(record[label_column], names, where)
         rows.append(Row(tile_url, cracked, _group(record, prefix) or tile_url, _box(record, where)))
-    return rows
+    if not rows:
+        raise UsageError(
+            f"Not one of the {len(records):,} rows of {url} has a label. Write {names.positive} or 1 for cracked and "
+            f"{names.negative} or 0 for sound into the column {label_column}; rows left empty are left out."
+        )
+    return Table(rows, len(records) - len(rows))
 
 
 def groups_of_folder(folder: str) -> dict[str, str]:
@@ -111,7 +131,11 @@ def _records(url: str, data: bytes) -> Sequence[Mapping[str, str]]:
     """Return the rows of a table with every value as text; null is the empty text."""
     if url.lower().endswith(".csv"):
         try:
-            return list(csv.DictReader(io.StringIO(data.decode("utf-8-sig")), restval=""))
+            text = data.decode("utf-8-sig")
+            header = text.partition("\n")[0]
+            # Spreadsheets save a CSV with semicolons or tabs where the comma is the decimal mark.
+            delimiter = max(",;\t", key=header.count)
+            return list(csv.DictReader(io.StringIO(text), restval="", delimiter=delimiter))
         except (UnicodeDecodeError, csv.Error) as error:
             raise UsageError(f"{url} is no CSV in UTF-8: {error}.") from error
     if url.lower().endswith(".parquet"):
@@ -161,6 +185,8 @@ def _box(record: Mapping[str, str], where: str) -> Box | None:
 
 
 def _group(record: Mapping[str, str], prefix: str) -> str | None:
+    if record.get(PHOTO_COLUMN):
+        return f"{PHOTO_COLUMN}:{record[PHOTO_COLUMN]}"
     group = next((record[name] for name in GROUP_COLUMNS if record.get(name)), None)
     return f"{prefix}:{group}" if group else None
 

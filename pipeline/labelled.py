@@ -29,7 +29,7 @@ NAMED_FAILURES = 10
 
 @dataclass(frozen=True)
 class LabelledTiles:
-    """Tiles with their labels; all five fields have one entry a tile."""
+    """Tiles with their labels; the first five fields have one entry a tile."""
 
     urls: tuple[str, ...]
     labels: NDArray[np.bool_]
@@ -40,6 +40,8 @@ class LabelledTiles:
     """The DATA argument each tile came from, as it was given."""
     boxes: tuple[Box | None, ...]
     """Which part of its file a tile is; None is all of it."""
+    unlabelled: int = 0
+    """Rows of tables that have no label yet; they are no tiles, and only counted."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -87,7 +89,8 @@ def read(data: Sequence[str], classes: ClassNames | None = None) -> LabelledTile
     Args:
         data: folders or URLs with a folder per class at any depth, or with photos in `images/` and their crack masks in
             `masks/`; or `.csv` and `.parquet` tables with the columns `path` (or `file`), `label` (class names, or 0
-            and 1) and optionally `group` (or `photo_block`) and a box.
+            and 1; empty rows are left out) and optionally `group` (or `photo_block`) and a box; or folders that
+            `review` wrote.
         classes: what the classes are called; Positive and Negative if not given.
 
     Raises:
@@ -96,8 +99,11 @@ def read(data: Sequence[str], classes: ClassNames | None = None) -> LabelledTile
     """
     names = classes or ClassNames()
     found: dict[str, _Tile] = {}
+    unlabelled = 0
     for source in data:
-        for tile in _read_source(source, names):
+        of_source, left_out = _read_source(source, names)
+        unlabelled += left_out
+        for tile in of_source:
             name = tile_name(tile.url, tile.box)
             first = found.setdefault(name, tile)
             if first.cracked != tile.cracked:
@@ -113,6 +119,7 @@ def read(data: Sequence[str], classes: ClassNames | None = None) -> LabelledTile
         groups=tuple(tile.group for tile in tiles),
         sources=tuple(tile.source for tile in tiles),
         boxes=tuple(tile.box for tile in tiles),
+        unlabelled=unlabelled,
     )
 
 
@@ -153,23 +160,30 @@ def _unreadable(failures: list[str], failed: int, total: int) -> str:
     return f"{failed} of {total} labelled tiles cannot be read; repair or remove them:\n  {named}"
 
 
-def _read_source(source: str, names: ClassNames) -> list[_Tile]:
+def _read_source(source: str, names: ClassNames) -> tuple[list[_Tile], int]:
+    """Return the tiles of one DATA argument, and how many rows of its table have no label."""
     url = storage.canonical(source)
     if not storage.exists(url):
         raise UsageError(f"{source} does not exist; expected a folder of labelled tiles, or a .csv or .parquet table.")
-    if not storage.is_folder(url):
-        tiles = [_Tile(row.url, row.box, row.cracked, row.group, source) for row in label_table.read(url, names)]
-    elif masked.is_masked(url):
-        tiles = list(_read_masked(url, source))
-    else:
-        tiles = list(_read_folder(url, source, names))
+    if (table := _table_of(url)) is not None:
+        rows, unlabelled = label_table.read(table, names)
+        return [_Tile(row.url, row.box, row.cracked, row.group, source) for row in rows], unlabelled
+    tiles = list(_read_masked(url, source) if masked.is_masked(url) else _read_folder(url, source, names))
     if not tiles:
         raise UsageError(
             f"{source} holds no labelled tiles; expected images in folders named {names.positive} and "
             f"{names.negative}, or photos in {masked.IMAGES} with crack masks in {masked.MASKS}. Other names can be "
             "given with --positive and --negative."
         )
-    return tiles
+    return tiles, 0
+
+
+def _table_of(url: str) -> str | None:
+    """Return the table that a DATA argument is, or that `review` has written into the folder that it is."""
+    if not storage.is_folder(url):
+        return url
+    table = storage.join(url, label_table.REVIEW_TABLE)
+    return table if storage.exists(table) else None
 
 
 def _check_both_classes(tiles: list[_Tile], data: Sequence[str], names: ClassNames) -> None:

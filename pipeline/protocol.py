@@ -36,6 +36,9 @@ Done = TypeVar("Done")
 class Watcher(Protocol):
     """Sees how a comparison goes, in the process that started it."""
 
+    def on_unlabelled(self, rows: int) -> None:
+        """So many rows of tables have no label yet, and are left out."""
+
     def on_plan(self, finished: int, waiting: int) -> None:
         """So many trials were run before, so many are to be run now."""
 
@@ -75,6 +78,8 @@ def compare(config: ProtocolConfig, watcher: Watcher) -> Comparison:
         CrackscanError: a trial's worker failed again and again.
     """
     tiles = labelled.read(config.data, config.classes)
+    if tiles.unlabelled:
+        watcher.on_unlabelled(tiles.unlabelled)
     _check_both_classes(tiles, config)
     out = storage.canonical(config.out)
     planned = [_planned(trial, config, tiles, out) for trial in trials_of(config)]

@@ -1,7 +1,7 @@
 """Every table of crackscan, column by column: declared here, never inferred.
 
 `images` and `tiles` are the output that analysts read. `members` is the plan, `scored` what a scoring actor hands to
-the writer; the functions below make the output tables from those.
+the writer; the functions below make the output tables from those. `CHANGES` is what `compare` writes.
 """
 
 import pyarrow as pa
@@ -92,6 +92,22 @@ TILES = pa.schema(
     ]
 )
 """One row per tile: the calibrated probability of a crack, in [0, 1]."""
+
+CHANGES = pa.schema(
+    [
+        ("change", pa.string()),
+        ("distance_m", pa.float64()),
+        *[(f"{name}_{side}", pa.string()) for name in ("image_id", "archive", "image") for side in "ab"],
+        *[(f"crack_score_{side}", pa.float32()) for side in "ab"],
+        ("difference", pa.float64()),
+        *[(f"{name}_{side}", pa.int32()) for name in ("crack_tiles", "tiles") for side in "ab"],
+        *[(f"captured_at_{side}", pa.timestamp("ms")) for side in "ab"],
+        ("latitude", pa.float64()),
+        ("longitude", pa.float64()),
+    ]
+)
+"""One row per photo that two datasets have in common, or only one of them has, see `changes`: the columns of the one
+end in `_a`, of the other in `_b`, and are null where it has no such photo. `difference` is score B minus score A."""
 
 _OF_THE_COMMIT = ("part", "model_id", "run_id")
 

@@ -101,3 +101,23 @@ def test_wrong_use_ends_in_one_sentence(
     assert message in shown.stderr.splitlines()[-1]
     assert "Traceback" not in shown.output
     assert not (tmp_path / "model").exists()
+
+
+def test_rows_without_a_label_are_told(tmp_path: Path) -> None:
+    """Before anything is trained the command says how many rows it leaves out."""
+    for name in ("a", "b"):
+        Image.fromarray(np.full((40, 40, 3), 7, np.uint8)).save(tmp_path / f"{name}.png")
+    (tmp_path / "review.csv").write_text("path,label\na.png,1\nb.png,0\na.png,\nb.png,\n")
+    words = [
+        "train",
+        str(tmp_path),
+        "--out",
+        str(tmp_path / "m"),
+        "--weights",
+        str(tmp_path / "nowhere"),
+        "--cpus",
+        "1",
+    ]
+    shown = CliRunner().invoke(main, words)
+    assert shown.stdout == "2 rows have no label yet and are left out.\n"
+    assert "nowhere" in shown.stderr

@@ -36,6 +36,10 @@ class Watched:
     parts: HeldOut | None = None
     workers: int | None = None
 
+    def on_unlabelled(self, rows: int) -> None:
+        """These tests label every row."""
+        raise AssertionError(rows)
+
     def on_comparison(self, done: int, total: int) -> None:
         """Check what is told."""
         assert 0 < done <= total

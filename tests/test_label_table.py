@@ -24,7 +24,7 @@ def written(path: Path, text: str) -> str:
 def test_csv(tmp_path: Path) -> None:
     """Paths are relative to the table, labels words or numbers, groups of the table's own."""
     url = written(tmp_path / "t.csv", "path,label,group\na.jpg,positive,7\nsub/b.jpg,0,7\n/far/c.jpg,1,\n")
-    rows = label_table.read(url, NAMES)
+    rows = label_table.read(url, NAMES).rows
     assert [row.cracked for row in rows] == [True, False, True]
     assert [row.url for row in rows[:2]] == [storage.canonical(str(tmp_path / name)) for name in ("a.jpg", "sub/b.jpg")]
     assert rows[2].url == "file:///far/c.jpg"
@@ -38,7 +38,7 @@ def test_parquet(tmp_path: Path) -> None:
         pq.write_table(
             pa.table({"file": ["a.jpg", "b.jpg"], "label": labels, "photo_block": [3, None]}), tmp_path / "t.parquet"
         )
-        rows = label_table.read(storage.canonical(str(tmp_path / "t.parquet")), NAMES)
+        rows = label_table.read(storage.canonical(str(tmp_path / "t.parquet")), NAMES).rows
         assert [row.cracked for row in rows] == [True, False]
         assert rows[0].group.endswith(":3")
         assert rows[1].group == rows[1].url
@@ -49,12 +49,12 @@ def test_boxes(tmp_path: Path) -> None:
     text = (
         "path,label,top_px,left_px,height_px,width_px\na.jpg,1,0,56,112,112\na.jpg,0,,,,\na.jpg,0,5.0,0.0,20.0,10.0\n"
     )
-    rows = label_table.read(written(tmp_path / "t.csv", text), NAMES)
+    rows = label_table.read(written(tmp_path / "t.csv", text), NAMES).rows
     assert [row.box for row in rows] == [Box(0, 56, 112, 112), None, Box(5, 0, 20, 10)]
     assert len({row.group for row in rows}) == 1
     columns = {"path": ["a.jpg"] * 2, "label": [0, 1], **{name: [7, None] for name in Box._fields}}
     pq.write_table(pa.table(columns), tmp_path / "t.parquet")
-    rows = label_table.read(storage.canonical(str(tmp_path / "t.parquet")), NAMES)
+    rows = label_table.read(storage.canonical(str(tmp_path / "t.parquet")), NAMES).rows
     assert [row.box for row in rows] == [Box(7, 7, 7, 7), None]
 
 
@@ -68,7 +68,8 @@ def test_wrong_boxes(tmp_path: Path, box: str) -> None:
 
 def test_class_names_go_before_numbers(tmp_path: Path) -> None:
     """Classes called 0 and 1 the other way round are believed."""
-    rows = label_table.read(written(tmp_path / "t.csv", "path,label\na.jpg,0\nb.jpg,1\n"), ClassNames("0", "1"))
+    url = written(tmp_path / "t.csv", "path,label\na.jpg,0\nb.jpg,1\n")
+    rows = label_table.read(url, ClassNames("0", "1")).rows
     assert [row.cracked for row in rows] == [True, False]
 
 
@@ -80,7 +81,7 @@ def test_class_names_go_before_numbers(tmp_path: Path) -> None:
         ("path,label\n", "has no column path or file; it has no rows. Expected path and label."),
         ("", "has no column path or file; it has no rows. Expected path and label."),
         ("path,label\na.jpg,1\nb.jpg,maybe\n", "is 'maybe'; expected Positive or 1 for cracked, Negative or 0"),
-        ("path,label\na.jpg\n", "is ''; expected Positive or 1 for cracked, Negative or 0"),
+        ("path,label\na.jpg\n", "Not one of the 1 rows of "),
     ],
 )
 def test_wrong_csv(tmp_path: Path, text: str, message: str) -> None:
@@ -136,4 +137,31 @@ def test_manifest_as_table(tmp_path: Path) -> None:
     """A manifest that names files from the folder above can be given as a table."""
     url = written(tmp_path / "tiles" / "manifest.csv", "file,label\ntiles/a.jpg,1\ntiles/b.jpg,0\n")
     tile = written(tmp_path / "tiles" / "a.jpg", "")
-    assert label_table.read(url, NAMES)[0].url == tile
+    assert label_table.read(url, NAMES).rows[0].url == tile
+
+
+def test_rows_without_a_label_are_left_out_and_counted(tmp_path: Path) -> None:
+    """Empty, blank, null or cut short; a wrong word is still refused, and its row is told as it stands in the table."""
+    table = label_table.read(written(tmp_path / "t.csv", "path,label\na.jpg,1\nb.jpg,\nc.jpg,  \nd.jpg\n"), NAMES)
+    assert [storage.name(row.url) for row in table.rows] == ["a.jpg"]
+    assert table.unlabelled == 3
+    pq.write_table(pa.table({"path": ["a.jpg", "b.jpg"], "label": [None, 0]}), tmp_path / "t.parquet")
+    assert label_table.read(storage.canonical(str(tmp_path / "t.parquet")), NAMES).unlabelled == 1
+    with pytest.raises(UsageError, match=r"row 2 of .* is 'maybe'"):
+        label_table.read(written(tmp_path / "w.csv", "path,label\na.jpg,\nb.jpg,maybe\n"), NAMES)
+
+
+def test_a_photo_known_everywhere_is_its_own_group(tmp_path: Path) -> None:
+    """`image_id` makes one group over tables, whatever their column `group` says; where it is empty, that counts."""
+    text = "path,label,group,image_id\n{0}.jpg,1,x,00ff\n{0}2.jpg,0,x,\n"
+    one, two = (label_table.read(written(tmp_path / f"{name}.csv", text.format(name)), NAMES).rows for name in "ab")
+    assert one[0].group == two[0].group
+    assert len({one[0].group, one[1].group, two[1].group}) == 3
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_a_spreadsheets_csv_is_read(tmp_path: Path, delimiter: str) -> None:
+    """Where the comma is the decimal mark, columns are parted by semicolons; commas within are then no trouble."""
+    text = delimiter.join(["path", "label", "note"]) + "\r\n" + delimiter.join(["a, b.jpg", "1", "1,5"]) + "\r\n"
+    [row] = label_table.read(written(tmp_path / "t.csv", text), NAMES).rows
+    assert storage.name(row.url) == "a, b.jpg"

@@ -38,6 +38,10 @@ class Watched:
     at_once: int | None = None
     results: list[TrialResult] = field(default_factory=list)
 
+    def on_unlabelled(self, rows: int) -> None:
+        """These tests label every row."""
+        raise AssertionError(rows)
+
     def on_plan(self, finished: int, waiting: int) -> None:
         """Keep it."""
         self.planned = finished, waiting

@@ -1,4 +1,4 @@
-"""How long `status`, `verify` and `compact` take on a large dataset, and how much memory.
+"""How long the commands that only read take on a large dataset, and how much memory.
 
 Run as `python tests/bench/after.py --photos 143000`. The dataset is synthetic: photos of 4,000 x 3,000 pixels in 140
 tiles each, in random order as many workers score them, scores as random as a network's. Memory is the most that the
@@ -43,6 +43,12 @@ def main() -> None:
         make_dataset(Layout(storage.canonical(str(small))), arguments.photos)
         print_files(small)
         measure("status", small)
+        counted = "SELECT sum(crack_tiles) FROM images"
+        measure("query", small, counted)
+        measure("query", small, counted, "--threshold", 0.9)
+        for form, *more in (("csv",), ("csv", "--table", "tiles"), ("geojson",), ("duckdb",)):
+            measure("export", small, "--to", form, *more, "--out", folder / f"export.{form}")
+        measure("review", small, "--out", folder / "review")  # chooses, and fails: the photos are made up
         measure("verify", small)
         measure("compact", small, "--to", large)
         print_files(large)
@@ -58,7 +64,9 @@ def measure(command: str, *words: object) -> None:
         while process.poll() is None:
             peak_bytes = max(peak_bytes, psutil.Process(process.pid).memory_info().rss)
             time.sleep(0.1)
-    print(f"{command:8} {time.monotonic() - began_at:6.1f} s  {peak_bytes / MIB:6,.0f} MiB  exit {process.returncode}")
+    options = " ".join(str(word) for word in words[1:] if not isinstance(word, Path))
+    took = f"{time.monotonic() - began_at:6.1f} s  {peak_bytes / MIB:6,.0f} MiB"
+    print(f"{command:8} {took}  exit {process.returncode}  {options}")
 
 
 def print_files(dataset: Path) -> None:
@@ -102,7 +110,8 @@ def write_commit(layout: Layout, part: int, rows: list[dict[str, object]], rando
     scores = (1 / (1 + np.exp(-random.normal(-4, 3, (len(rows), len(boxes)))))).astype(np.float32)
     at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=10 * part)
     same = {"part": part, "run_id": RUN, "model_id": MODEL, "status": "ok", "scored_at": at, "tiles": len(boxes),
-            "height_px": HEIGHT_PX, "width_px": WIDTH_PX, "camera": "NIKON Z 7", "captured_at": at}  # fmt: skip
+            "height_px": HEIGHT_PX, "width_px": WIDTH_PX, "camera": "NIKON Z 7", "captured_at": at,
+            "latitude": 47.5, "longitude": 8.25}  # fmt: skip
     measures = zip((scores >= np.float32(THRESHOLD)).sum(1).tolist(), scores.max(1).tolist(), strict=True)
     images = [row | same | {"crack_tiles": tiles, "crack_score": score}
               for row, (tiles, score) in zip(rows, measures, strict=True)]  # fmt: skip

@@ -1,0 +1,79 @@
+"""`crackscan compare`: two datasets of one structure, or of two models."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline.cli.options import threshold_option
+
+if TYPE_CHECKING:
+    from pipeline.changes import Agreement
+    from pipeline.compare import Comparison
+    from pipeline.matching import By
+
+MEANINGS = {
+    "worse": "the score is higher in B, by the margin or more",
+    "better": "the score is lower in B, by the margin or more",
+    "same": "the scores differ by less",
+    "new": "only in B",
+    "gone": "only in A",
+    "failed": "in both, but one of them has no score",
+    "unclear": "it cannot be told whether the other has it",
+}
+SHOWN = 5
+"""Changes that are printed."""
+
+
+@click.command("compare")
+@click.argument("a", metavar="OUT_A")
+@click.argument("b", metavar="OUT_B")
+@click.option("--by", type=click.Choice(["name", "place"]), default="name", show_default=True,
+              help="What tells that two photos show the same: path in the archive, or position and time.")  # fmt: skip
+@click.option("--within", type=click.FloatRange(0.01, 1000), default=5, show_default=True, metavar="M",
+              help="By place: at most so far apart, metres.")  # fmt: skip
+@click.option("--margin", type=click.FloatRange(0, 1, min_open=True), default=0.1, show_default=True, metavar="SCORE",
+              help="Scores that differ by less are the same.")  # fmt: skip
+@threshold_option
+@click.option("--top", type=click.IntRange(0, 100), default=12, show_default=True, metavar="N",
+              help="Pairs that the page shows side by side; 0 reads no archive.")  # fmt: skip
+@click.option("--out", "to", default="comparison", show_default=True, metavar="FOLDER", help="Folder or URL to write.")
+def command(a: str, b: str, by: "By", within: float, margin: float, threshold: float | None, top: int, to: str) -> None:
+    """Compare the dataset OUT_A with OUT_B: the same structure in two years, or two models on the same photos.
+
+    Every photo is worse, better, same, new, gone, failed or unclear. FOLDER/comparison.parquet has a row for each, with
+    both scores; FOLDER/comparison.html shows what changed most. Agreement says on how many photos both find a crack, at
+    each model's threshold or at --threshold.
+
+    By name, photos of one path below their archive belong together; where several archives have such a path, those of
+    archives of one name. By place, the nearest ones; those of one spot in the order in which they were taken.
+
+    \b
+    Examples:
+      crackscan compare scores-2025 scores-2026
+      crackscan compare scores-2025 scores-2026 --by place --within 2
+      crackscan compare old-model new-model --out old-new --threshold 0.9
+    """  # noqa: D301 - \b is Click's mark for "do not rewrap"
+    from pipeline.compare import CompareConfig, compare
+    from pipeline.matching import Rule
+
+    _show(compare(CompareConfig(a, b, to, Rule(by, within), margin, threshold, top)))
+
+
+def _show(found: "Comparison") -> None:
+    for kind, count in found.counts.items():
+        click.echo(f"{kind:<8}{count:>9,}  {MEANINGS[kind]}")
+    click.echo(_agreed(found.agreement))
+    for row in found.worst[:SHOWN]:
+        scores = f"{row['crack_score_a']:.3f} to {row['crack_score_b']:.3f}"
+        click.echo(f"{row['difference']:+.3f}  {scores}  {row['image_b']}")
+    click.echo(f"{found.table_url}\n{found.page_url}")
+
+
+def _agreed(found: "Agreement") -> str:
+    if found.share is None:
+        return "No photo has a score in both."
+    kappa = "not defined, as both say the same of all" if found.kappa is None else f"{found.kappa:.3f}"
+    return (
+        f"Cracked in both {found.both:,}, only in A {found.only_a:,}, only in B {found.only_b:,}, in neither "
+        f"{found.neither:,}: the same for {found.share:.1%}, Cohen's kappa {kappa}."
+    )

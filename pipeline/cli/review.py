@@ -1,0 +1,64 @@
+"""`crackscan review`: the tiles most worth a person's look, as a folder to be labelled."""
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipeline.cli.progress import progress
+
+if TYPE_CHECKING:
+    from pipeline.review import Reviewed
+
+REASONS_TOLD = 3
+
+
+@click.command("review")
+@click.argument("dataset", metavar="OUT")
+@click.option("--out", "folder", required=True, metavar="FOLDER", help="Folder or URL to write; new or empty.")
+@click.option("--tiles", type=click.IntRange(min=1), default=200, show_default=True, metavar="N",
+              help="Tiles to export at most.")  # fmt: skip
+@click.option("--pick", type=click.Choice(["uncertain", "worst", "both"]), default="both", show_default=True,
+              help="Scores next to the threshold, the highest scores, or half of each.")  # fmt: skip
+@click.option("--per-photo", type=click.IntRange(min=1), default=2, show_default=True, metavar="N",
+              help="At most so many tiles of one photo, and only where photos run out.")  # fmt: skip
+@click.option("--threshold", type=click.FloatRange(0, 1), metavar="SCORE",
+              help="Scores next to it are uncertain.  [default: the model's]")  # fmt: skip
+def command(dataset: str, **given: Any) -> None:  # noqa: ANN401 - Click's
+    """Export the tiles of the dataset OUT most worth a person's look, as a folder that `train` takes back.
+
+    Each photo gives its best tile and archives take turns; a second tile of a photo comes only where photos run out,
+    and never one that overlaps. Tiles are cut from the photos, which must still lie where they were scored.
+
+    \b
+    What is written:
+      FOLDER/tiles/0001.png …   the tiles, at full resolution
+      FOLDER/review.csv         path, label (empty: fill it in), group, and where each comes from
+
+    Write Positive or 1 for a crack and Negative or 0 for none; leave empty what nobody can tell: `train` leaves those
+    out. The tiles are the hard ones. A model learns from them; figures measured on them say little about the field.
+
+    \b
+    Examples:
+      crackscan review scores --out looked-at
+      crackscan review scores --out false-alarms --pick worst --tiles 500
+      crackscan train tiles/ looked-at --out my-model
+    """  # noqa: D301 - \b is Click's mark for "do not rewrap"
+    from pipeline.review import ReviewConfig, review
+
+    with progress("tiles") as show:
+        made = review(ReviewConfig(dataset, **given), show)
+    click.echo(_told(made, given["folder"]))
+    for reason, tiles in made.unreachable.most_common(REASONS_TOLD):
+        click.echo(f"{tiles:,} tiles could not be cut out of their photos: {reason}", err=True)
+
+
+def _told(made: "Reviewed", folder: str) -> str:
+    place = shlex.quote(folder.rstrip("/") or folder)
+    return "\n".join(
+        [
+            f"Cut {made.tiles:,} tiles of {made.photos:,} photos: {made.url}",
+            f"Next: look at {place}/tiles, and fill in the column label of {place}/review.csv",
+            f"  crackscan train DATA… {place} --out MODEL",
+        ]
+    )

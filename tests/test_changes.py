@@ -1,0 +1,96 @@
+"""What became of photos, and how far both sides agree: laws, and cases with a known answer."""
+
+from collections import Counter
+from functools import cache
+
+import duckdb
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline import changes, schema
+from pipeline.changes import Agreement, agreement, counts, make_changes
+from pipeline.matching import Rule, match
+from pipeline.results import Connection
+
+Scores = dict[str, float | None]
+"""Score by name, None for a photo that failed; a photo from 0.5 on has a cracked tile."""
+
+SCORES = st.dictionaries(st.sampled_from("uvwxyz"), st.none() | st.floats(0, 1, width=32))
+OPPOSITE = {"worse": "better", "better": "worse", "new": "gone", "gone": "new"}
+
+
+@cache
+def opened() -> Connection:
+    """One DuckDB for all: to open one takes longer than to compare a few photos."""
+    connection = duckdb.connect()
+    connection.execute("SET threads = 1")
+    return connection
+
+
+def compared(a: Scores, b: Scores, margin: float = 0.1) -> Connection:
+    """Make the changes between two sides."""
+    connection = opened()
+    for side, scores in (("a", a), ("b", b)):
+        rows = [
+            {
+                "image_id": name, "archive": f"file:///{side}.zip", "image": name, "occurrence": 0,
+                "crack_score": score, "crack_tiles": None if score is None else int(score >= 0.5),
+                "tiles": None if score is None else 1,
+            }
+            for name, score in scores.items()
+        ]  # fmt: skip
+        connection.register(side, pa.Table.from_pylist(rows, schema.IMAGES))
+    match(connection, Rule())
+    make_changes(connection, margin)
+    return connection
+
+
+@settings(max_examples=12)
+@given(SCORES, SCORES)
+def test_every_photo_is_of_one_kind_and_exchanging_exchanges(a: Scores, b: Scores) -> None:
+    """New becomes gone, worse becomes better, and agreement stays."""
+    there, agreed = counts(compared(a, b)), agreement(opened())
+    sides = opened().execute("SELECT count(image_id_a), count(image_id_b) FROM changes").fetchall()
+    assert sides == [(len(a), len(b))]
+    back, again = counts(compared(b, a)), agreement(opened())
+    assert Counter({OPPOSITE.get(kind, kind): count for kind, count in there.items()}) == Counter(back)
+    assert sum(there.values()) == len({*a} | {*b})
+    assert (agreed.share, agreed.kappa, agreed.only_a) == (again.share, again.kappa, again.only_b)
+
+
+def test_kinds() -> None:
+    """By the margin, and by who has it."""
+    a: Scores = {"worse": 0.5, "same": 0.5, "better": 0.75, "gone": 1.0, "failed": 0.5}
+    b: Scores = {"worse": 0.625, "same": 0.5625, "better": 0.625, "new": 0.0, "failed": None}
+    table = changes.table(compared(a, b, 0.125))
+    assert counts(opened()) == dict.fromkeys(changes.KINDS, 1) | {"unclear": 0}
+    assert table.schema.equals(schema.CHANGES)
+    assert [row["change"] for row in table.to_pylist()] == [
+        row["image_b"] or row["image_a"] for row in table.to_pylist()
+    ]
+    assert table["change"].to_pylist() == ["worse", "better", "new", "gone", "same", "failed"]
+    assert table["difference"].to_pylist() == [0.125, -0.125, None, None, 0.0625, None]
+
+
+@pytest.mark.parametrize(
+    ("found", "share", "kappa"),
+    [
+        (Agreement(20, 5, 10, 15, 0.0, 0.0), 0.7, 0.4),  # the example of Wikipedia's "Cohen's kappa"
+        (Agreement(5, 0, 0, 5, 0.0, 0.0), 1.0, 1.0),
+        (Agreement(0, 5, 5, 0, 0.0, 0.0), 0.0, -1.0),
+        (Agreement(0, 0, 0, 9, 0.0, 0.0), 1.0, None),
+        (Agreement(0, 0, 0, 0, None, None), None, None),
+    ],
+)
+def test_agreement(found: Agreement, share: float | None, kappa: float | None) -> None:
+    """Where chance alone would agree on all, kappa says nothing."""
+    assert found.share == share
+    assert found.kappa == (None if kappa is None else pytest.approx(kappa))
+
+
+def test_differences_are_averaged_with_and_without_their_sign() -> None:
+    """Over the photos with a score on both sides."""
+    found = agreement(compared({"x": 0.25, "y": 0.75, "z": None}, {"x": 0.75, "y": 0.5, "z": 0.5, "w": 0.5}))
+    assert found == Agreement(1, 0, 1, 0, 0.125, 0.375)

@@ -1,0 +1,27 @@
+"""Where what is made of a dataset may go."""
+
+import pytest
+
+from pipeline.dataset import Layout
+from pipeline.destination import check_outside
+from pipeline.errors import UsageError
+
+LAYOUT = Layout("s3://results/tonight")
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://results/tonight-report", "s3://results", "file:///tonight/s3", "s3://results/tonigh"]
+)
+def test_beside_a_dataset_anything_goes(url: str) -> None:
+    """A name that only begins alike is another place."""
+    check_outside(LAYOUT, url)
+
+
+@pytest.mark.parametrize("url", ["s3://results/tonight", "s3://results/tonight/maps/report.html"])
+def test_a_dataset_holds_its_own_files_only(url: str) -> None:
+    """At any depth."""
+    with pytest.raises(UsageError) as refused:
+        check_outside(LAYOUT, url)
+    assert str(refused.value) == (
+        f"{url} lies in the dataset s3://results/tonight, which holds its own files only. Give another --out."
+    )

@@ -1,0 +1,195 @@
+"""Which photos of two inspections belong together: laws, and cases with a known answer."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import cache
+from typing import NamedTuple
+
+import duckdb
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.errors import UsageError
+from pipeline.matching import By, Rule, match
+from pipeline.results import Connection
+
+METRE = 1 / 111_195.08
+"""Degrees of latitude."""
+CLEAR, UNCLEAR = False, True
+NINE = datetime(2026, 5, 1, 9)  # noqa: DTZ001 - EXIF has no zone
+
+
+class Taken(NamedTuple):
+    """A photo."""
+
+    image: str
+    archive: str = "file:///x/one.zip"
+    latitude: float | None = None
+    longitude: float | None = None
+    after_s: int | None = None
+    occurrence: int = 0
+
+
+class Match(NamedTuple):
+    """A row of `matches`, with photos by their numbers."""
+
+    a: int | None
+    b: int | None
+    is_unclear: bool
+
+
+SCHEMA = pa.schema(
+    [
+        ("image_id", pa.string()), ("archive", pa.string()), ("image", pa.string()), ("occurrence", pa.int32()),
+        ("latitude", pa.float64()), ("longitude", pa.float64()), ("captured_at", pa.timestamp("ms")),
+    ]
+)  # fmt: skip
+
+
+@cache
+def opened() -> Connection:
+    """One DuckDB for all: to open one takes longer than to match a few photos."""
+    connection = duckdb.connect()
+    connection.execute("SET threads = 1")
+    return connection
+
+
+def table(photos: Sequence[Taken], side: str) -> pa.Table:
+    """Photos as `match` takes them; numbered."""
+    rows = [
+        {
+            "image_id": f"{side}{number}",
+            "captured_at": None if photo.after_s is None else NINE + timedelta(seconds=photo.after_s),
+            **photo._asdict(),
+        }
+        for number, photo in enumerate(photos)
+    ]
+    return pa.Table.from_pylist(rows, SCHEMA)
+
+
+def matches(
+    a: Sequence[Taken], b: Sequence[Taken], by: By = "name", within_m: float = 5, names: str = "ab"
+) -> set[Match]:
+    """Match photos."""
+    connection = opened()
+    connection.register("a", table(a, names[0]))
+    connection.register("b", table(b, names[1]))
+    match(connection, Rule(by, within_m))
+    rows = connection.execute("SELECT a, b, is_unclear FROM matches").fetchall()
+    found = [Match(a and int(a[1:]), b and int(b[1:]), is_unclear) for a, b, is_unclear in rows]
+    assert len(found) == len({*found})
+    return {*found}
+
+
+def pairs(found: set[Match]) -> set[tuple[int, int]]:
+    """Those that belong together."""
+    return {(match.a, match.b) for match in found if match.a is not None and match.b is not None}
+
+
+NAMED = st.builds(
+    Taken, st.sampled_from("xyz"), st.sampled_from(["file:///1/p.zip", "file:///2/p.zip", "file:///2/q.zip"]),
+    st.none(), st.none(), st.none(), st.integers(0, 1),
+)  # fmt: skip
+PLACED = st.builds(
+    Taken,
+    st.just("x"),
+    st.just("file:///x/one.zip"),
+    st.none() | st.integers(0, 12).map(lambda step: 48 + step * 2 * METRE),
+    st.none() | st.integers(0, 4).map(lambda step: 11 + step * 2 * METRE),
+    st.none() | st.integers(0, 3),
+    st.just(0),
+)
+PHOTOS = {"name": st.lists(NAMED, max_size=8, unique=True), "place": st.lists(PLACED, max_size=12)}
+
+
+@pytest.mark.parametrize("by", ["name", "place"])
+@settings(max_examples=12)
+@given(data=st.data())
+def test_every_photo_has_one_row(by: By, data: st.DataObject) -> None:
+    """Whatever the photos: none is lost, none belongs to two others."""
+    a, b = data.draw(PHOTOS[by]), data.draw(PHOTOS[by])
+    found = matches(a, b, by)
+    assert Counter(match.a for match in found if match.a is not None) == Counter(range(len(a)))
+    assert Counter(match.b for match in found if match.b is not None) == Counter(range(len(b)))
+
+
+@pytest.mark.parametrize("by", ["name", "place"])
+@pytest.mark.parametrize("names", ["ab", "xx"])
+@settings(max_examples=12)
+@given(data=st.data())
+def test_both_sides_are_treated_alike(by: By, names: str, data: st.DataObject) -> None:
+    """Exchanged, the same photos belong together, also where both datasets have the same ids."""
+    a, b = data.draw(PHOTOS[by]), data.draw(PHOTOS[by])
+    exchanged = {Match(match.b, match.a, match.is_unclear) for match in matches(b, a, by, names=names[::-1])}
+    assert matches(a, b, by, names=names) == exchanged
+
+
+@pytest.mark.parametrize("by", ["name", "place"])
+@settings(max_examples=12)
+@given(data=st.data())
+def test_photos_are_like_themselves(by: By, data: st.DataObject) -> None:
+    """Two models on the same photos: every photo of a name or place of its own finds itself."""
+    photos = list({photo._replace(after_s=None): photo for photo in data.draw(PHOTOS[by])}.values())
+    told = [by == "name" or None not in {photo.latitude, photo.longitude} for photo in photos]
+    expected = {(number, number) for number, is_told in enumerate(told) if is_told}
+    assert pairs(matches(photos, photos, by)) == expected
+
+
+def test_names_below_the_archive_count() -> None:
+    """Last year's archive was called otherwise, and lay elsewhere."""
+    a = [Taken("span/1.jpg", "s3://y/2025.zip"), Taken("span/2.jpg", "s3://y/2025.zip")]
+    b = [Taken("span/2.jpg", "file:///2026.zip"), Taken("span/3.jpg", "file:///2026.zip")]
+    assert matches(a, b) == {Match(1, 0, CLEAR), Match(0, None, CLEAR), Match(None, 1, CLEAR)}
+
+
+def test_archives_of_one_name_belong_together() -> None:
+    """Cameras count from 1 again for each of them."""
+    a = [Taken("1.jpg", "file:///25/north.zip"), Taken("1.jpg", "file:///25/south.zip")]
+    b = [Taken("1.jpg", "file:///26/south.zip"), Taken("1.jpg", "file:///26/north.zip")]
+    assert pairs(matches(a, b)) == {(0, 1), (1, 0)}
+
+
+def test_a_name_of_several_photos_tells_nothing() -> None:
+    """Neither new nor gone: it may be any of them. What has no namesake left is gone, that is clear."""
+    a = [Taken("1.jpg", "file:///north.zip"), Taken("1.jpg", "file:///south.zip")]
+    assert matches(a, [Taken("1.jpg", "file:///x.zip")]) == {
+        Match(0, None, UNCLEAR), Match(1, None, UNCLEAR), Match(None, 0, UNCLEAR)}  # fmt: skip
+    assert matches(a, [Taken("1.jpg", "file:///y/north.zip")]) == {Match(0, 0, CLEAR), Match(1, None, CLEAR)}
+
+
+def test_the_nearest_photos_belong_together() -> None:
+    """Within the distance; each to one other only, the nearer first."""
+    a = [Taken("x", latitude=48 + metres * METRE, longitude=11) for metres in (0, 3, 100)]
+    b = [Taken("y", latitude=48 + metres * METRE, longitude=11) for metres in (2, 7, 106)]
+    assert pairs(matches(a, b, "place", 5)) == {(1, 0)}
+    assert pairs(matches(a, b, "place", 6.5)) == {(1, 0), (2, 2)}
+    assert pairs(matches(a, b, "place", 8)) == {(1, 0), (0, 1), (2, 2)}
+
+
+def test_photos_of_one_place_are_matched_in_the_order_of_time() -> None:
+    """Counted from each inspection's first photo: a year lies between them."""
+    a = [Taken("x", latitude=48, longitude=11, after_s=after_s) for after_s in (0, 10, 20)]
+    b = [Taken("y", latitude=48, longitude=11, after_s=10**7 + after_s) for after_s in (21, 0, 11)]
+    assert pairs(matches(a, b, "place")) == {(0, 1), (1, 2), (2, 0)}
+
+
+def test_the_date_line_and_a_pole_part_nothing() -> None:
+    """Distances are those on the sphere."""
+    a = [Taken("x", latitude=0.001, longitude=179.99999), Taken("x", latitude=89.99999, longitude=0)]
+    b = [Taken("y", latitude=0.001, longitude=-179.99999), Taken("y", latitude=89.99999, longitude=180)]
+    assert pairs(matches(a, b, "place", 3)) == {(0, 0), (1, 1)}
+
+
+def test_photos_without_a_position_are_unclear() -> None:
+    """So are those at 0, 0, which cameras without a fix write."""
+    a, b = [Taken("x"), Taken("x", latitude=0.0, longitude=0.0)], [Taken("y", latitude=48, longitude=11)]
+    assert matches(a, b, "place") == {Match(0, None, UNCLEAR), Match(1, None, UNCLEAR), Match(None, 0, CLEAR)}
+
+
+def test_a_distance_of_no_use_is_refused() -> None:
+    """With the option that gives another."""
+    with pytest.raises(UsageError, match=r"^The distance is 0 m; expected 0.01 to 1000. Give another --within.$"):
+        Rule("place", 0)
