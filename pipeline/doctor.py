@@ -12,7 +12,7 @@ from pipeline import access, checks, machine, storage
 from pipeline.checks import Finding
 from pipeline.cluster import ClusterConfig
 from pipeline.drawing import draw_photo
-from pipeline.errors import CrackscanError
+from pipeline.errors import CrackscanError, InterruptedRunError
 from pipeline.model import SHIPPED_MODEL, load_model
 from pipeline.sample_photos import encode
 
@@ -65,7 +65,9 @@ def _ray() -> Finding:
         with tempfile.TemporaryDirectory(prefix="crackscan-") as folder:
             url = storage.join(storage.canonical(folder), "drawn.jpg")
             storage.write_whole(url, encode(draw_photo(TRIAL_PX, TRIAL_PX, seed=0).pixels, 0, QUALITY))
-            scores, failures = crack_scores([url], SHIPPED_MODEL, ClusterConfig(cpus=1), lambda _done, _of: None)
+            scores, failures = crack_scores([url], SHIPPED_MODEL, ClusterConfig(cpus=1))
+    except InterruptedRunError:
+        raise
     except CrackscanError as error:
         return Finding("Ray", "failed", str(error), advice)
     seconds = time.monotonic() - began_at
