@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -25,6 +26,8 @@ MEMORY_LIMIT = "2GiB"
 REMOTE_THREADS = 16
 """Files of a remote store that are read at once: its threads wait more than they work."""
 
+Connection = duckdb.DuckDBPyConnection
+
 
 @dataclass(frozen=True)
 class WorstPhoto:
@@ -39,13 +42,18 @@ class WorstPhoto:
     """Whether it is unlike the model's training data."""
 
 
-def query(out: str, sql: str) -> pa.Table:
+def query(out: str, sql: str, threshold: float | None = None) -> pa.Table:
     """Run one SQL query over a dataset's views.
 
+    Args:
+        out: the dataset.
+        sql: the query.
+        threshold: from where on a tile counts in `crack_tiles`; None takes what was counted when it was scored.
+
     Raises:
-        UsageError: there is no dataset, or the SQL is wrong.
+        UsageError: there is no dataset, the threshold is no probability, or the SQL is wrong.
     """
-    with views(Layout(storage.canonical(out))) as connection:
+    with views(Layout(storage.canonical(out)), threshold) as connection:
         try:
             found = connection.sql(sql)
             table = pa.table({}) if found is None else found.to_arrow_table()
@@ -73,13 +81,20 @@ def strange(out: str) -> int:
 
 
 @contextmanager
-def views(layout: Layout) -> Iterator[duckdb.DuckDBPyConnection]:
+def views(layout: Layout, threshold: float | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open DuckDB with a dataset's views.
 
+    Args:
+        layout: the dataset.
+        threshold: from where on a tile counts in `crack_tiles`; None takes what was counted when it was scored, at the
+            card's threshold.
+
     Raises:
-        UsageError: there is no dataset.
+        UsageError: there is no dataset, or the threshold is no probability.
         DatasetError: a file of it cannot be read.
     """
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise UsageError(f"The threshold is {threshold:g}; expected a score from 0 to 1.")
     if not storage.exists(layout.run):
         raise UsageError(f"There is no dataset at {layout.url}; expected a folder that `crackscan score` wrote.")
     with connected(layout) as connection:
@@ -87,16 +102,29 @@ def views(layout: Layout) -> Iterator[duckdb.DuckDBPyConnection]:
         file_rows(connection, "images_files", _committed(connection, images), schema.IMAGES)
         file_rows(connection, "tiles_files", tiles, schema.TILES)
         connection.execute("SET VARIABLE domain_threshold = CAST(? AS FLOAT)", [_domain_threshold(layout)])
-        for statement in _VIEWS:
+        connection.execute("SET VARIABLE threshold = CAST(? AS FLOAT)", [threshold])
+        for statement in (_IMAGES if threshold is None else _RECOUNTED_IMAGES, *_VIEWS):
             connection.execute(statement)
         yield connection
 
 
+_IMAGES = "CREATE VIEW images AS SELECT * EXCLUDE (filename) FROM images_files"
+
+_RECOUNTED_IMAGES = """
+    CREATE VIEW images AS
+    SELECT * EXCLUDE (filename, over)
+           REPLACE (CASE WHEN status = 'ok' THEN coalesce(over, 0) END AS crack_tiles)
+    FROM images_files LEFT JOIN (
+        SELECT part, image_id, CAST(count(*) AS INTEGER) AS over
+        FROM tiles_files WHERE crack_score >= getvariable('threshold') GROUP BY part, image_id
+    ) USING (part, image_id)
+"""
+"""With `crack_tiles` counted anew: tiles are filtered before they are counted, since most are of sound concrete."""
+
 _VIEWS = (
-    "CREATE VIEW images AS SELECT * EXCLUDE (filename) FROM images_files",
     "CREATE VIEW failures AS SELECT * FROM images WHERE status = 'failed'",
     "CREATE VIEW strange AS SELECT * FROM images WHERE domain_score >= getvariable('domain_threshold')",
-    "CREATE VIEW tiles AS SELECT * EXCLUDE (filename) FROM tiles_files SEMI JOIN images USING (part, image_id)",
+    "CREATE VIEW tiles AS SELECT * EXCLUDE (filename) FROM tiles_files SEMI JOIN images_files USING (part, image_id)",
 )
 """A tile that no commit names belongs to no photo of its part."""
 
@@ -142,6 +170,23 @@ def file_rows(connection: duckdb.DuckDBPyConnection, view: str, urls: Sequence[s
 def file_name(url: str) -> str:
     """Return a file's URL as the column `filename` spells it."""
     return url.removeprefix(storage.LOCAL)
+
+
+def quoted(path: Path) -> str:
+    """Return a path as SQL spells it, for statements that take no parameters."""
+    return "'" + str(path).replace("'", "''") + "'"
+
+
+def tables_of(connection: duckdb.DuckDBPyConnection, path: Path) -> set[str]:
+    """List the tables and views of a DuckDB file; none where it is no such file."""
+    try:
+        connection.execute(f"ATTACH {quoted(path)} AS looked_into (READ_ONLY)")
+    except duckdb.Error:
+        return set()
+    found = connection.execute("SELECT table_name FROM information_schema.tables WHERE table_catalog = 'looked_into'")
+    names = {name for (name,) in found.fetchall()}
+    connection.execute("DETACH looked_into")
+    return names
 
 
 def _pattern(url: str) -> str:

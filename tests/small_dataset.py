@@ -1,7 +1,7 @@
 """A small dataset as the sink writes it: four photos of two archives, two of them failed, in two commits."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,10 +20,13 @@ BEGAN_AT = datetime(2026, 1, 1, tzinfo=UTC)
 ARCHIVES = ("file:///photos/one.zip", "s3://bucket/two.tar")
 
 
-def run_named(run_id: str) -> Run:
-    """A run that writes under this name."""
+CARD = {"threshold": THRESHOLD}
+
+
+def run_named(run_id: str, card: Mapping[str, float] = CARD) -> Run:
+    """A run that writes under this name, with a model of this card."""
     fingerprint = {"model_id": "model00", "tile_px": SPEC.tile_px, "overlap": SPEC.overlap}
-    return Run(run_id, "model00", fingerprint, {"model_card": {"threshold": THRESHOLD}})
+    return Run(run_id, "model00", fingerprint, {"model_card": dict(card)})
 
 
 def image_id(archive: str, image: str) -> str:
@@ -68,14 +71,19 @@ def plan(layout: Layout, rows: list[dict[str, Any]]) -> None:
 
 
 def written(
-    out: str, commits: Sequence[Sequence[dict[str, Any]]] = COMMITS, run_id: str = "one", *, finish: bool = True
+    out: str,
+    commits: Sequence[Sequence[dict[str, Any]]] = COMMITS,
+    run_id: str = "one",
+    *,
+    card: Mapping[str, float] = CARD,
+    finish: bool = True,
 ) -> Layout:
     """A dataset whose photos are planned and committed; finished, if that is asked for."""
     layout = Layout(storage.canonical(out))
     rows = [row for commit in commits for row in commit]
     plan(layout, rows)
     with hold(layout, run_id, lambda _holder: None) as lease:
-        sink = open_sink(layout, run_named(run_id), lease)
+        sink = open_sink(layout, run_named(run_id, card), lease)
         for commit in commits:
             sink.add(pa.Table.from_pylist(commit, schema.SCORED))
             sink.commit()

@@ -102,7 +102,7 @@ def test_query_prints_a_table_csv_or_json(tmp_path: Path, monkeypatch: pytest.Mo
     found = pa.table({"image": ["a, b"], "crack_score": pa.array([0.25], pa.float32())})
     asked: list[str] = []
 
-    def query(_out: str, sql: str) -> pa.Table:
+    def query(_out: str, sql: str, _threshold: float | None) -> pa.Table:
         asked.append(sql)
         return found
 

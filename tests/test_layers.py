@@ -17,18 +17,20 @@ WALLS = {
     "tenacity": {"storage_retry"},
     # Scoring decodes in one place. The others make pictures: augmentation, maps, tiles as files, the synthetic sample;
     # `machine` asks which codecs there are.
-    "PIL": {"decode", "camera", "marks", "maps", "cut_tiles", "drawing", "noise", "sample_photos", "sample_tiles",
-            "sample_truth", "machine"},
+    "PIL": {"decode", "camera", "marks", "maps", "cut_tiles", "drawing", "noise", "pictures", "sample_photos",
+            "sample_tiles", "sample_truth", "machine"},
     # Photos on their way are rows of Arrow tables, from the listing of their archive to the sink; `decompressed` takes
     # zstd from it.
     "pyarrow": {"schema", "listing", "archives", "inputs", "plan", "reading", "scoring", "hosting", "flow", "progress",
                 "outlook", "decompressed", "dataset", "sink", "results", "inventory", "promises", "verify", "compact",
-                "part_writer", "map_files", "label_table", "history", "trainer", "sample_truth", "cli"},
+                "part_writer", "map_files", "label_table", "history", "trainer", "sample_truth", "originals",
+                "inspection", "report", "cli"},
     "duckdb": {"results"},
     "torch": {"activation", "backbones", "course", "domain", "domain_tiles", "engine", "figures", "fit_worker",
               "history", "metrics", "network", "trainer", "training", "weights"},
     "timm": {"backbones", "training", "weights"},
     "matplotlib": {"figures"},
+    "jinja2": {"page"},
 }  # fmt: skip
 """Foreign package to the modules that may import it."""
 

@@ -5,10 +5,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from click.testing import CliRunner
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from small_dataset import COMMITS, THRESHOLD, written
 
 from pipeline import results, schema, storage
+from pipeline.cli import main
+from pipeline.compact import compact
 from pipeline.dataset import Layout, read_log
 from pipeline.errors import UsageError
 from pipeline.lease import hold
@@ -154,3 +161,81 @@ def test_names_of_folders_are_no_globs(name: str, other: str, tmp_path: Path) ->
             sink.commit()
     images = results.query(str(tmp_path / name), "SELECT image FROM images ORDER BY ALL").to_pylist()
     assert images == [{"image": name}, {"image": f"{name} failed"}]
+
+
+@pytest.fixture(scope="module", params=["as scored", "compact"])
+def four_photos(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    """The small dataset, and the same one compacted."""
+    folder = tmp_path_factory.mktemp("threshold")
+    layout = written(str(folder / "small"))
+    if request.param == "compact":
+        compact(layout.url, str(folder / "compact"), 36, lambda _done, _total: None)
+        layout = Layout(storage.canonical(str(folder / "compact")))
+    return layout
+
+
+def crack_tiles(layout: Layout, threshold: float | None) -> dict[str, int | None]:
+    """The column, photo by photo."""
+    rows = results.query(layout.url, "SELECT image, crack_tiles FROM images", threshold).to_pylist()
+    return {row["image"]: row["crack_tiles"] for row in rows}
+
+
+def counted(threshold: float) -> dict[str, int | None]:
+    """The same without SQL, from what was written; in the precision of the scores."""
+    photos = [photo for commit in COMMITS for photo in commit]
+    line = np.float32(threshold)
+    return {
+        photo["image"]: [np.float32(tile["crack_score"]) >= line for tile in photo["grid"]].count(np.True_)
+        if photo["status"] == "ok"
+        else None
+        for photo in photos
+    }
+
+
+@given(threshold=st.one_of(st.floats(0, 1), st.integers(0, 255).map(lambda number: number / 255)))
+@example(threshold=THRESHOLD)
+@settings(max_examples=12)
+def test_a_threshold_counts_the_tiles_at_or_over_it(four_photos: Layout, threshold: float) -> None:
+    """Each photo's `crack_tiles` is what counting its scores gives, at scores that occur, too; null where it failed."""
+    assert crack_tiles(four_photos, threshold) == counted(threshold)
+
+
+def test_at_the_cards_threshold_nothing_changes(four_photos: Layout) -> None:
+    """Counting anew at the threshold of scoring gives the stored numbers, in every column of every photo."""
+    stored, anew = (results.query(four_photos.url, "FROM images ORDER BY image", line) for line in (None, THRESHOLD))
+    assert anew.equals(stored)
+    assert anew.schema == stored.schema
+
+
+@given(thresholds=st.tuples(st.floats(0, 1), st.floats(0, 1)))
+@settings(max_examples=6)
+def test_a_higher_threshold_never_counts_more(four_photos: Layout, thresholds: tuple[float, float]) -> None:
+    """Moving the line up takes tiles away and adds none; at 0 every tile counts."""
+    low, high = (crack_tiles(four_photos, line) for line in sorted(thresholds))
+    assert all((low[image] or 0) >= (count or 0) for image, count in high.items())
+    everything = results.query(four_photos.url, "SELECT bool_and(tiles = crack_tiles) FROM images", 0.0)
+    assert everything[0][0].as_py() is True
+
+
+def test_uncommitted_tiles_are_not_counted(layout: Layout, sink: Sink) -> None:
+    """In the moment of a crash, a tile that no commit names adds nothing to a photo of another part."""
+    sink.add(photo("a", 0.5))
+    sink.commit()
+    storage.write_whole(layout.tiles(1, "one"), sink._encoded(schema.tiles_table(photo("a", 0.9), 1)))
+    assert crack_tiles(layout, 0.4) == {"a": 1}
+    assert crack_tiles(layout, 0.6) == {"a": 0}
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan")])
+def test_a_threshold_that_is_no_score_is_refused(layout: Layout, threshold: float) -> None:
+    """Scores go from 0 to 1."""
+    with pytest.raises(UsageError) as refused:
+        results.query(layout.url, "SELECT 1", threshold)
+    assert str(refused.value) == f"The threshold is {threshold:g}; expected a score from 0 to 1."
+
+
+def test_query_takes_a_threshold(four_photos: Layout) -> None:
+    """`crackscan query --threshold` shows other counts, and leaves the files as they are."""
+    words = ["query", four_photos.url, "SELECT sum(crack_tiles) AS n FROM images", "--format", "csv"]
+    shown = [CliRunner().invoke(main, [*words, *more]).output.split()[-1] for more in ([], ["--threshold", "0"])]
+    assert shown == [str(sum(count or 0 for count in counted(line).values())) for line in (THRESHOLD, 0.0)]

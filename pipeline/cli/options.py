@@ -28,6 +28,13 @@ model_option = click.option(
     help="Model folder or URL, made by `crackscan train`.  [default: the dataset's, or the shipped model]",
 )
 
+threshold_option = click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    metavar="SCORE",
+    help="Count a tile in crack_tiles from this score on; nothing is scored again.  [default: the model's, as scored]",
+)
+
 maps_option = click.option(
     "--maps",
     is_flag=True,

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from pipeline.cli.options import threshold_option
 from pipeline.errors import UsageError
 
 FORMATS = ("table", "csv", "json")
@@ -22,9 +23,10 @@ WIDE_COLUMNS = 200
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), default="table", show_default=True, help="How to print it."
 )
+@threshold_option
 @click.option("--max-rows", type=click.IntRange(min=1), default=100, show_default=True, metavar="N",
               help="Rows of a table that are shown; CSV and JSON are always whole.")  # fmt: skip
-def command(out: str, sql: str, form: str, max_rows: int) -> None:
+def command(out: str, sql: str, form: str, threshold: float | None, max_rows: int) -> None:
     """Run the DuckDB query SQL (or @file.sql) over the dataset OUT.
 
     Views: `images` (one row per photo), `tiles` (one row per tile), `failures` (the photos that failed),
@@ -35,11 +37,12 @@ def command(out: str, sql: str, form: str, max_rows: int) -> None:
     Examples:
       crackscan query scores "SELECT image, crack_score FROM images ORDER BY crack_score DESC LIMIT 10"
       crackscan query scores "SELECT failure_kind, count(*) FROM failures GROUP BY ALL"
+      crackscan query scores "SELECT count(*) FROM images WHERE crack_tiles > 0" --threshold 0.9
       crackscan query scores "SELECT * FROM tiles WHERE crack_score > 0.9" --format csv > cracks.csv
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
     from pipeline.results import query
 
-    found = query(out, _text(sql))
+    found = query(out, _text(sql), threshold)
     try:
         _print(found, form, max_rows)
     except (ValueError, OverflowError) as error:

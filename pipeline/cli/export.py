@@ -1,0 +1,52 @@
+"""`crackscan export`: a dataset as one file for other programs."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipeline.cli.options import threshold_option
+
+if TYPE_CHECKING:
+    from pipeline.export import Exported
+
+
+@click.command("export")
+@click.argument("dataset", metavar="OUT")
+@click.option("--to", "form", required=True, type=click.Choice(["csv", "geojson", "duckdb"]), help="What to write.")
+@click.option("--out", "file", required=True, metavar="FILE", help="Path or URL of the file to write.")
+@click.option("--table", type=click.Choice(["images", "tiles"]), default="images", show_default=True,
+              help="What a CSV holds, a line each.")  # fmt: skip
+@threshold_option
+@click.option("--overwrite", is_flag=True, help="Also replace a file that is no export.")
+def command(dataset: str, **given: Any) -> None:  # noqa: ANN401 - Click's
+    """Write the dataset OUT as one file for other programs; an older export is replaced.
+
+    \b
+    csv      images, or tiles with --table; times in ISO 8601, nothing where a value is missing
+    geojson  photos with a position as points with their scores, for QGIS (RFC 7946)
+    duckdb   a database with the tables images, tiles, failures, strange, and run: what scored them
+
+    The file appears when it is whole; until then it takes room in the temporary folder; TMPDIR chooses another.
+
+    \b
+    Examples:
+      crackscan export scores --to csv --out photos.csv
+      crackscan export scores --to csv --table tiles --out tiles.csv
+      crackscan export scores --to geojson --out photos.geojson --threshold 0.9
+      crackscan export s3://results/tonight --to duckdb --out tonight.duckdb
+    """  # noqa: D301 - \b is Click's mark for "do not rewrap"
+    from pipeline.export import ExportConfig, export
+
+    made = export(ExportConfig(dataset, **given))
+    click.echo(_told(made, given["form"]))
+    if not made.is_finished:
+        click.echo(f"{dataset} is not finished: more photos will come. `crackscan status` tells how many.", err=True)
+
+
+def _told(made: "Exported", form: str) -> str:
+    counts = ", ".join(f"{count:,} {table}" for table, count in sorted(made.rows.items()) if table != "run")
+    if form != "geojson":
+        return f"Wrote {counts} to {made.url}"
+    return (
+        f"Wrote {made.rows['images']:,} photos to {made.url}; {made.unplaced:,} more were scored and tell no position"
+    )

@@ -1,0 +1,38 @@
+"""`crackscan report`: a dataset as one HTML page, for people."""
+
+import click
+
+from pipeline.cli.options import threshold_option
+
+
+@click.command("report")
+@click.argument("out", metavar="OUT")
+@click.option(
+    "--out", "to", default="report.html", show_default=True, metavar="FILE", help="Page to write, or its URL."
+)
+@click.option("--top", type=click.IntRange(0, 200), default=24, show_default=True, metavar="N",
+              help="Photos shown as cards, the worst ones; 0 reads no archive.")  # fmt: skip
+@threshold_option
+def command(out: str, to: str, top: int, threshold: float | None) -> None:
+    """Make one HTML page of the dataset OUT: figures, the worst photos with their heat, all photos as a table.
+
+    The page needs no network and no other file: it can be mailed, archived and printed. Pictures are made from the
+    archives; where one cannot be read any more, its photos stand in the page without.
+
+    \b
+    Examples:
+      crackscan report scores
+      crackscan report scores --out bridge-7.html --top 50
+      crackscan report s3://results/tonight --threshold 0.95
+    """  # noqa: D301 - \b is Click's mark for "do not rewrap"
+    from pipeline.report import ReportConfig, write_report
+
+    made = write_report(ReportConfig(out, to, top, threshold))
+    click.echo(
+        f"{made.url}: {made.photos:,} photos, {made.cards:,} of them as cards, {made.size_bytes / 1000:,.0f} kB."
+    )
+    missing = made.without_picture
+    if missing:
+        verbs = "has no picture, for its photo" if missing == 1 else "have no picture, for their photos"
+        said = "it says" if missing == 1 else "they say"
+        click.echo(f"{missing:,} of the cards {verbs} cannot be read any more; {said} why.")

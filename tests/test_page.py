@@ -1,0 +1,81 @@
+"""A page is one file: what stands in it is escaped, and nothing is fetched."""
+
+import json
+import re
+from datetime import UTC, datetime
+
+import pytest
+from jinja2 import DictLoader, Environment
+
+from pipeline import page
+from pipeline.page import Column, Rows
+
+HOSTILE = '</script><script>alert(1)</script> & "quoted" \'<img src=x onerror=alert(2)>\u2028'
+
+
+def test_rows_travel_as_compact_json_that_cannot_end_its_element() -> None:
+    """Whatever photos are called, a browser reads back what was written."""
+    rows = Rows([Column("Photo", "text", [HOSTILE, None]), Column("Archive", "choice", [HOSTILE, None])], ["card"])
+    text = rows.to_json()
+    assert "<" not in text
+    assert ": " not in text.split("values")[0]
+    assert json.loads(text) == {
+        "columns": [
+            {"label": "Photo", "kind": "text", "values": [HOSTILE, None]},
+            {"label": "Archive", "kind": "choice", "choices": [HOSTILE], "values": [0, None]},
+        ],
+        "cards": ["card"],
+    }
+
+
+def test_values_are_written_as_short_as_they_can_be() -> None:
+    """Scores to four digits, degrees to a tenth of a metre, times without a zone."""
+    column = Column("x", "number", [0.123456, 48.12345678, -11.5, 3, None, datetime(2026, 5, 1, 9, 4, 5, tzinfo=UTC)])
+    assert page._column(column)["values"] == [0.1235, 48.123457, -11.5, 3, None, "2026-05-01 09:04:05"]
+
+
+def test_a_page_runs_its_own_script_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The policy names the script's digest, so an injected one is not run; text is escaped in the first place."""
+    source = '{% import "parts.html" as parts with context %}{% call parts.document(title) %}{{ title }}{% endcall %}'
+    original = page._templates()
+    assert original.loader is not None
+    parts = original.loader.get_source(original, "parts.html")[0]
+    fake = Environment(loader=DictLoader({"parts.html": parts, "x.html": source}), autoescape=True)
+    fake.filters |= original.filters
+    monkeypatch.setattr(page, "_templates", lambda: fake)
+    made = page.rendered("x.html", title=HOSTILE).decode()
+    assert "<script>alert" not in made
+    assert "&lt;script&gt;alert(1)" in made
+    assert re.search(r"default-src 'none'; img-src data:; .*script-src 'sha256-[\w+/]{43}='", made)
+    assert made.count("<script>") == 1
+
+
+@pytest.mark.parametrize(
+    ("archive", "image", "expected"),
+    [
+        ("file:///a/b #1.zip", "c.jpg", "file:///a/b%20%231.zip"),
+        ("file:///a/photos", "x/<c>.jpg", "file:///a/photos/x/%3Cc%3E.jpg"),
+        ("https://example.org/a b.zip", "c.jpg", "https://example.org/a%20b.zip"),
+        ("s3://bucket/a.zip", "c.jpg", None),
+        ("javascript:alert(1)//", "c.jpg", None),
+    ],
+)
+def test_only_what_a_browser_can_open_is_linked(archive: str, image: str, expected: str | None) -> None:
+    """A loose photo by itself, a member by its archive; no other kind of address."""
+    assert page.link(archive, image) == expected
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "expected"),
+    [(0, 0, "-"), (0, 5, "0 %"), (5, 5, "100 %"), (1, 3, "33.3 %"), (1, 10**6, "<0.1 %"), (9999, 10**4, ">99.9 %")],
+)  # fmt: skip
+def test_shares_never_round_to_nothing_or_all(part: int, whole: int, expected: str) -> None:
+    """One cracked photo in a million is not 0 %."""
+    assert page._percent(part, whole) == expected
+
+
+def test_assets_hold_nothing_to_fetch_and_nothing_that_ends_them() -> None:
+    """They are put into the page as they are."""
+    for name in ("page.css", "page.js"):
+        text = page._asset(name)
+        assert not re.search(r"</|https?://|@import|url\(", text), name
