@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pipeline.backbones import Backbone
 from pipeline.course import EpochResult
+from pipeline.fit import Watcher
 from pipeline.recipe import TrainingConfig
 from pipeline.split import HeldOut
 
@@ -22,7 +23,7 @@ LINE_EVERY_S = 15.0
 HEADER = "  epoch  trained    loss  val loss  val AP  val AUC  tiles/s  seconds"
 
 
-class TrainDisplay:
+class TrainDisplay(Watcher):
     """Shows a run as `fit` tells it; a context that cleans up its bar.
 
     Args:

@@ -1,0 +1,66 @@
+"""`crackscan overlay`: photos with their heat, and photos on a map."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline.errors import UsageError
+
+if TYPE_CHECKING:
+    from pipeline.pictures import Form
+
+FAILED = 1
+
+
+@click.command("overlay")
+@click.argument("out", metavar="OUT")
+@click.argument("images", nargs=-1, metavar="[IMAGE]...")
+@click.option(
+    "--out", "to", default="overlays", show_default=True, metavar="FOLDER", help="Folder or URL to write into."
+)
+@click.option("--format", "form", type=click.Choice(["png", "jpeg"]), default="png", show_default=True,
+              help="PNG keeps the photo as it is; JPEG is smaller.")  # fmt: skip
+@click.option("--geojson", metavar="FILE", help="Also write all photos with a position, for QGIS, as `export` does.")
+def command(out: str, images: tuple[str, ...], to: str, form: "Form", geojson: str | None) -> None:
+    """Draw photos of the dataset OUT with the scores of their tiles over them.
+
+    IMAGE is a photo's path in its archive, the end of that path, or its image_id. The photo is read from its archive
+    again and drawn in its own size, with the scale below. Exit code 1 where one cannot be read any more.
+
+    \b
+    Examples:
+      crackscan overlay scores DJI_0042.JPG
+      crackscan overlay scores span-3/DJI_0042.JPG span-3/DJI_0043.JPG --out pictures --format jpeg
+      crackscan overlay scores --geojson photos.geojson
+    """  # noqa: D301 - \b is Click's mark for "do not rewrap"
+    if not images and geojson is None:
+        raise UsageError("No IMAGE was given; expected a photo's path in its archive or its image_id, or --geojson.")
+    is_whole = not images or _draw(out, images, to, form)
+    if geojson is not None:
+        _map(out, geojson)
+    if not is_whole:
+        sys.exit(FAILED)
+
+
+def _draw(out: str, images: tuple[str, ...], to: str, form: "Form") -> bool:
+    """Draw photos; tell whether all could be read."""
+    from pipeline.overlay import OverlayConfig, write_overlays
+
+    is_whole = True
+    for overlay in write_overlays(OverlayConfig(out, images, to, form)):
+        if overlay.url is None:
+            is_whole = False
+            click.echo(f"{overlay.image} cannot be read any more: {overlay.why}", err=True)
+        else:
+            click.echo(f"{overlay.url}  {overlay.crack_score:.3f}  {overlay.image}")
+    return is_whole
+
+
+def _map(out: str, file: str) -> None:
+    from pipeline.export import ExportConfig, export
+
+    made = export(ExportConfig(out, "geojson", file))
+    click.echo(
+        f"{made.url}: {made.rows['images']:,} photos with a position; {made.unplaced:,} scored photos have none."
+    )
