@@ -89,7 +89,10 @@ class Evaluation:
 
 
 def evaluate(
-    tiles: LabelledTiles, config: EvaluationConfig, crack_scores: CrackScores, on_progress: OnProgress
+    tiles: LabelledTiles,
+    config: EvaluationConfig,
+    crack_scores: CrackScores,
+    on_progress: OnProgress = lambda _done, _total: None,
 ) -> Evaluation:
     """Score labelled tiles, measure, and write the report.
 

@@ -5,7 +5,6 @@ The one page on which `labelled`, `split`, `backbones`, `course` and `model` mee
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
 from pipeline import cluster, domain_tiles, history, labelled, model, network, storage, trainer, unseen, write_up
 from pipeline.backbones import Backbone
@@ -20,8 +19,8 @@ from pipeline.trainer import Fitting, Job
 from pipeline.unseen import Expectation, FieldUse
 
 
-class Watcher(Protocol):
-    """Sees how a run goes, in the process that started it."""
+class Watcher:
+    """Sees how a run goes, in the process that started it; this one keeps it to itself."""
 
     def on_unlabelled(self, rows: int) -> None:
         """So many rows of tables have no label yet, and are left out."""
@@ -56,7 +55,7 @@ class FitResult:
     """Whether the same run had been finished before."""
 
 
-def train(config: TrainConfig, watcher: Watcher, use: FieldUse | None = None) -> FitResult:
+def train(config: TrainConfig, watcher: Watcher | None = None, use: FieldUse | None = None) -> FitResult:
     """Fine-tune a network and write its folder, or go on where the same run was stopped.
 
     Args:
@@ -71,7 +70,7 @@ def train(config: TrainConfig, watcher: Watcher, use: FieldUse | None = None) ->
         InterruptedRunError: Ctrl-C or SIGTERM; the last epoch's checkpoint is kept.
         CrackscanError: the workers failed again and again.
     """
-    folder = storage.canonical(config.out)
+    folder, watcher = storage.canonical(config.out), watcher or Watcher()
     expectation = unseen.expected(use, config.backbone, config.training.augment) if use is not None else None
     tiles = labelled.read(config.data, config.classes)
     validation = labelled.read(config.val, config.classes) if config.val else None

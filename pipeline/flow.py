@@ -47,14 +47,17 @@ class _Job(NamedTuple):
 
 
 def score(
-    config: ScoreConfig, watch: Watch, make_engine: MakeEngine = torch_engine, make_mapper: MakeMapper = torch_mapper
+    config: ScoreConfig,
+    watch: Watch | None = None,
+    make_engine: MakeEngine = torch_engine,
+    make_mapper: MakeMapper = torch_mapper,
 ) -> ScoreSummary:
     """Score every photo of the inputs that has no row in the dataset yet.
 
     Raises:
         CrackscanError: of the kinds drawn in `errors`; what was finished is committed.
     """
-    job = _job(config, watch, make_engine, make_mapper)
+    job = _job(config, watch or Watch(), make_engine, make_mapper)
     inputs, log = find_inputs(config.inputs, job.layout), read_log(job.layout)
     plan = make_plan(inputs, job.layout, log.done)
     plan.check_not_empty(config.inputs)

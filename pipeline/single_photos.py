@@ -26,7 +26,10 @@ class MappedPhoto(NamedTuple):
 
 
 def crack_scores(
-    urls: Sequence[str], model: str, cluster: ClusterConfig, on_progress: OnProgress
+    urls: Sequence[str],
+    model: str,
+    cluster: ClusterConfig = ClusterConfig(),
+    on_progress: OnProgress = lambda _done, _total: None,
 ) -> tuple[dict[str, float], dict[str, str]]:
     """Score photos.
 
@@ -44,7 +47,10 @@ def crack_scores(
 
 
 def crack_maps(
-    urls: Sequence[str], model: str, cluster: ClusterConfig, on_progress: OnProgress
+    urls: Sequence[str],
+    model: str,
+    cluster: ClusterConfig = ClusterConfig(),
+    on_progress: OnProgress = lambda _done, _total: None,
 ) -> tuple[dict[str, MappedPhoto], dict[str, str]]:
     """Score photos and draw the crack map of each, over the threshold or not.
 

@@ -4,7 +4,9 @@ Local disk is never tried again: what fails there stays so. One request is one u
 page, a long read by the block, a large upload by the part.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
@@ -28,6 +30,9 @@ SLOWEST_BYTES_PER_S = 250_000
 
 Result = TypeVar("Result")
 
+_limit_s: ContextVar[float | None] = ContextVar("limit_s", default=None)
+"""Where somebody has less patience than `LIMIT_S`."""
+
 
 class OutOfTimeError(OSError):
     """A request failed again and again until its time was up."""
@@ -36,6 +41,16 @@ class OutOfTimeError(OSError):
 def attempt_s(size_bytes: int = 0) -> float:
     """Return how long one attempt may take that moves so many bytes."""
     return ANSWER_S + size_bytes / SLOWEST_BYTES_PER_S
+
+
+@contextmanager
+def limited(limit_s: float) -> Iterator[None]:
+    """Give requests of this thread up sooner while the context lasts: somebody waits for the answer."""
+    before = _limit_s.set(limit_s)
+    try:
+        yield
+    finally:
+        _limit_s.reset(before)
 
 
 def retried(url: str, attempt: Callable[[], Result]) -> Result:
@@ -54,7 +69,7 @@ def retried(url: str, attempt: Callable[[], Result]) -> Result:
     policy = Retrying(
         retry=retry_if_exception(is_passing),
         wait=wait_random_exponential(multiplier=FIRST_WAIT_S, max=LONGEST_WAIT_S),
-        stop=stop_after_delay(LIMIT_S),
+        stop=stop_after_delay(_limit_s.get() or LIMIT_S),
         before_sleep=lambda state: _log(url, state),
         retry_error_callback=give_up,
     )

@@ -29,7 +29,7 @@ TRAINING = TrainingConfig(epochs=2, head_epochs=1, batch_size=8, head_learning_r
 
 
 @dataclass
-class Watched:
+class Watched(fit.Watcher):
     """Keeps what a run tells."""
 
     epochs: list[EpochResult] = field(default_factory=list)

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError, NoCredenti
 
 from pipeline import storage_retry
 from pipeline.storage_errors import ShortAnswerError, is_passing
-from pipeline.storage_retry import OutOfTimeError, attempt_s, retried
+from pipeline.storage_retry import OutOfTimeError, attempt_s, limited, retried
 
 
 @pytest.fixture(autouse=True)
@@ -115,6 +115,14 @@ def test_the_time_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     assert str(caught.value).startswith("[Errno 104] Connection reset by peer (the last of ")
     assert str(caught.value).endswith(f"{store.attempts} attempts in 0 s)")
     assert not is_passing(caught.value)
+
+
+def test_who_waits_for_the_answer_may_give_up_sooner() -> None:
+    """Within the context, and not after it."""
+    failing = ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+    with limited(0.05), pytest.raises(OutOfTimeError):
+        retried("s3://bucket/a", _Store(1_000_000, failing))
+    assert retried("s3://bucket/a", _Store(1, failing)) == 2
 
 
 def test_an_attempt_has_time_for_its_bytes() -> None:

@@ -14,7 +14,7 @@ from pipeline.errors import CrackscanError, InterruptedRunError
 
 COMMANDS = (
     "sample", "train", "evaluate", "models", "plan", "score", "status", "retry", "verify", "compact", "query",
-    "export", "report", "overlay", "compare", "review",
+    "export", "report", "overlay", "compare", "review", "doctor",
 )  # fmt: skip
 """In the order of use, which is the order of `--help`."""
 

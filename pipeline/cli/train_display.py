@@ -3,13 +3,14 @@
 from pipeline.backbones import Backbone
 from pipeline.cli.bar import Bar
 from pipeline.course import EpochResult
+from pipeline.fit import Watcher
 from pipeline.recipe import TrainingConfig
 from pipeline.split import HeldOut
 
 HEADER = "  epoch  trained    loss  val loss  val AP  val AUC  tiles/s  seconds"
 
 
-class TrainDisplay(Bar):
+class TrainDisplay(Bar, Watcher):
     """Shows a run as `fit` tells it; a context that cleans up its bar.
 
     Args:

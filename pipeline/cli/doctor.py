@@ -1,0 +1,54 @@
+"""`crackscan doctor`: looks this machine over, and says what to do about what it finds."""
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from pipeline.checks import Finding
+
+FAILED = 1
+COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
+
+
+@click.command("doctor")
+@click.argument("places", nargs=-1, metavar="[STORAGE...]")
+@click.option("--ray", "with_ray", is_flag=True, help="Also start Ray, score one drawn photo in it and stop it again.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+def command(places: tuple[str, ...], with_ray: bool, as_json: bool) -> None:
+    """Check this machine, and each STORAGE: a folder or URL with photos, or one for results.
+
+    Python, packages, CPU, memory, GPU, shared memory, disk, Pillow, the model: a few seconds. --ray takes about half a
+    minute: it loads torch, too, and proves that scoring works here. In a STORAGE a small file is written, listed, read
+    and removed again. Exit code 1 where something failed; a warning is no failure.
+
+    \b
+    Examples:
+      crackscan doctor
+      crackscan doctor --ray
+      crackscan doctor s3://inspections/tonight/ s3://results --json
+    """  # noqa: D301 - \b is Click's mark for "do not rewrap"
+    from pipeline.doctor import examined
+
+    findings: list[Finding] = []
+    for finding in examined(places, with_ray=with_ray):
+        findings.append(finding)
+        if not as_json:
+            _show(finding)
+    if as_json:
+        click.echo(json.dumps([finding._asdict() for finding in findings], indent=1, ensure_ascii=False))
+    counts = {state: sum(finding.state == state for finding in findings) for state in COLOURS}
+    if counts["failed"]:
+        click.echo(f"{counts['failed']} of {len(findings)} checks failed.", err=True)
+        sys.exit(FAILED)
+    if not as_json:
+        click.echo(f"Nothing failed; warnings: {counts['warning']}." if counts["warning"] else "All is well.")
+
+
+def _show(finding: "Finding") -> None:
+    state = click.style(f"{finding.state:<8}", fg=COLOURS[finding.state])
+    click.echo(f"{state}{finding.subject:<17} {finding.found}")
+    if finding.advice is not None:
+        click.echo(f"{'':<26}→ {finding.advice}")
