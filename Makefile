@@ -4,10 +4,12 @@ VENV ?= .venv
 DEMO ?= demo
 DATA ?= ../shared/data
 TRIALS ?= build/trials
+# Its path can be read in the picture of the report.
+PICTURES ?= /tmp/crackscan-pictures
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test check soak bench model format clean
+.PHONY: demo test check soak bench model pictures format clean
 
 $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "crackscan needs Python 3.11 or newer; this is %s. Try: make PYTHON=python3.12" % sys.version.split()[0])'
@@ -57,6 +59,12 @@ model: $(INSTALLED)  ## The shipped model again, from DATA: trials on left-out s
 	  --attribution '$(METU)' --attribution '$(UAV)' --attribution '$(SDNET)' --attribution '$(METU)' \
 	  --note 'The default of crackscan. It says where to look, not that a bridge is safe: whoever decides on a structure must look at it. Its figures for structures it has not seen are those of left-out sources, three in number; measure it on labelled tiles of your own before you rely on its scores. ImageNet weights it started from: Apache-2.0.'
 	cp build/model/model.safetensors build/model/card.json build/model/README.md pipeline/shipped_model/
+
+pictures: $(INSTALLED)  ## The README's pictures, from the sample; needs Chromium for the one of the report
+	$(BIN)/crackscan sample --out $(PICTURES)/sample --photos 12 --size 1200x900 --tiles 0 --seed 3
+	$(BIN)/crackscan score $(PICTURES)/sample/photos.zip --out $(PICTURES)/scores
+	$(BIN)/crackscan report $(PICTURES)/scores --out $(PICTURES)/report.html
+	$(BIN)/python docs/pictures/draw.py $(PICTURES)/scores $(PICTURES)/report.html
 
 format: $(INSTALLED)
 	$(BIN)/ruff format .

@@ -143,7 +143,9 @@ def connected(layout: Layout) -> Iterator[duckdb.DuckDBPyConnection]:
         StorageError: a file cannot be read.
     """
     with tempfile.TemporaryDirectory(prefix="crackscan-") as spilled, duckdb.connect() as connection:
-        connection.execute("SET enable_progress_bar = false; SET TimeZone = 'UTC'")
+        connection.execute("SET TimeZone = 'UTC'")
+        if connection.execute("SELECT current_setting('enable_progress_bar')").fetchone() == (True,):
+            connection.execute("SET enable_progress_bar = false")  # refused where a notebook has no widgets, and no bar
         connection.execute("SET memory_limit = ?", [MEMORY_LIMIT])
         connection.execute("SET temp_directory = ?", [spilled])
         files = None if layout.url.startswith(storage.LOCAL) else StoredFiles(layout.url.partition("://")[0])

@@ -66,3 +66,18 @@ def test_decisions_and_experiments_are_written_down() -> None:
     assert re.search(
         r"^## \d{4}-\d\d-\d\d", (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8"), re.MULTILINE
     )
+
+
+def test_pictures_of_the_readme_are_there_and_small() -> None:
+    """Each has words for those who cannot see it, and less than 200 kB; none lies about unused."""
+    shown = re.findall(r"!\[([^\]]{30,})\]\((docs/pictures/\w+\.png)\)", README)
+    assert len(shown) == README.count("![")
+    drawn = {str(path.relative_to(ROOT)): path.stat().st_size for path in (ROOT / "docs" / "pictures").glob("*.png")}
+    assert {path for _, path in shown} == drawn.keys()
+    assert all(0 < size_bytes < 200_000 for size_bytes in drawn.values())
+
+
+def test_links_of_the_readme_lead_somewhere() -> None:
+    """Every file that it names in brackets is there."""
+    for place in re.findall(r"\]\(((?!http)[^)#]+)\)", README):
+        assert (ROOT / place).exists(), place
