@@ -36,8 +36,9 @@ check: $(INSTALLED)  ## Lint, types and the fast tests
 	$(BIN)/mypy
 	$(BIN)/pytest -q -m 'not ray and not bench'
 
-soak: $(INSTALLED)  ## The kill tests, fifty times over; by hand
+soak: $(INSTALLED)  ## The kill tests, fifty times over, and all real tiles compared; by hand
 	$(BIN)/pytest -m ray -k killed --kills 50 --timeout 7200
+	$(BIN)/pytest tests/test_no_leak.py --part 1 --timeout 7200
 
 bench: $(INSTALLED)  ## Figures for docs/experiments.md
 	$(BIN)/python tests/bench/memory.py
