@@ -25,7 +25,7 @@ def test_a_report_is_written_and_told(tmp_path: Path) -> None:
 
 def test_no_dataset_is_wrong_usage(tmp_path: Path) -> None:
     """With what was expected."""
-    told = CliRunner().invoke(main, ["report", str(tmp_path), "--out", str(tmp_path / "page.html")])
+    told = CliRunner().invoke(main, ["report", str(tmp_path / "x"), "--out", str(tmp_path / "page.html")])
     assert (told.exit_code, told.stderr) == (
-        2, f"crackscan: There is no dataset at file://{tmp_path}; expected a folder with run.json.\n")  # fmt: skip
+        2, f"crackscan: There is no dataset at file://{tmp_path}/x; expected a folder with run.json.\n")  # fmt: skip
     assert not (tmp_path / "page.html").exists()
