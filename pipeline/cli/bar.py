@@ -50,3 +50,12 @@ class Bar:
         self._bar.stop()
         click.echo(line)
         self._bar.start()
+
+    def on_unlabelled(self, rows: int) -> None:
+        """Say that they are left out."""
+        self.print(unlabelled_words(rows))
+
+
+def unlabelled_words(rows: int) -> str:
+    """Say that rows of tables, such as `review` writes them, are left out."""
+    return f"{rows:,} rows have no label yet and are left out."

@@ -3,7 +3,6 @@
 from pipeline.calibration import scores_of
 from pipeline.card import Calibration
 from pipeline.cli.bar import Bar
-from pipeline.cli.train_display import unlabelled_words
 from pipeline.metrics import measure
 from pipeline.trial_results import TrialResult
 
@@ -14,10 +13,6 @@ class CompareDisplay(Bar):
     def __init__(self) -> None:
         super().__init__()
         self._waiting = 0
-
-    def on_unlabelled(self, rows: int) -> None:
-        """Say that they are left out."""
-        self.print(unlabelled_words(rows))
 
     def on_plan(self, finished: int, waiting: int) -> None:
         """Say how much there is to do."""

@@ -114,7 +114,7 @@ def command(
     # Wrong DATA is told before Ray and torch take their seconds to import.
     tiles = read(data, ClassNames(positive, negative)) if data else None
     if tiles is not None and tiles.unlabelled:
-        from pipeline.cli.train_display import unlabelled_words
+        from pipeline.cli.bar import unlabelled_words
 
         click.echo(unlabelled_words(tiles.unlabelled), err=True)
     from pipeline.cluster import ClusterConfig

@@ -22,10 +22,6 @@ class TrainDisplay(Bar, Watcher):
         self._config = config
         self._rows = 0
 
-    def on_unlabelled(self, rows: int) -> None:
-        """Say that they are left out."""
-        self.print(unlabelled_words(rows))
-
     def on_comparison(self, done: int, total: int) -> None:
         """So many tiles were read to find repeats."""
         self.show("comparing tiles", done, total)
@@ -59,8 +55,3 @@ class TrainDisplay(Bar, Watcher):
     def on_domain(self, done: int, total: int) -> None:
         """So many pictures were looked at to know what is unlike them."""
         self.show("learning what is unlike", done, total)
-
-
-def unlabelled_words(rows: int) -> str:
-    """Say that rows of tables, such as `review` writes them, are left out."""
-    return f"{rows:,} rows have no label yet and are left out."
