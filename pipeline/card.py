@@ -41,6 +41,32 @@ class DataSource:
 
 
 @dataclass(frozen=True)
+class Quantised:
+    """The same network in eight-bit integers, and what they cost on held-out tiles."""
+
+    sha256: str
+    """Over `int8.xml`, then `int8.bin`; hexadecimal."""
+    tiles: int
+    """Held-out tiles on which it was compared with 32-bit floats."""
+    auc: float | None
+    """None where they are of one class."""
+    auc_float: float | None
+    """The same in 32-bit floats."""
+    mean_shift: float
+    """How far crack scores move in the mean, either way."""
+    greatest_shift: float
+    mean_domain_shift: float | None
+    """How far domain scores move in the mean, either way; None where the model gives none."""
+    nncf: str
+    """Version of what made it."""
+
+    @property
+    def auc_loss(self) -> float | None:
+        """How much AUC it loses; negative where it gains."""
+        return None if self.auc is None or self.auc_float is None else self.auc_float - self.auc
+
+
+@dataclass(frozen=True)
 class About:
     """What only people can say of a model."""
 
@@ -81,6 +107,8 @@ class Card:
     """What people must know before they trust it."""
     weights_sha256: str
     """SHA-256 of `model.safetensors`, hexadecimal."""
+    int8: Quantised | None = None
+    """None where the model was not quantised."""
 
     @property
     def model_id(self) -> str:
@@ -124,6 +152,8 @@ def parse(text: str | bytes, where: str) -> Card:
     values = _checked(found, where)
     values["calibration"] = Calibration(**_section(values["calibration"], Calibration, where))
     values["data"] = tuple(DataSource(**_section(source, DataSource, where)) for source in values["data"])
+    if values["int8"] is not None:
+        values["int8"] = Quantised(**_section(values["int8"], Quantised, where))
     values["mean"], values["std"] = (_triple(values, name, where) for name in ("mean", "std"))
     return Card(**values)
 
@@ -144,12 +174,16 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "software": (dict,),
     "note": (str, type(None)),
     "weights_sha256": (str,),
+    "int8": (dict, type(None)),
 }
 """JSON types of the fields; a test holds that every field stands here."""
+_ADDED = {"int8": None}
+"""What older cards of this format lack, and what that means."""
 
 
 def _checked(found: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Take the fields of a card; what a later program added within the same format is left out."""
+    found = _ADDED | dict(found)
     for name, types in _TYPES.items():
         if name not in found:
             raise ModelError(f"{where} has no field {name}; the card is incomplete.")
@@ -159,7 +193,7 @@ def _checked(found: Mapping[str, Any], where: str) -> dict[str, Any]:
     return {name: found[name] for name in _TYPES}
 
 
-def _section(found: object, section: type[Calibration | DataSource], where: str) -> dict[str, Any]:
+def _section(found: object, section: type[Calibration | DataSource | Quantised], where: str) -> dict[str, Any]:
     names = {field.name for field in fields(section)}
     if not isinstance(found, dict) or not names <= found.keys():
         raise ModelError(

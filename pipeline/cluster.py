@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from pipeline.errors import CrackscanError, UsageError
+from pipeline.machine import gpus
 
 OBJECT_STORE_BYTES = 1 << 30
 """Shared memory of a private Ray. The flows bound what they keep in it; more would only hide a leak."""
@@ -82,6 +83,22 @@ def session(config: ClusterConfig, noise: str = os.devnull) -> Iterator[None]:
         finally:
             ended.set()
             host.join(SHUTDOWN_S)
+
+
+def has_gpus(config: ClusterConfig) -> bool:
+    """Tell whether a Ray has a GPU that torch can use; a running one is asked, which takes a second or two.
+
+    Raises:
+        UsageError: the cluster cannot be reached.
+    """
+    if config.address is None:
+        found = gpus()
+        return bool(found.names) and found.torch_cuda is not None
+    with session(config):
+        import ray
+
+        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return resources.get("GPU", 0) >= 1
 
 
 def _host(config: ClusterConfig, started: "Future[None]", ended: threading.Event) -> None:

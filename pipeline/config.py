@@ -8,6 +8,7 @@ from typing import Literal
 
 from pipeline.cluster import ClusterConfig
 from pipeline.decode import MAX_PIXELS
+from pipeline.engines import EngineName
 from pipeline.errors import UsageError
 from pipeline.members import Limits
 
@@ -44,6 +45,8 @@ class ScoreConfig:
     """Keep a crack map of every photo at or over the threshold."""
     actors: int | None = None
     """Scoring processes; None takes one for each GPU, or CPU where there is no GPU."""
+    engine: EngineName | Literal["auto"] = "auto"
+    """What computes scores; `auto` takes the dataset's, or the fastest whose scores can be relied on."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the network runs; `auto` takes the GPUs of the cluster where it has any."""
     cluster: ClusterConfig = field(default_factory=ClusterConfig)

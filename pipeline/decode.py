@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
@@ -96,8 +97,11 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Photo:
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             _check_size(image, max_pixels)
-            image.load()
-            return Photo(_upright(image), _facts(image))
+            pixels = _quickly(image, data)
+            if pixels is None:
+                image.load()  # now, for a TIFF comes out of it upright and without its orientation
+                pixels = _upright(image)
+            return Photo(pixels, _facts(image))
     except Image.DecompressionBombError as error:
         raise _too_many_pixels(f"more than {2 * max_pixels:,} pixels", max_pixels) from error
     except MemoryError as error:
@@ -143,6 +147,32 @@ def _tile_pixels(image: Image.Image) -> int:
         return 0
     width, height = (image.tag_v2.get(tag) for tag in (ExifTags.Base.TileWidth, ExifTags.Base.TileLength))
     return width * height if isinstance(width, int) and isinstance(height, int) else 0
+
+
+def _quickly(image: Image.Image, data: bytes) -> NDArray[np.uint8] | None:
+    """Decode a usual JPEG with libjpeg-turbo straight into an array: Pillow's pixels in two thirds of its time.
+
+    None for what is no usual JPEG, and what this decoder so much as warns of: Pillow has the last word.
+
+    Shape: (H, W, 3).
+    """
+    if image.format not in {"JPEG", "MPO"} or image.mode != "RGB":
+        return None
+    lying = np.empty((image.height, image.width, 3), np.uint8)
+    try:
+        simplejpeg.decode_jpeg(data, buffer=lying)
+    except ValueError:
+        return None
+    orientation = _orientation(image)
+    return _turned(lying, orientation) if orientation in _LYING else lying
+
+
+def _turned(lying: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Turn pixels upright."""
+    height_px, width_px = lying.shape[:2]
+    upright = np.empty((width_px, height_px, 3) if orientation > 4 else lying.shape, np.uint8)
+    _LYING[orientation](upright)[:] = lying
+    return upright
 
 
 def _upright(image: Image.Image) -> NDArray[np.uint8]:

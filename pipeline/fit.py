@@ -6,13 +6,26 @@ The one page on which `labelled`, `split`, `backbones`, `course` and `model` mee
 from dataclasses import dataclass
 from functools import partial
 
-from pipeline import cluster, domain_tiles, history, labelled, model, network, storage, trainer, unseen, write_up
+from pipeline import (
+    cluster,
+    domain_tiles,
+    engines,
+    history,
+    labelled,
+    model,
+    network,
+    storage,
+    trainer,
+    unseen,
+    write_up,
+)  # fmt: skip
 from pipeline.backbones import Backbone
 from pipeline.card import Card
 from pipeline.course import Course, EpochResult, Task
-from pipeline.errors import InterruptedRunError, UsageError
+from pipeline.errors import CrackscanError, InterruptedRunError, UsageError
 from pipeline.interrupt import Interrupt, pumped
 from pipeline.labelled import LabelledTiles
+from pipeline.model import Model
 from pipeline.recipe import TrainConfig
 from pipeline.split import HeldOut, SplitRule, held_out
 from pipeline.trainer import Fitting, Job
@@ -42,6 +55,12 @@ class Watcher:
 
     def on_domain(self, done: int, total: int) -> None:
         """Training is done, and so many pictures were looked at to know what is unlike them."""
+
+    def on_quantising(self, done: int, total: int) -> None:
+        """The model is written, and so many pictures were looked at to quantise it."""
+
+    def on_not_quantised(self, problem: str) -> None:
+        """The model has no int8 network, and why."""
 
 
 @dataclass(frozen=True)
@@ -95,9 +114,25 @@ def train(config: TrainConfig, watcher: Watcher | None = None, use: FieldUse | N
     provenance = write_up.Provenance(config, data, run, parts.dropped, len(done.history), use)
     card = write_up.make_card(task, best, learnt.threshold, provenance, expectation)
     weights = network.encoded(best.weights | learnt.domain.tensors())
-    written = model.save_model(folder, weights, card, write_up.readme)
+    written = model.save_model(folder, Model(folder, card, weights), write_up.readme)
     trainer.forget(config.checkpoints, run)
-    return FitResult(folder, written, already_there=False)
+    return FitResult(folder, _quantised(written, parts, watcher).card, already_there=False)
+
+
+def _quantised(written: Model, parts: HeldOut, watcher: Watcher) -> Model:
+    """Give a finished model its int8 network; where that is not to be had, it is whole without."""
+    problem = engines.openvino().problem
+    if problem is None:
+        from pipeline import quantise
+
+        try:
+            int8, cost = quantise.quantised(written, parts, watcher.on_quantising)
+        except CrackscanError as error:
+            problem = str(error)
+        else:
+            return model.add_int8(written, int8, cost, write_up.readme)
+    watcher.on_not_quantised(problem)
+    return written
 
 
 def _finished(folder: str, run: str, expectation: Expectation | None) -> Card | None:

@@ -6,18 +6,20 @@ task or a lost actor can never write anything; it holds only what is not committ
 
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline import storage
+from pipeline import engines, storage
 from pipeline.archives import list_archive
 from pipeline.cluster import session
 from pipeline.config import ScoreConfig
 from pipeline.dataset import CommitLog, Layout, read_log, read_run
+from pipeline.engines import Choice
 from pipeline.errors import CrackscanError
-from pipeline.hosting import Hosting, MakeEngine, MakeMapper, Scoring, listed, scored_photos, torch_engine, torch_mapper
+from pipeline.hosting import Hosting, MakeEngine, MakeMapper, Scoring, listed, scored_photos, torch_mapper
 from pipeline.inputs import find_inputs
 from pipeline.interrupt import Interrupt, pumped, until_asked
 from pipeline.lease import Holder, Lease, hold
@@ -43,13 +45,15 @@ class _Job(NamedTuple):
     layout: Layout
     run: Run
     scoring: Scoring
+    hosting: Hosting
+    engine: Choice
     watch: Watch
 
 
 def score(
     config: ScoreConfig,
     watch: Watch | None = None,
-    make_engine: MakeEngine = torch_engine,
+    make_engine: MakeEngine | None = None,
     make_mapper: MakeMapper = torch_mapper,
 ) -> ScoreSummary:
     """Score every photo of the inputs that has no row in the dataset yet.
@@ -68,7 +72,7 @@ def score(
 
 
 def retry(
-    config: ScoreConfig, kinds: Collection[str] | None, watch: Watch, make_engine: MakeEngine = torch_engine
+    config: ScoreConfig, kinds: Collection[str] | None, watch: Watch, make_engine: MakeEngine | None = None
 ) -> ScoreSummary:
     """Score the failed photos of a dataset again.
 
@@ -76,7 +80,7 @@ def retry(
         config: its inputs are not looked at; they are what was planned before.
         kinds: those of these `failure_kind`s; None for all.
         watch: is told how far it is.
-        make_engine: builds the engine.
+        make_engine: builds another engine than the one that was chosen.
 
     Raises:
         CrackscanError: as for `score`; nothing is forgotten where an archive has changed.
@@ -93,7 +97,7 @@ def retry(
 
 def planned(config: ScoreConfig, watch: Watch) -> Outlook:
     """List what `score` would do, and write nothing."""
-    job = _job(config, watch, torch_engine)
+    job = _job(config, watch, None)
     log = read_log(job.layout)
     plan = make_plan(find_inputs(config.inputs, job.layout), job.layout, log.done)
     if len(plan.unlisted) == 1:  # Ray takes seconds to start, and has nothing to share out
@@ -105,7 +109,9 @@ def planned(config: ScoreConfig, watch: Watch) -> Outlook:
     return outlook(plan, log.done, job.scoring)
 
 
-def _job(config: ScoreConfig, watch: Watch, make_engine: MakeEngine, make_mapper: MakeMapper = torch_mapper) -> _Job:
+def _job(
+    config: ScoreConfig, watch: Watch, make_engine: MakeEngine | None, make_mapper: MakeMapper = torch_mapper
+) -> _Job:
     """Settle what was not given: by the dataset's first run where there is one, else by the model."""
     layout = Layout(storage.canonical(config.out))
     before = read_run(layout) if storage.exists(layout.run) else {"fingerprint": {}, "model": None}
@@ -114,12 +120,16 @@ def _job(config: ScoreConfig, watch: Watch, make_engine: MakeEngine, make_mapper
     tile_px = config.tile_px or fingerprint.get("tile_px", model.card.tile_px)
     overlap = fingerprint.get("overlap", model.card.overlap) if config.overlap is None else config.overlap
     rule = ScoreRule(TileSpec(tile_px, overlap), model.card.threshold, config.max_pixels, config.batch_tiles)
-    run = new_run(model, rule, given)
+    asked = fingerprint.get("engine", "auto") if config.engine == "auto" else config.engine
+    engine = engines.choose(asked, config.device, (model, tile_px), config.cluster)
+    run = new_run(model, rule, given, engine)
     if fingerprint:
         check_fingerprint(layout, run.fingerprint)
+    make_engine = make_engine or partial(engines.make, engine.name, tile_px)
+    device = engines.device_for(engine.name, config.device)
     limits = Limits(photo_bytes=config.max_photo_bytes, ratio=config.max_ratio)
     scoring = Scoring(model, rule, make_engine, limits, make_mapper=make_mapper if config.maps else None)
-    return _Job(config, layout, run, scoring, watch)
+    return _Job(config, layout, run, scoring, Hosting(config.actors, device), engine, watch)
 
 
 @contextmanager
@@ -143,9 +153,10 @@ def _scored(job: _Job, plan: Plan, sink: Sink, interrupt: Interrupt) -> ScoreSum
         plan.check_not_empty(config.inputs)
         chosen = plan.without(before.done).slice(0, config.limit)
         _log.info("begins", inputs=config.inputs, rows=chosen.num_rows, listed=plan.members.num_rows)
+        job.watch.chose(job.engine)
         progress = Progress(_photos(chosen), uncounted=chosen.num_rows - _photos(chosen))
         job.watch.scored(progress)
-        scored = scored_photos(chosen, job.scoring, Hosting(config.actors, config.device), before.done)
+        scored = scored_photos(chosen, job.scoring, job.hosting, before.done)
         progress, ended = _write(until_asked(pumped(scored), interrupt), job, sink, progress)
     for held in ended:
         plan = plan.with_ended(held)

@@ -70,13 +70,6 @@ class Scoring:
     """Finds cracks within tiles; None where no crack maps are asked for."""
 
 
-def torch_engine(model: Model, device: Device) -> Engine:
-    """Make the engine that is used unless another is given; torch is loaded where it works, not in the driver."""
-    from pipeline.engine import TorchEngine
-
-    return TorchEngine(model, device)
-
-
 def torch_mapper(model: Model, device: Device) -> TileMapper:
     """Make the mapper that is used unless another is given."""
     from pipeline.activation import ActivationMapper

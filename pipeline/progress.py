@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.engines import Choice
 from pipeline.lease import Holder
 
 
@@ -62,6 +63,9 @@ class ScoreSummary:
 
 class Watch:
     """Is told how far a run is; this one keeps it to itself."""
+
+    def chose(self, engine: Choice) -> None:
+        """This engine is to score."""
 
     def waits(self, holder: Holder) -> None:
         """Another writer's lease is watched: does it still live?"""

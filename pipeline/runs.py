@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
+from pipeline.engines import Choice
 from pipeline.model import Model
 from pipeline.schema import SCHEMA_VERSION
 from pipeline.scoring import ScoreRule
@@ -15,7 +16,8 @@ from pipeline.scoring import ScoreRule
 DECODING = "pillow-1"
 """How photos become pixels and boxes tiles; to be changed with anything in `decode` or `tiles` that moves a score."""
 
-ENGINE = "torch-fp32"
+SOFTWARE = ("crackscan", "pillow", "pyarrow", "ray")
+"""Packages whose versions are recorded, besides the engine's."""
 
 
 @dataclass(frozen=True)
@@ -31,15 +33,17 @@ class Run:
     """What else stands in `run.json`, for people."""
 
 
-def new_run(model: Model, rule: ScoreRule, model_url: str | None) -> Run:
+def new_run(model: Model, rule: ScoreRule, model_url: str | None, engine: Choice) -> Run:
     """Name a run and take its fingerprint.
 
     Args:
         model: the model it scores with.
         rule: tiles and limits.
         model_url: canonical URL of the model folder; None for the model shipped with the package.
+        engine: what scores, and why.
     """
     began_at = datetime.now(UTC)
+    int8 = model.int8 if engine.name == "openvino-int8" else None
     return Run(
         run_id=f"{began_at:%Y%m%dT%H%M%S}{uuid.uuid4().hex[:8]}",
         model_id=model.model_id,
@@ -48,14 +52,16 @@ def new_run(model: Model, rule: ScoreRule, model_url: str | None) -> Run:
             "tile_px": rule.tiles.tile_px,
             "overlap": rule.tiles.overlap,
             "decoding": DECODING,
-            "engine": ENGINE,
+            "engine": engine.name,
             "schema_version": SCHEMA_VERSION,
-        },
+        }
+        | ({} if int8 is None else {"int8": int8.sha256[:12]}),
         about={
             "began_at": began_at.isoformat(timespec="seconds"),
             "model": model_url,
+            "engine_because": engine.why,
             "model_card": asdict(model.card),
-            "software": {name: version(name) for name in ("crackscan", "pillow", "pyarrow", "ray", "torch")},
+            "software": {name: version(name) for name in (*SOFTWARE, engine.library)},
         },
     )
 

@@ -1,10 +1,12 @@
 """Scores and crack maps of single photos, through the same workers as `flow`, without a dataset."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
+from pipeline import engines
 from pipeline.cluster import ClusterConfig, session
-from pipeline.hosting import Hosting, MakeMapper, Scoring, scored_photos, torch_engine, torch_mapper
+from pipeline.hosting import Hosting, MakeMapper, Scoring, scored_photos, torch_mapper
 from pipeline.interrupt import Interrupt, pumped, until_asked
 from pipeline.listing import image_id
 from pipeline.model import load_model
@@ -66,12 +68,15 @@ def _rows(
     """Return rows of schema `SCORED` by URL, with a map where a mapper is given, and why where a photo failed."""
     loaded, members = load_model(model), photo_files(urls)
     rule = ScoreRule(TileSpec(loaded.card.tile_px, loaded.card.overlap), threshold=0.0)  # so that every photo is mapped
-    scoring = Scoring(loaded, rule, torch_engine, make_mapper=make_mapper)
+    engine = engines.choose("auto", "auto", (loaded, loaded.card.tile_px), cluster)
+    make_engine = partial(engines.make, engine.name, loaded.card.tile_px)
+    scoring = Scoring(loaded, rule, make_engine, make_mapper=make_mapper)
+    hosting = Hosting(device=engines.device_for(engine.name, "auto"))
     by_id = {image_id(url.encode("utf-8", "surrogateescape"), 0): url for url in urls}
     rows: dict[str, dict[str, Any]] = {}
     failures: dict[str, str] = {}
     with session(cluster), Interrupt() as interrupt:
-        scored = scored_photos(members, scoring, Hosting(), members["image_id"].slice(0, 0))
+        scored = scored_photos(members, scoring, hosting, members["image_id"].slice(0, 0))
         for table in until_asked(pumped(scored), interrupt):
             for row in [] if table is None else table.select(_WANTED).to_pylist():
                 url = by_id[row["image_id"]]

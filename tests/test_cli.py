@@ -119,6 +119,7 @@ def test_query_prints_a_table_csv_or_json(tmp_path: Path, monkeypatch: pytest.Mo
 def test_scores_made_otherwise_are_refused(tmp_path: Path) -> None:
     """Another tile never gets into a dataset: exit code 2, both values, before anything is read or written."""
     from pipeline.dataset import Layout
+    from pipeline.engines import Choice
     from pipeline.lease import hold
     from pipeline.model import SHIPPED_MODEL, load_model
     from pipeline.runs import new_run
@@ -127,7 +128,8 @@ def test_scores_made_otherwise_are_refused(tmp_path: Path) -> None:
     from pipeline.tiles import TileSpec
 
     rule = ScoreRule(TileSpec(224, 0.0), threshold=0.5)
-    layout, run = Layout(f"file://{tmp_path}/scores"), new_run(load_model(SHIPPED_MODEL), rule, None)
+    layout = Layout(f"file://{tmp_path}/scores")
+    run = new_run(load_model(SHIPPED_MODEL), rule, None, Choice("torch-fp32", "asked for"))
     with hold(layout, run.run_id, lambda _holder: None) as lease:
         open_sink(layout, run, lease)
     words = ["score", str(tmp_path), "--out", str(tmp_path / "scores"), "--tile", "128"]

@@ -18,7 +18,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with a model two levels below."""
     monkeypatch.chdir(tmp_path)
     shipped = model.load_model(SHIPPED_MODEL)
-    model.save_model("runs/a", shipped.weights, replace(shipped.card, note="Mine."), lambda _: "")
+    model.save_model("runs/a", replace(shipped, card=replace(shipped.card, note="Mine.")), lambda _: "")
     return tmp_path / "runs" / "a"
 
 

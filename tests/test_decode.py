@@ -1,5 +1,6 @@
 """Bytes to upright RGB: every kind of file, every way of being broken."""
 
+import io
 import struct
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
+from pipeline import decode as decode_module
 from pipeline.decode import MAX_PIXELS, Photo, PhotoFacts, decode, resize
 from pipeline.errors import DataError, Kind
 
@@ -430,6 +432,41 @@ def test_damage_is_a_photo_or_a_data_error(data: bytes) -> None:
         assert photo.pixels.dtype == np.uint8
         assert channels == 3
         assert 1 <= height_px * width_px <= 100_000
+
+
+@st.composite
+def jpegs(draw: st.DrawFn) -> bytes:
+    """Draw a JPEG as cameras and programs write them: sampling, quality, order, orientation, edges within a block."""
+    seed, height, width = draw(st.integers(0, 99)), draw(st.integers(1, 70)), draw(st.integers(1, 70))
+    levels = np.random.default_rng(seed).integers(0, 256, (height // 8 + 1, width // 8 + 1, 3), np.uint8)
+    image = Image.fromarray(levels).resize((width, height), Image.Resampling.BICUBIC)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = draw(st.integers(1, 8))
+    sampling: dict[str, Any] = draw(st.sampled_from([*({"subsampling": way} for way in range(3)), {"keep_rgb": True}]))
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=draw(st.integers(5, 100)), exif=exif, progressive=draw(st.booleans()),
+               restart_marker_blocks=draw(st.integers(0, 3)), **sampling)  # fmt: skip
+    return file.getvalue()
+
+
+@given(jpegs())
+def test_the_quick_decoder_gives_the_pixels_of_the_other(data: bytes) -> None:
+    """To the last level: which of the two decodes a JPEG moves no score, and stands in no fingerprint."""
+    with Image.open(io.BytesIO(data)) as image:
+        expected = decode_module._upright(image)
+        found = decode_module._quickly(image, data)
+    assert found is not None
+    assert np.array_equal(found, expected)
+
+
+def test_what_the_quick_decoder_refuses_is_decoded_by_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A photo fails only where Pillow fails, too."""
+
+    def refuses(*_: object, **__: object) -> None:
+        raise ValueError("Unsupported something")
+
+    monkeypatch.setattr("simplejpeg.decode_jpeg", refuses)
+    _assert_halves(decode(encoded(_halves(), "JPEG")), within=LOSSY)
 
 
 def test_resize_returns_fitting_pixels_as_they_are() -> None:

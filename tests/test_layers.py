@@ -19,6 +19,7 @@ WALLS = {
     # `machine` asks which codecs there are.
     "PIL": {"decode", "camera", "marks", "maps", "cut_tiles", "drawing", "noise", "pictures", "sample_photos",
             "sample_tiles", "sample_truth", "machine"},
+    "simplejpeg": {"decode"},
     # Photos on their way are rows of Arrow tables, from the listing of their archive to the sink; `decompressed` takes
     # zstd from it.
     "pyarrow": {"schema", "listing", "archives", "inputs", "plan", "reading", "scoring", "hosting", "flow", "progress",
@@ -27,7 +28,10 @@ WALLS = {
                 "inspection", "report", "changes", "compare", "cli"},
     "duckdb": {"results"},
     "torch": {"activation", "backbones", "course", "domain", "domain_tiles", "engine", "figures", "fit_worker",
-              "history", "metrics", "network", "trainer", "training", "weights"},
+              "graph", "history", "metrics", "network", "quantise", "trainer", "training", "weights"},
+    # Whoever imports it from there imports it as `ov`.
+    "openvino": {"openvino_runtime"},
+    "nncf": {"quantise"},
     "timm": {"backbones", "training", "weights"},
     "matplotlib": {"figures"},
     "jinja2": {"page"},

@@ -10,7 +10,7 @@ from torch import Tensor
 from pipeline import backbones, model
 from pipeline.card import Card
 from pipeline.errors import ModelError, UsageError
-from pipeline.model import CARD_FILE, SHIPPED_MODEL, WEIGHTS_FILE
+from pipeline.model import CARD_FILE, SHIPPED_MODEL, WEIGHTS_FILE, Model
 from pipeline.network import encoded, network_of, state_of
 
 ARCHITECTURE = "test_efficientnet.r160_in1k"
@@ -27,13 +27,20 @@ def state() -> dict[str, Tensor]:
 @pytest.fixture
 def folder(tmp_path: Path, state: dict[str, Tensor]) -> Path:
     """A model folder."""
-    model.save_model(str(tmp_path / "model"), encoded(state), make_card(), lambda card: f"# {card.model_id}\n")
+    model.save_model(str(tmp_path / "model"), made(state), lambda card: f"# {card.model_id}\n")
     return tmp_path / "model"
+
+
+def made(state: dict[str, Tensor]) -> Model:
+    """Make a model of these weights, not written yet."""
+    return Model("", make_card(), encoded(state))
 
 
 def make_card() -> Card:
     """Return a card for the small network."""
-    return replace(model.load_card(SHIPPED_MODEL), architecture=ARCHITECTURE, mean=(0.5,) * 3, std=(0.25,) * 3)
+    return replace(
+        model.load_card(SHIPPED_MODEL), architecture=ARCHITECTURE, mean=(0.5,) * 3, std=(0.25,) * 3, int8=None
+    )
 
 
 def test_a_model_scores_as_before_it_was_written(folder: Path, state: dict[str, Tensor]) -> None:
@@ -49,14 +56,12 @@ def test_a_model_scores_as_before_it_was_written(folder: Path, state: dict[str, 
 def test_the_id_is_the_stored_bytes(folder: Path, state: dict[str, Tensor]) -> None:
     """The same weights and card give the same id and the same file; other weights another."""
     first = model.load_model(str(folder))
-    again = model.save_model(str(folder.with_name("again")), encoded(state), make_card(), lambda _: "")
+    again = model.save_model(str(folder.with_name("again")), made(state), lambda _: "")
     assert again.model_id == first.model_id
     assert (folder.with_name("again") / WEIGHTS_FILE).read_bytes() == (folder / WEIGHTS_FILE).read_bytes()
     other = {name: tensor * 2 for name, tensor in state.items()}
-    assert (
-        model.save_model(str(folder.with_name("other")), encoded(other), make_card(), lambda _: "").model_id
-        != first.model_id
-    )
+    changed = model.save_model(str(folder.with_name("other")), made(other), lambda _: "")
+    assert changed.model_id != first.model_id
     assert (folder / "README.md").read_text() == f"# {first.model_id}\n"
 
 
@@ -93,7 +98,7 @@ def test_a_folder_without_a_card_is_no_model(tmp_path: Path) -> None:
 def test_weights_of_another_network_are_refused(folder: Path, state: dict[str, Tensor]) -> None:
     """A card that names another architecture than the weights' is an error in words."""
     card = replace(make_card(), architecture="test_resnet.r160_in1k")
-    model.save_model(str(folder), encoded(state), card, lambda _: "")
+    model.save_model(str(folder), replace(made(state), card=card), lambda _: "")
     with pytest.raises(ModelError, match="do not fit their card's architecture test_resnet"):
         network_of(model.load_model(str(folder)))
 
@@ -105,7 +110,7 @@ def test_an_unfinished_write_is_no_model(folder: Path, state: dict[str, Tensor])
         raise KeyboardInterrupt(card.model_id)
 
     with pytest.raises(KeyboardInterrupt):
-        model.save_model(str(folder), encoded(state), make_card(), stop)
+        model.save_model(str(folder), made(state), stop)
     assert not (folder / CARD_FILE).exists()
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli.models_compare import command as compare
+from pipeline.cli.models_quantise import command as quantise
 
 if TYPE_CHECKING:
     from pipeline.card import Card
@@ -20,7 +21,7 @@ SHIPPED = "shipped"
 @click.group("models", invoke_without_command=True)
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """List backbones that work here and now, and models at hand; compare backbones.
+    """List backbones that work here and now, and models at hand; compare backbones; quantise a model.
 
     \b
     Examples:
@@ -61,6 +62,7 @@ def show(model: str, *, as_json: bool) -> None:
 
 
 command.add_command(compare)
+command.add_command(quantise)
 
 
 def _backbones() -> list[tuple[str, ...]]:
@@ -110,6 +112,7 @@ def _print_card(card: "Card") -> None:
         "tile": f"{card.tile_px} px, overlap {card.overlap:.0%}",
         "threshold": card.threshold,
         "calibration": f"temperature {card.calibration.temperature}, bias {card.calibration.bias}",
+        "int8": _int8_words(card),
     }
     for name, value in lines.items():
         if value is not None:
@@ -122,6 +125,12 @@ def _print_card(card: "Card") -> None:
     for source in card.data:
         for name, value in asdict(source).items():
             click.echo(f"  {name:34s}{_shown(value)}")
+
+
+def _int8_words(card: "Card") -> str:
+    if card.int8 is None:
+        return "none; `crackscan models quantise` makes one"
+    return f"scores move by {card.int8.mean_shift:.4f} in the mean, AUC by {-(card.int8.auc_loss or 0):+.5f}"
 
 
 def _shown(value: object) -> str:

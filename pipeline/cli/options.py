@@ -28,6 +28,15 @@ model_option = click.option(
     help="Model folder or URL, made by `crackscan train`.  [default: the dataset's, or the shipped model]",
 )
 
+engine_option = click.option(
+    "--engine",
+    type=click.Choice(["auto", "openvino-int8", "openvino-bf16", "openvino-fp32", "torch-fp32", "torch-fp16"]),
+    default="auto",
+    show_default=True,
+    help="What computes scores. auto: what the dataset was begun with; else on a GPU torch-fp16, on a CPU OpenVINO, "
+    "with the model's int8 network where its scores were measured to be as good.",
+)
+
 threshold_option = click.option(
     "--threshold",
     type=click.FloatRange(0, 1),

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from pipeline.cli.options import address_option, cpus_option, model_option, verbose_option
+from pipeline.cli.options import address_option, cpus_option, engine_option, model_option, verbose_option
 from pipeline.cli.score_display import watching
 
 NOWHERE = "memory://no-dataset"
@@ -17,11 +17,17 @@ NOWHERE = "memory://no-dataset"
     "--out", default=NOWHERE, metavar="OUT", help="Dataset that the scores would go to.  [default: a new one]"
 )
 @model_option
+@engine_option
 @address_option
 @cpus_option
 @verbose_option
 def command(
-    inputs: tuple[str, ...], out: str, model: str | None, address: str | None, cpus: int | None, verbose: bool
+    inputs: tuple[str, ...],
+    out: str,
+    address: str | None,
+    cpus: int | None,
+    verbose: bool,
+    **options: Any,  # noqa: ANN401 - Click's
 ) -> None:
     """Print what `crackscan score INPUT... --out OUT` would do, and write nothing.
 
@@ -38,7 +44,7 @@ def command(
     from pipeline.flow import planned
 
     with watching() as watch:
-        found = planned(ScoreConfig(inputs, out, model, cluster=ClusterConfig(address, cpus, verbose)), watch)
+        found = planned(ScoreConfig(inputs, out, cluster=ClusterConfig(address, cpus, verbose), **options), watch)
     _print_archives(found)
     if found.skipped:
         kinds = ", ".join(f"{count:,} x {kind}" for kind, count in sorted(found.skipped.items()))

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from pipeline.cli.options import maps_option, model_option, run_options
+from pipeline.cli.options import engine_option, maps_option, model_option, run_options
 from pipeline.cli.score_display import end, watching
 
 
@@ -22,6 +22,7 @@ from pipeline.cli.score_display import end, watching
 @click.option("--max-failures", type=click.FloatRange(0, 1), default=0.5, show_default=True, metavar="SHARE",
               help="Stop early when more than this share of the photos fails.")  # fmt: skip
 @maps_option
+@engine_option
 @run_options
 def command(
     inputs: tuple[str, ...],

@@ -21,6 +21,7 @@ STRANGEST = "SELECT image, domain_score, crack_score FROM strange ORDER BY domai
 @contextmanager
 def watching() -> Iterator[Any]:  # a Watch, whose module loads pyarrow
     """Show how far a run is while the context lasts."""
+    from pipeline.engines import Choice
     from pipeline.lease import Holder
     from pipeline.progress import Progress, Watch
 
@@ -29,6 +30,9 @@ def watching() -> Iterator[Any]:  # a Watch, whose module loads pyarrow
 
         class Shown(Watch):
             told = False
+
+            def chose(self, engine: Choice) -> None:
+                click.echo(f"Engine: {engine.name} ({engine.why})", err=True)
 
             def waits(self, holder: Holder) -> None:
                 if not self.told:

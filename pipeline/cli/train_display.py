@@ -55,3 +55,11 @@ class TrainDisplay(Bar, Watcher):
     def on_domain(self, done: int, total: int) -> None:
         """So many pictures were looked at to know what is unlike them."""
         self.show("learning what is unlike", done, total)
+
+    def on_quantising(self, done: int, total: int) -> None:
+        """So many pictures were looked at to quantise the model."""
+        self.show("quantising", done, total)
+
+    def on_not_quantised(self, problem: str) -> None:
+        """Say that `score` will be slower."""
+        self.print(f"The model has no int8 network and is scored in floats, more slowly: {problem}")

@@ -1,0 +1,153 @@
+"""Which engine is taken, and which is refused in words."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pipeline import engines
+from pipeline.batching import CRACK, DOMAIN
+from pipeline.card import Quantised
+from pipeline.cluster import ClusterConfig
+from pipeline.engines import (
+    ENGINES,
+    MOST_AUC_LOST,
+    MOST_DOMAIN_SHIFT,
+    MOST_SHIFT,
+    EngineName,
+    Openvino,
+    best,
+    device_for,
+)
+from pipeline.errors import UsageError
+from pipeline.model import SHIPPED_MODEL, Model, load_model
+
+PLAIN, WITH_BF16 = Openvino(None, has_bf16=False), Openvino(None, has_bf16=True)
+MISSING = Openvino("OpenVINO cannot be loaded (No module named 'openvino'): pip install openvino", has_bf16=False)
+GOOD = Quantised("", 1000, auc=0.99, auc_float=0.99, mean_shift=0.003, greatest_shift=0.4, mean_domain_shift=0.01,
+                 nncf="3")  # fmt: skip
+"""What is measured of an int8 network that can be relied on."""
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Model:
+    """Return the model of the package."""
+    return load_model(SHIPPED_MODEL)
+
+
+def with_int8(model: Model, **measured: float | None) -> Model:
+    """Return it with other figures of its int8 network."""
+    return replace(model, card=replace(model.card, int8=replace(GOOD, **measured)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("measured", "there", "expected"),
+    [
+        ({}, PLAIN, "openvino-int8"),
+        ({}, WITH_BF16, "openvino-int8"),
+        ({"auc": 0.99 - MOST_AUC_LOST * 0.99}, PLAIN, "openvino-int8"),
+        ({"auc": 0.99 - MOST_AUC_LOST * 1.01}, PLAIN, "openvino-fp32"),
+        ({"auc": 0.99 - MOST_AUC_LOST * 1.01}, WITH_BF16, "openvino-bf16"),
+        ({"auc": None}, PLAIN, "openvino-fp32"),
+        ({"mean_shift": MOST_SHIFT}, PLAIN, "openvino-int8"),
+        ({"mean_shift": MOST_SHIFT * 1.01}, WITH_BF16, "openvino-bf16"),
+        ({"mean_domain_shift": MOST_DOMAIN_SHIFT * 1.01}, PLAIN, "openvino-fp32"),
+        ({"mean_domain_shift": None}, PLAIN, "openvino-int8"),
+        ({}, MISSING, "torch-fp32"),
+    ],
+)
+def test_the_fastest_that_can_be_relied_on(
+    shipped: Model, measured: dict[str, float | None], there: Openvino, expected: EngineName
+) -> None:
+    """On a CPU int8 where it was measured to be as good, else bf16 where the CPU has it, and torch without OpenVINO."""
+    assert best(with_int8(shipped, **measured), 224, "cpu", there).name == expected
+
+
+def test_int8_is_for_the_tiles_it_was_made_for(shipped: Model) -> None:
+    """Tiles of another size, or a model that was never quantised, are scored in floats, and it is said why."""
+    choice = best(with_int8(shipped), 320, "cpu", PLAIN)
+    assert choice == ("openvino-fp32", "the int8 network is for tiles of 224 pixels, not of 320")
+    never = replace(shipped, card=replace(shipped.card, int8=None))
+    assert best(never, 224, "cpu", WITH_BF16).name == "openvino-bf16"
+
+
+def test_a_gpu_computes_in_half_precision(shipped: Model) -> None:
+    """Whatever OpenVINO there is."""
+    assert best(shipped, 224, "cuda", MISSING).name == "torch-fp16"
+
+
+def test_without_openvino_it_is_slower_and_says_so(shipped: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`auto` goes on with torch and says why in a sentence; who asked for OpenVINO by name is told what to do."""
+    monkeypatch.setitem(__import__("sys").modules, "pipeline.openvino_runtime", None)
+    monkeypatch.delattr("pipeline.openvino_runtime", raising=False)
+
+    choice = engines.choose("auto", "cpu", (shipped, 224), ClusterConfig())
+
+    assert choice.name == "torch-fp32"
+    assert choice.why.startswith("several times slower than need be: OpenVINO cannot be loaded (")
+    assert choice.why.endswith("pip install openvino")
+    with pytest.raises(UsageError, match=r"^--engine openvino-fp32: OpenVINO cannot be loaded .* --engine torch-fp32"):
+        engines.choose("openvino-fp32", "cpu", (shipped, 224), ClusterConfig())
+
+
+def test_what_was_asked_for_is_taken_or_refused(shipped: Model) -> None:
+    """An int8 network that does not exist, or sees other tiles, is no reason to score with another silently."""
+    assert engines.choose("torch-fp32", "auto", (shipped, 224), ClusterConfig()).name == "torch-fp32"
+    with pytest.raises(UsageError, match=r"has no int8 network. Make one with `crackscan models quantise`, or"):
+        engines.choose("openvino-int8", "auto", (replace(shipped, int8=None), 224), ClusterConfig())
+    with pytest.raises(UsageError, match=r"is for tiles of 224 pixels, and --tile is 320\. Give --engine openvino"):
+        engines.choose("openvino-int8", "auto", (shipped, 320), ClusterConfig())
+
+
+def test_each_engine_runs_where_it_can() -> None:
+    """OpenVINO on CPUs and half precision on GPUs only; the reference anywhere."""
+    assert {name: device_for(name, "auto") for name in ENGINES} == {
+        "torch-fp32": "auto",
+        "torch-fp16": "cuda",
+        "openvino-fp32": "cpu",
+        "openvino-bf16": "cpu",
+        "openvino-int8": "cpu",
+    }
+    with pytest.raises(UsageError, match=r"--engine openvino-int8 runs on cpu only, and --device is cuda\. Leave"):
+        device_for("openvino-int8", "cuda")
+
+
+BOUNDS: dict[EngineName, tuple[float, float]] = {
+    "openvino-fp32": (1e-5, 1e-4),
+    "openvino-bf16": (0.05, 0.1),
+    "torch-fp16": (1e-3, 0.02),
+    "openvino-int8": (MOST_SHIFT, 0.2),
+}
+"""How far the crack scores and the domain scores of an engine may be from the reference's, in the mean."""
+
+
+def test_every_engine_but_the_reference_has_its_bound() -> None:
+    """So that a new one is measured, too."""
+    assert BOUNDS.keys() == set(ENGINES) - {"torch-fp32"}
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+def test_engines_score_as_the_reference_does(shipped: Model, name: EngineName) -> None:
+    """On tiles from even grey to noise, cracked and sound concrete among them."""
+    tiles = _tiles()
+    expected = engines.make("torch-fp32", 224, shipped, "cpu")(tiles)
+    assert expected[:, CRACK].min() < 0.1  # it tells these tiles apart, so that the comparison means something
+    assert expected[:, CRACK].max() > 0.9
+
+    found = engines.make(name, 224, shipped, "cpu")(tiles)
+
+    assert found.dtype == np.float32
+    shifts = np.abs(found - expected).mean(axis=0)
+    assert (shifts <= BOUNDS[name]).all(), shifts
+    order = np.argsort(expected[:, DOMAIN])
+    assert found[order[-4:], DOMAIN].min() > found[order[:4], DOMAIN].max()
+
+
+def _tiles() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """Draw concrete, every other tile cracked, and noise."""
+    from pipeline.drawing import draw_photo
+
+    random = np.random.default_rng(0)
+    concrete = [draw_photo(224, 224, seed, cracked=seed % 2 == 1).pixels for seed in range(24)]
+    noise = [random.integers(128 - 4 * n, 129 + 3 * n, (224, 224, 3), np.uint8) for n in range(0, 32, 4)]
+    return np.stack(concrete + noise)

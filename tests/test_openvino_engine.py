@@ -1,0 +1,78 @@
+"""OpenVINO computes what torch does, whatever company a tile is in."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pipeline import graph
+from pipeline.batching import CRACK, DOMAIN
+from pipeline.engine import TorchEngine
+from pipeline.errors import ModelError
+from pipeline.model import SHIPPED_MODEL, Int8, Model, load_model
+from pipeline.network import encoded, state_of
+from pipeline.openvino_engine import OpenVinoEngine, read
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    """Return the model of the package."""
+    return load_model(SHIPPED_MODEL)
+
+
+@pytest.fixture(scope="module")
+def tiles() -> NDArray[np.uint8]:
+    """Draw tiles from even grey to noise."""
+    rng = np.random.default_rng(0)
+    return np.stack([rng.integers(128 - 8 * n, 129 + 7 * n, (224, 224, 3), np.uint8) for n in range(16)])
+
+
+def test_a_score_does_not_depend_on_the_company(model: Model, tiles: NDArray[np.uint8]) -> None:
+    """In batches of one size a tile's scores are the same to the last bit, in any place, int8 and floats."""
+    for engine in (OpenVinoEngine(read(model), model.card, "f32"),
+                   OpenVinoEngine(graph.whole(model, 224), model.card, "f32")):  # fmt: skip
+        together = engine(tiles)
+        order = np.random.default_rng(1).permutation(16)
+        assert np.array_equal(engine(tiles[order]), together[order])
+        assert len(set(together[:, DOMAIN].tolist())) == 16
+
+
+def test_batches_may_change_their_size(model: Model, tiles: NDArray[np.uint8]) -> None:
+    """One tile alone scores as among 16, but for rounding."""
+    engine = OpenVinoEngine(graph.whole(model, 224), model.card, "f32")
+    np.testing.assert_allclose(engine(tiles[:1]), engine(tiles)[:1], rtol=1e-4, atol=1e-5)
+
+
+def test_an_older_model_knows_no_strangers(model: Model, tiles: NDArray[np.uint8]) -> None:
+    """One without a domain gives the same probabilities, and NaN."""
+    older = replace(model, weights=encoded(state_of(model)))
+    found = OpenVinoEngine(graph.whole(older, 224), model.card, "f32")(tiles)
+    np.testing.assert_allclose(found[:, CRACK], TorchEngine(model, "cpu")(tiles)[:, CRACK], atol=1e-5)
+    assert np.isnan(found[:, DOMAIN]).all()
+
+
+def test_probabilities_stay_within_0_and_1(model: Model, tiles: NDArray[np.uint8]) -> None:
+    """Even where the calibration makes logits enormous; nothing overflows."""
+    card = replace(model.card, calibration=replace(model.card.calibration, temperature=1e-6))
+    with np.errstate(all="raise"):
+        found = OpenVinoEngine(graph.whole(model, 224), card, "f32")(tiles)
+    assert ((found[:, CRACK] >= 0) & (found[:, CRACK] <= 1)).all()
+
+
+def test_a_damaged_int8_network_is_told_in_words(model: Model) -> None:
+    """Not in a traceback of OpenVINO's; and so is one that is missing."""
+    with pytest.raises(ModelError, match=r"^The int8 network of .* cannot be read by OpenVINO .* `crackscan models"):
+        read(replace(model, int8=Int8(b"<net", b"")))
+    with pytest.raises(ModelError, match="has no int8 network"):
+        read(replace(model, int8=None))
+
+
+def test_nothing_is_reported_to_anybody() -> None:
+    """OpenVINO's and NNCF's package that tells their maker of every conversion is not loaded."""
+    import sys
+
+    import nncf
+
+    assert nncf is not None
+    assert [name for name, found in sys.modules.items() if "openvino_telemetry" in name and found is not None] == []

@@ -1,0 +1,115 @@
+"""From a finished model to one of eight-bit integers, with what it costs."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from pipeline import engines
+from pipeline.batching import CRACK
+from pipeline.cli import main
+from pipeline.drawing import draw_photo
+from pipeline.errors import CrackscanError
+from pipeline.labelled import LabelledTiles
+from pipeline.model import CARD_FILE, SHIPPED_MODEL, load_model, save_model
+from pipeline.split import HeldOut
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Draw twelve cracked and twelve sound tiles."""
+    folder = tmp_path_factory.mktemp("tiles")
+    for seed in range(24):
+        of_class = folder / ("Positive" if seed % 2 else "Negative")
+        of_class.mkdir(exist_ok=True)
+        Image.fromarray(draw_photo(224, 224, seed, cracked=seed % 2 == 1).pixels).save(of_class / f"{seed}.png")
+    return folder
+
+
+@pytest.mark.ray
+def test_a_model_is_quantised_in_its_folder(data: Path, tmp_path: Path) -> None:
+    """The command makes it, the card tells its cost, `score` can use it, and the weights and their id are as before."""
+    shipped = load_model(SHIPPED_MODEL)
+    folder = tmp_path / "model"
+    save_model(str(folder), replace(shipped, int8=None, card=replace(shipped.card, int8=None)), lambda _: "")
+
+    done = CliRunner().invoke(main, ["models", "quantise", str(folder), str(data), "--val-fraction", "0.5"])
+
+    assert done.exit_code == 0, done.output
+    assert f"Wrote int8.xml and int8.bin into {folder}\n  on 12 held-out tiles: AUC " in done.output
+    found = load_model(str(folder))
+    assert found.model_id == shipped.model_id
+    assert found.int8 is not None
+    assert found.card.int8 is not None
+    assert found.card.int8.tiles == 12
+    assert 0 < found.card.int8.mean_shift < 0.1
+    assert "In eight-bit integers" in (folder / "README.md").read_text()
+    tile = draw_photo(224, 224, 100, cracked=True).pixels[None]
+    expected, scored = (engines.make(name, 224, found, "cpu")(tile) for name in ("torch-fp32", "openvino-int8"))
+    np.testing.assert_allclose(scored[:, CRACK], expected[:, CRACK], atol=0.1)
+    # A dozen drawn tiles are not what the model was trained on, and too few to read ranges from.
+    assert "`score` will not use it by itself: the int8 network's " in done.output
+
+
+def test_a_network_that_cannot_be_quantised_is_an_error_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model is whole without, and the error says so."""
+    from pipeline import graph, quantise
+
+    def fails(*_: object) -> None:
+        raise RuntimeError("No conversion rule for aten::strange.\nmore")
+
+    monkeypatch.setattr(graph, "traced", fails)
+    nothing = LabelledTiles((), np.zeros(0, bool), (), (), ())
+    monkeypatch.setattr(quantise, "Pictures", lambda *_: type("None_", (), {"batches": lambda *_: iter(())})())
+    with pytest.raises(CrackscanError, match=r"lite0 cannot be quantised: No conversion rule for aten::strange\. The"):
+        quantise.quantised(load_model(SHIPPED_MODEL), HeldOut(nothing, nothing, 0), lambda *_: None)
+
+
+def test_the_cost_is_measured_on_some_of_many_tiles() -> None:
+    """Evenly from all; where there are few, on all of them."""
+    from pipeline import quantise
+
+    urls = tuple(f"file:///{number}.png" for number in range(5000))
+    many = LabelledTiles(urls, np.zeros(5000, bool), urls, urls, (None,) * 5000)
+    assert len(quantise._some(many)) == quantise.MOST_HELD_OUT
+    assert quantise._some(many).urls[-1] == urls[-1]
+    assert quantise._some(many.subset(range(7))).urls == urls[:7]
+
+
+def test_a_folder_whose_int8_network_is_another_is_damaged(tmp_path: Path) -> None:
+    """What the card does not vouch for is never used."""
+    from pipeline.errors import ModelError
+    from pipeline.model import Int8, add_int8
+
+    shipped = load_model(SHIPPED_MODEL)
+    written = save_model(str(tmp_path / "model"), shipped, lambda _: "")
+    int8 = Int8(b"<net/>", b"1")
+    assert shipped.card.int8 is not None
+    add_int8(written, int8, replace(shipped.card.int8, sha256=int8.sha256), lambda _: "")
+    assert load_model(written.url).int8 == int8
+    (tmp_path / "model" / "int8.bin").write_bytes(b"2")
+    with pytest.raises(ModelError, match=r"has other int8.xml and int8.bin than the card tells of. Copy the whole"):
+        load_model(written.url)
+    (tmp_path / "model" / "int8.bin").unlink()
+    with pytest.raises(ModelError, match=r"has no int8.bin, which the card tells of"):
+        load_model(written.url)
+
+
+def test_a_kill_while_int8_is_added_leaves_the_model(tmp_path: Path) -> None:
+    """Until the new network is whole, the card tells of none."""
+    from pipeline.model import Int8, add_int8
+
+    written = save_model(str(tmp_path / "model"), load_model(SHIPPED_MODEL), lambda _: "")
+
+    def stop(_card: object) -> str:
+        raise KeyboardInterrupt
+
+    assert written.card.int8 is not None
+    with pytest.raises(KeyboardInterrupt):
+        add_int8(written, Int8(b"<net/>", b"1"), written.card.int8, stop)
+    left = load_model(written.url)
+    assert (left.int8, left.model_id) == (None, written.model_id)
+    assert (tmp_path / "model" / CARD_FILE).exists()
