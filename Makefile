@@ -9,7 +9,7 @@ PICTURES ?= /tmp/crackscan-pictures
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test check soak bench model pictures format clean
+.PHONY: demo test check soak bench scale model pictures format clean
 
 $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "crackscan needs Python 3.11 or newer; this is %s. Try: make PYTHON=python3.12" % sys.version.split()[0])'
@@ -40,10 +40,12 @@ soak: $(INSTALLED)  ## The kill tests, fifty times over, and all real tiles comp
 	$(BIN)/pytest -m ray -k killed --kills 50 --timeout 7200
 	$(BIN)/pytest tests/test_no_leak.py --part 1 --timeout 7200
 
-bench: $(INSTALLED)  ## Figures for docs/experiments.md
+bench: $(INSTALLED)  ## Figures for docs/experiments.md and the README; an hour on a quiet machine
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
+	mkdir -p build
+	$(BIN)/python tests/bench/pipelines.py --json build/pipelines.json --plot docs/pictures/pipelines.png
 	$(BIN)/python tests/bench/memory.py
 	$(BIN)/python tests/bench/listing.py
-	$(BIN)/python tests/bench/million.py
 	$(BIN)/python tests/bench/after.py
 	$(BIN)/python tests/bench/report.py
 
@@ -52,6 +54,10 @@ UAV := UAVCRACK of "Deep Neural Networks with Outdoor Bridge Image Datasets for 
 SDNET := SDNET2018, Maguire, Dorafshan & Thomas 2018, doi 10.15142/T3TD19; masks from github.com/bridging-big-data/model-crack, MIT licence. Cracked bridge decks only.
 SOURCES := $(DATA)/metu_tiles/train $(DATA)/bridge_deck_uav $(DATA)/sdnet2018_deck_cracked
 
+scale: $(INSTALLED)  ## How cost grows with photos, overlap, scorers and the plan; half an hour
+	$(BIN)/python tests/bench/scale.py
+	$(BIN)/python tests/bench/million.py
+
 model: $(INSTALLED)  ## The shipped model again, from DATA: trials on left-out sources, then the training; an hour on 2 quiet cores
 	$(BIN)/crackscan models compare $(SOURCES) --out $(TRIALS)
 	$(BIN)/crackscan train $(SOURCES) --val $(DATA)/metu_tiles/val --out build/model --calibrate-on $(TRIALS) \
@@ -59,7 +65,7 @@ model: $(INSTALLED)  ## The shipped model again, from DATA: trials on left-out s
 	  --licence 'CC BY 4.0' --licence MIT --licence 'CC BY 4.0' --licence 'CC BY 4.0' \
 	  --attribution '$(METU)' --attribution '$(UAV)' --attribution '$(SDNET)' --attribution '$(METU)' \
 	  --note 'The default of crackscan. It says where to look, not that a bridge is safe: whoever decides on a structure must look at it. Its figures for structures it has not seen are those of left-out sources, three in number; measure it on labelled tiles of your own before you rely on its scores. ImageNet weights it started from: Apache-2.0.'
-	cp build/model/model.safetensors build/model/card.json build/model/README.md pipeline/shipped_model/
+	cp build/model/model.safetensors build/model/int8.xml build/model/int8.bin build/model/card.json build/model/README.md pipeline/shipped_model/
 
 pictures: $(INSTALLED)  ## The README's pictures, from the sample; needs Chromium for the one of the report
 	$(BIN)/crackscan sample --out $(PICTURES)/sample --photos 12 --size 1200x900 --tiles 0 --seed 3

@@ -74,7 +74,7 @@ class Photo:
     """A decoded photo."""
 
     pixels: NDArray[np.uint8]
-    """Shape (H, W, 3), upright RGB."""
+    """Shape (H, W, 3), upright RGB; a photo that was turned may be a view."""
     facts: PhotoFacts
 
 
@@ -164,15 +164,8 @@ def _quickly(image: Image.Image, data: bytes) -> NDArray[np.uint8] | None:
     except ValueError:
         return None
     orientation = _orientation(image)
-    return _turned(lying, orientation) if orientation in _LYING else lying
-
-
-def _turned(lying: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """Turn pixels upright."""
-    height_px, width_px = lying.shape[:2]
-    upright = np.empty((width_px, height_px, 3) if orientation > 4 else lying.shape, np.uint8)
-    _LYING[orientation](upright)[:] = lying
-    return upright
+    # A view: who cuts tiles out of it turns them one by one, in the cache. All but the quarter turns undo themselves.
+    return _LYING[{6: 8, 8: 6}.get(orientation, orientation)](lying) if orientation in _LYING else lying
 
 
 def _upright(image: Image.Image) -> NDArray[np.uint8]:

@@ -195,6 +195,8 @@ def _write(
             if table is not None:
                 photos = _within(job.config.limit, table.filter(pc.is_null(table["ended"])), progress)
                 sink.add(photos)
+                if not progress.tried and photos.num_rows:
+                    _log.info("first_scored")
                 progress = progress.after(photos)
                 for held in map(decoded, table["ended"].drop_null().to_pylist()):
                     if keep_ended(job.layout, held):

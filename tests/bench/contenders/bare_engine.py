@@ -1,0 +1,77 @@
+"""The bare engine: a process a core scores ready tiles for a while, all at the same time.
+
+And how long decoding and cutting takes them, which no flow can hide on a machine whose every core scores. Prints JSON.
+"""
+
+import json
+import multiprocessing
+import os
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline import engines
+from pipeline.cluster import ClusterConfig
+from pipeline.decode import decode
+from pipeline.model import SHIPPED_MODEL, load_model
+from pipeline.tiles import TileSpec, cut, grid
+
+BATCH_TILES = 32
+SECONDS = 10.0
+DECODINGS = 5
+SPEC = TileSpec(224, 0.0)
+
+
+class Speed(NamedTuple):
+    """What one process reached."""
+
+    engine: str
+    tiles_per_s: float
+    decode_s: float
+    """Seconds of decoding and cutting, for each tile."""
+
+
+def work(photo: bytes) -> Speed:
+    """Measure one process."""
+    tiles, model = cut_photo(photo), load_model(SHIPPED_MODEL)
+    name = engines.choose("auto", "cpu", (model, SPEC.tile_px), ClusterConfig()).name
+    engine = engines.make(name, SPEC.tile_px, model, "cpu")
+    batches = [tiles[first : first + BATCH_TILES] for first in range(0, len(tiles) - BATCH_TILES, BATCH_TILES)]
+    engine(batches[0])
+    began_at, done = time.perf_counter(), 0
+    while (seconds := time.perf_counter() - began_at) < SECONDS:
+        engine(batches[done % len(batches)])
+        done += 1
+    decoding_at = time.perf_counter()
+    for _ in range(DECODINGS):
+        cut_photo(photo)
+    decode_s = (time.perf_counter() - decoding_at) / DECODINGS / len(tiles)
+    return Speed(name, done * BATCH_TILES / seconds, decode_s)
+
+
+def cut_photo(photo: bytes) -> NDArray[np.uint8]:
+    """Decode and cut; shape (N, 224, 224, 3)."""
+    pixels = decode(photo).pixels
+    return cut(pixels, grid(pixels.shape[0], pixels.shape[1], SPEC), SPEC.tile_px)
+
+
+def main() -> None:
+    """Measure all cores at once."""
+    photo = min(Path(sys.argv[1]).glob("*.jpg")).read_bytes()
+    cores = len(os.sched_getaffinity(0))
+    with multiprocessing.get_context("spawn").Pool(cores) as pool:
+        found = pool.map(work, [photo] * cores, chunksize=1)
+    print(json.dumps({
+        "engine": found[0].engine,
+        "tiles_per_s": sum(speed.tiles_per_s for speed in found),
+        "decode_s": sum(speed.decode_s for speed in found) / cores,
+        "cores": cores,
+    }))  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

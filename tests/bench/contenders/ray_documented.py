@@ -1,0 +1,34 @@
+"""Ray Data as its guide "Working with images" does it: read, a row a tile, a predictor class, Parquet."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import ray
+from common import BATCH_TILES, arguments, network, prepared, scores, tiles_of
+
+
+def to_tiles(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Cut one photo."""
+    for box, tile in zip(*tiles_of(row["image"]), strict=True):
+        yield {"path": row["path"], "row": box.row, "col": box.col, "tile": tile}
+
+
+class Predictor:
+    """Scores batches of tiles."""
+
+    def __init__(self) -> None:
+        self.model = network()
+
+    def __call__(self, batch: dict[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
+        """Replace pixels by scores."""
+        tiles = batch.pop("tile")
+        return batch | {"crack_score": scores(self.model, prepared(tiles))}
+
+
+folder, out = arguments()
+photos = ray.data.read_images(folder, mode="RGB", include_paths=True)
+scored = photos.flat_map(to_tiles).map_batches(
+    Predictor, batch_size=BATCH_TILES, compute=ray.data.ActorPoolStrategy(size=1)
+)
+scored.write_parquet(out)

@@ -1,0 +1,219 @@
+"""How many tiles a second the whole job makes, against the scripts that users would write, and the bare engine.
+
+The same photos, network and tile grid; all contenders in turn, again and again, in one run. Steady state is the slope
+between two numbers of photos; what is left over is the start. Run as `make bench`; half an hour.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow.dataset
+from process_tree import Usage, used
+
+HERE = Path(__file__).parent / "contenders"
+MIB = 1 << 20
+QUIET = {"DO_NOT_TRACK": "true", "RAY_USAGE_STATS_ENABLED": "0", "DAFT_PROGRESS_BAR": "0"}
+
+
+class Contender(NamedTuple):
+    """A program, and how many photos it gets."""
+
+    words: str
+    script: str | None
+    """None is crackscan itself."""
+    small: int
+    large: int
+
+    def command(self, folder: Path, out: Path) -> list[str]:
+        """Return what scores a folder."""
+        if self.script is None:
+            return [sys.executable, "-m", "pipeline.cli", "score", str(folder), "--out", str(out)]
+        return [sys.executable, str(HERE / self.script), str(folder), str(out)]
+
+
+CONTENDERS = {
+    "crackscan": Contender("crackscan score", None, 12, 48),
+    "ray_documented": Contender("Ray Data after its guide", "ray_documented.py", 1, 3),
+    "ray_tuned": Contender("Ray Data, tuned", "ray_tuned.py", 1, 4),
+    "daft": Contender("Daft", "daft_script.py", 1, 4),
+    "torch_loader": Contender("torch DataLoader", "torch_loader.py", 1, 4),
+}
+
+
+@dataclass(frozen=True)
+class Round:
+    """One contender in one repeat."""
+
+    contender: str
+    tiles_per_s: float
+    """In steady state."""
+    start_s: float
+    """What the smaller job takes beyond its tiles."""
+    cpu_ms: float
+    """CPU milliseconds for each tile more."""
+    peak_mib: float
+    first_s: float | None
+    """From the command to the first scored photo; None where nobody says."""
+
+
+def main() -> None:
+    """Measure, print a table in Markdown, and write every figure as JSON and a plot where asked."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--only", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--plot", type=Path)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        draw_photos(Path(place), max(CONTENDERS[name].large for name in given.only))
+        rounds, engines = [], []
+        for number in range(given.repeats):
+            for name in given.only:
+                rounds.append(measured(name, Path(place)))
+                print(f"{number + 1} of {given.repeats}: {rounds[-1]}", file=sys.stderr)
+            engines.append(bare_engine(Path(place)))
+            print(f"{number + 1} of {given.repeats}: {engines[-1]}", file=sys.stderr)
+    print("\n".join(table(rounds, engines)))
+    if given.json:
+        figures = {"rounds": [asdict(each) for each in rounds], "bare_engine": engines, "cpu": cpu()}
+        given.json.write_text(json.dumps(figures, indent=1))
+    if given.plot:
+        plot(rounds, given.plot)
+
+
+def draw_photos(place: Path, count: int) -> None:
+    """Draw photos of 12 megapixels, as a camera's JPEG; the first few over and over, for drawing takes seconds."""
+    drawn = min(count, 4)
+    words = ["sample", "--out", str(place / "sample"), "--photos", str(drawn), "--size", "4000x3000", "--tiles", "0"]
+    subprocess.run(
+        [sys.executable, "-m", "pipeline.cli", *words, "--format", "folder"], check=True, stdout=subprocess.DEVNULL
+    )
+    found = sorted((place / "sample").rglob("*.jpg"))
+    for number in range(count):
+        target = place / "all" / f"{number:03d}.jpg"
+        target.parent.mkdir(exist_ok=True)
+        shutil.copy(found[number % drawn], target)
+
+
+def measured(name: str, place: Path) -> Round:
+    """Run one contender on few photos and on more."""
+    contender = CONTENDERS[name]
+    (few, few_tiles, first_s), (many, many_tiles, _) = (
+        run(contender, place, photos) for photos in (contender.small, contender.large)
+    )
+    tiles = many_tiles - few_tiles
+    rate = tiles / (many.seconds - few.seconds)
+    return Round(
+        contender=name,
+        tiles_per_s=rate,
+        start_s=few.seconds - few_tiles / rate,
+        cpu_ms=1000 * (many.cpu_s - few.cpu_s) / tiles,
+        peak_mib=many.peak_bytes / MIB,
+        first_s=first_s,
+    )
+
+
+def run(contender: Contender, place: Path, photos: int) -> tuple[Usage, int, float | None]:
+    """Score so many photos once; return what it used, how many tiles it wrote, and when the first was scored."""
+    folder, out = place / "photos", place / "out"
+    for leftover in (folder, out):
+        shutil.rmtree(leftover, ignore_errors=True)
+    folder.mkdir()
+    for photo in sorted((place / "all").iterdir())[:photos]:
+        (folder / photo.name).hardlink_to(photo)
+    began_at = datetime.now().astimezone()
+    path = os.pathsep.join([str(Path(__file__).parents[2]), str(HERE)])
+    usage = used(contender.command(folder, out), place / "log", os.environ | QUIET | {"PYTHONPATH": path})
+    tiles = pyarrow.dataset.dataset(out / "tiles" if contender.script is None else out).count_rows()
+    if tiles % photos or tiles < photos:
+        sys.exit(f"{contender.words} wrote {tiles} tiles of {photos} photos")
+    first = next(events(out, "first_scored"), None) if contender.script is None else None
+    return usage, tiles, None if first is None else (first - began_at).total_seconds()
+
+
+def events(out: Path, name: str) -> Iterator[datetime]:
+    """Yield when something happened, by the run's log."""
+    for log in out.glob("logs/*.jsonl"):
+        for line in map(json.loads, log.read_text().splitlines()):
+            if line.get("event") == name:
+                yield datetime.fromisoformat(line["timestamp"])
+
+
+def bare_engine(place: Path) -> dict[str, float]:
+    """Measure what no whole job can surpass."""
+    command = [sys.executable, str(HERE / "bare_engine.py"), str(place / "all")]
+    found: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    return found
+
+
+def table(rounds: list[Round], engines: list[dict[str, float]]) -> list[str]:
+    """Lay the medians out, with the least and the most of the repeats."""
+    of = {name: [each for each in rounds if each.contender == name] for name in CONTENDERS}
+    own = statistics.median(each.tiles_per_s for each in of["crackscan"]) if of["crackscan"] else None
+    lines = [
+        "| whole job | tiles/s | crackscan is | start, s | CPU ms a tile | peak MiB |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, each in of.items():
+        if each:
+            times = "" if own is None else f"{own / statistics.median(one.tiles_per_s for one in each):.1f} x"
+            cells = [spread(one.tiles_per_s for one in each), times, spread(one.start_s for one in each),
+                     spread(one.cpu_ms for one in each), spread(one.peak_mib for one in each)]  # fmt: skip
+            lines.append(f"| {CONTENDERS[name].words} | {' | '.join(cells)} |")
+    bare = statistics.median(each["tiles_per_s"] for each in engines)
+    possible = statistics.median(1 / (1 / each["tiles_per_s"] + each["decode_s"] / each["cores"]) for each in engines)
+    share = "" if own is None else f"; crackscan reaches {own / possible:.2f} of it"
+    first = [each.first_s for each in of["crackscan"] if each.first_s is not None]
+    return [
+        *lines,
+        "",
+        f"The bare engine, {engines[0]['engine']}, on all cores: {bare:,.0f} tiles/s.",
+        f"With decoding: {possible:,.0f} tiles/s{share}.",
+        *([f"First photo scored after {spread(first)} s."] if first else []),
+    ]
+
+
+def spread(values: Iterator[float] | list[float]) -> str:
+    """Median, and from least to most."""
+    found = sorted(values)
+    digits = 1 if found[-1] < 100 else 0
+    return f"{statistics.median(found):,.{digits}f} ({found[0]:,.{digits}f} to {found[-1]:,.{digits}f})"
+
+
+def cpu() -> str:
+    """Name the CPU, and which instructions it has."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    named = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    flags = next(line for line in lines if line.startswith("flags")).split()
+    return f"{named}, {os.cpu_count()} cores, {' '.join(flag for flag in flags if 'avx' in flag or 'amx' in flag)}"
+
+
+def plot(rounds: list[Round], path: Path) -> None:
+    """Draw a bar a contender."""
+    from matplotlib.figure import Figure
+
+    names = [name for name in CONTENDERS if any(each.contender == name for each in rounds)][::-1]
+    speeds = [[each.tiles_per_s for each in rounds if each.contender == name] for name in names]
+    figure = Figure(figsize=(7, 2.6), layout="constrained")
+    axes = figure.subplots()
+    middles = [statistics.median(each) for each in speeds]
+    errors = [[middle - min(each) for middle, each in zip(middles, speeds, strict=True)],
+              [max(each) - middle for middle, each in zip(middles, speeds, strict=True)]]  # fmt: skip
+    axes.barh([CONTENDERS[name].words for name in names], middles, xerr=errors, color="#4878a8")
+    axes.set_xlabel("tiles a second, whole job, steady state")
+    figure.savefig(path, dpi=120)
+
+
+if __name__ == "__main__":
+    main()

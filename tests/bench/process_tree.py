@@ -1,0 +1,86 @@
+"""What a command and all that it starts use: seconds, CPU seconds, and memory at its peak."""
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+SAMPLE_EVERY_S = 0.25
+"""What a process uses in its last moments is missed: a quarter of a second of it at most."""
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - only its size is read
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What one command used."""
+
+    seconds: float
+    cpu_s: float
+    """User and system, of all processes."""
+    peak_bytes: int
+    """Proportional set size of all processes, and what lies in shared memory (Ray's object store is a file there)."""
+
+
+def used(command: Sequence[str], log: Path, env: dict[str, str] | None = None) -> Usage:
+    """Run a command to its end; where it fails, this program ends, too.
+
+    Args:
+        command: its words.
+        log: where its output goes.
+        env: its environment; None takes this one's.
+    """
+    before, began_at = shared_bytes(), time.monotonic()
+    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output, env=env) as process:
+        peak_bytes, cpu_s = 0, dict[tuple[int, float], float]()
+        while process.poll() is None:
+            peak_bytes = max(peak_bytes, tree_bytes(process.pid) + shared_bytes() - before)
+            cpu_s |= cpu_times(process.pid)
+            time.sleep(SAMPLE_EVERY_S)
+    if process.returncode:
+        sys.exit(f"{' '.join(command)} ended with {process.returncode}:\n{log.read_text(errors='replace')[-2000:]}")
+    return Usage(time.monotonic() - began_at, sum(cpu_s.values()), peak_bytes)
+
+
+def tree(pid: int) -> list[psutil.Process]:
+    """Return a process and all below it, Ray's workers among them; none where it has ended."""
+    try:
+        return [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def cpu_times(pid: int) -> dict[tuple[int, float], float]:
+    """CPU seconds of each process of a tree so far, by its id and time of birth."""
+    found = {}
+    for process in tree(pid):
+        try:
+            times = process.cpu_times()
+            found[process.pid, process.create_time()] = times.user + times.system
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def tree_bytes(pid: int) -> int:
+    """Proportional set size of a process and all below it, without shared memory."""
+    return sum(own_bytes(process.pid) for process in tree(pid))
+
+
+def own_bytes(pid: int) -> int:
+    """`Pss` less `Pss_Shmem` of one process; 0 where it ended meanwhile."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    except OSError:
+        return 0
+    kibibytes = {name.rstrip(":"): int(value) for name, value, *_ in map(str.split, lines)}
+    return (kibibytes["Pss"] - kibibytes["Pss_Shmem"]) * 1024
+
+
+def shared_bytes() -> int:
+    """What is in use of shared memory."""
+    return shutil.disk_usage(SHARED_MEMORY).used
