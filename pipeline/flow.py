@@ -106,6 +106,7 @@ def planned(config: ScoreConfig, watch: Watch) -> Outlook:
         with Interrupt() as interrupt, session(config.cluster):
             plan = plan.with_listed(_listed(plan, watch, interrupt))
     plan.check_not_empty(config.inputs)
+    watch.chose(job.engine)
     return outlook(plan, log.done, job.scoring)
 
 

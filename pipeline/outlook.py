@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.capacity import Machine, Photo, photos_per_s
 from pipeline.hosting import Scoring
 from pipeline.plan import Plan
 from pipeline.reading import is_of_stream, read_unit, units
@@ -44,6 +45,8 @@ class Pace:
 
     photos: int
     tiles: int
+    size_bytes: int
+    """Of their files."""
     seconds: float
 
 
@@ -62,10 +65,13 @@ class Outlook:
         """Photos that have no row yet, as far as they are counted."""
         return sum(archive.photos - archive.done for archive in self.archives)
 
-    @property
-    def scorer_s(self) -> float | None:
-        """Seconds of one scorer for what is left; more scorers share them."""
-        return None if self.pace is None else self.pace.seconds / self.pace.photos * self.left
+    def photos_per_s(self, cpus: float) -> float | None:
+        """Return how many photos so many CPUs like this one score in a second; None where no pace could be taken."""
+        if self.pace is None:
+            return None
+        tiles = self.pace.tiles / self.pace.photos
+        photo = Photo(tiles, self.pace.size_bytes / self.pace.photos, decode_s=0.0)  # it is in the measured pace
+        return photos_per_s(Machine(cpus, self.pace.tiles / self.pace.seconds), photo)
 
 
 def outlook(plan: Plan, done: pa.ChunkedArray, scoring: Scoring) -> Outlook:
@@ -105,8 +111,8 @@ def _pace(todo: pa.Table, scoring: Scoring) -> Pace | None:
     scorer(_read(chosen.slice(0, 1), scoring))  # not counted: the first one warms the network up
     began_at = time.perf_counter()
     scored = scorer(_read(chosen, scoring))
-    tiles = pc.sum(scored["tiles"]).as_py()
-    return Pace(scored.num_rows, tiles, time.perf_counter() - began_at) if tiles else None
+    seconds, tiles = time.perf_counter() - began_at, pc.sum(scored["tiles"]).as_py()
+    return Pace(scored.num_rows, tiles, pc.sum(scored["size_bytes"]).as_py() or 0, seconds) if tiles else None
 
 
 def _spread(photos: pa.Table) -> pa.Table:

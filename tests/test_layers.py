@@ -49,6 +49,7 @@ PURE = {
     "metrics",
     "intervals",
     "recipe",
+    "capacity",
     "card",
     "errors",
     "schema",

@@ -47,7 +47,7 @@ def test_photos_are_summed_up_by_archive(packed: dict[str, Path], tmp_path: Path
     assert found.left == 10
     assert found.pace is not None
     assert found.pace.photos == TRIED_PHOTOS
-    assert found.scorer_s == pytest.approx(found.pace.seconds / TRIED_PHOTOS * 10)
+    assert found.photos_per_s(2) == pytest.approx(2 * TRIED_PHOTOS / found.pace.seconds)
 
 
 def test_what_is_left_of_a_stream_is_not_looked_into(packed: dict[str, Path], tmp_path: Path, scoring: Scoring) -> None:
@@ -60,11 +60,11 @@ def test_what_is_left_of_a_stream_is_not_looked_into(packed: dict[str, Path], tm
     plan = planned([str(place)], layout)
     storage.remove(f"file://{place}")
     found = outlook(plan, NOTHING, scoring)
-    assert (found.left, found.pace, found.scorer_s) == (12, None, None)
+    assert (found.left, found.pace, found.photos_per_s(2)) == (12, None, None)
 
 
 def test_nothing_is_tried_where_nothing_is_left(packed: dict[str, Path], tmp_path: Path, scoring: Scoring) -> None:
     """There is no pace, and no time."""
     plan = planned([str(packed["zip"])], Layout(f"file://{tmp_path}/out"))
     found = outlook(plan, plan.members["image_id"], scoring)
-    assert (found.left, found.pace, found.scorer_s) == (0, None, None)
+    assert (found.left, found.pace, found.photos_per_s(2)) == (0, None, None)

@@ -76,9 +76,11 @@ def _print_time(found: Any, cpus: int | None) -> None:  # noqa: ANN401 - its mod
         click.echo(f"{found.left:,} photos to score.")
         return
     scorers, pace = cpus or os.cpu_count() or 1, found.pace
+    rate = found.photos_per_s(scorers)
     click.echo(
-        f"{found.left:,} photos to score: about {_duration(found.scorer_s / scorers)} on {scorers} CPUs like this "
-        f"machine's. Measured just now on {pace.photos} of them: {pace.tiles / pace.photos:,.0f} tiles a photo, "
+        f"{found.left:,} photos to score: about {_duration(found.left / rate)} on {scorers} CPUs like this "
+        f"machine's, {rate * 3600:,.0f} photos an hour, {rate * pace.size_bytes / pace.photos / 1e6:,.1f} MB/s read. "
+        f"Measured just now on {pace.photos} of them: {pace.tiles / pace.photos:,.0f} tiles a photo, "
         f"{pace.tiles / pace.seconds:,.0f} tiles/s on one CPU."
     )
 

@@ -48,6 +48,8 @@ class _Lines:
     began_at: float = field(default_factory=time.monotonic)
     shown_at: float = float("-inf")
     shown: int = -1
+    first: tuple[int, float] | None = None
+    """How much was done when anything was first, and when: the start of a run says nothing of its pace."""
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
         now = time.monotonic()
@@ -55,6 +57,17 @@ class _Lines:
         if now - self.shown_at < LINE_EVERY_S and not is_last:
             return
         self.shown_at, self.shown = now, done
-        left = f", about {(now - self.began_at) / done * (total - done):.0f} s left" if 0 < done < total else ""
+        left = self._left(done, total, now)
         counted = f"{done:,} of {total:,} {self.what} " if total else ""
         click.echo(f"{counted}{note} in {now - self.began_at:.0f} s{left}", err=True)
+
+    def _left(self, done: int, total: int, now: float) -> str:
+        """Say how long the rest will take, once the pace is known."""
+        from pipeline.capacity import seconds_left
+
+        if self.first is None and done:
+            self.first = (done, now)
+        if self.first is None or done >= total:
+            return ""
+        seconds = seconds_left(done, total, (self.first[0], now - self.first[1]))
+        return "" if seconds is None else f", about {seconds:.0f} s left"
