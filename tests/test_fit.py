@@ -13,12 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pipeline import fit, model
+from pipeline import engines, fit, model
 from pipeline.backbones import Backbone
 from pipeline.cluster import ClusterConfig
 from pipeline.course import EpochResult
 from pipeline.domain import domain_of
+from pipeline.engines import Openvino
 from pipeline.errors import UsageError
+from pipeline.labelled import LabelledTiles
 from pipeline.recipe import TrainConfig, TrainingConfig
 from pipeline.split import HeldOut
 
@@ -109,7 +111,7 @@ def test_a_run_leaves_a_model_and_its_history(tiles: Path, by_two: Trained) -> N
     """Model, card, README, history and TensorBoard lie in the folder, the checkpoints are gone; again is no work."""
     out, watched, result = by_two
     assert sorted(path.name for path in out.iterdir()) == sorted(
-        [model.WEIGHTS_FILE, model.CARD_FILE, model.README_FILE, "history.parquet", "tensorboard"]
+        [model.WEIGHTS_FILE, *model.INT8_FILES, model.CARD_FILE, model.README_FILE, "history.parquet", "tensorboard"]
     )
     assert watched.workers == 2
     assert [epoch.phase for epoch in watched.epochs] == ["head", "all", "all"]
@@ -119,10 +121,25 @@ def test_a_run_leaves_a_model_and_its_history(tiles: Path, by_two: Trained) -> N
     assert not result.already_there
     assert domain_of(model.load_model(str(out))) is not None
     assert result.card.domain_threshold is not None
+    assert result.card.int8 is not None
+    assert result.card.int8.tiles == result.card.metrics["n"]
 
     assert fit.train(config(tiles, out), Watched()).already_there
     with pytest.raises(UsageError, match=r"holds the model of another run .* Choose another --out"):
         fit.train(replace(config(tiles, out), training=replace(TRAINING, seed=5)), Watched())
+
+
+def test_a_model_that_cannot_be_quantised_is_whole_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training is never lost for it; the watcher hears why."""
+    told: list[str] = []
+    watched = Watched()
+    monkeypatch.setattr(watched, "on_not_quantised", told.append)
+    monkeypatch.setattr(engines, "openvino", lambda: Openvino("OpenVINO cannot be loaded", has_bf16=False))
+    shipped = model.load_model(model.SHIPPED_MODEL)
+    nothing = LabelledTiles((), np.zeros(0, bool), (), (), ())
+
+    assert fit._quantised(shipped, HeldOut(nothing, nothing, 0), watched) is shipped
+    assert told == ["OpenVINO cannot be loaded"]
 
 
 @pytest.mark.ray
