@@ -100,11 +100,8 @@ def planned(config: ScoreConfig, watch: Watch) -> Outlook:
     job = _job(config, watch, None)
     log = read_log(job.layout)
     plan = make_plan(find_inputs(config.inputs, job.layout), job.layout, log.done)
-    if len(plan.unlisted) == 1:  # Ray takes seconds to start, and has nothing to share out
-        plan = plan.with_listed(map(list_archive, plan.unlisted))
-    elif plan.unlisted:
-        with Interrupt() as interrupt, session(config.cluster):
-            plan = plan.with_listed(_listed(plan, watch, interrupt))
+    with Interrupt() as interrupt, session(config.cluster) if len(plan.unlisted) > 1 else nullcontext():
+        plan = plan.with_listed(_listed(plan, watch, interrupt))
     plan.check_not_empty(config.inputs)
     watch.chose(job.engine)
     return outlook(plan, log.done, job.scoring)
@@ -166,9 +163,10 @@ def _scored(job: _Job, plan: Plan, sink: Sink, interrupt: Interrupt) -> ScoreSum
 
 
 def _listed(plan: Plan, watch: Watch, interrupt: Interrupt) -> Iterator[pa.Table]:
-    """List the archives that are not, side by side."""
+    """List the archives that are not, side by side; one alone here, for a worker takes seconds to start."""
+    tables = listed(plan.unlisted) if len(plan.unlisted) > 1 else map(list_archive, plan.unlisted)
     found = 0
-    for table in until_asked(pumped(listed(plan.unlisted)), interrupt):
+    for table in until_asked(pumped(tables), interrupt):
         if table is not None:
             found += 1
             yield table
