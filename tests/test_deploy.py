@@ -312,6 +312,17 @@ def test_image_and_cluster_have_one_ray() -> None:
     assert told == set(re.findall(r"^ARG RAY_VERSION=(\S+)$", DOCKERFILE, re.MULTILINE))
 
 
+@pytest.mark.parametrize("page", [DEPLOY / "README.md", ROOT / "docs" / "security.md"], ids=lambda page: page.name)
+def test_pages_name_what_is_there(page: Path) -> None:
+    """Their links lead somewhere; the modules that claims are looked up in, and the files of the table, exist."""
+    text = page.read_text(encoding="utf-8")
+    for place in re.findall(r"\]\(((?!http)[^)#]+)\)", text):
+        assert (page.parent / place).exists(), place
+    for words in re.findall(r"\((`[a-z_0-9]+[`.][^)]*)\)", text):
+        for name in re.findall(r"`([a-z_0-9]+)(?:\.\w+)?`", words):
+            assert (ROOT / "pipeline" / f"{name}.py").exists() or (ROOT / "tests" / f"{name}.py").exists(), name
+
+
 DRIVER = """
 import pathlib, signal, sys, time
 asked = []
