@@ -345,9 +345,10 @@ sys.exit(4)
 def test_a_machine_that_goes_lets_its_driver_commit(tmp_path: Path, *, asked_before: bool) -> None:
     """The hook asks each driver once, unless somebody has, waits for it, and leaves other processes alone."""
     (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs" / "__init__.py").touch()  # else the project's own jobs would be found first
     (tmp_path / "jobs" / "score.py").write_text(DRIVER, encoding="utf-8")
     driver = [sys.executable, "-m", "jobs.score", "s3://inspections/"]
-    shell = ["sh", "-c", "read line; exec python -m jobs.score"]
+    shell = ["sh", "-c", "read line # python -m jobs.score"]
     with (
         subprocess.Popen(driver, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as working,
         subprocess.Popen(shell, stdin=subprocess.PIPE) as other,
