@@ -39,12 +39,12 @@ class ScoreConfig:
     """Larger files fail, and are never read whole."""
     max_ratio: float = Limits.ratio
     """Compressed members may grow by this factor; more is a zip bomb."""
-    batch_tiles: int = 32
-    """Tiles the network sees at once."""
+    batch_tiles: int | None = None
+    """Tiles the network sees at once; None takes 32, and 128 on a GPU."""
     maps: bool = False
     """Keep a crack map of every photo at or over the threshold."""
     actors: int | None = None
-    """Scoring processes; None takes one for each GPU, or CPU where there is no GPU."""
+    """Scoring processes; None takes one for each CPU, or as many as keep the GPUs busy."""
     engine: EngineName | Literal["auto"] = "auto"
     """What computes scores; `auto` takes the dataset's, or the fastest whose scores can be relied on."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

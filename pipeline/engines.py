@@ -136,6 +136,11 @@ def device_for(name: EngineName, asked: Device | Literal["auto"]) -> Device | Li
     return only or asked
 
 
+def batch_tiles(name: EngineName) -> int:
+    """Return how many tiles an engine is best given at once: a CPU what stays in its cache, a GPU what fills it."""
+    return 128 if name == "torch-fp16" else 32
+
+
 def check(name: EngineName, model: Model, tile_px: int, there: Openvino) -> None:
     """Refuse an engine that was asked for, now or in a dataset's first run, and cannot be.
 

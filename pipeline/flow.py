@@ -19,7 +19,7 @@ from pipeline.config import ScoreConfig
 from pipeline.dataset import CommitLog, Layout, read_log, read_run
 from pipeline.engines import Choice
 from pipeline.errors import CrackscanError
-from pipeline.hosting import Hosting, MakeEngine, MakeMapper, Scoring, listed, scored_photos, torch_mapper
+from pipeline.hosting import MakeEngine, MakeMapper, Scoring, listed, scored_photos, torch_mapper
 from pipeline.inputs import find_inputs
 from pipeline.interrupt import Interrupt, pumped, until_asked
 from pipeline.lease import Holder, Lease, hold
@@ -28,6 +28,7 @@ from pipeline.log import get_logger, to_file
 from pipeline.members import Limits
 from pipeline.model import SHIPPED_MODEL, load_model
 from pipeline.outlook import Outlook, outlook
+from pipeline.placement import Hosting
 from pipeline.plan import Plan, keep_ended, make_plan, planned_ids, planned_inputs
 from pipeline.progress import Progress, ScoreSummary, Watch
 from pipeline.runs import Run, new_run
@@ -117,9 +118,10 @@ def _job(
     model, fingerprint = load_model(given or SHIPPED_MODEL), before["fingerprint"]
     tile_px = config.tile_px or fingerprint.get("tile_px", model.card.tile_px)
     overlap = fingerprint.get("overlap", model.card.overlap) if config.overlap is None else config.overlap
-    rule = ScoreRule(TileSpec(tile_px, overlap), model.card.threshold, config.max_pixels, config.batch_tiles)
     asked = fingerprint.get("engine", "auto") if config.engine == "auto" else config.engine
     engine = engines.choose(asked, config.device, (model, tile_px), config.cluster)
+    batch_tiles = config.batch_tiles or engines.batch_tiles(engine.name)
+    rule = ScoreRule(TileSpec(tile_px, overlap), model.card.threshold, config.max_pixels, batch_tiles)
     run = new_run(model, rule, given, engine)
     if fingerprint:
         check_fingerprint(layout, run.fingerprint)

@@ -7,7 +7,7 @@ business of `flow`.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal, NoReturn
+from typing import NoReturn
 
 import pyarrow as pa
 import ray
@@ -17,11 +17,12 @@ from pipeline.archives import list_archive
 from pipeline.batching import Device, Engine
 from pipeline.cluster import KEPT_MEMORY
 from pipeline.decode import Decoder, decode
-from pipeline.errors import CrackscanError, UsageError
+from pipeline.errors import CrackscanError
 from pipeline.guarded import GuardedDecoder, watched
 from pipeline.maps import PhotoMapper, TileMapper
 from pipeline.members import Limits
 from pipeline.model import Model
+from pipeline.placement import READ_CPUS, Hosting, placed
 from pipeline.reading import read_unit, units
 from pipeline.schema import MEMBERS
 from pipeline.scoring import PhotoScorer, ScoreRule
@@ -31,10 +32,6 @@ BLOCK_BYTES = 1 << 20
 """Photos travel to a scorer in blocks of about this size: one large photo, or many small ones."""
 WAITING_BYTES = 64 << 20
 """Photos that wait for each scorer, at most: seconds of work, whatever the size of the archive."""
-READ_CPUS = 0.25
-"""Reading waits for disk and network; it gets a share that leaves room beside the scorers on a single CPU."""
-SCORER_CPUS = 0.5
-"""A scorer fills a core and is booked at half: scorers that book every CPU starve the readers that feed them."""
 GPU_BATCH_PHOTOS = 8
 """Photos in one call of a GPU scorer; Ray Data asks for a number there."""
 STUCK_S = 1800
@@ -44,16 +41,6 @@ LISTINGS_AT_ONCE = 64
 
 MakeEngine = Callable[[Model, Device], Engine]
 MakeMapper = Callable[[Model, Device], TileMapper]
-
-
-@dataclass(frozen=True)
-class Hosting:
-    """How many scorers Ray hosts, and on what."""
-
-    actors: int | None = None
-    """None takes one for each GPU, or for each CPU where there is no GPU."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """`auto` takes the GPUs of the cluster where it has any."""
 
 
 @dataclass(frozen=True)
@@ -104,13 +91,14 @@ def scored_photos(members: pa.Table, scoring: Scoring, hosting: Hosting, done: p
     """
     if members.num_rows == 0:
         return
-    actors, on_gpu = _placed(hosting)
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    placement = placed(hosting, resources.get("CPU", 0.0), int(resources.get("GPU", 0)))
     context = DataContext.get_current()
     context.target_max_block_size = BLOCK_BYTES
     context.execution_no_progress_timeout_s = STUCK_S
-    context.execution_options.resource_limits = ExecutionResources(object_store_memory=actors * WAITING_BYTES)
+    context.execution_options.resource_limits = ExecutionResources(object_store_memory=placement.actors * WAITING_BYTES)
     weights = ray.put(scoring.model)  # by reference: Ray cannot restart actors whose own arguments are large
-    device: Device = "cuda" if on_gpu else "cpu"
+    device: Device = "cuda" if placement.gpus else "cpu"
     make_engine = partial(_engine, scoring.make_engine, weights, device)
     make_mapper = scoring.make_mapper and partial(_mapper, scoring.make_mapper, weights, device, scoring.rule)
     has_streams = "stream" in members["entry"].unique().to_pylist()
@@ -126,11 +114,11 @@ def scored_photos(members: pa.Table, scoring: Scoring, hosting: Hosting, done: p
         .map_batches(
             PhotoScorer,
             fn_constructor_args=(make_engine, scoring.rule, partial(_decoder, scoring.decode), make_mapper),
-            batch_size=GPU_BATCH_PHOTOS if on_gpu else None,
+            batch_size=GPU_BATCH_PHOTOS if placement.gpus else None,
             batch_format="pyarrow",
-            compute=ActorPoolStrategy(size=actors),
-            num_cpus=SCORER_CPUS,
-            num_gpus=1 if on_gpu else None,
+            compute=ActorPoolStrategy(size=placement.actors),
+            num_cpus=placement.cpus,
+            num_gpus=placement.gpus or None,
             runtime_env={"env_vars": KEPT_MEMORY},
         )
     )
@@ -156,24 +144,6 @@ def _decoder(decode: Decoder) -> Decoder:
     """Make the decoder of an actor: one that was restarted may have been killed by a photo, which comes again."""
     restarted = ray.get_runtime_context().was_current_actor_reconstructed
     return GuardedDecoder(decode) if restarted else watched(decode)
-
-
-def _placed(hosting: Hosting) -> tuple[int, bool]:
-    """Decide the number of scorers, and whether each has a GPU.
-
-    Raises:
-        UsageError: they would wait for ever for what the cluster does not have.
-    """
-    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    cpus, gpus = resources.get("CPU", 0.0), int(resources.get("GPU", 0))
-    on_gpu = hosting.device == "cuda" or (hosting.device == "auto" and gpus >= 1)
-    room = int((cpus - READ_CPUS) / SCORER_CPUS)
-    actors = hosting.actors or max(1, min(gpus if on_gpu else int(cpus), room))
-    if on_gpu and actors > gpus:
-        raise UsageError(f"{actors} scorers on GPUs were asked for, and Ray has {gpus}. Give --device cpu, or fewer.")
-    if actors > room:
-        raise UsageError(f"{actors} scorers do not fit on {cpus:g} CPUs; at most {room} do. Give fewer --actors.")
-    return actors, on_gpu
 
 
 def _raise_ours(error: ray.exceptions.RayError) -> NoReturn:

@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 
 from pipeline import engines
 from pipeline.cluster import ClusterConfig, session
-from pipeline.hosting import Hosting, MakeMapper, Scoring, scored_photos, torch_mapper
+from pipeline.hosting import MakeMapper, Scoring, scored_photos, torch_mapper
 from pipeline.interrupt import Interrupt, pumped, until_asked
 from pipeline.listing import image_id
 from pipeline.model import load_model
+from pipeline.placement import Hosting
 from pipeline.plan import photo_files
 from pipeline.scoring import ScoreRule
 from pipeline.tiles import TileSpec

@@ -145,5 +145,5 @@ def test_defaults_of_the_command_are_those_of_the_code() -> None:
 
     config = ScoreConfig(("in",), "out")
     for parameter in command.params:
-        if parameter.name in {"max_pixels", "batch_tiles", "max_failures", "device"}:
+        if parameter.name in {"max_pixels", "max_failures", "device", "engine"}:
             assert parameter.default == getattr(config, parameter.name)

@@ -9,8 +9,9 @@ from planning import NOTHING, planned
 from pipeline.dataset import Layout
 from pipeline.engine import TorchEngine
 from pipeline.errors import StorageError
-from pipeline.hosting import Hosting, Scoring, scored_photos
+from pipeline.hosting import Scoring, scored_photos
 from pipeline.model import SHIPPED_MODEL, Model, load_model
+from pipeline.placement import Hosting
 from pipeline.plan import photo_files
 from pipeline.scoring import ScoreRule
 from pipeline.tiles import TileSpec

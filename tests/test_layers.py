@@ -50,6 +50,7 @@ PURE = {
     "intervals",
     "recipe",
     "capacity",
+    "placement",
     "card",
     "errors",
     "schema",
