@@ -13,7 +13,7 @@ import psutil
 SAMPLE_EVERY_S = 0.5
 """What a process uses in its last moments is missed: half a second of it at most."""
 MEMORY_EVERY = 5
-"""Samples from one look at memory to the next: the kernel adds up all pages of a process for it, 10 ms for a Ray worker."""
+"""Samples from one look at memory to the next: the kernel adds up all pages of a process for it, 10 ms for a worker."""
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - only its size is read
 
 
