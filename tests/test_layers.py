@@ -15,6 +15,7 @@ WALLS = {
     "s3fs": set[str](),
     "packaging": {"machine", "checks"},
     "tenacity": {"storage_retry"},
+    "yaml": {"cli"},
     # Scoring decodes in one place. The others make pictures: augmentation, maps, tiles as files, the synthetic sample;
     # `machine` asks which codecs there are.
     "PIL": {"decode", "camera", "marks", "maps", "cut_tiles", "drawing", "noise", "pictures", "sample_photos",
