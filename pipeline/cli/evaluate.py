@@ -52,7 +52,7 @@ class Measured(NamedTuple):
         return sum(len(each.failures) for each in self if each is not None)
 
 
-@click.command()
+@click.command("evaluate")
 @click.argument("data", nargs=-1)
 @click.option(
     "--masks",
