@@ -27,8 +27,8 @@ config_option = click.option(
     is_eager=True,
     callback=_laid_under,
     expose_value=False,
-    help="YAML or JSON file or URL with options by name, lists for what may be repeated, and INPUT or the like under "
-    "its name in small letters; what is given on the command line overrides it.",
+    help="YAML or JSON file, or URL of one: options by name, arguments as `inputs`, `data` or `out`, lists for what "
+    "may be given again. The command line overrides it.",
 )
 
 
