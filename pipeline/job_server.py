@@ -28,6 +28,9 @@ SOURCE = Path(__file__).parents[1]
 PACKED = ("jobs", "pipeline")
 """Folders below it that are sent along, and nothing else: a working folder may hold what is not for others."""
 
+LOG_AGAIN = ", last available logs"
+"""Where Ray goes on with the end of the log in what it says of a job that failed."""
+
 CHATTER = ("ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk", "ray._private.runtime_env.packaging")
 
 
@@ -106,11 +109,11 @@ class RayJobServer:
             raise UsageError(f"{self.address} lets in nobody without its token; set RAY_AUTH_TOKEN to it.") from error
         except RuntimeError as error:
             said = _last_line(error)
-            if job_id is not None and "404" in str(error):
+            if job_id is not None and "status code 404" in str(error):
                 raise UsageError(
                     f"There is no job {job_id} at {self.address}; `crackscan jobs list` names those there are."
                 ) from error
-            raise CrackscanError(f"The job server at {self.address} could not do it: {said}") from error
+            raise CrackscanError(f"The job server at {self.address} could not do it: {said}.") from error
         except (OSError, KeyError, ValueError) as error:  # all that `requests` raises is an OSError
             raise UsageError(
                 f"No job server of Ray answers at {self.address} ({type(error).__name__}). Is it the address of the "
@@ -151,7 +154,7 @@ def _job(found: JobDetails) -> Job:
         None if found.start_time is None else found.start_time / 1000,
         None if found.end_time is None else found.end_time / 1000,
         found.driver_exit_code,
-        found.message or "",
+        (found.message or "").partition(LOG_AGAIN)[0],
     )
 
 

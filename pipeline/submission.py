@@ -197,13 +197,13 @@ def check_address(address: str) -> None:
     """Check that an address is that of a dashboard.
 
     Raises:
-        UsageError: it is of another kind, or holds a password.
+        UsageError: it is of another kind, or may hold a password.
     """
     scheme, found, rest = address.partition("://")
-    if "@" in rest:
+    if "@" in rest or "?" in rest:
         raise UsageError(
-            "--address holds a user or a password, which would be printed and logged; expected http://HOST:8265. "
-            "Ray takes a token from RAY_AUTH_TOKEN."
+            "--address holds a user, a password or a query, which would be printed and logged; expected "
+            "http://HOST:8265. Ray takes a token from RAY_AUTH_TOKEN."
         )
     if not found or scheme not in {"http", "https"} or not rest.strip("/"):
         raise UsageError(

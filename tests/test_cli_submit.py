@@ -77,6 +77,20 @@ def test_follow_shows_the_log_and_ends_as_the_job_does(server: FakeJobs) -> None
     assert (shown.exit_code, shown.stderr.splitlines()[-1]) == (2, f"{job[:-1]}2 failed. It failed.")
 
 
+def test_ctrl_c_ends_following_and_not_the_job(server: FakeJobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit code 4, and how the job would be ended."""
+
+    def interrupted(_server: FakeJobs, _job_id: str) -> list[str]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FakeJobs, "tail", interrupted)
+    shown = told(*SCORE, "--follow")
+    job = job_of(server)
+    goes_on = f"crackscan: Not followed any further; {job} goes on. `crackscan jobs stop {job}` would end it."
+    assert (shown.exit_code, shown.stderr.splitlines()[-1]) == (4, goes_on)
+    assert server.job(job).state == "running"
+
+
 def test_a_config_file_is_sent_as_options(server: FakeJobs, tmp_path: Path) -> None:
     """The file stays here; the job is the same as if all had been typed."""
     (tmp_path / "tonight.yaml").write_text("inputs: [s3://b/in/]\nout: s3://b/out\ntile: 128\n")

@@ -214,8 +214,9 @@ def test_other_addresses_are_refused(address: str) -> None:
         check_address(address)
 
 
-def test_a_password_in_the_address_is_refused_and_not_repeated() -> None:
+@pytest.mark.parametrize("address", ["http://anna:hunter22@head:8265", "http://head:8265/?token=hunter22"])
+def test_a_secret_in_the_address_is_refused_and_not_repeated(address: str) -> None:
     """It would stand in every message."""
     with pytest.raises(UsageError) as caught:
-        check_address("http://anna:hunter22@head:8265")
+        check_address(address)
     assert "hunter22" not in str(caught.value)

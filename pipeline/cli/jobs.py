@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli.options import dashboard_option
-from pipeline.cli.submit import end_with
+from pipeline.cli.submit import end_with, server_at
 
 if TYPE_CHECKING:
-    from pipeline.submission import Job, JobServer
+    from pipeline.submission import Job
 
 COLOURS = {"pending": "yellow", "running": "cyan", "stopped": "yellow", "succeeded": "green", "failed": "red"}
 PIPE_WIDTH = 200
@@ -43,7 +43,7 @@ def list_jobs(address: str, as_json: bool) -> None:
     """List the jobs, the newest first."""
     from pipeline.submission import ours
 
-    found = ours(_server(address).jobs())
+    found = ours(server_at(address).jobs())
     if as_json:
         click.echo(json.dumps([_facts(job) for job in found], indent=1))
     elif found:
@@ -58,7 +58,7 @@ def list_jobs(address: str, as_json: bool) -> None:
 @json_option
 def status(job_id: str, address: str, as_json: bool) -> None:
     """Tell how a JOB is, and what it was begun with; `crackscan status OUT` tells how far its dataset is."""
-    facts = _facts(_server(address).job(job_id))
+    facts = _facts(server_at(address).job(job_id))
     if as_json:
         click.echo(json.dumps(facts, indent=1))
     else:
@@ -71,7 +71,7 @@ def status(job_id: str, address: str, as_json: bool) -> None:
 @click.option("--follow", "is_followed", is_flag=True, help="Go on until the job ends, and end with its exit code.")
 def logs(job_id: str, address: str, is_followed: bool) -> None:
     """Print what a JOB has printed."""
-    server = _server(address)
+    server = server_at(address)
     if is_followed:
         end_with(server, job_id)
     click.echo(server.log(job_id), nl=False)
@@ -82,18 +82,10 @@ def logs(job_id: str, address: str, is_followed: bool) -> None:
 @dashboard_option
 def stop(job_id: str, address: str) -> None:
     """Stop a JOB; what is finished is committed, and the next submission goes on from there."""
-    if _server(address).stop(job_id):
+    if server_at(address).stop(job_id):
         click.echo(f"Asked {job_id} to stop; it commits what is finished first. Submit the same again to go on.")
     else:
         click.echo(f"{job_id} had ended already.")
-
-
-def _server(address: str) -> "JobServer":
-    from pipeline import job_server
-    from pipeline.submission import check_address
-
-    check_address(address)
-    return job_server.connect(address)
 
 
 def _facts(job: "Job") -> dict[str, object]:

@@ -75,12 +75,11 @@ def _subcommand(of: click.Command) -> click.Command:
 def _submit(name: str, address: str, image: str | None, again: bool, is_followed: bool, **_given: Any) -> None:  # noqa: ANN401
     """Submit what was typed."""
     from pipeline.disclosure import check_no_secrets, secrets_of
-    from pipeline.submission import check_address, submit
+    from pipeline.submission import submit
 
-    check_address(address)
     work = work_of(name, click.get_current_context())
     check_no_secrets([*work.texts(), ("--image", image or "")], secrets_of(os.environ.items()))
-    server = _server(address)
+    server = server_at(address)
     submitted = submit(server, work, image, again=again)
     click.echo(_told(submitted, address), err=is_followed)
     if is_followed and submitted.became != "done":
@@ -89,7 +88,11 @@ def _submit(name: str, address: str, image: str | None, again: bool, is_followed
         click.echo(_next(submitted.job_id, address, work.out))
 
 
-def _server(address: str) -> "JobServer":
+def server_at(address: str) -> "JobServer":
+    """Return the job server at an address, which loads Ray."""
+    from pipeline.submission import check_address
+
+    check_address(address)
     from pipeline import job_server
 
     return job_server.connect(address)
