@@ -20,9 +20,12 @@ from pipeline.submission import Job, Request, State
 TIMEOUT_S = (10.0, 120.0)
 """To connect, and between two bytes of an answer."""
 
-STOP_WAIT_S = 60
-"""How long a job that is asked to stop may take to commit what is finished before Ray kills it; Ray's own 3 s are less
-than a commit to S3 may take."""
+STOPPING = {"RAY_JOB_STOP_SIGNAL": "SIGINT", "RAY_JOB_STOP_WAIT_TIME_S": "60"}
+"""How Ray asks a job to stop, and how long it waits for its last commit before it kills it.
+
+With SIGTERM, its default, Ray's own handler of it in the job crashed over and over until the job was killed (2.60.0).
+Its 3 s are less than a commit to S3 may take.
+"""
 
 SOURCE = Path(__file__).parents[1]
 PACKED = ("jobs", "pipeline")
@@ -66,7 +69,7 @@ class RayJobServer:
 
     def submit(self, request: Request) -> bool:
         """Begin a job; tell False, and begin nothing, where there is one of that name."""
-        environment: dict[str, Any] = {"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S)}}
+        environment: dict[str, Any] = {"env_vars": dict(STOPPING)}
         with nullcontext() if request.image else _packed() as folder, self._told():
             environment |= {"image_uri": request.image} if request.image else {"working_dir": folder}
             try:

@@ -92,10 +92,10 @@ def test_our_source_is_sent_and_nothing_else(server: job_server.RayJobServer) ->
 
 
 def test_an_image_is_named_and_nothing_packed(server: job_server.RayJobServer) -> None:
-    """The job may take a minute to commit when it is stopped."""
+    """All else in its environment is how it is stopped: by Ctrl-C's signal, with a minute to commit."""
     server.submit(REQUEST._replace(image="crackscan:1"))
     environment = recorder(server).submitted[0]["runtime_env"]
-    assert environment == {"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": "60"}, "image_uri": "crackscan:1"}
+    assert environment == {"env_vars": job_server.STOPPING, "image_uri": "crackscan:1"}
     assert recorder(server).packed == []
 
 
