@@ -28,6 +28,13 @@ def test_the_tree_is_the_real_tree() -> None:
     assert sorted(named) == sorted(real)
 
 
+def test_the_tree_names_the_entry_points() -> None:
+    """The four jobs stand in one line."""
+    line = next(line for line in section("The tree").splitlines() if line.startswith("jobs/"))
+    real = {path.stem for path in (ROOT / "jobs").glob("*.py")} - {"__init__"}
+    assert set(re.findall(r"jobs\.(\w+)", line)) == real
+
+
 @pytest.mark.parametrize(("table", "columns"), [("images", schema.IMAGES), ("tiles", schema.TILES)])
 def test_the_columns_are_the_real_columns(table: str, columns: pa.Schema) -> None:
     """The README's tables name every column, in groups of one type."""

@@ -14,7 +14,7 @@ from pipeline.errors import CrackscanError, InterruptedRunError
 
 COMMANDS = (
     "sample", "train", "evaluate", "models", "plan", "score", "status", "retry", "verify", "compact", "query",
-    "export", "report", "overlay", "compare", "review", "doctor",
+    "export", "report", "overlay", "compare", "review", "submit", "jobs", "doctor",
 )  # fmt: skip
 """In the order of use, which is the order of `--help`."""
 

@@ -1,10 +1,15 @@
 """`crackscan compact`: a finished dataset's many small files, rewritten as a few large ones."""
 
 import shlex
+from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.cli.config_file import config_option
 from pipeline.cli.progress import progress
+
+if TYPE_CHECKING:
+    from pipeline.compact import Compacted
 
 
 @click.command("compact")
@@ -12,6 +17,7 @@ from pipeline.cli.progress import progress
 @click.option("--to", required=True, metavar="NEW", help="Folder or URL of the new dataset.")
 @click.option("--part-mb", type=click.FloatRange(min=0, min_open=True), default=256, show_default=True, metavar="MB",
               help="Size that files aim at.")  # fmt: skip
+@config_option
 def command(out: str, to: str, part_mb: float) -> None:
     """Rewrite the finished dataset OUT as NEW: few large files, sorted by archive and image.
 
@@ -23,12 +29,17 @@ def command(out: str, to: str, part_mb: float) -> None:
       crackscan compact scores --to scores-compact
       crackscan compact s3://results/tonight --to s3://archive/tonight
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
-    from pipeline.compact import compact
-
-    with progress("tiles") as show:
-        made = compact(out, to, round(part_mb * (1 << 20)), show)
+    made = compacted(out, to, part_mb)
     click.echo(
         f"Rewrote {made.photos:,} photos and {made.tiles:,} tiles from {made.parts_before:,} parts to {made.parts:,}. "
         f"{made.url} is sealed, and equal to {out} row for row."
     )
     click.echo(f"Next:\n  crackscan verify {shlex.quote(to)} --equals {shlex.quote(out)}")
+
+
+def compacted(out: str, to: str, part_mb: float) -> "Compacted":
+    """Compact as the options say, and show how far it is."""
+    from pipeline.compact import compact
+
+    with progress("tiles") as show:
+        return compact(out, to, round(part_mb * (1 << 20)), show)

@@ -1,9 +1,10 @@
 """`crackscan evaluate`: how good a model is on labelled tiles."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from pipeline.cli.config_file import config_option
 from pipeline.cli.options import address_option, cpus_option, model_option, verbose_option
 
 if TYPE_CHECKING:
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
     from pipeline.evaluation import Evaluation, EvaluationConfig, Result
     from pipeline.labelled import LabelledTiles
+    from pipeline.mask_evaluation import MaskEvaluation
 
 FAILURES_EXIT_CODE = 3
 FAILURES_TOLD = 10
@@ -38,7 +40,19 @@ where one sound tile in a hundred raises a false alarm. A calibration error of 0
 it holds for photos like these; other bridges need labelled tiles of their own."""
 
 
-@click.command()
+class Measured(NamedTuple):
+    """What came out."""
+
+    tiles: "Evaluation | None"
+    masks: "MaskEvaluation | None"
+
+    @property
+    def failed(self) -> int:
+        """Tiles and photos that could not be scored."""
+        return sum(len(each.failures) for each in self if each is not None)
+
+
+@click.command("evaluate")
 @click.argument("data", nargs=-1)
 @click.option(
     "--masks",
@@ -73,20 +87,8 @@ it holds for photos like these; other bridges need labelled tiles of their own."
 @address_option
 @cpus_option
 @verbose_option
-def command(
-    data: tuple[str, ...],
-    masks: tuple[str, ...],
-    model: str | None,
-    out: str | None,
-    positive: str,
-    negative: str,
-    threshold: float | None,
-    repeats: int,
-    seed: int,
-    address: str | None,
-    cpus: int | None,
-    verbose: bool,
-) -> None:
+@config_option
+def command(**given: Any) -> None:  # noqa: ANN401 - Click's
     """Measure a model on labelled tiles that it was not trained on.
 
     DATA is one or more folders or URLs with Positive/ and Negative/ below, or CSV or Parquet tables with the columns
@@ -107,6 +109,20 @@ def command(
       crackscan evaluate labels.csv --positive crack --negative sound
       crackscan evaluate --masks bridge_a --model demo/model
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
+    if measured(**given).failed:
+        click.get_current_context().exit(FAILURES_EXIT_CODE)
+
+
+def measured(
+    data: tuple[str, ...],
+    masks: tuple[str, ...],
+    model: str | None,
+    out: str | None,
+    positive: str,
+    negative: str,
+    **options: Any,  # noqa: ANN401 - Click's
+) -> Measured:
+    """Evaluate as the options say, and print the tables."""
     if not data and not masks:
         raise click.MissingParameter(param_hint="'DATA...' or '--masks'", param_type="argument")
     from pipeline.labelled import ClassNames, read
@@ -117,26 +133,36 @@ def command(
         from pipeline.cli.bar import unlabelled_words
 
         click.echo(unlabelled_words(tiles.unlabelled), err=True)
+    config = _config(model, out, **options)
+    return Measured(
+        _on_tiles(tiles, config) if tiles is not None else None, _on_masks(masks, config) if masks else None
+    )
+
+
+def _config(
+    model: str | None,
+    out: str | None,
+    threshold: float | None,
+    repeats: int,
+    seed: int,
+    **ray: Any,  # noqa: ANN401 - Click's
+) -> "EvaluationConfig":
     from pipeline.cluster import ClusterConfig
     from pipeline.evaluation import EvaluationConfig
     from pipeline.intervals import Resampling
     from pipeline.model import SHIPPED_MODEL
 
-    config = EvaluationConfig(
+    return EvaluationConfig(
         model=model or SHIPPED_MODEL,
         out=out or (f"{model.rstrip('/')}/evaluation" if model else "evaluation"),
         threshold=threshold,
         resampling=Resampling(repeats, seed),
-        cluster=ClusterConfig(address, cpus, verbose),
+        cluster=ClusterConfig(**ray),
     )
-    failures = _on_tiles(tiles, config) if tiles is not None else 0
-    failures += _on_masks(masks, config) if masks else 0
-    if failures:
-        click.get_current_context().exit(FAILURES_EXIT_CODE)
 
 
-def _on_tiles(tiles: "LabelledTiles", config: "EvaluationConfig") -> int:
-    """Evaluate on labelled tiles, and return how many failed."""
+def _on_tiles(tiles: "LabelledTiles", config: "EvaluationConfig") -> "Evaluation":
+    """Evaluate on labelled tiles, and print the table."""
     from pipeline.cli.progress import progress
     from pipeline.evaluation import evaluate
     from pipeline.single_photos import crack_scores
@@ -144,11 +170,11 @@ def _on_tiles(tiles: "LabelledTiles", config: "EvaluationConfig") -> int:
     with progress("tiles") as on_progress:
         evaluation = evaluate(tiles, config, crack_scores, on_progress)
     _tell(evaluation)
-    return len(evaluation.failures)
+    return evaluation
 
 
-def _on_masks(folders: tuple[str, ...], config: "EvaluationConfig") -> int:
-    """Evaluate on photos with masks, and return how many failed."""
+def _on_masks(folders: tuple[str, ...], config: "EvaluationConfig") -> "MaskEvaluation":
+    """Evaluate on photos with masks, and print the table."""
     from pipeline.cli.masks_display import tell
     from pipeline.cli.progress import progress
     from pipeline.mask_evaluation import evaluate_masks
@@ -157,7 +183,7 @@ def _on_masks(folders: tuple[str, ...], config: "EvaluationConfig") -> int:
     with progress("photos") as on_progress:
         evaluation = evaluate_masks(folders, config, crack_maps, on_progress)
     tell(evaluation)
-    return len(evaluation.failures)
+    return evaluation
 
 
 def _tell(evaluation: "Evaluation") -> None:

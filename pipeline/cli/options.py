@@ -13,6 +13,16 @@ address_option = click.option(
     help="Running Ray cluster, seen from one of its machines: auto, or HOST:PORT.  [default: a private Ray]",
 )
 
+dashboard_option = click.option(
+    "--address",
+    envvar="RAY_API_SERVER_ADDRESS",
+    show_envvar=True,
+    default="http://127.0.0.1:8265",
+    show_default=True,
+    metavar="URL",
+    help="Dashboard of the Ray cluster.",
+)
+
 cpus_option = click.option(
     "--cpus",
     type=click.IntRange(min=1),

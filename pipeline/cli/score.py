@@ -1,12 +1,16 @@
 """`crackscan score`: photos in, a dataset of crack scores out."""
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipeline.cli.config_file import config_option
 from pipeline.cli.options import engine_option, maps_option, model_option, run_options
 from pipeline.cli.score_display import end, watching
+
+if TYPE_CHECKING:
+    from pipeline.progress import ScoreSummary
 
 
 @click.command("score")
@@ -24,14 +28,8 @@ from pipeline.cli.score_display import end, watching
 @maps_option
 @engine_option
 @run_options
-def command(
-    inputs: tuple[str, ...],
-    out: str,
-    address: str | None,
-    cpus: int | None,
-    verbose: bool,
-    **options: Any,  # noqa: ANN401 - Click's
-) -> None:
+@config_option
+def command(out: str, **given: Any) -> None:  # noqa: ANN401 - Click's
     """Score the photos of every INPUT and write the dataset OUT.
 
     INPUT is a folder (searched through, archives in it too), a photo, a .zip, .tar, .tar.gz, .tar.bz2, .tar.xz or
@@ -49,13 +47,26 @@ def command(
       crackscan score photos.zip --out trial --limit 20
       crackscan score photos.zip --out scores --maps
       crackscan score s3://inspections/tonight/ --out s3://results/tonight
+      crackscan score --config tonight.yaml
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
+    began_at = time.monotonic()
+    summary = scored(out=out, **given)
+    end(summary, out, time.monotonic() - began_at)
+
+
+def scored(
+    inputs: tuple[str, ...],
+    out: str,
+    address: str | None,
+    cpus: int | None,
+    verbose: bool,
+    **options: Any,  # noqa: ANN401 - Click's
+) -> "ScoreSummary":
+    """Score as the options say, and show how far it is."""
     from pipeline.cluster import ClusterConfig
     from pipeline.config import ScoreConfig
     from pipeline.flow import score
 
     config = ScoreConfig(inputs, out, cluster=ClusterConfig(address, cpus, verbose), **options)
-    began_at = time.monotonic()
     with watching() as watch:
-        summary = score(config, watch)
-    end(summary, out, time.monotonic() - began_at)
+        return score(config, watch)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipeline.cli.config_file import config_option
 from pipeline.cli.options import training_options
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ TRAINING_OPTIONS = ("epochs", "head_epochs", "epoch_tiles", "batch_size", "learn
 @click.option("--attribution", multiple=True, help="Who made the data, for the card: likewise.")
 @click.option("--note", metavar="TEXT", help="What people must know before they trust the model, for the card.")
 @training_options
-def command(out: str, preset: str, **given: Any) -> None:  # noqa: ANN401 - Click's
+@config_option
+def command(out: str, **given: Any) -> None:  # noqa: ANN401 - Click's
     """Fine-tune a network to tell cracked tiles from sound ones.
 
     DATA is a folder or URL with Positive/ and Negative/ below it at any depth; or one with photos in images/ and their
@@ -83,6 +85,11 @@ def command(out: str, preset: str, **given: Any) -> None:  # noqa: ANN401 - Clic
       crackscan train tiles.csv --out model --val-fraction 0.3 --epochs 20
       crackscan train a/ b/ --out model --backbone convnext_tiny --weights convnext.safetensors
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
+    click.echo(_told(trained(out=out, **given), out))
+
+
+def trained(out: str, preset: str, **given: Any) -> "FitResult":  # noqa: ANN401 - Click's
+    """Train as the options say, and show how far it is."""
     # Two threads of numpy's matrix product on busy cores are four to thirty times slower than one; read at its import.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from pipeline import fit
@@ -91,8 +98,7 @@ def command(out: str, preset: str, **given: Any) -> None:  # noqa: ANN401 - Clic
     use = _use(given)
     config = _config(out, preset, given)
     with TrainDisplay(config.training) as display:
-        result = fit.train(config, display, use)
-    click.echo(_told(result, out))
+        return fit.train(config, display, use)
 
 
 def _use(given: dict[str, Any]) -> "FieldUse | None":

@@ -1,0 +1,25 @@
+"""`python -m jobs.score`: `crackscan score` as a job: `python -m jobs.score --config tonight.yaml --address auto`."""
+
+from typing import Any
+
+from jobs import Facts, entry_point
+from pipeline.cli.score import command, scored
+
+
+def work(**given: Any) -> Facts:  # noqa: ANN401 - Click's
+    """Score as the options say, and count."""
+    summary = scored(**given)
+    return {
+        "out": given["out"],
+        "finished": summary.is_finished,
+        "photos": summary.listed,
+        "scored": summary.run.scored,
+        "tiles": summary.run.tiles,
+        "done_before": summary.done_before,
+        "failed": summary.failed,
+        "left": summary.left,
+    }
+
+
+if __name__ == "__main__":
+    entry_point(command, work)

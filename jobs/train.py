@@ -1,0 +1,24 @@
+"""`python -m jobs.train`: `crackscan train` as a job: `python -m jobs.train --config model.yaml --address auto`."""
+
+from typing import Any
+
+from jobs import Facts, entry_point
+from pipeline.cli.train import command, trained
+
+
+def work(**given: Any) -> Facts:  # noqa: ANN401 - Click's
+    """Train as the options say, and tell what was reached."""
+    result = trained(**given)
+    return {
+        "out": given["out"],
+        "model_id": result.card.model_id,
+        "already_there": result.already_there,
+        "epochs": result.card.training["epochs_done"],
+        "threshold": result.card.threshold,
+        "average_precision": result.card.metrics["average_precision"],
+        "auc": result.card.metrics["auc"],
+    }
+
+
+if __name__ == "__main__":
+    entry_point(command, work)

@@ -1,0 +1,76 @@
+"""A Ray cluster of one machine with its job server, for tests that submit over HTTP."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import requests
+
+CPUS = 2
+TOKEN = "0123456789abcdef" * 4
+AUTHENTICATION = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
+"""Environment of the cluster, and of who may use it."""
+START_S = 120.0
+PORTS = ("port", "dashboard-port", "ray-client-server-port", "dashboard-agent-listen-port",
+         "dashboard-agent-grpc-port", "runtime-env-agent-port", "metrics-export-port")  # fmt: skip
+"""Ports of which Ray would otherwise take fixed ones, where another Ray may be."""
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens at, all different."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+@contextmanager
+def head() -> Iterator[str]:
+    """Run a cluster's head while the context lasts; yields the address of its job server, which asks for `TOKEN`.
+
+    It finds no crackscan but what jobs bring along: neither PYTHONPATH nor the folder it runs in leads here.
+    """
+    ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+    address = f"http://127.0.0.1:{ports['dashboard-port']}"
+    with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder:
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        environment |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "RAY_USAGE_STATS_ENABLED": "0"}
+        environment |= AUTHENTICATION
+        command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus", str(CPUS),
+                   "--node-ip-address", "127.0.0.1", "--dashboard-host", "127.0.0.1", "--temp-dir", folder,
+                   "--object-store-memory", str(256 << 20)]  # fmt: skip
+        command += [f"--{name}={port}" for name, port in ports.items()]
+        log = Path(folder) / "head.log"
+        with log.open("wb") as file:
+            process = subprocess.Popen(command, cwd=folder, env=environment, stdout=file, stderr=file)
+        try:
+            _wait(address, process, log)
+            yield address
+        finally:
+            process.send_signal(signal.SIGTERM)  # with --block it takes its own processes with it, and no others
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _wait(address: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Wait until the job server answers."""
+    deadline = time.monotonic() + START_S
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            answer = requests.get(f"{address}/api/jobs/", headers={"Authorization": f"Bearer {TOKEN}"}, timeout=5)
+        except requests.RequestException:
+            time.sleep(0.5)
+        else:
+            answer.raise_for_status()
+            return
+    raise TimeoutError(f"no job server at {address}:\n{log.read_text(errors='replace')}")

@@ -1,0 +1,65 @@
+"""Secrets are found by their form or because they are known, and never repeated."""
+
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.disclosure import SHORTEST, check_no_secrets, secrets_of
+from pipeline.errors import UsageError
+
+LETTERS = st.text(string.ascii_letters + string.digits + "!$%^&*-_=+.", min_size=1)
+
+
+def refused(text: str, known: tuple[str, ...] = ()) -> str:
+    """What is said of a text."""
+    with pytest.raises(UsageError) as caught:
+        check_no_secrets([("--model", text)], known)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("text", [
+    "https://anna:hunter22@storage.example.org/tiles",
+    "s3://anna:hunter22@bucket/tiles",
+    "ftp://anna:1234@host/tiles",
+    "https://glpat-abcdef@git.example.org/model",
+    "https://bucket.s3.amazonaws.com/a.zip?versionId=3&X-Amz-Signature=0123abcd",
+    "https://account.blob.core.windows.net/c/a.zip?sv=2024&sig=0123abcd",
+    "https://host/a.zip?access_token=0123abcd",
+    "the password: hunter22",
+    "AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI",
+    "AKIAIOSFODNN7EXAMPLE",
+    "-----BEGIN RSA PRIVATE KEY-----",
+    "ghp_0123456789abcdefghijABCDEFGHIJ012345",
+])  # fmt: skip
+def test_secrets_are_known_by_their_form(text: str) -> None:
+    """Passwords and tokens in URLs, signatures, keys of the usual services."""
+    assert text not in refused(text)
+
+
+@pytest.mark.parametrize("text", [
+    "s3://inspections/2026-11/", "https://host:9000/a@b/photo.jpg", "abfs://container@account.dfs.core.windows.net/x",
+    "/data/anna@home/key=1/a.zip", "https://host/a.zip?versionId=3", "registry.example.org/crackscan:1@sha256:0123",
+    "deck of bridge 7: seen from below, 3 m; tokens of wear", "photos of the monkey?key_frame=2", "", "gs://b/a:b/c",
+])  # fmt: skip
+def test_what_people_give_is_none(text: str) -> None:
+    """Places, notes and containers pass."""
+    check_no_secrets([("--model", text)], ())
+
+
+@given(LETTERS, LETTERS)
+def test_any_password_in_an_url_is_found(user: str, password: str) -> None:
+    """And is not in the sentence that refuses it."""
+    said = refused(f"s3://{user}:{password}@bucket/x")
+    assert said == refused("s3://u:p@bucket/x")
+
+
+@given(LETTERS.filter(lambda text: len(text) >= SHORTEST), LETTERS)
+def test_what_is_secret_here_is_found_anywhere(secret: str, around: str) -> None:
+    """Values of variables that say so by name; their own names, and shorter ones, are no secrets."""
+    environment = {"AWS_SECRET_ACCESS_KEY": secret, "HF_TOKEN": "short", "HOME": "/home/of-somebody",
+                   "AWS_ACCESS_KEY_ID": "some-key-id"}  # fmt: skip
+    known = secrets_of(environment.items())
+    assert known == {secret}
+    assert "which whoever sees the cluster's dashboard could read" in refused(f"{around}{secret}{around}", (secret,))
