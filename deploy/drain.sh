@@ -14,17 +14,18 @@ drivers() {
     done
 }
 
-# A driver listens for SIGTERM (bit 14 of the signals it catches) until it is asked to end: a second signal would end it at
-# once, and `ray job stop`, which KubeRay calls when a job is deleted, may have sent the first.
+# SIGINT, as Ctrl-C sends it: of SIGTERM Ray has a handler of its own in a job's driver, which crashes over and over (2.60.0).
+# A driver listens for it (bit 2 of the signals it catches) until it is asked to end: a second signal would end it at once,
+# and `ray job stop`, which KubeRay calls when a job is deleted, may have sent the first.
 listens() {
-    grep -Eqs '^SigCgt:.*[4-7c-f][0-9a-f]{3}$' "$proc/$1/status"
+    grep -Eqs '^SigCgt:.*[2367abef]$' "$proc/$1/status"
 }
 
 while [ -n "$(drivers)" ]; do
     for pid in $(drivers); do
         case $asked in
             *" $pid "*) ;;
-            *) if listens "$pid"; then kill -TERM "$pid" && asked="$asked$pid "; fi ;;
+            *) if listens "$pid"; then kill -INT "$pid" && asked="$asked$pid "; fi ;;
         esac
     done
     sleep 1

@@ -5,6 +5,7 @@ import importlib.util
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -328,8 +329,8 @@ import pathlib, signal, sys, time
 asked = []
 def note(*_):
     asked.append(True)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-signal.signal(signal.SIGTERM, note)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+signal.signal(signal.SIGINT, note)
 print("working", flush=True)
 while not asked:
     time.sleep(0.05)
@@ -356,7 +357,7 @@ def test_a_machine_that_goes_lets_its_driver_commit(tmp_path: Path, *, asked_bef
         assert working.stdout is not None
         assert working.stdout.readline() == "working\n"
         if asked_before:
-            working.terminate()
+            working.send_signal(signal.SIGINT)
             assert working.stdout.readline() == "committing\n"
         (tmp_path / "proc").mkdir()
         for process in (working, other):
