@@ -28,13 +28,14 @@ demo: $(INSTALLED)  ## The whole main job on a sample: draw, fine-tune, score, q
 	@echo && echo 'Photos and truth: $(DEMO)/sample   model: $(DEMO)/model   scores: $(DEMO)/scores (Parquet)'
 
 test: $(INSTALLED)  ## Everything CI runs, at most 15 minutes
-	$(BIN)/pytest -m 'not bench'
+	$(BIN)/pytest -n auto --dist loadfile -m 'not ray and not bench'
+	$(BIN)/pytest -m ray
 
 check: $(INSTALLED)  ## Lint, types and the fast tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -q -m 'not ray and not bench'
+	$(BIN)/pytest -q -n auto --dist loadfile -m 'not ray and not bench'
 
 soak: $(INSTALLED)  ## The kill tests, fifty times over, and all real tiles compared; by hand
 	$(BIN)/pytest -m ray -k killed --kills 50 --timeout 7200
