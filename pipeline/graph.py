@@ -50,7 +50,10 @@ def with_domain(graph: ov.Model, domain: Domain | None) -> ov.Model:
     Shape: logits (N,) and textures (N, F) → logits (N,) and, where there is a domain, its distances (N,).
     """
     logits, textures = (result.input_value(0) for result in graph.get_results())
-    return ov.Model([logits] if domain is None else [logits, _distances(textures, domain)], graph.get_parameters())
+    outputs = {"logit": logits} | ({} if domain is None else {"distance": _distances(textures, domain)})
+    for name, output in outputs.items():
+        output.get_tensor().set_names({name})
+    return ov.Model([*outputs.values()], graph.get_parameters(), "crackscan")
 
 
 def _distances(textures: "ov.Output", domain: Domain) -> "ov.Output":
