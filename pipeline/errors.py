@@ -63,6 +63,13 @@ class StorageError(CrackscanError):
         self.lasting = lasting
 
 
+class NotFoundError(StorageError):
+    """Nothing stands at a place."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, lasting=True)
+
+
 class DatasetError(CrackscanError):
     """An output dataset is damaged, or its files do not fit together."""
 

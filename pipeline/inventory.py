@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from pipeline import schema, storage
 from pipeline.dataset import TOKEN, Layout
-from pipeline.errors import StorageError
+from pipeline.errors import NotFoundError
 
 READERS = 8
 """Files that are read at once: on a remote store reading waits more than it works."""
@@ -117,9 +117,7 @@ def _read(file: PartFile) -> PartFile | None:
                 pass
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         return replace(file, damage=str(error))
-    except StorageError as error:
-        if not error.lasting or storage.exists(file.url):
-            raise
+    except NotFoundError:
         return None
     written_by = told.get(TOKEN.decode())
     return replace(

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 
 from pipeline import process, storage
 from pipeline.dataset import Layout
-from pipeline.errors import DatasetError, DatasetHeldError, LostPlaceError, StorageError
+from pipeline.errors import DatasetError, DatasetHeldError, LostPlaceError, NotFoundError, StorageError
 from pipeline.log import get_logger
 
 TTL_S = 60.0
@@ -147,9 +147,7 @@ def read_lease(layout: Layout) -> Holder | None:
     """
     try:
         data = storage.read_bytes(layout.lease)
-    except StorageError as error:
-        if not error.lasting or storage.exists(layout.lease):
-            raise
+    except NotFoundError:
         return None
     try:
         facts = json.loads(data)

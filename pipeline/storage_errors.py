@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from typing import IO, Any, NamedTuple
 
-from pipeline.errors import StorageError
+from pipeline.errors import NotFoundError, StorageError
 
 _CAUSES = {
     errno.EACCES: "permission was denied",
@@ -144,11 +144,14 @@ def told(url: str, verb: str) -> Iterator[None]:
     try:
         yield
     except failures() as error:
+        message = f"{url} could not be {verb}: {cause_of(error)}."
+        if isinstance(error, FileNotFoundError):
+            raise NotFoundError(message) from error
         # An expired key is answered with a denial, too: on a remote store it is the run's trouble, not the file's.
         denied = isinstance(error, PermissionError) and ("://" not in url or url.startswith("file://"))
         is_pipe = getattr(error, "errno", None) == errno.ENXIO
-        lasting = denied or is_pipe or isinstance(error, (FileNotFoundError, IsADirectoryError))
-        raise StorageError(f"{url} could not be {verb}: {cause_of(error)}.", lasting=lasting) from error
+        lasting = denied or is_pipe or isinstance(error, IsADirectoryError)
+        raise StorageError(message, lasting=lasting) from error
 
 
 def _loaded(names: dict[str, tuple[str, ...]]) -> tuple[type[Exception], ...]:

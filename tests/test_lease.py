@@ -387,6 +387,26 @@ def test_of_two_writers_started_at_once_one_works(layout: Layout, stale: bool) -
             tell([one, two])
 
 
+def test_a_lease_that_goes_and_comes_while_it_is_read_is_no_trouble(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between a taker's two looks another releases the dataset and a third takes it: the taker is told who."""
+    put(layout, holder_like_us("first"))
+    read_bytes = storage.read_bytes
+
+    def read_in_between(url: str) -> bytes:
+        monkeypatch.setattr(storage, "read_bytes", read_bytes)
+        storage.remove(url)
+        try:
+            return read_bytes(url)
+        finally:
+            put(layout, holder_like_us("third"))
+
+    monkeypatch.setattr(storage, "read_bytes", read_in_between)
+    with pytest.raises(DatasetHeldError, match="third"), hold(layout, "second", never):
+        pass
+
+
 def test_of_many_takers_of_a_stale_lease_one_works(layout: Layout) -> None:
     """Threads that all see the same stale lease: whatever they remove, one holds it in the end, and only one."""
     with subprocess.Popen(["true"]) as ended:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from pipeline import storage
-from pipeline.errors import LostPlaceError, StorageError
+from pipeline.errors import LostPlaceError, NotFoundError
 
 
 class Killed(BaseException):
@@ -36,7 +36,7 @@ class Disk:
         """Read a file."""
         take_turn()
         if url not in self.files:
-            raise StorageError(f"{url} could not be read: it was not found.", lasting=True)
+            raise NotFoundError(f"{url} could not be read: it was not found.")
         return self.files[url]
 
     def read_many(self, urls: Sequence[str]) -> Iterator[bytes]:

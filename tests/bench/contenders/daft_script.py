@@ -32,7 +32,7 @@ class Predictor:
 folder, out = arguments()
 photos = daft.from_glob_path(f"{folder}/*.jpg").select("path")
 decoded = photos.with_column("photo", col("path").download().decode_image(mode=ImageMode.RGB))
-found: Any = Predictor().predict(col("photo"))  # type: ignore[arg-type]  # an expression, once decorated
+found: Any = Predictor().predict(col("photo"))  # an expression, once decorated
 tiles = decoded.select("path", found.alias("tile")).explode("tile")
 tiles.select("path", col("tile").get("row").alias("row"), col("tile").get("col").alias("col"),
              col("tile").get("crack_score").alias("crack_score")).write_parquet(out)  # fmt: skip
