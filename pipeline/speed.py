@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline import backbones, network
+from pipeline import backbones, engines, network
 from pipeline.backbones import RANDOM_WEIGHTS
+from pipeline.batching import Engine
 from pipeline.card import Calibration, Card
-from pipeline.engine import TorchEngine
 from pipeline.model import Model
 
 BATCH_TILES = 32
@@ -21,7 +21,7 @@ ROUNDS = 5
 
 
 def tiles_per_s(names: Sequence[str]) -> dict[str, float]:
-    """Measure backbones with the torch engine; the median of the rounds counts.
+    """Measure backbones with the best engine of this machine's CPU for floats; the median of the rounds counts.
 
     Raises:
         UsageError: timm knows no such backbone.
@@ -37,7 +37,7 @@ def tiles_per_s(names: Sequence[str]) -> dict[str, float]:
     return {name: BATCH_TILES / statistics.median(taken[1:]) for name, taken in seconds.items()}  # the first warms up
 
 
-def _engine(name: str) -> tuple[TorchEngine, int]:
+def _engine(name: str) -> tuple[Engine, int]:
     """Build an engine around random weights, which take the same time as others."""
     backbone = backbones.load(name, RANDOM_WEIGHTS)
     card = Card(
@@ -56,4 +56,6 @@ def _engine(name: str) -> tuple[TorchEngine, int]:
         note=None,
         weights_sha256="",
     )
-    return TorchEngine(Model("memory:", card, network.encoded(backbone.network.state_dict())), "cpu"), backbone.tile_px
+    model = Model("memory:", card, network.encoded(backbone.network.state_dict()))
+    choice = engines.best(model, backbone.tile_px, "cpu", engines.openvino())
+    return engines.make(choice.name, backbone.tile_px, model, "cpu"), backbone.tile_px

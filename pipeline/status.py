@@ -16,6 +16,9 @@ from pipeline.results import file_rows, views
 LAST_COMMITS = 20
 """The speed is that of so many commits: some minutes, as a commit is made at least three times a minute."""
 
+LEAST_S = 1.0
+"""Photos of a shorter time tell no speed: those of one call of a scorer get their scores in the same moment."""
+
 _COUNTS = """
     SELECT failure_kind, count(*) AS photos FROM images GROUP BY failure_kind ORDER BY photos DESC, failure_kind
 """
@@ -119,7 +122,7 @@ def status(out: str) -> Status:
 
 def _speed(photos: int, tiles: int | None, first_s: float | None, last_s: float | None) -> Speed | None:
     """Tell the speed; the clock starts with the first photo, so that one does not count."""
-    if first_s is None or last_s is None or first_s == last_s:
+    if first_s is None or last_s is None or last_s - first_s < LEAST_S:
         return None
     photos_per_s = (photos - 1) / (last_s - first_s)
     return Speed(photos_per_s, (tiles or 0) / photos * photos_per_s, datetime.fromtimestamp(last_s, UTC))

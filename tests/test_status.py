@@ -51,9 +51,9 @@ def test_the_speed_is_that_of_the_last_run(tmp_path: Path) -> None:
     assert (found.planned, found.done, found.left_s) == (15, 12, 3.0)
 
 
-@pytest.mark.parametrize("commits", [[], [[]], [of_speed([0])], [[failed("x.jpg")]]])
+@pytest.mark.parametrize("commits", [[], [[]], [of_speed([0])], [of_speed([0, 0.01])], [[failed("x.jpg")]]])
 def test_too_little_to_tell_the_speed(commits: list[list[dict[str, object]]], tmp_path: Path) -> None:
-    """No photo, one photo and failed photos of one moment have no speed."""
+    """No photo, one photo, and photos of one moment, failed or not, have no speed."""
     found = status(written(str(tmp_path / "out"), commits, finish=False).url)
     assert (found.speed, found.left_s, found.done) == (None, None, sum(map(len, commits)))
 
