@@ -19,7 +19,6 @@ from pipeline.config import ScoreConfig
 from pipeline.dataset import CommitLog, Layout, read_log, read_run
 from pipeline.engines import Choice
 from pipeline.errors import CrackscanError
-from pipeline.hosting import MakeEngine, MakeMapper, Scoring, listed, scored_photos, torch_mapper
 from pipeline.inputs import find_inputs
 from pipeline.interrupt import Interrupt, pumped, until_asked
 from pipeline.lease import Holder, Lease, hold
@@ -32,7 +31,7 @@ from pipeline.placement import Hosting
 from pipeline.plan import Plan, keep_ended, make_plan, planned_ids, planned_inputs
 from pipeline.progress import Progress, ScoreSummary, Watch
 from pipeline.runs import Run, new_run
-from pipeline.scoring import ScoreRule
+from pipeline.scoring import MakeEngine, MakeMapper, ScoreRule, Scoring, torch_mapper
 from pipeline.sink import Sink, check_fingerprint, open_sink
 from pipeline.tiles import TileSpec
 
@@ -156,6 +155,8 @@ def _scored(job: _Job, plan: Plan, sink: Sink, interrupt: Interrupt) -> ScoreSum
         job.watch.chose(job.engine)
         progress = Progress(_photos(chosen), uncounted=chosen.num_rows - _photos(chosen))
         job.watch.scored(progress)
+        from pipeline.hosting import scored_photos  # loads Ray
+
         scored = scored_photos(chosen, job.scoring, job.hosting, before.done)
         progress, ended = _write(until_asked(pumped(scored), interrupt), job, sink, progress)
     for held in ended:
@@ -166,7 +167,12 @@ def _scored(job: _Job, plan: Plan, sink: Sink, interrupt: Interrupt) -> ScoreSum
 
 def _listed(plan: Plan, watch: Watch, interrupt: Interrupt) -> Iterator[pa.Table]:
     """List the archives that are not, side by side; one alone here, for a worker takes seconds to start."""
-    tables = listed(plan.unlisted) if len(plan.unlisted) > 1 else map(list_archive, plan.unlisted)
+    if len(plan.unlisted) > 1:
+        from pipeline.hosting import listed  # loads Ray
+
+        tables = listed(plan.unlisted)
+    else:
+        tables = map(list_archive, plan.unlisted)
     found = 0
     for table in until_asked(pumped(tables), interrupt):
         if table is not None:

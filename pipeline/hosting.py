@@ -4,8 +4,7 @@ The one place that knows Ray Data. What the workers do is plain code of other mo
 business of `flow`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import NoReturn
 
@@ -16,16 +15,15 @@ from ray.data import ActorPoolStrategy, DataContext, ExecutionResources
 from pipeline.archives import list_archive
 from pipeline.batching import Device, Engine
 from pipeline.cluster import KEPT_MEMORY
-from pipeline.decode import Decoder, decode
+from pipeline.decode import Decoder
 from pipeline.errors import CrackscanError
 from pipeline.guarded import GuardedDecoder, watched
-from pipeline.maps import PhotoMapper, TileMapper
-from pipeline.members import Limits
+from pipeline.maps import PhotoMapper
 from pipeline.model import Model
 from pipeline.placement import READ_CPUS, Hosting, placed
 from pipeline.reading import read_unit, units
 from pipeline.schema import MEMBERS
-from pipeline.scoring import PhotoScorer, ScoreRule
+from pipeline.scoring import MakeEngine, MakeMapper, PhotoScorer, ScoreRule, Scoring
 from pipeline.storage import StoredFile
 
 BLOCK_BYTES = 1 << 20
@@ -38,30 +36,6 @@ STUCK_S = 1800
 """A run that gets nowhere for so long ends: what kills its scorers again and again is no photo, or nodes stay away."""
 LISTINGS_AT_ONCE = 64
 """Archives that are being listed at a time, at most; what they find waits in the object store."""
-
-MakeEngine = Callable[[Model, Device], Engine]
-MakeMapper = Callable[[Model, Device], TileMapper]
-
-
-@dataclass(frozen=True)
-class Scoring:
-    """What is done with each photo."""
-
-    model: Model
-    rule: ScoreRule
-    make_engine: MakeEngine
-    limits: Limits = field(default_factory=Limits)
-    """What is read into memory."""
-    decode: Decoder = decode
-    make_mapper: MakeMapper | None = None
-    """Finds cracks within tiles; None where no crack maps are asked for."""
-
-
-def torch_mapper(model: Model, device: Device) -> TileMapper:
-    """Make the mapper that is used unless another is given."""
-    from pipeline.activation import ActivationMapper
-
-    return ActivationMapper(model, device)
 
 
 def listed(archives: Sequence[StoredFile]) -> Iterator[pa.Table]:

@@ -13,11 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.capacity import Machine, Photo, photos_per_s
-from pipeline.hosting import Scoring
 from pipeline.plan import Plan
 from pipeline.reading import is_of_stream, read_unit, units
 from pipeline.schema import MEMBERS
-from pipeline.scoring import PhotoScorer
+from pipeline.scoring import PhotoScorer, Scoring
 
 TRIED_PHOTOS = 6
 """Enough to see how large the photos are; seconds of work."""

@@ -12,12 +12,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.batching import CRACK, DOMAIN, Engine, score_in_batches
+from pipeline.batching import CRACK, DOMAIN, Device, Engine, score_in_batches
 from pipeline.decode import MAX_PIXELS, UNSUPPORTED_SUFFIXES, Decoder, Photo, PhotoFacts, decode
 from pipeline.errors import DataError, UsageError
-from pipeline.maps import PhotoMapper, ScoredPhoto
+from pipeline.maps import PhotoMapper, ScoredPhoto, TileMapper
+from pipeline.members import Limits
+from pipeline.model import Model
 from pipeline.schema import SCORED
 from pipeline.tiles import Tile, TileSpec, cut, grid
+
+MakeEngine = Callable[[Model, Device], Engine]
+MakeMapper = Callable[[Model, Device], TileMapper]
 
 BATCH_TILES = 32
 """Tiles the network sees at once on a CPU; larger batches fall out of its cache."""
@@ -43,6 +48,27 @@ class ScoreRule:
         """Check the ranges."""
         if self.batch_tiles < 1 or self.max_pixels < 1:
             raise UsageError("--batch-tiles and --max-pixels must be at least 1.")
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What is done with each photo."""
+
+    model: Model
+    rule: ScoreRule
+    make_engine: MakeEngine
+    limits: Limits = field(default_factory=Limits)
+    """What is read into memory."""
+    decode: Decoder = decode
+    make_mapper: MakeMapper | None = None
+    """Finds cracks within tiles; None where no crack maps are asked for."""
+
+
+def torch_mapper(model: Model, device: Device) -> TileMapper:
+    """Make the mapper that is used unless another is given."""
+    from pipeline.activation import ActivationMapper
+
+    return ActivationMapper(model, device)
 
 
 @dataclass

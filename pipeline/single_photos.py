@@ -6,13 +6,12 @@ from typing import Any, NamedTuple
 
 from pipeline import engines
 from pipeline.cluster import ClusterConfig, session
-from pipeline.hosting import MakeMapper, Scoring, scored_photos, torch_mapper
 from pipeline.interrupt import Interrupt, pumped, until_asked
 from pipeline.listing import image_id
 from pipeline.model import load_model
 from pipeline.placement import Hosting
 from pipeline.plan import photo_files
-from pipeline.scoring import ScoreRule
+from pipeline.scoring import MakeMapper, ScoreRule, Scoring, torch_mapper
 from pipeline.tiles import TileSpec
 
 OnProgress = Callable[[int, int], None]
@@ -77,6 +76,8 @@ def _rows(
     rows: dict[str, dict[str, Any]] = {}
     failures: dict[str, str] = {}
     with session(cluster), Interrupt() as interrupt:
+        from pipeline.hosting import scored_photos  # loads Ray
+
         scored = scored_photos(members, scoring, hosting, members["image_id"].slice(0, 0))
         for table in until_asked(pumped(scored), interrupt):
             for row in [] if table is None else table.select(_WANTED).to_pylist():

@@ -9,11 +9,11 @@ from planning import NOTHING, planned
 from pipeline.dataset import Layout
 from pipeline.engine import TorchEngine
 from pipeline.errors import StorageError
-from pipeline.hosting import Scoring, scored_photos
+from pipeline.hosting import scored_photos
 from pipeline.model import SHIPPED_MODEL, Model, load_model
 from pipeline.placement import Hosting
 from pipeline.plan import photo_files
-from pipeline.scoring import ScoreRule
+from pipeline.scoring import ScoreRule, Scoring
 from pipeline.tiles import TileSpec
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_of_two")]

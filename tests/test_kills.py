@@ -29,11 +29,11 @@ from pipeline.dataset import Layout, read_log
 from pipeline.decode import Photo, decode
 from pipeline.differences import differences
 from pipeline.flow import score
-from pipeline.hosting import Scoring, scored_photos
+from pipeline.hosting import scored_photos
 from pipeline.model import SHIPPED_MODEL, load_model
 from pipeline.placement import Hosting
 from pipeline.progress import Progress, Watch
-from pipeline.scoring import ScoreRule
+from pipeline.scoring import ScoreRule, Scoring
 from pipeline.tiles import TileSpec
 
 pytestmark = pytest.mark.ray

@@ -12,14 +12,13 @@ from planning import kept, planned
 
 from pipeline import storage
 from pipeline.dataset import Layout
-from pipeline.hosting import Scoring
 from pipeline.listing import decoded
 from pipeline.members import Limits
 from pipeline.model import SHIPPED_MODEL, load_model
 from pipeline.outlook import TRIED_PHOTOS, ArchiveOutlook, outlook
 from pipeline.plan import keep_ended
 from pipeline.reading import read_unit, units
-from pipeline.scoring import ScoreRule
+from pipeline.scoring import ScoreRule, Scoring
 from pipeline.tiles import TileSpec
 
 
