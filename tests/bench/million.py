@@ -14,6 +14,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -52,21 +53,17 @@ def main() -> None:
 
 def measured(what: str, step: Callable[[Path, Path], str], archives: Path, out: Path) -> None:
     """Run a step in a process of its own; print its time and the peak of its memory."""
-    context = multiprocessing.get_context("spawn")
-    results: multiprocessing.Queue[tuple[float, int, str]] = context.Queue()
-    process = context.Process(target=run, args=(step, archives, out, results))
-    process.start()
-    seconds, peak, told = results.get()
-    process.join()
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        seconds, peak, told = pool.submit(run, step, archives, out).result()
     print(f"{what}: {seconds:.1f} s, driver's peak memory {peak / MIB:,.0f} MiB; {told}", flush=True)
 
 
-def run(step: Callable[[Path, Path], str], archives: Path, out: Path, results: "multiprocessing.Queue[object]") -> None:
+def run(step: Callable[[Path, Path], str], archives: Path, out: Path) -> tuple[float, int, str]:
     """Be that process; the time includes the imports, as a command's does."""
     began_at = time.monotonic()
     told = step(archives, out)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    results.put((time.monotonic() - began_at, peak, told))
+    return time.monotonic() - began_at, peak, told
 
 
 class _StopError(Exception):
