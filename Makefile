@@ -29,13 +29,12 @@ demo: $(INSTALLED)  ## The whole main job on a sample: draw, fine-tune, score, q
 
 test: $(INSTALLED)  ## Everything CI runs, at most 15 minutes
 	$(BIN)/pytest -n auto --dist loadfile -m 'not ray and not bench'
-	$(BIN)/pytest -m ray
+	$(BIN)/pytest -n 2 --dist loadfile -m ray
 
-check: $(INSTALLED)  ## Lint, types and the fast tests
+check: $(INSTALLED)  ## Lint and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -q -n auto --dist loadfile -m 'not ray and not bench'
 
 soak: $(INSTALLED)  ## The kill tests, fifty times over, and all real tiles compared; by hand
 	$(BIN)/pytest -m ray -k killed --kills 50 --timeout 7200
