@@ -20,7 +20,7 @@ from pipeline.errors import CrackscanError
 from pipeline.guarded import GuardedDecoder, watched
 from pipeline.maps import PhotoMapper
 from pipeline.model import Model
-from pipeline.placement import READ_CPUS, Hosting, placed
+from pipeline.placement import READ_CPUS, Hosting, Node, placed
 from pipeline.reading import read_unit, units
 from pipeline.schema import MEMBERS
 from pipeline.scoring import MakeEngine, MakeMapper, PhotoScorer, ScoreRule, Scoring
@@ -65,8 +65,7 @@ def scored_photos(members: pa.Table, scoring: Scoring, hosting: Hosting, done: p
     """
     if members.num_rows == 0:
         return
-    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    placement = placed(hosting, resources.get("CPU", 0.0), int(resources.get("GPU", 0)))
+    placement = placed(hosting, _nodes())
     context = DataContext.get_current()
     context.target_max_block_size = BLOCK_BYTES
     context.execution_no_progress_timeout_s = STUCK_S
@@ -101,6 +100,12 @@ def scored_photos(members: pa.Table, scoring: Scoring, hosting: Hosting, done: p
         yield from scored.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
     except ray.exceptions.RayError as error:
         _raise_ours(error)
+
+
+def _nodes() -> list[Node]:
+    """Return the machines that the cluster has now."""
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return [Node(resources.get("CPU", 0.0), int(resources.get("GPU", 0))) for resources in alive]
 
 
 def _engine(make_engine: MakeEngine, model: "ray.ObjectRef[Model]", device: Device) -> Engine:

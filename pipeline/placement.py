@@ -3,8 +3,9 @@
 On a CPU as on a GPU a scorer decodes the photos that it scores: their pixels never leave its process.
 """
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Literal, NamedTuple
 
 from pipeline.errors import UsageError
@@ -18,6 +19,8 @@ GPU_SCORERS = 4
 megapixels it needs one or two CPUs that decode, a large one six (docs/capacity.md)."""
 GPU_SCORER_CPUS = 1.0
 """A scorer on a GPU spends most of its time decoding."""
+_SHARES = 10_000
+"""Ray divides a GPU into so many."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,13 @@ class Hosting:
     """`auto` takes the GPUs of the cluster where it has any."""
 
 
+class Node(NamedTuple):
+    """What a machine of the cluster has."""
+
+    cpus: float
+    gpus: int = 0
+
+
 class Placement(NamedTuple):
     """How many scorers there are, and what each books of Ray."""
 
@@ -39,28 +49,41 @@ class Placement(NamedTuple):
     """A GPU, or a share of one; 0 on CPUs."""
 
 
-def placed(hosting: Hosting, cpus: float, gpus: int) -> Placement:
+def placed(hosting: Hosting, nodes: Sequence[Node]) -> Placement:
     """Decide how many scorers there are, and what each of them books.
 
     Args:
         hosting: what was asked for.
-        cpus: of the cluster.
-        gpus: of the cluster.
+        nodes: of the cluster; a scorer on a GPU takes its CPU from the machine that has the GPU.
 
     Raises:
         UsageError: they would wait for ever for what the cluster does not have.
     """
-    on_gpu = hosting.device == "cuda" or (hosting.device == "auto" and gpus >= 1)
-    if on_gpu and not gpus:
+    has_gpus = any(node.gpus for node in nodes)
+    if hosting.device == "cpu" or (hosting.device == "auto" and not has_gpus):
+        cpus, room = sum(node.cpus for node in nodes), _room(nodes, SCORER_CPUS)
+        actors = _fitting(hosting.actors or max(1, min(int(cpus), room)), room, f"{cpus:g} CPUs")
+        return Placement(actors, SCORER_CPUS, 0.0)
+    if not has_gpus:
         raise UsageError("--device cuda was asked for, and Ray has no GPU. Give --device cpu.")
-    each = GPU_SCORER_CPUS if on_gpu else SCORER_CPUS
-    room = int((cpus - READ_CPUS) / each)
-    actors = hosting.actors or max(1, min(gpus * GPU_SCORERS if on_gpu else int(cpus), room))
+    cpus = sum(node.cpus for node in nodes if node.gpus)
+    actors = hosting.actors or max(1, _room(nodes, GPU_SCORER_CPUS, GPU_SCORERS))
+    _fitting(actors, _room(nodes, GPU_SCORER_CPUS, _SHARES), f"the {cpus:g} CPUs of machines with a GPU")
+    on_each = next(number for number in count(1) if _room(nodes, GPU_SCORER_CPUS, number) >= actors)
+    return Placement(actors, GPU_SCORER_CPUS, 1.0 if on_each == 1 else _SHARES // on_each / _SHARES)
+
+
+def _room(nodes: Sequence[Node], cpus_each: float, on_each_gpu: int | None = None) -> int:
+    """Count the scorers for which there is room, with a reader beside them on one machine or another."""
+    fit = [
+        int(node.cpus / cpus_each) if on_each_gpu is None else min(int(node.cpus / cpus_each), node.gpus * on_each_gpu)
+        for node in nodes
+    ]
+    left = max(node.cpus - number * cpus_each for node, number in zip(nodes, fit, strict=True))
+    return sum(fit) if left >= READ_CPUS else sum(fit) - 1
+
+
+def _fitting(actors: int, room: int, place: str) -> int:
     if actors > room:
-        raise UsageError(f"{actors} scorers do not fit on {cpus:g} CPUs; at most {room} do. Give fewer --actors.")
-    return Placement(actors, each, _share(math.ceil(actors / gpus)) if on_gpu else 0.0)
-
-
-def _share(of: int) -> float:
-    """Divide a GPU; Ray counts in ten-thousandths."""
-    return 1.0 if of == 1 else 10_000 // of / 10_000
+        raise UsageError(f"{actors} scorers do not fit on {place}; at most {room} do. Give fewer --actors.")
+    return actors

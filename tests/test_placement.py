@@ -2,37 +2,59 @@
 
 from typing import Literal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import UsageError
-from pipeline.placement import GPU_SCORER_CPUS, READ_CPUS, Hosting, placed
+from pipeline.placement import GPU_SCORER_CPUS, READ_CPUS, Hosting, Node, placed
+
+NODES = st.lists(st.builds(Node, st.floats(0, 100), st.integers(0, 8)), min_size=1, max_size=5)
 
 
-@given(st.floats(1, 200), st.integers(0, 16), st.none() | st.integers(1, 64), st.sampled_from(["auto", "cpu", "cuda"]))
+def has_room(nodes: list[Node], actors: int, cpus: float, on_each_gpu: int | None) -> bool:
+    """Tell whether so many scorers fit once a reader has its share of one of the machines, whichever that is."""
+    for reader in range(len(nodes)):
+        fit = [max(0, int((node.cpus - READ_CPUS * (number == reader)) / cpus)) for number, node in enumerate(nodes)]
+        if on_each_gpu is not None:
+            fit = [min(number, node.gpus * on_each_gpu) for number, node in zip(fit, nodes, strict=True)]
+        if sum(fit) >= actors and nodes[reader].cpus >= READ_CPUS:
+            return True
+    return False
+
+
+@given(NODES, st.none() | st.integers(1, 64), st.sampled_from(["auto", "cpu", "cuda"]))
 def test_scorers_fit_the_cluster_and_leave_room_for_what_feeds_them(
-    cpus: float, gpus: int, actors: int | None, device: Literal["auto", "cpu", "cuda"]
+    nodes: list[Node], actors: int | None, device: Literal["auto", "cpu", "cuda"]
 ) -> None:
-    """What they book is there, a reader has its share beside them, and no GPU stands idle for want of a scorer."""
+    """Each has its CPU on one machine, that of its GPU where it has one, and a reader has its share beside them."""
+    on_gpu = device == "cuda" or (device == "auto" and any(node.gpus for node in nodes))
+    each = GPU_SCORER_CPUS if on_gpu else 0.5
     try:
-        found = placed(Hosting(actors, device), cpus, gpus)
+        found = placed(Hosting(actors, device), nodes)
     except UsageError as error:
         assert "do not fit" in str(error) or "Ray has no GPU" in str(error)  # noqa: PT017 - one of many examples
-        assert actors is not None or gpus == 0 or cpus < GPU_SCORER_CPUS + READ_CPUS
+        there = [node for node in nodes if node.gpus] if on_gpu else nodes
+        assert not there or not has_room(nodes, actors or 1, each, 10_000 if on_gpu else None)
         return
     assert actors in {None, found.actors}
-    assert found.actors * found.cpus + READ_CPUS <= cpus
-    assert bool(found.gpus) == (device == "cuda" or (device == "auto" and gpus > 0))
-    if found.gpus:
-        on_each = int(1 / found.gpus)
-        assert found.actors <= on_each * gpus
-        if found.actors >= gpus:
-            assert (found.actors - 1) // on_each + 1 <= gpus
+    assert found.cpus == each
+    assert bool(found.gpus) == on_gpu
+    assert has_room(nodes, found.actors, each, int(1 / found.gpus) if on_gpu else None)
 
 
 def test_usual_machines() -> None:
     """Two CPUs: two scorers. A GPU with four CPUs: three that share it. Four with 64: four on each."""
-    assert placed(Hosting(), 2, 0) == (2, 0.5, 0.0)
-    assert placed(Hosting(), 4, 1) == (3, 1.0, 0.3333)
-    assert placed(Hosting(), 64, 4) == (16, 1.0, 0.25)
-    assert placed(Hosting(actors=2), 64, 4) == (2, 1.0, 1.0)
+    assert placed(Hosting(), [Node(2)]) == (2, 0.5, 0.0)
+    assert placed(Hosting(), [Node(4, 1)]) == (3, 1.0, 0.3333)
+    assert placed(Hosting(), [Node(64, 4)]) == (16, 1.0, 0.25)
+    assert placed(Hosting(actors=2), [Node(64, 4)]) == (2, 1.0, 1.0)
+
+
+def test_usual_clusters() -> None:
+    """CPUs of other machines help no GPU: beside a head of eight, one with four CPUs and a GPU hosts four scorers."""
+    assert placed(Hosting(), [Node(8), Node(4, 1)]) == (4, 1.0, 0.25)
+    assert placed(Hosting(), [Node(8), Node(2, 1), Node(2, 1)]) == (4, 1.0, 0.5)
+    assert placed(Hosting(device="cpu"), [Node(0), Node(8), Node(8)]) == (16, 0.5, 0.0)
+    with pytest.raises(UsageError, match=r"^5 scorers do not fit on the 4 CPUs of machines with a GPU; at most 4 do"):
+        placed(Hosting(actors=5), [Node(64), Node(4, 1)])
