@@ -8,7 +8,11 @@ The modules, in the order things happen:
 * words everyone uses: errors, schema, config, metrics, log
 """
 
+import os
 from importlib.metadata import PackageNotFoundError, version
+
+# A thread that outlives its session must not start another Ray. Ray reads this when it is imported.
+os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
 
 try:
     __version__ = version("crackscan")

@@ -71,7 +71,6 @@ def session(config: ClusterConfig, noise: str = os.devnull) -> Iterator[None]:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no report to anybody; Ray reads it from here alone
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # the coming default; silences a warning
-    os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"  # a thread that outlives this session must not start another Ray
     with nullcontext() if config.verbose else _terminal_kept_from_ray(noise):
         started, ended = Future[None](), threading.Event()
         host = threading.Thread(target=_host, args=(config, started, ended), daemon=True, name="ray")

@@ -173,8 +173,8 @@ def _fit(job: Job, shown: "_Shown") -> Course:
         CrackscanError: the workers failed again and again.
     """
     fitting = Fitting(job)
-    with Interrupt() as interrupt:
-        for course in pumped(fitting.courses()):
+    with Interrupt() as interrupt, pumped(fitting.courses(), end_s=0) as courses:
+        for course in courses:
             shown.update(*fitting.progress())
             if course is not None:
                 return course

@@ -157,8 +157,8 @@ def _scored(job: _Job, plan: Plan, sink: Sink, interrupt: Interrupt) -> ScoreSum
         job.watch.scored(progress)
         from pipeline.hosting import scored_photos  # loads Ray
 
-        scored = scored_photos(chosen, job.scoring, job.hosting, before.done)
-        progress, ended = _write(until_asked(pumped(scored), interrupt), job, sink, progress)
+        with pumped(scored_photos(chosen, job.scoring, job.hosting, before.done)) as scored:
+            progress, ended = _write(until_asked(scored, interrupt), job, sink, progress)
     for held in ended:
         plan = plan.with_ended(held)
     log = sink.finish(planned_ids(job.layout))
@@ -174,11 +174,12 @@ def _listed(plan: Plan, watch: Watch, interrupt: Interrupt) -> Iterator[pa.Table
     else:
         tables = map(list_archive, plan.unlisted)
     found = 0
-    for table in until_asked(pumped(tables), interrupt):
-        if table is not None:
-            found += 1
-            yield table
-        watch.listed(found, len(plan.unlisted))
+    with pumped(tables) as passing:
+        for table in until_asked(passing, interrupt):
+            if table is not None:
+                found += 1
+                yield table
+            watch.listed(found, len(plan.unlisted))
 
 
 def _kept(plan: Plan, listings: Iterable[pa.Table]) -> Iterator[pa.Table]:

@@ -104,7 +104,7 @@ def scored_photos(members: pa.Table, scoring: Scoring, hosting: Hosting, done: p
 
 def _nodes() -> list[Node]:
     """Return the machines that the cluster has now."""
-    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
     return [Node(resources.get("CPU", 0.0), int(resources.get("GPU", 0))) for resources in alive]
 
 

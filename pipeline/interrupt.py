@@ -3,12 +3,15 @@
 Work that blocks runs in a thread of its own, so that the main thread always hears the signal.
 """
 
+import contextlib
 import queue
 import signal
 import threading
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from pipeline.errors import InterruptedRunError
 
@@ -16,6 +19,9 @@ Item = TypeVar("Item")
 
 POLL_S = 0.2
 """How long a waiting main thread takes to notice a signal."""
+
+END_S = 10.0
+"""A photo of 12 megapixels takes the slowest engine about so long."""
 
 
 class Interrupt:
@@ -56,27 +62,53 @@ class Interrupt:
             signal.signal(number, signal.SIG_DFL)
 
 
-def pumped(items: Iterable[Item]) -> Iterator[Item | None]:
-    """Iterate in a thread; yield None whenever nothing has come for a moment.
+@contextmanager
+def pumped(items: Iterable[Item], end_s: float = END_S) -> Iterator[Iterator[Item | None]]:
+    """Iterate in a thread while the context lasts; what comes is None whenever nothing has come for a moment.
 
-    An error of the iterator is raised here. At most a few items wait, so a slow consumer holds the producer back.
+    An error of the iterator is raised here. At most a few items wait, so a slow consumer holds the producer back. A
+    consumer that leaves early ends the iterator, too, at its next item: it must not go on with a Ray that is shut down,
+    which would end this process.
+
+    Args:
+        items: whatever it takes time to get.
+        end_s: how long one who leaves early waits for that.
     """
-    waiting: queue.Queue[Item | BaseException | None] = queue.Queue(maxsize=4)
+    waiting: queue.Queue[Any] = queue.Queue(maxsize=4)
+    left = threading.Event()
+    pump = threading.Thread(target=_fill, args=(waiting, items, left), daemon=True, name="pump")
+    pump.start()
+    try:
+        yield _passing(waiting)
+    finally:
+        left.set()
+        deadline_s = time.monotonic() + end_s
+        while pump.is_alive() and time.monotonic() < deadline_s:
+            with contextlib.suppress(queue.Empty):  # room for what it still has to hand over
+                waiting.get(timeout=POLL_S / 4)
 
-    def fill() -> None:
-        try:
-            for item in items:
-                waiting.put(item)
-            waiting.put(StopIteration())
-        except BaseException as error:  # noqa: BLE001 - handed over whole to the consumer
-            waiting.put(error)
 
-    threading.Thread(target=fill, daemon=True, name="pump").start()
+def _fill(waiting: queue.Queue[Any], items: Iterable[object], left: threading.Event) -> None:
+    iterator = iter(items)
+    try:
+        for item in iterator:
+            waiting.put(item)
+            if left.is_set():
+                break
+        if isinstance(iterator, Generator):
+            iterator.close()
+        waiting.put(StopIteration())
+    except BaseException as error:  # noqa: BLE001 - handed over whole to the consumer
+        waiting.put(error)
+
+
+def _passing(waiting: queue.Queue[Any]) -> Iterator[Any]:
     while True:
         try:
             item = waiting.get(timeout=POLL_S)
         except queue.Empty:
-            item = None
+            yield None
+            continue
         if isinstance(item, StopIteration):
             return
         if isinstance(item, BaseException):

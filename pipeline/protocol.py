@@ -160,8 +160,8 @@ def _run(waiting: list[_Planned], prepared: _Prepared, watcher: Watcher) -> Iter
     )
     done = 0
     try:
-        with Interrupt() as interrupt:
-            for result in pumped(side_by_side(jobs, at_once)):
+        with Interrupt() as interrupt, pumped(side_by_side(jobs, at_once), end_s=0) as results:
+            for result in results:
                 if result is not None:
                     done += 1
                     watcher.on_trial(result)

@@ -78,13 +78,13 @@ def _rows(
     with session(cluster), Interrupt() as interrupt:
         from pipeline.hosting import scored_photos  # loads Ray
 
-        scored = scored_photos(members, scoring, hosting, members["image_id"].slice(0, 0))
-        for table in until_asked(pumped(scored), interrupt):
-            for row in [] if table is None else table.select(_WANTED).to_pylist():
-                url = by_id[row["image_id"]]
-                if row["failure_message"] is None:
-                    rows[url] = row
-                else:
-                    failures[url] = row["failure_message"]
-            on_progress(len(rows) + len(failures), len(urls))
+        with pumped(scored_photos(members, scoring, hosting, members["image_id"].slice(0, 0))) as scored:
+            for table in until_asked(scored, interrupt):
+                for row in [] if table is None else table.select(_WANTED).to_pylist():
+                    url = by_id[row["image_id"]]
+                    if row["failure_message"] is None:
+                        rows[url] = row
+                    else:
+                        failures[url] = row["failure_message"]
+                on_progress(len(rows) + len(failures), len(urls))
     return rows, failures

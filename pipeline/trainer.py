@@ -47,7 +47,8 @@ class Fitting:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._board: Any = ray.remote(num_cpus=0)(Board).remote()
+        here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}  # it must outlive the workers' machines
+        self._board: Any = ray.remote(num_cpus=0, label_selector=here)(Board).remote()
 
     def progress(self) -> tuple[tuple[int, int, int] | None, list[EpochResult]]:
         """Return the last step (epoch, steps done, steps in all), None before the first, and the epochs done."""
@@ -146,7 +147,13 @@ def scaling_config(config: TrainConfig, resources: Mapping[str, float]) -> tuple
     if workers > batch_size:
         raise UsageError(f"{workers} workers cannot share a batch of {batch_size} tiles; give a larger --batch-size.")
     resources_per_worker = {"CPU": min(1.0, cpus / workers)} | ({"GPU": 1.0} if use_gpu else {})
-    return workers, ScalingConfig(num_workers=workers, use_gpu=use_gpu, resources_per_worker=resources_per_worker)
+    # On a cluster a machine may be lost for good: then with fewer workers.
+    elastic = workers if workers == 1 or config.cluster.address is None else (1, workers)
+    return workers, ScalingConfig(
+        num_workers=elastic,  # type: ignore[arg-type]  # Train V2 takes a least and a most
+        use_gpu=use_gpu,
+        resources_per_worker=resources_per_worker,
+    )
 
 
 def room(scaling: ScalingConfig, resources: Mapping[str, float]) -> int:

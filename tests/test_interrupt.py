@@ -18,7 +18,8 @@ from pipeline.interrupt import Interrupt, pumped
 @given(st.lists(st.integers()))
 def test_pumped_keeps_order(items: list[int]) -> None:
     """What comes out is what went in; None is only waiting."""
-    assert [item for item in pumped(items) if item is not None] == items
+    with pumped(items) as passing:
+        assert [item for item in passing if item is not None] == items
 
 
 def test_pumped_raises_the_iterators_error() -> None:
@@ -28,11 +29,12 @@ def test_pumped_raises_the_iterators_error() -> None:
         yield 1
         raise ValueError("broken")
 
-    items = (item for item in pumped(failing()) if item is not None)
+    with pumped(failing()) as passing:
+        items = (item for item in passing if item is not None)
 
-    assert next(items) == 1
-    with pytest.raises(ValueError, match=r"^broken$"):
-        next(items)
+        assert next(items) == 1
+        with pytest.raises(ValueError, match=r"^broken$"):
+            next(items)
 
 
 def test_pumped_yields_none_while_waiting() -> None:
@@ -43,10 +45,10 @@ def test_pumped_yields_none_while_waiting() -> None:
         go.wait()
         yield 7
 
-    pump = pumped(slow())
-    assert next(pump) is None
-    go.set()
-    assert [item for item in pump if item is not None] == [7]
+    with pumped(slow()) as passing:
+        assert next(passing) is None
+        go.set()
+        assert [item for item in passing if item is not None] == [7]
 
 
 def test_pumped_holds_the_producer_back() -> None:
@@ -58,11 +60,43 @@ def test_pumped_holds_the_producer_back() -> None:
             made.append(number)
             yield number
 
-    pump = pumped(producer())
-    next(pump)
-    threading.Event().wait(0.3)
+    with pumped(producer()) as passing:
+        next(passing)
+        threading.Event().wait(0.3)
 
     assert len(made) < 10
+
+
+def test_pumped_ends_its_iterator_when_it_is_left() -> None:
+    """At its next item, not in a thread that lives on: what it cleans up is cleaned up when the context is over."""
+    ended = []
+
+    def producer() -> Iterator[int]:
+        try:
+            for number in range(1_000):
+                threading.Event().wait(0.001)
+                yield number
+        finally:
+            ended.append("cleaned up")
+
+    with pumped(producer()) as passing:
+        next(passing)
+
+    assert ended == ["cleaned up"]
+    assert "pump" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_pumped_does_not_wait_for_ever_for_what_does_not_come() -> None:
+    """An iterator that is stuck is left behind."""
+    go = threading.Event()
+
+    def stuck() -> Iterator[int]:
+        go.wait()
+        yield 1
+
+    with pumped(stuck(), end_s=0.1) as passing:
+        assert next(passing) is None
+    go.set()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
