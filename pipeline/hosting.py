@@ -13,17 +13,18 @@ import pyarrow as pa
 import ray
 from ray.data import ActorPoolStrategy, DataContext, ExecutionResources
 
-from pipeline.archives import list_archive
+from pipeline.archives import Listed, list_measured
 from pipeline.batching import Device, Engine
 from pipeline.cluster import KEPT_MEMORY
 from pipeline.decode import Decoder, decode
 from pipeline.errors import CrackscanError
 from pipeline.guarded import GuardedDecoder, watched
+from pipeline.log import gathered
 from pipeline.maps import PhotoMapper, TileMapper
 from pipeline.members import Limits
 from pipeline.model import Model
 from pipeline.placement import READ_CPUS, Hosting, placed
-from pipeline.reading import read_unit, units
+from pipeline.reading import read_measured, units
 from pipeline.schema import MEMBERS
 from pipeline.scoring import PhotoScorer, ScoreRule
 from pipeline.storage import StoredFile
@@ -64,10 +65,10 @@ def torch_mapper(model: Model, device: Device) -> TileMapper:
     return ActivationMapper(model, device)
 
 
-def listed(archives: Sequence[StoredFile]) -> Iterator[pa.Table]:
-    """List archives side by side, in any order; Ray must be running. As `Listing.table`."""
-    task = ray.remote(num_cpus=READ_CPUS, max_retries=-1)(list_archive)
-    left, running = list(reversed(archives)), list["ray.ObjectRef[pa.Table]"]()
+def listed(archives: Sequence[StoredFile]) -> Iterator[Listed]:
+    """List archives side by side, in any order; Ray must be running."""
+    task = ray.remote(num_cpus=READ_CPUS, max_retries=-1)(_listed)
+    left, running = list(reversed(archives)), list["ray.ObjectRef[Listed]"]()
     try:
         while left or running:
             while left and len(running) < LISTINGS_AT_ONCE:
@@ -106,14 +107,20 @@ def scored_photos(members: pa.Table, scoring: Scoring, hosting: Hosting, done: p
     scored = (
         ray.data.from_arrow([*units(members)])
         .map_batches(
-            partial(read_unit, limits=scoring.limits, done=left_out),
+            partial(read_measured, limits=scoring.limits, done=left_out),
             batch_size=None,
             batch_format="pyarrow",
             num_cpus=READ_CPUS,
         )
         .map_batches(
             PhotoScorer,
-            fn_constructor_args=(make_engine, scoring.rule, partial(_decoder, scoring.decode), make_mapper),
+            fn_constructor_args=(
+                make_engine,
+                scoring.rule,
+                partial(_decoder, scoring.decode),
+                make_mapper,
+                placement.gpus,
+            ),
             batch_size=GPU_BATCH_PHOTOS if placement.gpus else None,
             batch_format="pyarrow",
             compute=ActorPoolStrategy(size=placement.actors),
@@ -127,6 +134,12 @@ def scored_photos(members: pa.Table, scoring: Scoring, hosting: Hosting, done: p
         yield from scored.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
     except ray.exceptions.RayError as error:
         _raise_ours(error)
+
+
+def _listed(archive: StoredFile) -> Listed:
+    """List an archive in a worker, and bring its log lines along."""
+    with gathered() as lines:
+        return list_measured(archive)._replace(log=lines)
 
 
 def _engine(make_engine: MakeEngine, model: "ray.ObjectRef[Model]", device: Device) -> Engine:
