@@ -28,6 +28,10 @@ class Cost(NamedTuple):
     amount: float
     currency: str
 
+    def __str__(self) -> str:
+        """Show it to people: two decimals, or three digits of a small amount."""
+        return f"{self.amount:,.2f} {self.currency}" if self.amount >= 1 else f"{self.amount:.3g} {self.currency}"
+
 
 @dataclass(frozen=True)
 class Prices:

@@ -95,9 +95,17 @@ def cost_of(account: Account, prices: Prices | None) -> Cost | None:
     return None if prices is None else prices.cost(account.nodes, account.wall_s)
 
 
+def cost_in(run: dict[str, Any]) -> Cost | None:
+    """Return what a run says of its cost; None where it says nothing that can be one."""
+    match run.get("cost"):
+        case {"amount": int() | float() as amount, "currency": str() as currency}:
+            return Cost(amount, currency)
+    return None
+
+
 def total_cost(runs: Sequence[dict[str, Any]]) -> Cost | None:
     """Add up what runs have cost, of those in the currency of the last; None where none has a cost."""
-    costs = [Cost(run["cost"]["amount"], run["cost"]["currency"]) for run in runs if run.get("cost")]
+    costs = [cost for run in runs if (cost := cost_in(run)) is not None]
     if not costs:
         return None
     return Cost(sum(cost.amount for cost in costs if cost.currency == costs[-1].currency), costs[-1].currency)

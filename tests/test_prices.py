@@ -22,6 +22,14 @@ def test_the_cost_of_machines() -> None:
     assert prices.cost([], 3600) == Cost(0.0, "EUR")
 
 
+@pytest.mark.parametrize(
+    ("amount", "shown"), [(0.0, "0 EUR"), (0.012345, "0.0123 EUR"), (1, "1.00 EUR"), (1234.5, "1,234.50 EUR")]
+)
+def test_a_cost_is_shown_to_people(amount: float, shown: str) -> None:
+    """Small ones to three digits."""
+    assert str(Cost(amount, "EUR")) == shown
+
+
 @pytest.mark.parametrize(("change", "said"), [
     ({"cpu": 1}, "p.yaml: `cpu` is no part of a price table; expected currency, cpu_hour, gpu_hour, machine_hour."),
     ({"gpu_hour": None}, "p.yaml: `gpu_hour` is None; expected the price of an hour, a number from 0 on."),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from pipeline.prices import Cost, Prices
+    from pipeline.prices import Prices
 
 prices_option = click.option(
     "--prices",
@@ -26,9 +26,3 @@ def read_prices(file: str | None) -> "Prices | None":
     from pipeline.prices import EXAMPLE, parse
 
     return None if file is None else parse(read(file, "--prices", EXAMPLE), file)
-
-
-def money(cost: "Cost") -> str:
-    """Show an amount; small ones to three digits."""
-    amount = f"{cost.amount:,.2f}" if cost.amount >= 1 else f"{cost.amount:.3g}"
-    return f"{amount} {cost.currency}"

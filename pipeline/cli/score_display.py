@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 
-from pipeline.cli.prices_file import money
 from pipeline.cli.progress import progress
 
 DONE_WITH_FAILED_PHOTOS = 3
@@ -71,7 +70,7 @@ def _print_run(summary: Any, out: str, seconds: float) -> None:  # noqa: ANN401 
             f"{summary.done_before:,} were done before."
         )
     if summary.cost is not None:
-        click.echo(f"Cost: {money(summary.cost)}, storage and traffic not included; more in {out}/run-report.json.")
+        click.echo(f"Cost: {summary.cost}, storage and traffic not included; more in {out}/run-report.json.")
     if summary.skipped:
         kinds = ", ".join(f"{count:,} x {kind}" for kind, count in sorted(summary.skipped.items()))
         click.echo(f"Skipped files that are no photos: {kinds}")

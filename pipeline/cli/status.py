@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.prices_file import money
-
 if TYPE_CHECKING:
     from pipeline.status import Speed, Status, Writer
 
@@ -49,7 +47,7 @@ def command(out: str, as_json: bool) -> None:
         click.echo(f"failed   {', '.join(f'{count:,} x {kind}' for kind, count in found.failures.items())}")
         click.echo(f"         crackscan query {shlex.quote(out)} '{WHY_FAILED}'")
     if found.cost is not None:
-        click.echo(f"cost     {money(found.cost)} of all runs with prices, storage and traffic not included")
+        click.echo(f"cost     {found.cost} of all runs with prices, storage and traffic not included")
     click.echo(f"writer   {_writer(found.writer)}")
 
 
