@@ -20,6 +20,7 @@ from pipeline.cluster import nodes, session
 from pipeline.config import ScoreConfig
 from pipeline.counters import Counters
 from pipeline.dataset import CommitLog, Layout, read_log, read_run
+from pipeline.disclosure import check_places
 from pipeline.engines import Choice
 from pipeline.errors import CrackscanError
 from pipeline.hosting import MakeEngine, MakeMapper, Scoring, listed, scored_photos, torch_mapper
@@ -117,6 +118,7 @@ def _job(
     config: ScoreConfig, watch: Watch, make_engine: MakeEngine | None, make_mapper: MakeMapper = torch_mapper
 ) -> _Job:
     """Settle what was not given: by the dataset's first run where there is one, else by the model."""
+    check_places([("--out", config.out), ("--model", config.model), *(("An input", text) for text in config.inputs)])
     layout = Layout(storage.canonical(config.out))
     before = read_run(layout) if storage.exists(layout.run) else {"fingerprint": {}, "model": None}
     given = before.get("model") if config.model is None else storage.canonical(config.model)
