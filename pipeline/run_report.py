@@ -112,4 +112,5 @@ def total_cost(runs: Sequence[dict[str, Any]]) -> Cost | None:
 
 
 def _rounded(effort: dict[str, float]) -> dict[str, float]:
-    return {name: round(value, 3) for name, value in effort.items()}
+    """Leave the memory out where it stands with another stage of the same process."""
+    return {name: round(value, 3) for name, value in effort.items() if value or name != "peak_bytes"}

@@ -1,8 +1,11 @@
 """Each metric gets its share of a tally; `test_flow` scrapes them from a real Ray."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+from ray.data._internal.execution.interfaces.op_runtime_metrics import OpRuntimeMetrics
 from test_tally import FAILED, OK, STEP
 
 from pipeline import counters
@@ -72,3 +75,14 @@ def test_times_of_photos(kept: dict[tuple[str, tuple[str, ...]], list[float]]) -
     """Each photo's own."""
     Counters().time([{"decode_effort": {"wall_s": 0.25}, "score_effort": {"wall_s": 1.5}}] * 2)
     assert kept == {("decode_seconds", ()): [0.25, 0.25], ("score_seconds", ()): [1.5, 1.5]}
+
+
+def test_the_page_names_every_metric(kept: dict[tuple[str, tuple[str, ...]], list[float]]) -> None:
+    """As Prometheus sees them, and of Ray Data's only such as there are."""
+    assert kept == {}
+    page = (Path(__file__).parents[1] / "docs" / "watching.md").read_text(encoding="utf-8")
+    ours = {f"ray_{metric._name}" for metric in vars(Counters()).values()}
+    told = set(re.findall(r"^\| `(ray_crackscan_\w+)` \|", page, re.MULTILINE))
+    assert {name.removesuffix("_total") for name in told} == ours  # which Ray puts behind the names of counters
+    rays = {metric.name for metric in OpRuntimeMetrics.get_metrics()}
+    assert set(re.findall(r"ray_data_(\w+)", page)) <= rays
