@@ -18,6 +18,7 @@ def work(**given: Any) -> Facts:  # noqa: ANN401 - Click's
         "done_before": summary.done_before,
         "failed": summary.failed,
         "left": summary.left,
+        "cost": summary.cost and summary.cost._asdict(),
     }
 
 

@@ -8,12 +8,15 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 import pyarrow as pa
 
 from pipeline import storage
+from pipeline.effort import Effort, measured, with_peak
 from pipeline.errors import DataError, StorageError
 from pipeline.listing import Listing
+from pipeline.log import about
 from pipeline.members import (
     DAMAGED,
     SEEKABLE_SUFFIXES,
@@ -36,6 +39,17 @@ STORED = 0
 
 SEEKABLE: dict[str, type[SeekableReader]] = {".zip": ZipReader, ".tar": TarReader}
 """File name ending to reader, for all of `SEEKABLE_SUFFIXES`; the others are streams."""
+
+
+class Listed(NamedTuple):
+    """What listing an archive gave, and what it took."""
+
+    archive: str
+    table: pa.Table
+    """As `Listing.table`."""
+    effort: Effort
+    log: Sequence[str] = ()
+    """What was logged meanwhile, where that was in another process."""
 
 
 def list_folder(url: str, without: str) -> tuple[Listing, list[storage.StoredFile]]:
@@ -77,6 +91,13 @@ def list_archive(file: storage.StoredFile) -> pa.Table:
             raise
         listing.fail(DataError("open", "archive_unreadable", str(error)))
     return listing.table()
+
+
+def list_measured(file: storage.StoredFile) -> Listed:
+    """List an archive as `list_archive`, and measure it."""
+    with about(archive=file.url):
+        table, effort = measured(partial(list_archive, file))
+    return Listed(file.url, table, with_peak(effort))
 
 
 def is_stream(path: str, method: int = STORED) -> bool:

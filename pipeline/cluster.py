@@ -17,6 +17,7 @@ from typing import TextIO
 
 from pipeline.errors import CrackscanError, UsageError
 from pipeline.machine import gpus
+from pipeline.placement import Node
 
 OBJECT_STORE_BYTES = 1 << 30
 """Shared memory of a private Ray. The flows bound what they keep in it; more would only hide a leak."""
@@ -34,6 +35,10 @@ KEPT_MEMORY = {
 Getting it anew took a quarter of the time in training and nearly half in scoring (52 tiles/s against 29, one core). One
 arena, for a thread's own can hold nothing over 64 MiB, and Ray Train works in a thread: 16 pictures/s against 10.
 """
+
+
+NODE_GROUP = "ray.io/node-group"
+"""Ray's label for what KubeRay calls a group of workers, and `ray up` a node type."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,17 @@ def has_gpus(config: ClusterConfig) -> bool:
 
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     return resources.get("GPU", 0) >= 1
+
+
+def nodes() -> tuple[Node, ...]:
+    """Return the machines that Ray has; it must be running."""
+    import ray
+
+    found = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    return tuple(
+        Node(node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0), node["Labels"].get(NODE_GROUP, ""))
+        for node in found
+    )
 
 
 def _host(config: ClusterConfig, started: "Future[None]", ended: threading.Event) -> None:

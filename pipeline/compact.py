@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from pipeline import storage
 from pipeline.dataset import Layout, read_run
 from pipeline.differences import differences
+from pipeline.disclosure import check_places
 from pipeline.errors import DatasetError, UsageError
 from pipeline.lease import Lease, hold
 from pipeline.map_files import copy_maps
@@ -78,6 +79,7 @@ def compact(out: str, to: str, part_bytes: int, on_progress: OnProgress) -> Comp
         UsageError: the dataset is not finished, or compact already; there is something else at `to`.
         DatasetError: a file is damaged, or the dataset was written to meanwhile.
     """
+    check_places([("--to", to)])
     old, new = Layout(storage.canonical(out)), Layout(storage.canonical(to))
     about = _about(old)
     _check_free(old, new)

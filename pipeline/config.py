@@ -11,6 +11,7 @@ from pipeline.decode import MAX_PIXELS
 from pipeline.engines import EngineName
 from pipeline.errors import UsageError
 from pipeline.members import Limits
+from pipeline.prices import Prices
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class ScoreConfig:
     """What computes scores; `auto` takes the dataset's, or the fastest whose scores can be relied on."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the network runs; `auto` takes the GPUs of the cluster where it has any."""
+    prices: Prices | None = None
+    """What the machines cost; None where nobody wants to know."""
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     """Which Ray to work on."""
 

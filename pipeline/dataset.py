@@ -55,6 +55,11 @@ class Layout:
         return storage.join(self.url, "summary.json")
 
     @property
+    def report(self) -> str:
+        """What each run did, took and cost."""
+        return storage.join(self.url, "run-report.json")
+
+    @property
     def plans(self) -> str:
         """Folder of the tables of what each archive holds."""
         return storage.join(self.url, "plan")

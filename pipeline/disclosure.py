@@ -1,4 +1,4 @@
-"""Passwords and keys in what is about to be sent where others can read it: a job's command line, its metadata, its log.
+"""Passwords and keys in what is about to be sent or kept where others can read it: a job's command line, a dataset.
 
 Found by their form, and by comparison with what is known to be secret here. What is found is never repeated.
 """
@@ -8,19 +8,23 @@ from collections.abc import Collection, Iterable
 
 from pipeline.errors import UsageError
 
-FORMS = {
+FORMS_OF_URLS = {
     # `container@account` of Azure has no colon, and `host:9000/a@b` a port.
     "a password in an URL (user:password@)": r"://[^/@\s]*:(?!\d+(?:/|$))[^@\s]+@",
     "a user or token in an URL": r"https?://[^/?#@\s]+@",
     "a signature or key behind an URL": r"(?i)[?&](?:x-amz-(?:signature|credential|security-token)|awsaccesskeyid|"
     r"signature|sig|token|access_token|key|api_?key|secret|password)=",
+}
+"""What it is, and how it looks, in the address of a place …"""
+
+FORMS = FORMS_OF_URLS | {
     "a secret by its name": r"(?i)(?:secret|password|passwd|access_?key|account_?key|api_?key|"
     r"auth_?token|session_?token)[\w-]*\s*[=:]\s*\S",
     "an access key of AWS": r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
     "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY",
     "a token of GitHub or Hugging Face": r"\b(?:gh[pousr]_\w{30,}|github_pat_\w{30,}|hf_\w{30,})",
 }
-"""What it is, and how it looks."""
+"""… and anywhere."""
 
 TELLING_NAMES = r"(?i)(?:SECRET|TOKEN|PASSWORD|PASSWD|ACCESS_KEY(?!_ID)|ACCOUNT_KEY|API_KEY)"
 """In the name of a variable whose value is a secret …"""
@@ -47,6 +51,24 @@ def check_no_secrets(texts: Iterable[tuple[str, str]], known: Collection[str]) -
                 f"{where} holds {found}, which whoever sees the cluster's dashboard could read; nothing was sent. Give "
                 "the cluster's machines credentials of their own (an instance role, a secret of Kubernetes), and leave "
                 "it out here."
+            )
+
+
+def check_places(places: Iterable[tuple[str, str | None]]) -> None:
+    """Refuse addresses that hold a secret: they would be kept in datasets and models, logged, and shown on pages.
+
+    Args:
+        places: paths and URLs, each with the name of where it was given.
+
+    Raises:
+        UsageError: one holds a secret; the message says where, and not what it is.
+    """
+    for where, place in places:
+        kinds = FORMS_OF_URLS.items() if place is not None and "://" in place else ()
+        if found := next((kind for kind, form in kinds if re.search(form, str(place))), None):
+            raise UsageError(
+                f"{where} holds {found}. Addresses are kept in what is written, logged and shown, so nothing was done. "
+                "Give credentials by the usual variables, a profile or a role, or copy the file here first."
             )
 
 

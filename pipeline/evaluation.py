@@ -17,6 +17,7 @@ from pipeline import cut_tiles, figures, storage
 from pipeline.boxes import Box, cut
 from pipeline.cluster import ClusterConfig
 from pipeline.decode import decode
+from pipeline.disclosure import check_places
 from pipeline.errors import CrackscanError, StorageError, UsageError
 from pipeline.figures import Curve, Mistake
 from pipeline.intervals import Resampling, bootstrap
@@ -108,6 +109,7 @@ def evaluate(
     """
     from pipeline.model import load_card
 
+    check_places([("--model", config.model), ("--out", config.out)])
     card = load_card(config.model)
     out = writable(config.out)
     with cut_tiles.as_files(tiles, storage.join(out, CUT)) as files:

@@ -22,6 +22,7 @@ from pipeline import (
 from pipeline.backbones import Backbone
 from pipeline.card import Card
 from pipeline.course import Course, EpochResult, Task
+from pipeline.disclosure import check_places
 from pipeline.errors import CrackscanError, InterruptedRunError, UsageError
 from pipeline.interrupt import Interrupt, pumped
 from pipeline.labelled import LabelledTiles
@@ -89,6 +90,7 @@ def train(config: TrainConfig, watcher: Watcher | None = None, use: FieldUse | N
         InterruptedRunError: Ctrl-C or SIGTERM; the last epoch's checkpoint is kept.
         CrackscanError: the workers failed again and again.
     """
+    check_places([("--out", config.out), ("--storage", config.storage), ("--weights", config.weights)])
     folder, watcher = storage.canonical(config.out), watcher or Watcher()
     expectation = unseen.expected(use, config.backbone, config.training.augment) if use is not None else None
     tiles = labelled.read(config.data, config.classes)

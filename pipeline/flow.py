@@ -13,23 +13,27 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import engines, storage
-from pipeline.archives import list_archive
-from pipeline.cluster import session
+from pipeline.account import Account
+from pipeline.archives import list_measured
+from pipeline.arrivals import Arrivals
+from pipeline.cluster import nodes, session
 from pipeline.config import ScoreConfig
 from pipeline.dataset import CommitLog, Layout, read_log, read_run
+from pipeline.disclosure import check_places
 from pipeline.engines import Choice
 from pipeline.errors import CrackscanError
 from pipeline.inputs import find_inputs
 from pipeline.interrupt import Interrupt, pumped, until_asked
 from pipeline.lease import Holder, Lease, hold
 from pipeline.listing import decoded
-from pipeline.log import get_logger, to_file
+from pipeline.log import get_logger, repeat, to_file
 from pipeline.members import Limits
 from pipeline.model import SHIPPED_MODEL, load_model
 from pipeline.outlook import Outlook, outlook
 from pipeline.placement import Hosting
 from pipeline.plan import Plan, keep_ended, make_plan, planned_ids, planned_inputs
 from pipeline.progress import Progress, ScoreSummary, Watch
+from pipeline.run_report import cost_of, reported
 from pipeline.runs import Run, new_run
 from pipeline.scoring import MakeEngine, MakeMapper, ScoreRule, Scoring, torch_mapper
 from pipeline.sink import Sink, check_fingerprint, open_sink
@@ -48,6 +52,7 @@ class _Job(NamedTuple):
     hosting: Hosting
     engine: Choice
     watch: Watch
+    account: Account
 
 
 def score(
@@ -101,7 +106,7 @@ def planned(config: ScoreConfig, watch: Watch) -> Outlook:
     log = read_log(job.layout)
     plan = make_plan(find_inputs(config.inputs, job.layout), job.layout, log.done)
     with Interrupt() as interrupt, session(config.cluster) if len(plan.unlisted) > 1 else nullcontext():
-        plan = plan.with_listed(_listed(plan, watch, interrupt))
+        plan = plan.with_listed(_listed(plan, job, interrupt))
     plan.check_not_empty(config.inputs)
     watch.chose(job.engine)
     return outlook(plan, log.done, job.scoring)
@@ -111,6 +116,7 @@ def _job(
     config: ScoreConfig, watch: Watch, make_engine: MakeEngine | None, make_mapper: MakeMapper = torch_mapper
 ) -> _Job:
     """Settle what was not given: by the dataset's first run where there is one, else by the model."""
+    check_places([("--out", config.out), ("--model", config.model), *(("An input", text) for text in config.inputs)])
     layout = Layout(storage.canonical(config.out))
     before = read_run(layout) if storage.exists(layout.run) else {"fingerprint": {}, "model": None}
     given = before.get("model") if config.model is None else storage.canonical(config.model)
@@ -128,16 +134,17 @@ def _job(
     device = engines.device_for(engine.name, config.device)
     limits = Limits(photo_bytes=config.max_photo_bytes, ratio=config.max_ratio)
     scoring = Scoring(model, rule, make_engine, limits, make_mapper=make_mapper if config.maps else None)
-    return _Job(config, layout, run, scoring, Hosting(config.actors, device), engine, watch)
+    return _Job(config, layout, run, scoring, Hosting(config.actors, device), engine, watch, Account())
 
 
 @contextmanager
 def _writing(job: _Job) -> Iterator[tuple[Lease, Interrupt]]:
-    """Hold the dataset, write its log and hear Ctrl-C while the context lasts."""
+    """Hold the dataset, write its log and report, and hear Ctrl-C while the context lasts."""
     with (
         Interrupt() as interrupt,
         hold(job.layout, job.run.run_id, lambda holder: _wait(job.watch, holder, interrupt)) as lease,
         to_file(job.layout.url, job.run.run_id),
+        reported(job.layout, job.run.run_id, lease, job.account, job.config.prices),
     ):
         yield lease, interrupt
 
@@ -148,7 +155,11 @@ def _scored(job: _Job, plan: Plan, sink: Sink, interrupt: Interrupt) -> ScoreSum
     plan.keep()
     needs_ray = plan.unlisted or plan.without(before.done).num_rows
     with session(config.cluster, job.layout.noise(job.run.run_id)) if needs_ray else nullcontext():
-        plan = plan.with_listed(_kept(plan, _listed(plan, job.watch, interrupt)))
+        if needs_ray:
+            from pipeline.counters import Counters  # loads Ray
+
+            job.account.work_begins(nodes(), Counters())
+        plan = plan.with_listed(_kept(plan, _listed(plan, job, interrupt)))
         plan.check_not_empty(config.inputs)
         chosen = plan.without(before.done).slice(0, config.limit)
         _log.info("begins", inputs=config.inputs, rows=chosen.num_rows, listed=plan.members.num_rows)
@@ -165,21 +176,24 @@ def _scored(job: _Job, plan: Plan, sink: Sink, interrupt: Interrupt) -> ScoreSum
     return _summary(job, plan, before, log, progress)
 
 
-def _listed(plan: Plan, watch: Watch, interrupt: Interrupt) -> Iterator[pa.Table]:
+def _listed(plan: Plan, job: _Job, interrupt: Interrupt) -> Iterator[pa.Table]:
     """List the archives that are not, side by side; one alone here, for a worker takes seconds to start."""
     if len(plan.unlisted) > 1:
         from pipeline.hosting import listed  # loads Ray
 
-        tables = listed(plan.unlisted)
+        listings = listed(plan.unlisted)
     else:
-        tables = map(list_archive, plan.unlisted)
+        listings = map(list_measured, plan.unlisted)
     found = 0
-    with pumped(tables) as passing:
-        for table in until_asked(passing, interrupt):
-            if table is not None:
+    with pumped(listings) as passing:
+        for listing in until_asked(passing, interrupt):
+            if listing is not None:
                 found += 1
-                yield table
-            watch.listed(found, len(plan.unlisted))
+                repeat(listing.log)
+                _log.info("listed", archive=listing.archive, rows=listing.table.num_rows)
+                job.account.spend("list", listing.effort)
+                yield listing.table
+            job.watch.listed(found, len(plan.unlisted))
 
 
 def _kept(plan: Plan, listings: Iterable[pa.Table]) -> Iterator[pa.Table]:
@@ -197,26 +211,24 @@ def _write(
     Returns:
         How far it came, and what the streams held that have ended.
     """
-    before, ended = sink.log.done, list[pa.Table]()
+    before, ended, arrivals = sink.log.done, list[pa.Table](), Arrivals(sink, job.account)
     try:
         for table in scored:
             if table is not None:
                 photos = _within(job.config.limit, table.filter(pc.is_null(table["ended"])), progress)
-                sink.add(photos)
-                if not progress.tried and photos.num_rows:
-                    _log.info("first_scored")
+                arrivals.take(photos, table.filter(pc.is_valid(table["ended"])))
                 progress = progress.after(photos)
                 for held in map(decoded, table["ended"].drop_null().to_pylist()):
                     if keep_ended(job.layout, held):
                         ended.append(held)
                         progress = progress.counted(_new_in(held, before))
                 _stop_if_most_fail(progress, job.config)
-            sink.commit_if_due()
+            arrivals.commit_if_due()
             job.watch.scored(progress)
             if job.config.limit is not None and progress.tried >= job.config.limit:
                 break
     finally:
-        sink.commit()
+        arrivals.commit()
     return progress, ended
 
 
@@ -257,6 +269,7 @@ def _summary(job: _Job, plan: Plan, before: CommitLog, after: CommitLog, progres
         uncounted=left.num_rows - _photos(left),
         is_finished=storage.exists(job.layout.summary),
         skipped=plan.skipped,
+        cost=cost_of(job.account, job.config.prices),
     )
 
 

@@ -12,16 +12,17 @@ import pyarrow as pa
 import ray
 from ray.data import ActorPoolStrategy, DataContext, ExecutionResources
 
-from pipeline.archives import list_archive
+from pipeline.archives import Listed, list_measured
 from pipeline.batching import Device, Engine
-from pipeline.cluster import KEPT_MEMORY
+from pipeline.cluster import KEPT_MEMORY, nodes
 from pipeline.decode import Decoder
 from pipeline.errors import CrackscanError
 from pipeline.guarded import GuardedDecoder, watched
+from pipeline.log import gathered
 from pipeline.maps import PhotoMapper
 from pipeline.model import Model
-from pipeline.placement import READ_CPUS, Hosting, Node, placed
-from pipeline.reading import read_unit, units
+from pipeline.placement import READ_CPUS, Hosting, placed
+from pipeline.reading import read_measured, units
 from pipeline.schema import MEMBERS
 from pipeline.scoring import MakeEngine, MakeMapper, PhotoScorer, ScoreRule, Scoring
 from pipeline.storage import StoredFile
@@ -38,10 +39,10 @@ LISTINGS_AT_ONCE = 64
 """Archives that are being listed at a time, at most; what they find waits in the object store."""
 
 
-def listed(archives: Sequence[StoredFile]) -> Iterator[pa.Table]:
-    """List archives side by side, in any order; Ray must be running. As `Listing.table`."""
-    task = ray.remote(num_cpus=READ_CPUS, max_retries=-1)(list_archive)
-    left, running = list(reversed(archives)), list["ray.ObjectRef[pa.Table]"]()
+def listed(archives: Sequence[StoredFile]) -> Iterator[Listed]:
+    """List archives side by side, in any order; Ray must be running."""
+    task = ray.remote(num_cpus=READ_CPUS, max_retries=-1)(_listed)
+    left, running = list(reversed(archives)), list["ray.ObjectRef[Listed]"]()
     try:
         while left or running:
             while left and len(running) < LISTINGS_AT_ONCE:
@@ -65,7 +66,7 @@ def scored_photos(members: pa.Table, scoring: Scoring, hosting: Hosting, done: p
     """
     if members.num_rows == 0:
         return
-    placement = placed(hosting, _nodes())
+    placement = placed(hosting, nodes())
     context = DataContext.get_current()
     context.target_max_block_size = BLOCK_BYTES
     context.execution_no_progress_timeout_s = STUCK_S
@@ -79,14 +80,20 @@ def scored_photos(members: pa.Table, scoring: Scoring, hosting: Hosting, done: p
     scored = (
         ray.data.from_arrow([*units(members)])
         .map_batches(
-            partial(read_unit, limits=scoring.limits, done=left_out),
+            partial(read_measured, limits=scoring.limits, done=left_out),
             batch_size=None,
             batch_format="pyarrow",
             num_cpus=READ_CPUS,
         )
         .map_batches(
             PhotoScorer,
-            fn_constructor_args=(make_engine, scoring.rule, partial(_decoder, scoring.decode), make_mapper),
+            fn_constructor_args=(
+                make_engine,
+                scoring.rule,
+                partial(_decoder, scoring.decode),
+                make_mapper,
+                placement.gpus,
+            ),
             batch_size=GPU_BATCH_PHOTOS if placement.gpus else None,
             batch_format="pyarrow",
             compute=ActorPoolStrategy(size=placement.actors),
@@ -102,10 +109,10 @@ def scored_photos(members: pa.Table, scoring: Scoring, hosting: Hosting, done: p
         _raise_ours(error)
 
 
-def _nodes() -> list[Node]:
-    """Return the machines that the cluster has now."""
-    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    return [Node(resources.get("CPU", 0.0), int(resources.get("GPU", 0))) for resources in alive]
+def _listed(archive: StoredFile) -> Listed:
+    """List an archive in a worker, and bring its log lines along."""
+    with gathered() as lines:
+        return list_measured(archive)._replace(log=lines)
 
 
 def _engine(make_engine: MakeEngine, model: "ray.ObjectRef[Model]", device: Device) -> Engine:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from pipeline import storage
 from pipeline.archives import list_folder, loose
 from pipeline.dataset import Layout
+from pipeline.disclosure import check_places
 from pipeline.errors import StorageError, UsageError
 from pipeline.listing import Listing
 from pipeline.members import archive_suffix, file_kind
@@ -72,8 +73,11 @@ class _Folder(NamedTuple):
 
 def _texts(spelled: Iterable[str]) -> Iterator[str]:
     for text in spelled:
+        check_places([("An input", text.removeprefix("@"))])
         if text.startswith("@"):
-            yield from _lines(text[1:])
+            lines = _lines(text[1:])
+            check_places((f"A line of {text[1:]}", line) for line in lines)
+            yield from lines
         else:
             yield text
 

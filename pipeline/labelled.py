@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from pipeline import label_table, masked, storage
 from pipeline.boxes import Box, cut, tile_name
 from pipeline.decode import PHOTO_SUFFIXES, decode
+from pipeline.disclosure import check_places
 from pipeline.errors import DataError, StorageError, UsageError
 from pipeline.fingerprint import fingerprint
 from pipeline.label_table import ClassNames
@@ -97,6 +98,7 @@ def read(data: Sequence[str], classes: ClassNames | None = None) -> LabelledTile
         UsageError: a place is missing or holds no labelled tiles, a label is unknown or contradicts another, a mask
             does not fit its photo, or all tiles are of one class.
     """
+    check_places(("The data", place) for place in data)
     names = classes or ClassNames()
     found: dict[str, _Tile] = {}
     unlabelled = 0

@@ -34,10 +34,12 @@ class Hosting:
 
 
 class Node(NamedTuple):
-    """What a machine of the cluster has."""
+    """A machine that Ray has."""
 
     cpus: float
-    gpus: int = 0
+    gpus: float = 0.0
+    group: str = ""
+    """Its node group, as KubeRay and `ray up` name it; empty on a Ray that knows no groups."""
 
 
 class Placement(NamedTuple):
@@ -75,10 +77,9 @@ def placed(hosting: Hosting, nodes: Sequence[Node]) -> Placement:
 
 def _room(nodes: Sequence[Node], cpus_each: float, on_each_gpu: int | None = None) -> int:
     """Count the scorers for which there is room, with a reader beside them on one machine or another."""
-    fit = [
-        int(node.cpus / cpus_each) if on_each_gpu is None else min(int(node.cpus / cpus_each), node.gpus * on_each_gpu)
-        for node in nodes
-    ]
+    fit = [int(node.cpus / cpus_each) for node in nodes]
+    if on_each_gpu is not None:
+        fit = [min(number, int(node.gpus) * on_each_gpu) for node, number in zip(nodes, fit, strict=True)]
     left = max(node.cpus - number * cpus_each for node, number in zip(nodes, fit, strict=True))
     return sum(fit) if left >= READ_CPUS else sum(fit) - 1
 

@@ -1,11 +1,14 @@
-"""Which process wrote something, and whether it has ended: told apart across machines, containers and restarts."""
+"""Which process wrote something, whether it has ended, and how large this one was: across machines and restarts."""
 
 import os
+import resource
 import socket
+import sys
 from pathlib import Path
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _NUMBERING = Path("/proc/self/ns/pid")
+_STATUS = Path("/proc/self/status")
 
 
 def machine() -> str:
@@ -46,3 +49,16 @@ def has_ended(of_machine: str, pid: int, began: str) -> bool:
     except PermissionError:  # another user's process; whether we can see its start depends on the machine
         pass
     return started(pid) not in {began, ""}
+
+
+def peak_bytes() -> int:
+    """Return the most memory that this process has had; what it shares with others counts in each of them.
+
+    Linux's count for this program alone: `getrusage` begins with what the parent had.
+    """
+    lines = _STATUS.read_text(encoding="utf-8", errors="replace").splitlines() if _STATUS.exists() else []
+    for line in lines:
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) << 10
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak << 10

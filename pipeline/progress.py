@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from pipeline.engines import Choice
 from pipeline.lease import Holder
+from pipeline.prices import Cost
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class ScoreSummary:
     """Whether every photo that was ever planned for the dataset has its row."""
     skipped: Mapping[str, int]
     """Files of the inputs that are no photos, counted by kind."""
+    cost: Cost | None = None
+    """What the machines of this run cost; None where no prices were given."""
 
 
 class Watch:

@@ -16,6 +16,7 @@ from pipeline.destination import check_outside
 from pipeline.errors import UsageError
 from pipeline.page import Column, Rows
 from pipeline.results import Connection
+from pipeline.run_report import cost_in, reports
 from pipeline.seen_photos import SeenPhoto, seen_photos
 from pipeline.status import status
 
@@ -85,6 +86,7 @@ def write_report(config: ReportConfig) -> Made:
         run=run,
         **_line(threshold_of(run, config.threshold)),
         status=status(layout.url),
+        costs={run.get("run_id"): cost for run in reports(layout) if (cost := cost_in(run)) is not None},
         measures=MEASURES,
         totals=totals,
         worst=worst,

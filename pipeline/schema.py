@@ -40,9 +40,23 @@ MEMBERS = pa.schema(
 `inner` is the nested archive that holds the photo, null for most.
 """
 
-READ = MEMBERS.append(pa.field("data", pa.large_binary())).append(pa.field("ended", pa.large_binary()))
+EFFORT = pa.struct(
+    [
+        ("wall_s", pa.float64()),
+        ("cpu_s", pa.float64()),
+        ("gpu_s", pa.float64()),
+        ("read_bytes", pa.int64()),
+        ("retries", pa.int32()),
+        ("peak_bytes", pa.int64()),
+    ]
+)
+"""What a step of the work took, see `effort`."""
+
+_OF_READING = [("read_effort", EFFORT), ("log", pa.list_(pa.string()))]
+
+READ = pa.schema([*MEMBERS, ("data", pa.large_binary()), ("ended", pa.large_binary()), *_OF_READING])
 """A photo on its way to a scorer, with its bytes; or the end of a stream, which has nothing but `archive` and `ended`:
-what it held, as `listing.encoded`."""
+what it held, as `listing.encoded`. Either comes with what reading it took, and what was logged meanwhile."""
 
 _GRID = [(name, pa.int32()) for name in ("row", "col", "top_px", "left_px", "height_px", "width_px")]
 _FACTS = [
@@ -117,10 +131,13 @@ SCORED = pa.schema(
         ("grid", pa.list_(pa.struct([*_GRID, ("crack_score", pa.float32())]))),
         ("crack_map", pa.large_binary()),
         ("ended", pa.large_binary()),
+        *_OF_READING,
+        ("decode_effort", EFFORT),
+        ("score_effort", EFFORT),
     ]
 )
 """A photo as a scoring actor hands it over: its `images` columns, all its tiles in one list, and its crack map as PNG
-where one was asked for; or the end of a stream, as in `READ`."""
+where one was asked for; or the end of a stream, as in `READ`. What it took never reaches the dataset's tables."""
 
 
 def images_table(scored: pa.Table, part: int, model_id: str, run_id: str) -> pa.Table:

@@ -4,8 +4,9 @@ Tiles of neighbouring photos share batches, so that small photos fill them too; 
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.batching import CRACK, DOMAIN, Device, Engine, score_in_batches
 from pipeline.decode import MAX_PIXELS, UNSUPPORTED_SUFFIXES, Decoder, Photo, PhotoFacts, decode
+from pipeline.effort import Effort, measured, so_far, with_peak
 from pipeline.errors import DataError, UsageError
 from pipeline.maps import PhotoMapper, ScoredPhoto, TileMapper
 from pipeline.members import Limits
@@ -28,7 +30,7 @@ BATCH_TILES = 32
 """Tiles the network sees at once on a CPU; larger batches fall out of its cache."""
 
 
-_KEPT = ("image_id", "archive", "image", "occurrence", "size_bytes", "ended")
+_KEPT = ("image_id", "archive", "image", "occurrence", "size_bytes", "ended", "read_effort", "log")
 """Columns that leave as they came. A row with `ended` is no photo but the end of an archive, and has no others."""
 
 
@@ -82,6 +84,8 @@ class _Outcome:
     grid: list[Tile] = field(default_factory=list)
     failure: dict[str, str] | None = None
     """Its columns; the error itself would keep the photo's memory."""
+    decoding: Effort = field(default_factory=Effort)
+    """What decoding it and cutting it into tiles took."""
 
 
 class PhotoScorer:
@@ -92,6 +96,7 @@ class PhotoScorer:
         rule: tile grid, limits and batch size.
         make_decoder: chooses the decoder, once, in that process.
         make_mapper: builds what draws crack maps, once, in that process; None where no maps are asked for.
+        gpus: what it holds of a GPU.
     """
 
     def __init__(
@@ -100,7 +105,9 @@ class PhotoScorer:
         rule: ScoreRule,
         make_decoder: Callable[[], Decoder] = lambda: decode,
         make_mapper: Callable[[], PhotoMapper] | None = None,
+        gpus: float = 0.0,
     ) -> None:
+        self._gpus = gpus
         self._engine = make_engine()
         self._decode = make_decoder()
         self._draw_map = None if make_mapper is None else make_mapper()
@@ -111,13 +118,23 @@ class PhotoScorer:
 
         Shape: schema `READ` (n rows) → schema `SCORED` (n rows, in order).
         """
-        outcomes: list[_Outcome] = []
+        before, outcomes = so_far(), list[_Outcome]()
         batches = [*score_in_batches(self._engine, self._cut(photos, outcomes), self._rule.batch_tiles)]
         scores = np.concatenate(batches) if batches else np.empty((0, 2), np.float32)
         ends = np.cumsum([len(outcome.grid) for outcome in outcomes])
         rows = [self._mapped_row(outcome, scores[end - len(outcome.grid) : end], data)
                 for outcome, end, data in zip(outcomes, ends, photos["data"], strict=True)]  # fmt: skip
+        self._add_efforts(rows, outcomes, so_far() - before)
         return pa.Table.from_pylist(rows, schema=SCORED)
+
+    def _add_efforts(self, rows: list[dict[str, Any]], outcomes: list[_Outcome], whole: Effort) -> None:
+        """Say what each photo took: its own decoding, and by its tiles of all the rest, which was done together."""
+        rest = whole - sum((outcome.decoding for outcome in outcomes), Effort())
+        scoring = replace(with_peak(rest), gpu_s=self._gpus * rest.wall_s)
+        tiles = sum(len(outcome.grid) for outcome in outcomes)
+        for row, outcome in zip(rows, outcomes, strict=True):
+            part = len(outcome.grid) / tiles if tiles else 1 / len(outcomes)
+            row |= {"decode_effort": vars(outcome.decoding), "score_effort": vars(scoring.share(part))}
 
     def _cut(self, photos: pa.Table, outcomes: list[_Outcome]) -> Iterator[NDArray[np.uint8]]:
         """Yield the tiles of all photos, at most a batch at a time, and note what became of each row."""
@@ -130,17 +147,22 @@ class PhotoScorer:
 
     def _tiles(self, outcome: _Outcome, data: bytes | None) -> Iterator[NDArray[np.uint8]]:
         """Yield the tiles of one photo, whose pixels are gone before the next is decoded."""
+        before = so_far()
         try:
             photo = self._photo(outcome.row, data)
         except DataError as error:
             outcome.failure = error.columns()
             return
+        finally:
+            outcome.decoding += so_far() - before
         outcome.height_px, outcome.width_px = photo.pixels.shape[:2]
         outcome.facts = photo.facts
         outcome.grid = grid(outcome.height_px, outcome.width_px, self._rule.tiles)
         for first in range(0, len(outcome.grid), self._rule.batch_tiles):
             chunk = outcome.grid[first : first + self._rule.batch_tiles]
-            yield cut(photo.pixels, chunk, self._rule.tiles.tile_px)
+            tiles = measured(partial(cut, photo.pixels, chunk, self._rule.tiles.tile_px))
+            outcome.decoding += tiles.effort
+            yield tiles.result
 
     def _photo(self, row: dict[str, Any], data: bytes | None) -> Photo:
         """Decode a photo; one whose bytes could not be read fails with the reason that came instead of them."""

@@ -48,15 +48,24 @@ class Sink:
         self._waiting_since = 0.0
         self._has_failed = False
 
-    def add(self, scored: pa.Table) -> None:
-        """Take scored photos in; schema `SCORED`. A photo that this run has taken before is dropped."""
+    @property
+    def waiting(self) -> int:
+        """Photos that are not committed."""
+        return sum(table.num_rows for table in self._waiting)
+
+    def add(self, scored: pa.Table) -> pa.Table:
+        """Take scored photos in, and return them without their maps; one that this run has taken before is dropped.
+
+        Shape: schema `SCORED` → the same without `crack_map`.
+        """
         new = keep_maps(self._not_taken(scored), self._layout)
         if not self._waiting:
             self._waiting_since = time.monotonic()
         if new.num_rows:
             self._waiting.append(new)
-        if sum(table.num_rows for table in self._waiting) >= COMMIT_PHOTOS:
+        if self.waiting >= COMMIT_PHOTOS:
             self.commit()
+        return new
 
     def commit_if_due(self) -> None:
         """Commit what has waited long enough; to be called now and then."""
@@ -140,7 +149,8 @@ class Sink:
             is_new.append(id_ not in self._taken)
             self._taken.add(id_)
         if not all(is_new):
-            _log.warning("photos came twice", photos=is_new.count(False), first=ids[is_new.index(False)])
+            first = scored.slice(is_new.index(False), 1).select(["archive", "image"]).to_pylist()[0]
+            _log.warning("photos came twice", photos=is_new.count(False), **first)
         return scored.filter(pa.array(is_new, pa.bool_()))
 
     def _put(self, scored: pa.Table) -> bool:

@@ -11,7 +11,9 @@ from typing import Literal
 from pipeline import schema, storage
 from pipeline.dataset import Layout, read_run
 from pipeline.lease import Holder, is_gone, read_lease
+from pipeline.prices import Cost
 from pipeline.results import file_rows, views
+from pipeline.run_report import reports, total_cost
 
 LAST_COMMITS = 20
 """The speed is that of so many commits: some minutes, as a commit is made at least three times a minute."""
@@ -83,6 +85,8 @@ class Status:
     left_s: float | None
     """Time that the known rest takes at that speed."""
     writer: Writer | None
+    cost: Cost | None
+    """Of all runs whose prices were given."""
 
     @property
     def failed(self) -> int:
@@ -117,6 +121,7 @@ def status(out: str) -> Status:
         speed=speed,
         left_s=(planned - done) / speed.photos_per_s if speed else None,
         writer=_writer(read_lease(layout)),
+        cost=total_cost(reports(layout)),
     )
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, cast
 
+from pipeline import traffic
 from pipeline.errors import UsageError
 from pipeline.local_disk import LocalDisk
 from pipeline.storage_errors import ToldFile, told
@@ -134,7 +135,7 @@ def read_bytes(url: str) -> bytes:
     """Read a whole file."""
     with told(url, "read"):
         store, path = open_store(url)
-        return store.read_whole(path)
+        return traffic.counted([store.read_whole(path)])[0]
 
 
 def read_many(urls: Sequence[str]) -> Iterator[bytes]:
@@ -153,7 +154,7 @@ def read_ranges(url: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
     """Read the bytes [start, end) of each range, in order; a range past the end gives what is there."""
     with told(url, "read"):
         store, path = open_store(url)
-        return store.read_ranges(path, ranges)
+        return traffic.counted(store.read_ranges(path, ranges))
 
 
 def open_file(url: str) -> IO[bytes]:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from typing import IO, Any, NamedTuple
 
+from pipeline import traffic
 from pipeline.errors import NotFoundError, StorageError
 
 _CAUSES = {
@@ -162,7 +163,7 @@ def _loaded(names: dict[str, tuple[str, ...]]) -> tuple[type[Exception], ...]:
 
 
 class ToldFile(io.RawIOBase):
-    """An open file whose failures are told from those of a decompressor or parser that reads it."""
+    """An open file whose failures are told from those of a decompressor or parser that reads it; its bytes count."""
 
     def __init__(self, file: IO[bytes] | io.RawIOBase, url: str) -> None:
         self._file = file
@@ -179,7 +180,9 @@ class ToldFile(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - the buffer protocol has a type from Python 3.12 on
         """Fill a buffer as far as there are bytes."""
         with told(self._url, "read"):
-            return int(self._file.readinto(buffer))  # type: ignore[union-attr]  # typeshed's IO lacks it
+            size_bytes = int(self._file.readinto(buffer))  # type: ignore[union-attr]  # typeshed's IO lacks it
+        traffic.count(read_bytes=size_bytes)
+        return size_bytes
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Move; to before the start is the reader's mistake, as in a damaged archive."""

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
+from pipeline import traffic
 from pipeline.storage_errors import cause_of, is_passing
 
 LIMIT_S = 120.0
@@ -70,15 +71,16 @@ def retried(url: str, attempt: Callable[[], Result]) -> Result:
         retry=retry_if_exception(is_passing),
         wait=wait_random_exponential(multiplier=FIRST_WAIT_S, max=LONGEST_WAIT_S),
         stop=stop_after_delay(_limit_s.get() or LIMIT_S),
-        before_sleep=lambda state: _log(url, state),
+        before_sleep=lambda state: _note(url, state),
         retry_error_callback=give_up,
     )
     return policy(attempt)
 
 
-def _log(url: str, state: RetryCallState) -> None:
+def _note(url: str, state: RetryCallState) -> None:
     from pipeline.log import get_logger  # which writes through `storage` itself
 
+    traffic.count(retries=1)
     wait_s = round(state.upcoming_sleep, 2)
     get_logger(__name__).warning("tried again", url=url, cause=cause_of(_error_of(state)), wait_s=wait_s)
 

@@ -11,7 +11,7 @@ from brightness import brightness
 from pipeline.batching import Device, Engine
 from pipeline.members import Limits
 from pipeline.model import Model
-from pipeline.reading import read_unit
+from pipeline.reading import read_measured
 
 NOTES = "CRACKSCAN_TEST_NOTES"
 """Environment variable, to be set before the machines are started."""
@@ -28,7 +28,7 @@ def make_noting_brightness(_model: Model, device: Device) -> Engine:
     return brightness
 
 
-def noting_read_unit(unit: pa.Table, limits: Limits, done: pa.ChunkedArray) -> Iterator[pa.Table]:
+def noting_read(unit: pa.Table, limits: Limits, done: pa.ChunkedArray) -> Iterator[pa.Table]:
     """Read as always, and note where."""
     note("read")
-    yield from read_unit(unit, limits, done)
+    yield from read_measured(unit, limits, done)

@@ -1,5 +1,6 @@
 """`crackscan score` as a user runs it: exit codes, sentences, resume, kills and Ctrl-C."""
 
+import json
 import shutil
 import signal
 import subprocess
@@ -107,4 +108,7 @@ def test_an_interrupted_run_commits_what_is_finished(
     assert process.returncode == 4, told
     assert told.strip().endswith("Interrupted. What is finished is committed; run the same command again to go on.")
     assert "Traceback" not in told
-    assert len(read_log(Layout(f"file://{scores}")).done) >= (1 if number == signal.SIGINT else 0)
+    done = len(read_log(Layout(f"file://{scores}")).done)
+    assert done >= (1 if number == signal.SIGINT else 0)
+    (run,) = json.loads((scores / "run-report.json").read_text())["runs"]
+    assert (run["ended"], run["photos"]) == ("interrupted", done)

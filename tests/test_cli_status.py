@@ -6,6 +6,7 @@ from pathlib import Path
 from click.testing import CliRunner
 from small_dataset import COMMITS, ok, plan, written
 
+from pipeline import storage
 from pipeline.cli.status import command
 from pipeline.lease import hold
 
@@ -46,3 +47,15 @@ def test_json_for_programs(tmp_path: Path) -> None:
         found = json.loads(CliRunner().invoke(command, [layout.url, "--json"]).stdout)
     assert (found["done"], found["failed"], found["failures"]) == (5, 2, {"not_an_image": 2})
     assert (found["is_finished"], found["writer"]["run_id"], found["speed"]) == (True, "two", None)
+
+
+def test_the_cost_is_told_where_prices_were_given(tmp_path: Path) -> None:
+    """The sum of all runs, in words and for programs."""
+    layout = written(str(tmp_path / "out"))
+    assert json.loads(CliRunner().invoke(command, [layout.url, "--json"]).stdout)["cost"] is None
+    runs = [{"cost": {"amount": 0.5, "currency": "EUR"}}, {"cost": None}, {"cost": {"amount": 1.25, "currency": "EUR"}}]
+    storage.write_whole(layout.report, json.dumps({"runs": runs}).encode())
+    lines = CliRunner().invoke(command, [layout.url]).stdout.splitlines()
+    assert "cost     1.75 EUR of all runs with prices, storage and traffic not included" in lines
+    found = json.loads(CliRunner().invoke(command, [layout.url, "--json"]).stdout)
+    assert found["cost"] == {"amount": 1.75, "currency": "EUR"}

@@ -112,7 +112,7 @@ def test_files_that_cannot_be_used_are_told_in_one_sentence(tmp_path: Path, monk
     (tmp_path / "code.yaml").write_text("out: !!python/object/apply:os.getcwd []")
     (tmp_path / "photo.yaml").write_bytes(b"\xff\xd8\xff\xe0")
     (tmp_path / "typo.yaml").write_text("otu: x")
-    options = "expected options by name, in lines such as `out: scores`."
+    options = "expected keys and values, in lines such as `out: scores`."
     neither = "is neither YAML nor JSON; expected lines such as `out: scores`."
     told = {
         "nowhere.yaml": "--config: nowhere.yaml could not be read: it was not found.",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.disclosure import SHORTEST, check_no_secrets, secrets_of
+from pipeline.disclosure import SHORTEST, check_no_secrets, check_places, secrets_of
 from pipeline.errors import UsageError
 
 LETTERS = st.text(string.ascii_letters + string.digits + "!$%^&*-_=+.", min_size=1)
@@ -63,3 +63,12 @@ def test_what_is_secret_here_is_found_anywhere(secret: str, around: str) -> None
     known = secrets_of(environment.items())
     assert known == {secret}
     assert "which whoever sees the cluster's dashboard could read" in refused(f"{around}{secret}{around}", (secret,))
+
+
+@pytest.mark.parametrize("place", [
+    None, "s3://bucket/2026-11-03T21:30@bridge/in.zip", "photos@2026/key=5", "abfs://container@account/in",
+    "http://host:9000/a@b.zip", "/data/user:x@y/in", "s3://bucket/what?ey*.jpg", "/data/password=5/secret: x",
+])  # fmt: skip
+def test_usual_places_hold_no_secret(place: str | None) -> None:
+    """Times, at signs and ports are no passwords, and files of this machine may be called anything."""
+    check_places([("An input", place)])

@@ -2,13 +2,18 @@
 
 import gzip
 import io
-from collections import Counter
+import json
+import re
+import time
+from collections import Counter, defaultdict
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from urllib.request import urlopen
 
 import pyarrow.parquet as pq
 import pytest
+import ray
 from brightness import make_brightness, make_brightness_map
 from packing import packed_tar, packed_zip
 from PIL import Image
@@ -17,6 +22,7 @@ from pipeline import flow
 from pipeline.config import ScoreConfig
 from pipeline.errors import CrackscanError
 from pipeline.flow import retry, score
+from pipeline.prices import Prices
 from pipeline.progress import Progress, Watch
 from pipeline.verify import verify
 
@@ -42,6 +48,70 @@ def mixed(photos: Path, tmp_path: Path) -> Path:
     for name, data in files[9:]:
         (folder / name).write_bytes(data)
     return folder
+
+
+def scraped(wanted: float, timeout_s: float = 60) -> dict[str, float]:
+    """Our metrics as Prometheus reads them from Ray, by name and our own labels, once so many photos are there."""
+    (port,) = [node["MetricsExportPort"] for node in ray.nodes()]  # type: ignore[no-untyped-call]
+    until_s = time.monotonic() + timeout_s
+    while True:
+        with urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+            text = answer.read().decode()
+        found = defaultdict[str, float](float)
+        for name, labels, value in re.findall(r"^ray_crackscan_(\w+)\{(.*?)\} (\S+)$", text, re.MULTILINE):
+            ours = ",".join(sorted(re.findall(r'(?:status|stage|kind)="(\w+)"', labels)))
+            found[f"{name}({ours})"] += float(value)
+        if found["photos_total(ok)"] + found["photos_total(failed)"] >= wanted or time.monotonic() > until_s:
+            return found
+        time.sleep(0.5)
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_of_two")
+def test_metrics_report_and_log_agree_with_the_dataset(
+    mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What Prometheus reads, what the run reports and what the log says are the dataset's own counts.
+
+    The first of this module's runs, for a Ray counts on from one to the next.
+    """
+    monkeypatch.setattr(flow, "session", lambda *_: nullcontext())
+    out = tmp_path / "scores"
+    config = ScoreConfig(
+        (str(mixed),), str(out), actors=1, device="cpu", max_pixels=100_000, prices=Prices("EUR", 3600.0, 0.0)
+    )
+    summary = score(config, Watch(), make_brightness)
+    images = pq.read_table(out / "images").to_pylist()
+    failed = [row for row in images if row["status"] == "failed"]
+    counts = {
+        "photos_total(ok)": len(images) - len(failed),
+        "photos_total(failed)": len(failed),
+        "failures_total(decode,too_many_pixels)": len(failed),
+        "tiles_total()": pq.read_table(out / "tiles").num_rows,
+        "photo_bytes_total()": sum(row["size_bytes"] for row in images),
+        "decode_seconds_count()": len(images) - len(failed),
+        "score_seconds_count()": len(images) - len(failed),
+        "uncommitted_photos()": 0,
+    }
+    found = scraped(len(images))
+    assert {name: found[name] for name in counts} == counts
+    (run,) = json.loads((out / "run-report.json").read_text())["runs"]
+    assert (run["ended"], run["photos"], run["failed"]) == ("done", len(images), len(failed))
+    assert (run["tiles"], run["photo_bytes"]) == (counts["tiles_total()"], counts["photo_bytes_total()"])
+    assert run["failures"] == [{"stage": "decode", "kind": "too_many_pixels", "photos": len(failed)}]
+    assert run["read_bytes"] >= sum(path.stat().st_size for path in mixed.iterdir() if path.suffix == ".tgz")
+    assert all(run["stages"][stage]["cpu_s"] > 0 for stage in ("list", "read", "decode", "score", "write"))
+    assert all(run["stages"][stage]["peak_bytes"] > 20 << 20 for stage in ("read", "score"))
+    assert run["machines"] == [{"group": "", "cpus": 2.0, "gpus": 0.0}]
+    assert summary.cost is not None
+    assert summary.cost.amount <= run["cost"]["amount"] == pytest.approx(2 * run["wall_s"], abs=0.1)
+    lines = [json.loads(line) for path in out.glob("logs/*.jsonl") for line in path.read_text().splitlines()]
+    assert {line["run_id"] for line in lines} == {run["run_id"]}
+    told = {(line["archive"], line["image"]) for line in lines if line["event"] == "photo failed"}
+    assert told == {(row["archive"], row["image"]) for row in failed}
+    assert {line["archive"] for line in lines if line["event"] == "listed"} == {
+        f"file://{mixed}/{name}" for name in ("a.tgz", "b.zip")
+    }
 
 
 @pytest.mark.ray

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1]
 MODULES = sorted([*ROOT.glob("pipeline/**/*.py"), *ROOT.glob("jobs/*.py")])
 
 WALLS = {
-    "ray": {"cluster", "hosting", "trainer", "fit_worker", "job_server"},
+    "ray": {"cluster", "hosting", "counters", "trainer", "fit_worker", "job_server"},
     # Ray's client of its job server raises its errors.
     "aiohttp": {"job_server"},
     "click": {"cli", "jobs"},
@@ -25,10 +25,10 @@ WALLS = {
     "simplejpeg": {"decode"},
     # Photos on their way are rows of Arrow tables, from the listing of their archive to the sink; `decompressed` takes
     # zstd from it.
-    "pyarrow": {"schema", "listing", "archives", "inputs", "plan", "reading", "scoring", "hosting", "flow", "progress",
-                "outlook", "decompressed", "dataset", "sink", "results", "inventory", "promises", "verify", "compact",
-                "part_writer", "map_files", "label_table", "history", "trainer", "sample_truth", "originals",
-                "inspection", "report", "changes", "compare", "cli"},
+    "pyarrow": {"schema", "listing", "archives", "inputs", "plan", "reading", "scoring", "hosting", "flow",
+                "progress", "arrivals", "outlook", "decompressed", "dataset", "sink", "results", "inventory",
+                "promises", "verify", "compact", "part_writer", "map_files", "label_table", "history", "trainer",
+                "sample_truth", "originals", "inspection", "report", "changes", "compare", "cli"},
     "duckdb": {"results"},
     "torch": {"activation", "backbones", "course", "domain", "domain_tiles", "engine", "figures", "fit_worker",
               "graph", "history", "metrics", "network", "quantise", "trainer", "training", "weights"},
@@ -56,6 +56,8 @@ PURE = {
     "recipe",
     "capacity",
     "placement",
+    "prices",
+    "tally",
     "card",
     "errors",
     "schema",

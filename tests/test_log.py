@@ -1,13 +1,14 @@
 """Log lines go to the run's file, as JSON, and nowhere else."""
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
 
 from pipeline import storage
 from pipeline.errors import StorageError
-from pipeline.log import get_logger, to_file
+from pipeline.log import about, gathered, get_logger, repeat, to_file
 
 
 def _lines(folder: Path, run_id: str) -> list[dict[str, object]]:
@@ -75,3 +76,45 @@ def test_a_log_that_cannot_be_stored_is_no_failure_of_the_run(tmp_path: Path, mo
     monkeypatch.setattr(storage, "upload", refuse)
     with to_file(f"memory://{tmp_path.name}", "r1"):
         get_logger("sink").info("committed")
+
+
+def test_lines_of_all_threads_have_the_runs_id(tmp_path: Path) -> None:
+    """Listing, renewing the lease and reading ahead are done in threads of their own."""
+    with to_file(storage.canonical(str(tmp_path)), "r1"):
+        thread = threading.Thread(target=lambda: get_logger("lease").warning("lost"))
+        thread.start()
+        thread.join()
+
+    assert [(line["event"], line["run_id"]) for line in _lines(tmp_path, "r1")] == [("lost", "r1")]
+
+
+def test_lines_name_what_is_worked_on(tmp_path: Path) -> None:
+    """Whoever writes them, while it is."""
+    with to_file(storage.canonical(str(tmp_path)), "r1"):
+        with about(archive="s3://b/a.zip"):
+            get_logger("storage_retry").warning("tried again")
+        get_logger("sink").info("committed")
+
+    assert [line.get("archive") for line in _lines(tmp_path, "r1")] == ["s3://b/a.zip", None]
+
+
+def test_lines_of_a_worker_are_written_by_the_driver(tmp_path: Path) -> None:
+    """With the run's id and what the worker was at; the worker itself writes nothing."""
+    with gathered() as lines:
+        get_logger("storage_retry").warning("tried again", url="s3://b/k", wait_s=0.2)
+    get_logger("storage_retry").warning("after")
+    with to_file(storage.canonical(str(tmp_path)), "r1"):
+        repeat(lines, archive="s3://b/a.zip", image="bad\udcff.jpg")
+
+    (line,) = _lines(tmp_path, "r1")
+    assert line.pop("timestamp") == json.loads(lines[0])["timestamp"]
+    assert line == {
+        "event": "tried again",
+        "url": "s3://b/k",
+        "wait_s": 0.2,
+        "level": "warning",
+        "logger": "crackscan.storage_retry",
+        "archive": "s3://b/a.zip",
+        "image": "bad\udcff.jpg",
+        "run_id": "r1",
+    }

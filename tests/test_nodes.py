@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from brightness import brightness, make_brightness
 from ray.cluster_utils import Cluster
-from stations import NOTES, make_noting_brightness, noting_read_unit
+from stations import NOTES, make_noting_brightness, noting_read
 from test_fit import SMALL, TRAINING, Watched, config, tiles
 
 from pipeline import fit, hosting
@@ -94,7 +94,7 @@ def test_scorers_go_to_the_devices_and_readers_anywhere(
     machines: Machines, archive: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What has no device reads for the one that has, and scores nothing."""
-    monkeypatch.setattr(hosting, "read_unit", noting_read_unit)
+    monkeypatch.setattr(hosting, "read_measured", noting_read)
     monkeypatch.setattr("pipeline.reading.UNIT_PHOTOS", 2)
     where = ClusterConfig(machines.cluster.address)
     score(ScoreConfig((str(archive),), str(tmp_path), cluster=where), Watch(), make_noting_brightness)

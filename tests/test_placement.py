@@ -17,7 +17,7 @@ def has_room(nodes: list[Node], actors: int, cpus: float, on_each_gpu: int | Non
     for reader in range(len(nodes)):
         fit = [max(0, int((node.cpus - READ_CPUS * (number == reader)) / cpus)) for number, node in enumerate(nodes)]
         if on_each_gpu is not None:
-            fit = [min(number, node.gpus * on_each_gpu) for number, node in zip(fit, nodes, strict=True)]
+            fit = [min(number, int(node.gpus) * on_each_gpu) for number, node in zip(fit, nodes, strict=True)]
         if sum(fit) >= actors and nodes[reader].cpus >= READ_CPUS:
             return True
     return False

@@ -48,3 +48,10 @@ def test_a_number_used_again_is_another_process() -> None:
 def test_nothing_is_known_of_when_an_unknown_process_began() -> None:
     """No number is as high as this."""
     assert process.started(2**31 - 1) == ""
+
+
+def test_the_peak_is_of_this_program_alone() -> None:
+    """A small child of a large process has not had what its parent has."""
+    script = "from pipeline.process import peak_bytes; print(peak_bytes())"
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert 5 << 20 < int(told.stdout) < 60 << 20

@@ -1,5 +1,6 @@
 """Units of reading: together they are the plan, and each is bounded; a unit read gives every photo once."""
 
+import json
 import os
 import zipfile
 from pathlib import Path
@@ -15,8 +16,9 @@ from planning import planned
 from pipeline import reading, storage
 from pipeline.dataset import Layout
 from pipeline.listing import Listing, decoded, entry_of
+from pipeline.log import get_logger
 from pipeline.members import Entry, Limits
-from pipeline.reading import is_of_stream, read_unit, units
+from pipeline.reading import is_of_stream, read_measured, read_unit, units
 from pipeline.schema import MEMBERS, READ
 
 MIB = 1 << 20
@@ -147,3 +149,35 @@ def test_a_photo_that_a_stream_does_not_yield_any_more_fails(tmp_path: Path) -> 
         ("a.jpg", "member_unreadable"),
         ("b.jpg", "member_unreadable"),
     ]
+
+
+def test_each_photo_says_what_reading_it_took(tmp_path: Path) -> None:
+    """The photos are those of `read_unit`; their bytes are counted where they come from storage, once."""
+    files = [(f"{number}.jpg", bytes(10_000)) for number in range(3)]
+    (tmp_path / "a.zip").write_bytes(packed_zip(files))
+    (unit,) = units(planned([str(tmp_path / "a.zip")], Layout(f"file://{tmp_path}/out")).members)
+    plain = pa.concat_tables(read_unit(unit, Limits(), NOTHING))
+    found = pa.concat_tables(read_measured(unit, Limits(), NOTHING))
+    assert found.schema == READ
+    assert found.drop_columns(["read_effort", "log"]).equals(plain.drop_columns(["read_effort", "log"]))
+    efforts = found["read_effort"].to_pylist()
+    assert (tmp_path / "a.zip").stat().st_size // 2 < sum(effort["read_bytes"] for effort in efforts) < 100_000
+    assert all(effort["wall_s"] > 0 and effort["peak_bytes"] > 10 << 20 for effort in efforts)
+    assert found["log"].to_pylist() == [[]] * 3
+
+
+def test_log_lines_of_reading_come_with_the_photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker has no log of its own."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.jpg").write_bytes(b"a")
+    (unit,) = units(planned([str(tmp_path / "in")], Layout(f"file://{tmp_path}/out")).members)
+    read_bytes = storage.read_bytes
+
+    def told(url: str) -> bytes:
+        get_logger("storage_retry").warning("tried again", url=url)
+        return read_bytes(url)
+
+    monkeypatch.setattr(storage, "read_bytes", told)
+    (photo,) = read_measured(unit, Limits(), NOTHING)
+    [[line]] = photo["log"].to_pylist()
+    assert json.loads(line)["url"] == f"file://{tmp_path}/in/a.jpg"

@@ -127,3 +127,15 @@ def test_a_dataset_is_no_place_for_a_page(tmp_path: Path) -> None:
     """Every file in it has its meaning."""
     with pytest.raises(UsageError, match="lies in the dataset"):
         write_report(ReportConfig(str(tmp_path), str(tmp_path / "report.html")))
+
+
+def test_costs_of_runs_are_shown_and_escaped(tmp_path: Path) -> None:
+    """Each run's beside it and their sum, where prices were given; a report that makes no sense shows none."""
+    layout = scored(tmp_path / "out", zipped(tmp_path / "one.zip", {"a.png": photo(25)}))
+    assert "<dt>Cost</dt>" not in page_of(layout, tmp_path)
+    (run_id,) = re.findall(r"<dt><code>(\w+)</code></dt>", page_of(layout, tmp_path))
+    costs = [{"run_id": run_id, "cost": {"amount": 1.5, "currency": "<i>"}}, {"cost": {"amount": 2, "currency": "<i>"}}]
+    storage.write_whole(layout.report, json.dumps({"runs": [5, *costs]}).encode())
+    page = page_of(layout, tmp_path)
+    assert "UTC, 1.50 &lt;i&gt;</dd>" in page
+    assert "<dd>3.50 &lt;i&gt; of all runs with prices; storage and traffic not included</dd>" in page

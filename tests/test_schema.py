@@ -72,8 +72,8 @@ def test_the_columns_are_those_of_the_contract() -> None:
 
 
 def test_a_photo_on_its_way_has_its_bytes() -> None:
-    """Nothing else distinguishes it from its row in the plan; the end of a stream has its listing instead."""
-    assert READ.names == [*MEMBERS.names, "data", "ended"]
+    """And what reading it took, beside its row in the plan; the end of a stream has its listing instead."""
+    assert READ.names == [*MEMBERS.names, "data", "ended", "read_effort", "log"]
 
 
 def test_images_rows_are_made_of_scored_photos() -> None:

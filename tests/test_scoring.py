@@ -1,6 +1,8 @@
 """The tile scorer, with an engine that anybody can check: mean brightness and mean red are a tile's two scores."""
 
 import io
+import math
+import time
 import weakref
 from collections.abc import Callable, Mapping
 from itertools import pairwise
@@ -72,8 +74,11 @@ PHOTOS = {
 }
 
 
+NO_MEASURES = ["scored_at", "log", "read_effort", "decode_effort", "score_effort"]
+
+
 def _measures(scored: pa.Table) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = scored.drop_columns(["scored_at"]).to_pylist()
+    rows: list[dict[str, object]] = scored.drop_columns(NO_MEASURES).to_pylist()
     return rows
 
 
@@ -332,3 +337,27 @@ def test_a_wrong_rule_is_refused(wrong: dict[str, int]) -> None:
     """Before anything is started."""
     with pytest.raises(UsageError, match=r"^--batch-tiles and --max-pixels must be at least 1\.$"):
         ScoreRule(SPEC, 0.5, **wrong)
+
+
+def test_each_photo_says_what_it_took() -> None:
+    """Its own decoding, and by its tiles of the time that all were scored in; a GPU counts by the scorer's share."""
+
+    def slow(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        time.sleep(0.02)
+        return brightness(tiles)
+
+    def slowly(data: bytes, max_pixels: int) -> Photo:
+        time.sleep(0.03)
+        return decode(data, max_pixels)
+
+    files = {"a.png": PHOTOS["a.png"], "c.png": PHOTOS["c.png"], "bad.jpg": b"no photo"}
+    scorer = PhotoScorer(lambda: slow, ScoreRule(SPEC, 0.5, batch_tiles=4), lambda: slowly, gpus=0.25)
+    rows = scorer(_photos(files)).to_pylist()
+    tiles = [row["tiles"] or 0 for row in rows]
+    scoring = [row["score_effort"] for row in rows]
+    assert all(0.03 <= row["decode_effort"]["wall_s"] < 1 for row in rows)
+    whole_s = sum(effort["wall_s"] for effort in scoring)
+    assert 0.02 * math.ceil(sum(tiles) / 4) <= whole_s
+    assert [effort["wall_s"] for effort in scoring] == pytest.approx([n / sum(tiles) * whole_s for n in tiles])
+    assert [effort["gpu_s"] for effort in scoring] == pytest.approx([effort["wall_s"] / 4 for effort in scoring])
+    assert all(effort["peak_bytes"] > 10 << 20 for effort in scoring)

@@ -32,8 +32,13 @@ config_option = click.option(
 )
 
 
-def read(file: str) -> Mapping[str, object]:
-    """Read a file of options.
+def read(file: str, option: str = f"--{NAME}", example: str = "lines such as `out: scores`") -> Mapping[str, object]:
+    """Read a file in YAML or JSON.
+
+    Args:
+        file: path or URL.
+        option: with which it was given.
+        example: what is expected in it.
 
     Raises:
         UsageError: it cannot be read, or holds no mapping.
@@ -45,13 +50,13 @@ def read(file: str) -> Mapping[str, object]:
     try:
         found = yaml.safe_load(storage.read_bytes(file))  # JSON is YAML
     except StorageError as error:
-        raise UsageError(f"--config: {error}") from error
+        raise UsageError(f"{option}: {error}") from error
     except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         where = "" if mark is None else f", line {mark.line + 1}"
-        raise UsageError(f"{file}{where} is neither YAML nor JSON; expected lines such as `out: scores`.") from error
+        raise UsageError(f"{file}{where} is neither YAML nor JSON; expected {example}.") from error
     if not isinstance(found, dict):
-        raise UsageError(f"{file} holds {_called(found)}; expected options by name, in lines such as `out: scores`.")
+        raise UsageError(f"{file} holds {_called(found)}; expected keys and values, in {example}.")
     return found
 
 

@@ -6,6 +6,7 @@ from typing import Any, get_args
 import click
 
 from pipeline.cli.options import maps_option, model_option, run_options
+from pipeline.cli.prices_file import prices_option, read_prices
 from pipeline.cli.score_display import end, watching
 from pipeline.errors import Kind
 
@@ -17,12 +18,14 @@ from pipeline.errors import Kind
 @model_option
 @maps_option
 @run_options
+@prices_option
 def command(
     out: str,
     kinds: tuple[str, ...],
     address: str | None,
     cpus: int | None,
     verbose: bool,
+    prices_file: str | None,
     **options: Any,  # noqa: ANN401 - Click's
 ) -> None:
     """Score the failed photos of the dataset OUT again, after what failed them was mended.
@@ -39,7 +42,8 @@ def command(
     from pipeline.config import ScoreConfig
     from pipeline.flow import retry
 
-    config = ScoreConfig((), out, max_failures=1.0, cluster=ClusterConfig(address, cpus, verbose), **options)
+    cluster, prices = ClusterConfig(address, cpus, verbose), read_prices(prices_file)
+    config = ScoreConfig((), out, max_failures=1.0, cluster=cluster, prices=prices, **options)
     began_at = time.monotonic()
     with watching() as watch:
         summary = retry(config, kinds or None, watch)

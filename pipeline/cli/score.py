@@ -7,6 +7,7 @@ import click
 
 from pipeline.cli.config_file import config_option
 from pipeline.cli.options import engine_option, maps_option, model_option, run_options
+from pipeline.cli.prices_file import prices_option, read_prices
 from pipeline.cli.score_display import end, watching
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 @maps_option
 @engine_option
 @run_options
+@prices_option
 @config_option
 def command(out: str, **given: Any) -> None:  # noqa: ANN401 - Click's
     """Score the photos of every INPUT and write the dataset OUT.
@@ -47,6 +49,7 @@ def command(out: str, **given: Any) -> None:  # noqa: ANN401 - Click's
       crackscan score photos.zip --out trial --limit 20
       crackscan score photos.zip --out scores --maps
       crackscan score s3://inspections/tonight/ --out s3://results/tonight
+      crackscan score photos.zip --out scores --prices prices.yaml
       crackscan score --config tonight.yaml
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
     began_at = time.monotonic()
@@ -60,6 +63,7 @@ def scored(
     address: str | None,
     cpus: int | None,
     verbose: bool,
+    prices_file: str | None,
     **options: Any,  # noqa: ANN401 - Click's
 ) -> "ScoreSummary":
     """Score as the options say, and show how far it is."""
@@ -67,6 +71,7 @@ def scored(
     from pipeline.config import ScoreConfig
     from pipeline.flow import score
 
-    config = ScoreConfig(inputs, out, cluster=ClusterConfig(address, cpus, verbose), **options)
+    cluster, prices = ClusterConfig(address, cpus, verbose), read_prices(prices_file)
+    config = ScoreConfig(inputs, out, cluster=cluster, prices=prices, **options)
     with watching() as watch:
         return score(config, watch)

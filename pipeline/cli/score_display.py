@@ -69,6 +69,8 @@ def _print_run(summary: Any, out: str, seconds: float) -> None:  # noqa: ANN401 
             f"Scored {run.scored:,} photos ({run.tiles:,} tiles) in {seconds:,.0f} s; {run.failed:,} failed, "
             f"{summary.done_before:,} were done before."
         )
+    if summary.cost is not None:
+        click.echo(f"Cost: {summary.cost}, storage and traffic not included; more in {out}/run-report.json.")
     if summary.skipped:
         kinds = ", ".join(f"{count:,} x {kind}" for kind, count in sorted(summary.skipped.items()))
         click.echo(f"Skipped files that are no photos: {kinds}")

@@ -36,7 +36,7 @@ def command(out: str, as_json: bool) -> None:
 
     found = status(out)
     if as_json:
-        facts = asdict(found) | {"failed": found.failed}
+        facts = asdict(found) | {"failed": found.failed, "cost": found.cost and found.cost._asdict()}
         click.echo(json.dumps(facts, indent=1, default=datetime.isoformat, ensure_ascii=False))
         return
     click.echo(f"{_state(found)}: {found.out}")
@@ -46,6 +46,8 @@ def command(out: str, as_json: bool) -> None:
     if found.failed:
         click.echo(f"failed   {', '.join(f'{count:,} x {kind}' for kind, count in found.failures.items())}")
         click.echo(f"         crackscan query {shlex.quote(out)} '{WHY_FAILED}'")
+    if found.cost is not None:
+        click.echo(f"cost     {found.cost} of all runs with prices, storage and traffic not included")
     click.echo(f"writer   {_writer(found.writer)}")
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 OF_ITS_CLUSTER = {"address", "cpus"}
 """Options that a job does not have: it works on the cluster that runs it."""
 
-PLACES = {"inputs", "data", "out", "to", "model", "val", "masks", "storage", "calibrate_on", "weights"}
+PLACES = {"inputs", "data", "out", "to", "model", "val", "masks", "storage", "calibrate_on", "weights", "prices_file"}
 """Parameters that are paths or URLs; a job runs in a folder of its own, so paths are made absolute."""
 
 NO_PLACE = "none"

@@ -1,0 +1,28 @@
+"""What machines cost, from a file: `--prices FILE`, in YAML or JSON; what it must hold is `prices`'s business."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from pipeline.prices import Prices
+
+prices_option = click.option(
+    "--prices",
+    "prices_file",
+    metavar="FILE",
+    help="YAML or JSON file, or URL of one, with what machines cost: currency, cpu_hour, gpu_hour, and machine_hour by "
+    "node group. The cost of the run is shown, and kept in OUT/run-report.json.",
+)
+
+
+def read_prices(file: str | None) -> "Prices | None":
+    """Read a price table, where there is one.
+
+    Raises:
+        UsageError: it cannot be read, or is none.
+    """
+    from pipeline.cli.config_file import read
+    from pipeline.prices import EXAMPLE, parse
+
+    return None if file is None else parse(read(file, "--prices", EXAMPLE), file)
