@@ -29,16 +29,17 @@ demo: $(INSTALLED)  ## The whole main job on a sample: draw, fine-tune, score, q
 
 test: $(INSTALLED)  ## Everything CI runs, at most 15 minutes
 	$(BIN)/pytest -n auto --dist loadfile -m 'not ray and not bench'
-	$(BIN)/pytest -n 2 --dist loadfile -m ray
+	$(BIN)/pytest -n 2 --dist loadfile -m 'ray and not soak'
 
 check: $(INSTALLED)  ## Lint and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-soak: $(INSTALLED)  ## The kill tests, fifty times over, and all real tiles compared; by hand
+soak: $(INSTALLED)  ## The kill tests, fifty times over, all real tiles compared, machines lost in training; by hand
 	$(BIN)/pytest -m ray -k killed --kills 50 --timeout 7200
 	$(BIN)/pytest tests/test_no_leak.py --part 1 --timeout 7200
+	$(BIN)/pytest -m soak
 
 bench: $(INSTALLED)  ## Figures for docs/experiments.md and the README; an hour on a quiet machine
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'

@@ -39,7 +39,7 @@ from pipeline.tiles import TileSpec
 pytestmark = pytest.mark.ray
 
 SCRIPT = Path(__file__).with_name("brightness.py")
-SCORER, READER = "ray::MapWorker(MapBatches(PhotoScorer", "ray::MapBatches(read_unit"
+SCORER, READER = "ray::MapWorker(MapBatches(PhotoScorer", "ray::MapBatches(read_measured"
 """What Ray calls the processes."""
 
 KILLS_A_RUN = 5

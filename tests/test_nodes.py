@@ -124,11 +124,12 @@ def test_a_machine_goes_and_another_comes(machines: Machines, archive: Path, pho
     check(tmp_path, photos)
 
 
+@pytest.mark.soak
 def test_training_goes_on_with_the_workers_that_are_left(
     tiles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two workers on two machines, one of which is lost after the first epoch: the other finishes; no epoch twice."""
-    monkeypatch.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "5")  # until Ray believes that the machine is gone
+    monkeypatch.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "15")  # until Ray believes that the machine is gone
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     lost = [cluster.add_node(num_cpus=1), cluster.add_node(num_cpus=1)][1:]
 
