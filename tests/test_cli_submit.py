@@ -99,6 +99,13 @@ def test_a_config_file_is_sent_as_options(server: FakeJobs, tmp_path: Path) -> N
     assert "tonight.yaml" not in server.requests[0].entrypoint
 
 
+def test_prices_are_sent_and_make_no_other_work(server: FakeJobs, tmp_path: Path) -> None:
+    """As a place that the cluster reads; the scores are the same."""
+    told(*SCORE, "--prices", str(tmp_path / "prices.yaml"))
+    assert f"--prices={tmp_path}/prices.yaml" in server.requests[0].entrypoint
+    assert told(*SCORE).output.startswith(job_of(server))
+
+
 def test_an_image_is_passed_on(server: FakeJobs) -> None:
     """And is no part of the work."""
     told(*SCORE, "--image", "registry.example.org/crackscan:1")
