@@ -110,6 +110,7 @@ def train(config: TrainConfig, watcher: Watcher | None = None, use: FieldUse | N
         workers, scaling = trainer.scaling_config(config, trainer.resources())
         watcher.on_start(backbone, workers)
         job = Job(run, task, config.checkpoints, scaling)
+        trainer.check_reached((parts.training, parts.validation), config.checkpoints)
         done = _fit(job, _Shown(folder, watcher))
     best = trainer.best_of(done, job)
     learnt = domain_tiles.learn(task, best.weights, watcher.on_domain)

@@ -36,6 +36,7 @@ from pipeline.progress import Progress, ScoreSummary, Watch
 from pipeline.run_report import cost_of, reported
 from pipeline.runs import Run, new_run
 from pipeline.scoring import MakeEngine, MakeMapper, ScoreRule, Scoring, torch_mapper
+from pipeline.shared_disk import check_shared
 from pipeline.sink import Sink, check_fingerprint, open_sink
 from pipeline.tiles import TileSpec
 
@@ -159,6 +160,8 @@ def _scored(job: _Job, plan: Plan, sink: Sink, interrupt: Interrupt) -> ScoreSum
             from pipeline.counters import Counters  # loads Ray
 
             job.account.work_begins(nodes(), Counters())
+            to_read = plan.without(before.done)["archive"].unique().to_pylist()
+            check_shared([*to_read, *(file.url for file in plan.unlisted)])
         plan = plan.with_listed(_kept(plan, _listed(plan, job, interrupt)))
         plan.check_not_empty(config.inputs)
         chosen = plan.without(before.done).slice(0, config.limit)

@@ -149,10 +149,14 @@ def _run(waiting: list[_Planned], prepared: _Prepared, watcher: Watcher) -> Iter
     """Run trials side by side and yield their results, telling the watcher how it goes.
 
     Raises:
+        UsageError: a machine of the cluster does not reach the tiles or the checkpoints.
         InterruptedRunError: Ctrl-C or SIGTERM.
         CrackscanError: a trial's worker failed again and again.
     """
-    at_once = trainer.room(prepared.job(waiting[0]).scaling, trainer.resources())
+    first = prepared.job(waiting[0])
+    halves = (half for parts in prepared.parts.values() for half in (parts.training, parts.validation))
+    trainer.check_reached(halves, first.checkpoints)
+    at_once = trainer.room(first.scaling, trainer.resources())
     watcher.on_start(min(at_once, len(waiting)))
     running: dict[str, Fitting] = {}
     jobs: deque[Callable[[], TrialResult]] = deque(

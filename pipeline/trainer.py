@@ -6,7 +6,7 @@ What is learnt from what is the task's; `fit` makes a model of it, `protocol` ru
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ from pipeline.errors import CrackscanError, UsageError
 from pipeline.fit_worker import Board, work
 from pipeline.labelled import LabelledTiles
 from pipeline.recipe import TrainConfig
+from pipeline.shared_disk import check_shared
 
 FEWEST_TILES = 4
 """To a worker and step, where the number of workers is left to us: fewer cost more in messages than they save."""
@@ -154,6 +155,17 @@ def scaling_config(config: TrainConfig, resources: Mapping[str, float]) -> tuple
         use_gpu=use_gpu,
         resources_per_worker=resources_per_worker,
     )
+
+
+def check_reached(parts: Iterable[LabelledTiles], checkpoints: str) -> None:
+    """Check that every machine of the cluster reaches what a run reads, and the place of its checkpoints.
+
+    Raises:
+        UsageError: one does not.
+    """
+    if checkpoints.startswith(storage.LOCAL):
+        storage.local_path(checkpoints).mkdir(parents=True, exist_ok=True)
+    check_shared([checkpoints, *{storage.parent(url) for part in parts for url in part.urls}])
 
 
 def room(scaling: ScalingConfig, resources: Mapping[str, float]) -> int:

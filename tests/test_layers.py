@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1]
 MODULES = sorted([*ROOT.glob("pipeline/**/*.py"), *ROOT.glob("jobs/*.py")])
 
 WALLS = {
-    "ray": {"cluster", "hosting", "counters", "trainer", "fit_worker", "job_server"},
+    "ray": {"cluster", "shared_disk", "hosting", "counters", "trainer", "fit_worker", "job_server"},
     # Ray's client of its job server raises its errors.
     "aiohttp": {"job_server"},
     "click": {"cli", "jobs"},
