@@ -3,6 +3,7 @@
     CrackscanError          stops the run; one plain sentence on stderr, exit code 1
     ├── UsageError          the command or its inputs are wrong; exit code 2
     ├── StorageError        a place could not be read or written (permission, network, disk full)
+    │   └── NotFoundError   nothing stands there
     ├── DatasetError        an output dataset is damaged, or its files do not fit together
     ├── DatasetHeldError    another writer is at work on this dataset; it is left alone
     ├── LostPlaceError      another writer has taken this dataset over; this one commits nothing more
