@@ -28,7 +28,7 @@ def test_exit_codes(error: type[CrackscanError], exit_code: int) -> None:
 
 def test_the_drawn_tree_is_the_real_tree() -> None:
     """The tree at the top of the module names every class, and none besides."""
-    drawn = re.findall(r"^[ ├└─]*(\w+Error)  ?", errors.__doc__ or "", re.MULTILINE)
+    drawn = re.findall(r"^[ │├└─]*(\w+Error)  ?", errors.__doc__ or "", re.MULTILINE)
     classes = {name: found for name, found in vars(errors).items() if isinstance(found, type)}
 
     assert sorted(drawn) == sorted(classes)
