@@ -6,54 +6,32 @@ task or a lost actor can never write anything; it holds only what is not committ
 
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from functools import partial
-from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline import engines, storage
-from pipeline.account import Account
+from pipeline import storage
 from pipeline.archives import list_measured
 from pipeline.arrivals import Arrivals
 from pipeline.cluster import nodes, session
 from pipeline.config import ScoreConfig
-from pipeline.dataset import CommitLog, Layout, read_log, read_run
-from pipeline.disclosure import check_places
-from pipeline.engines import Choice
+from pipeline.dataset import CommitLog, read_log, read_run
 from pipeline.errors import CrackscanError
 from pipeline.inputs import find_inputs
 from pipeline.interrupt import Interrupt, pumped, until_asked
 from pipeline.lease import Holder, Lease, hold
 from pipeline.listing import decoded
 from pipeline.log import get_logger, repeat, to_file
-from pipeline.members import Limits
-from pipeline.model import SHIPPED_MODEL, load_model
 from pipeline.outlook import Outlook, outlook
-from pipeline.placement import Hosting
 from pipeline.plan import Plan, keep_ended, make_plan, planned_ids, planned_inputs
 from pipeline.progress import Progress, ScoreSummary, Watch
 from pipeline.run_report import cost_of, reported
-from pipeline.runs import Run, new_run
-from pipeline.scoring import MakeEngine, MakeMapper, ScoreRule, Scoring, torch_mapper
+from pipeline.score_job import ScoreJob, settle
+from pipeline.scoring import MakeEngine, MakeMapper, torch_mapper
 from pipeline.shared_disk import check_shared
-from pipeline.sink import Sink, check_fingerprint, open_sink
-from pipeline.tiles import TileSpec
+from pipeline.sink import Sink, open_sink
 
 _log = get_logger("flow")
-
-
-class _Job(NamedTuple):
-    """What a command set out to do."""
-
-    config: ScoreConfig
-    layout: Layout
-    run: Run
-    scoring: Scoring
-    hosting: Hosting
-    engine: Choice
-    watch: Watch
-    account: Account
 
 
 def score(
@@ -67,7 +45,7 @@ def score(
     Raises:
         CrackscanError: of the kinds drawn in `errors`; what was finished is committed.
     """
-    job = _job(config, watch or Watch(), make_engine, make_mapper)
+    job = settle(config, watch or Watch(), make_engine, make_mapper)
     inputs, log = find_inputs(config.inputs, job.layout), read_log(job.layout)
     plan = make_plan(inputs, job.layout, log.done)
     plan.check_not_empty(config.inputs)
@@ -91,7 +69,7 @@ def retry(
     Raises:
         CrackscanError: as for `score`; nothing is forgotten where an archive has changed.
     """
-    job = _job(config, watch, make_engine)
+    job = settle(config, watch, make_engine)
     read_run(job.layout)  # there must be one
     inputs = planned_inputs(job.layout)
     make_plan(inputs, job.layout, read_log(job.layout).done)  # refuses what has changed
@@ -103,7 +81,7 @@ def retry(
 
 def planned(config: ScoreConfig, watch: Watch) -> Outlook:
     """List what `score` would do, and write nothing."""
-    job = _job(config, watch, None)
+    job = settle(config, watch, None)
     log = read_log(job.layout)
     plan = make_plan(find_inputs(config.inputs, job.layout), job.layout, log.done)
     with Interrupt() as interrupt, session(config.cluster) if len(plan.unlisted) > 1 else nullcontext():
@@ -113,33 +91,8 @@ def planned(config: ScoreConfig, watch: Watch) -> Outlook:
     return outlook(plan, log.done, job.scoring)
 
 
-def _job(
-    config: ScoreConfig, watch: Watch, make_engine: MakeEngine | None, make_mapper: MakeMapper = torch_mapper
-) -> _Job:
-    """Settle what was not given: by the dataset's first run where there is one, else by the model."""
-    check_places([("--out", config.out), ("--model", config.model), *(("An input", text) for text in config.inputs)])
-    layout = Layout(storage.canonical(config.out))
-    before = read_run(layout) if storage.exists(layout.run) else {"fingerprint": {}, "model": None}
-    given = before.get("model") if config.model is None else storage.canonical(config.model)
-    model, fingerprint = load_model(given or SHIPPED_MODEL), before["fingerprint"]
-    tile_px = config.tile_px or fingerprint.get("tile_px", model.card.tile_px)
-    overlap = fingerprint.get("overlap", model.card.overlap) if config.overlap is None else config.overlap
-    asked = fingerprint.get("engine", "auto") if config.engine == "auto" else config.engine
-    engine = engines.choose(asked, config.device, (model, tile_px), config.cluster)
-    batch_tiles = config.batch_tiles or engines.batch_tiles(engine.name)
-    rule = ScoreRule(TileSpec(tile_px, overlap), model.card.threshold, config.max_pixels, batch_tiles)
-    run = new_run(model, rule, given, engine)
-    if fingerprint:
-        check_fingerprint(layout, run.fingerprint)
-    make_engine = make_engine or partial(engines.make, engine.name, tile_px)
-    device = engines.device_for(engine.name, config.device)
-    limits = Limits(photo_bytes=config.max_photo_bytes, ratio=config.max_ratio)
-    scoring = Scoring(model, rule, make_engine, limits, make_mapper=make_mapper if config.maps else None)
-    return _Job(config, layout, run, scoring, Hosting(config.actors, device), engine, watch, Account())
-
-
 @contextmanager
-def _writing(job: _Job) -> Iterator[tuple[Lease, Interrupt]]:
+def _writing(job: ScoreJob) -> Iterator[tuple[Lease, Interrupt]]:
     """Hold the dataset, write its log and report, and hear Ctrl-C while the context lasts."""
     with (
         Interrupt() as interrupt,
@@ -150,7 +103,7 @@ def _writing(job: _Job) -> Iterator[tuple[Lease, Interrupt]]:
         yield lease, interrupt
 
 
-def _scored(job: _Job, plan: Plan, sink: Sink, interrupt: Interrupt) -> ScoreSummary:
+def _scored(job: ScoreJob, plan: Plan, sink: Sink, interrupt: Interrupt) -> ScoreSummary:
     """List what is not listed, score what has no row, and write it."""
     before, config = sink.log, job.config
     plan.keep()
@@ -179,7 +132,7 @@ def _scored(job: _Job, plan: Plan, sink: Sink, interrupt: Interrupt) -> ScoreSum
     return _summary(job, plan, before, log, progress)
 
 
-def _listed(plan: Plan, job: _Job, interrupt: Interrupt) -> Iterator[pa.Table]:
+def _listed(plan: Plan, job: ScoreJob, interrupt: Interrupt) -> Iterator[pa.Table]:
     """List the archives that are not, side by side; one alone here, for a worker takes seconds to start."""
     if len(plan.unlisted) > 1:
         from pipeline.hosting import listed  # loads Ray
@@ -207,7 +160,7 @@ def _kept(plan: Plan, listings: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
 
 def _write(
-    scored: Iterable[pa.Table | None], job: _Job, sink: Sink, progress: Progress
+    scored: Iterable[pa.Table | None], job: ScoreJob, sink: Sink, progress: Progress
 ) -> tuple[Progress, list[pa.Table]]:
     """Hand scored photos to the sink as they come, and leave nothing uncommitted, however it ends.
 
@@ -259,7 +212,7 @@ def _stop_if_most_fail(progress: Progress, config: ScoreConfig) -> None:
         )
 
 
-def _summary(job: _Job, plan: Plan, before: CommitLog, after: CommitLog, progress: Progress) -> ScoreSummary:
+def _summary(job: ScoreJob, plan: Plan, before: CommitLog, after: CommitLog, progress: Progress) -> ScoreSummary:
     """Count what was done and what is left."""
     todo, left = plan.without(before.done), plan.without(after.done)
     listed = _photos(plan.members)
