@@ -6,6 +6,7 @@ lines and progress bars stay out of sight unless asked for.
 
 import logging
 import os
+import signal
 import sys
 import threading
 import warnings
@@ -82,6 +83,7 @@ def session(config: ClusterConfig, noise: str = os.devnull) -> Iterator[None]:
         host.start()
         try:
             started.result()
+            _hear_signals_again()
             _quiet(verbose=config.verbose)
             yield
         finally:
@@ -143,6 +145,12 @@ def _host(config: ClusterConfig, started: "Future[None]", ended: threading.Event
     started.set_result(None)
     ended.wait()
     ray.shutdown()
+
+
+def _hear_signals_again() -> None:
+    """Put Python's handler of SIGTERM back: Ray's C++ side lays its own over it, which may crash and never ends."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
 
 
 @contextmanager

@@ -39,8 +39,13 @@ from pipeline.tiles import TileSpec
 pytestmark = pytest.mark.ray
 
 SCRIPT = Path(__file__).with_name("brightness.py")
+TELLING = Path(__file__).with_name("telling.py")
+PHOTOS = 72
 SCORER, READER = "ray::MapWorker(MapBatches(PhotoScorer", "ray::MapBatches(read_measured"
 """What Ray calls the processes."""
+
+GRACE_S = 10.0
+"""A busy test machine's; a fifth of a second was measured on a quiet one."""
 
 KILLS_A_RUN = 5
 """Of the driver, and of each kind of worker; a run ends before many more."""
@@ -186,6 +191,25 @@ def test_a_node_killed_while_it_works(
     assert watch.killed
     assert (summary.run.scored, summary.left) == (72, 0)
     assert differences(str(tmp_path), undisturbed) == []
+
+
+def test_a_grace_of_seconds_is_enough(archives: list[str], undisturbed: str, tmp_path: Path) -> None:
+    """SIGTERM, and SIGKILL soon after, as a machine goes: what was scored by then is kept, and is not done again."""
+    out, told = tmp_path / "scores", tmp_path / "scores.told"
+
+    def scored() -> int:
+        return int(told.read_text() or 0) if told.exists() else 0
+
+    with subprocess.Popen([sys.executable, str(TELLING), str(out), *archives], stderr=subprocess.DEVNULL) as process:
+        wait_until(lambda: scored() > 10, process)
+        before = scored()
+        assert commits(out) == 0
+        process.send_signal(signal.SIGTERM)
+        wait_until(lambda: commits(out), process, timeout_s=GRACE_S)
+        process.kill()
+    assert 10 < before <= len(read_log(Layout(out.as_uri())).done) < PHOTOS
+    subprocess.run([sys.executable, SCRIPT, out, *archives], check=True, timeout=300)
+    assert differences(str(out), undisturbed) == []
 
 
 def test_of_two_commands_at_once_one_works(archives: list[str], undisturbed: str, tmp_path: Path) -> None:

@@ -1,0 +1,25 @@
+"""Score INPUT into OUT, and note in OUT.told how many photos are scored: none is committed before the run ends."""
+
+import sys
+from pathlib import Path
+
+from brightness import make_brightness
+
+from pipeline import hosting
+from pipeline.cluster import ClusterConfig
+from pipeline.config import ScoreConfig
+from pipeline.flow import score
+from pipeline.progress import Progress, Watch
+
+
+class Telling(Watch):
+    """Notes how far it is."""
+
+    def scored(self, progress: Progress) -> None:
+        """Note it."""
+        Path(f"{sys.argv[1]}.told").write_text(str(progress.tried), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    hosting.BLOCK_BYTES = 1
+    score(ScoreConfig(tuple(sys.argv[2:]), sys.argv[1], cluster=ClusterConfig(cpus=2)), Telling(), make_brightness)
