@@ -7,10 +7,11 @@ a job makes are listed, and each kind meets each fault that it can.
 import io
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from brightness import make_brightness
 from conftest import S3Place, _s3_place
@@ -103,6 +104,17 @@ def score(store: S3Place, out: str, names: Sequence[str] = ("",)) -> ScoreSummar
     return flow.score(config(store, out, names), Watch(), make_brightness)
 
 
+def end_readers() -> None:
+    """End Ray's readers after a run that failed: each was stopped wherever it was, maybe in the middle of an import.
+
+    A worker that imports half a module is of no more use, and a run of its own never meets one.
+    """
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if "".join(child.cmdline()).startswith(("ray::IDLE", "ray::MapBatches(read")):
+                child.kill()
+
+
 def each(faults: Sequence[Fault], kinds: Sequence[Request]) -> list[Rule]:
     """Have each kind of request meet each fault once: where it is tried again, the next."""
     return [Rule(fault, method, target) for fault in faults for method, target in kinds]
@@ -177,6 +189,7 @@ def test_a_fault_that_lasts_is_told_and_the_run_goes_on_when_it_has_passed(
     store.rules[:] = [Rule("flip", "GET", "/photos.tgz", count=None)]
     with pytest.raises(StorageError, match=r"photos\.tgz"):
         score(store, out)
+    end_readers()
     assert all_met(store) == []
 
     monkeypatch.setattr(storage_retry, "LIMIT_S", 2.0)
@@ -185,6 +198,7 @@ def test_a_fault_that_lasts_is_told_and_the_run_goes_on_when_it_has_passed(
         StorageError, match=r"images/part-.* could not be created: the server answered 503 \(Please reduce"
     ):
         score(store, out)
+    end_readers()
     assert all_met(store) == []
 
     flow.retry(config(store, out, ()), None, Watch(), make_brightness)
