@@ -82,6 +82,8 @@ def session(config: ClusterConfig, noise: str = os.devnull) -> Iterator[None]:
         host = threading.Thread(target=_host, args=(config, started, ended), daemon=True, name="ray")
         host.start()
         try:
+            import ray.data  # noqa: F401 - takes a second, while Ray's processes start
+
             started.result()
             _hear_signals_again()
             _quiet(verbose=config.verbose)
