@@ -17,8 +17,9 @@ from pipeline import augment
 from pipeline.augment import CHANGES, Pixels
 from pipeline.backbones import Backbone
 from pipeline.batches import Share, TileReader, in_batches
+from pipeline.board import EpochResult
 from pipeline.labelled import LabelledTiles
-from pipeline.recipe import Phase, TrainingConfig
+from pipeline.recipe import TrainingConfig
 from pipeline.sampling import Deck, alike, balanced, epoch_order
 from pipeline.training import Learner, State, Validation, gathered, validate
 
@@ -31,28 +32,6 @@ class Task:
     training: LabelledTiles
     validation: LabelledTiles
     config: TrainingConfig
-
-
-@dataclass(frozen=True)
-class EpochResult:
-    """One row of the history."""
-
-    epoch: int
-    """0, 1, …"""
-    phase: Phase
-    learning_rate: float
-    """At the end of the epoch."""
-    tiles: int
-    """Trained on."""
-    loss: float
-    """Mean over the training tiles, augmented, label smoothing and class weights included."""
-    validation_loss: float
-    average_precision: float
-    auc: float
-    seconds: float
-    """Validation included."""
-    tiles_per_s: float
-    """Trained on in a second, validation left out."""
 
 
 class Listener(Protocol):

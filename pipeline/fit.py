@@ -20,8 +20,9 @@ from pipeline import (
     write_up,
 )  # fmt: skip
 from pipeline.backbones import Backbone
+from pipeline.board import EpochResult
 from pipeline.card import Card
-from pipeline.course import Course, EpochResult, Task
+from pipeline.course import Course, Task
 from pipeline.disclosure import check_places
 from pipeline.errors import CrackscanError, InterruptedRunError, UsageError
 from pipeline.interrupt import Interrupt, pumped

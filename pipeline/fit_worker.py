@@ -17,33 +17,14 @@ from ray.train import Checkpoint
 
 from pipeline import course
 from pipeline.batches import Share
-from pipeline.course import Course, EpochResult
+from pipeline.board import EpochResult
+from pipeline.course import Course
 from pipeline.training import State
 
 CHECKPOINT_FILE = "state.pt"
 
 STEP_MESSAGE_S = 0.5
 """A worker tells how far it is this often at most."""
-
-
-class Board:
-    """Where the first worker notes how far it is, for the process that started the run."""
-
-    def __init__(self) -> None:
-        self._step: tuple[int, int, int] | None = None
-        self._history: list[EpochResult] = []
-
-    def write_step(self, epoch: int, done: int, total: int) -> None:
-        """Note a part of an epoch."""
-        self._step = epoch, done, total
-
-    def write_history(self, history: list[EpochResult]) -> None:
-        """Note the epochs that are done."""
-        self._history = history
-
-    def read(self) -> tuple[tuple[int, int, int] | None, list[EpochResult]]:
-        """Return the last step (epoch, steps done, steps in all) and the epochs."""
-        return self._step, self._history
 
 
 class _Reporter:

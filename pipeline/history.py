@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import storage
-from pipeline.course import EpochResult
+from pipeline.board import EpochResult
 
 HISTORY_FILE = "history.parquet"
 TENSORBOARD_FILE = "tensorboard/events.out.tfevents.crackscan"

@@ -10,13 +10,11 @@ from typing import Literal
 from pipeline import storage
 from pipeline.augment import Augment
 from pipeline.backbones import DEFAULT_BACKBONE
+from pipeline.board import Phase
 from pipeline.card import About
 from pipeline.cluster import ClusterConfig
 from pipeline.errors import UsageError
 from pipeline.label_table import ClassNames
-
-Phase = Literal["head", "all"]
-"""What is trained: the last layer alone, or everything."""
 
 
 @dataclass(frozen=True)

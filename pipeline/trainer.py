@@ -20,9 +20,10 @@ from ray.train.torch import TorchTrainer
 from pipeline import backbones, cluster, storage
 from pipeline.augment import CHANGES
 from pipeline.backbones import Backbone
-from pipeline.course import Best, Course, EpochResult, Task
+from pipeline.board import Board, EpochResult
+from pipeline.course import Best, Course, Task
 from pipeline.errors import CrackscanError, UsageError
-from pipeline.fit_worker import Board, work
+from pipeline.fit_worker import work
 from pipeline.labelled import LabelledTiles
 from pipeline.recipe import TrainConfig
 from pipeline.shared_disk import check_shared

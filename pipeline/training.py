@@ -22,9 +22,10 @@ from torch.nn.parallel import DistributedDataParallel
 from pipeline import backbones
 from pipeline.backbones import Backbone
 from pipeline.batches import Pixels
+from pipeline.board import Phase
 from pipeline.metrics import measure
 from pipeline.network import normalised
-from pipeline.recipe import Phase, TrainingConfig
+from pipeline.recipe import TrainingConfig
 from pipeline.sampling import Deck, Indices
 
 Part = TypeVar("Part")

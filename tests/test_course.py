@@ -11,7 +11,8 @@ from PIL import Image
 
 from pipeline import backbones, course
 from pipeline.batches import Share
-from pipeline.course import Best, Course, EpochResult, Task
+from pipeline.board import EpochResult
+from pipeline.course import Best, Course, Task
 from pipeline.labelled import LabelledTiles
 from pipeline.recipe import TrainingConfig
 from pipeline.training import State

@@ -15,8 +15,8 @@ from PIL import Image
 
 from pipeline import engines, fit, model
 from pipeline.backbones import Backbone
+from pipeline.board import EpochResult
 from pipeline.cluster import ClusterConfig
-from pipeline.course import EpochResult
 from pipeline.domain import domain_of
 from pipeline.engines import Openvino
 from pipeline.errors import UsageError

@@ -9,7 +9,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
 from pipeline import history
-from pipeline.course import EpochResult
+from pipeline.board import EpochResult
 from pipeline.history import HISTORY_FILE, SCHEMA, TENSORBOARD_FILE
 
 

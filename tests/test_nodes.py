@@ -14,9 +14,9 @@ from stations import NOTES, make_noting_brightness, noting_read
 from test_fit import SMALL, TRAINING, Watched, config, tiles
 
 from pipeline import fit, hosting
+from pipeline.board import EpochResult
 from pipeline.cluster import ClusterConfig
 from pipeline.config import ScoreConfig
-from pipeline.course import EpochResult
 from pipeline.decode import decode
 from pipeline.flow import score
 from pipeline.progress import Progress, Watch

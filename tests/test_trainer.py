@@ -1,4 +1,4 @@
-"""One fine-tuning on Ray Train: what it is called, who works on it, how far it is."""
+"""One fine-tuning on Ray Train: what it is called, and who works on it."""
 
 from dataclasses import replace
 
@@ -7,7 +7,6 @@ import pytest
 
 from pipeline.boxes import Box
 from pipeline.errors import UsageError
-from pipeline.fit_worker import Board
 from pipeline.labelled import LabelledTiles
 from pipeline.recipe import TrainConfig
 from pipeline.trainer import room, run_id, scaling_config, starting_point
@@ -41,15 +40,6 @@ def test_workers_that_cannot_work_are_refused() -> None:
         scaling_config(replace(CONFIG, device="cuda"), {"CPU": 2.0})
     with pytest.raises(UsageError, match="33 workers cannot share a batch of 32 tiles"):
         scaling_config(replace(CONFIG, workers=33), {"CPU": 2.0})
-
-
-def test_the_board_shows_what_was_noted_last() -> None:
-    """Before anything is noted there is neither step nor epoch."""
-    board = Board()
-    assert board.read() == (None, [])
-    board.write_step(0, 1, 4)
-    board.write_step(0, 3, 4)
-    assert board.read() == ((0, 3, 4), [])
 
 
 def test_trials_have_room_side_by_side() -> None:

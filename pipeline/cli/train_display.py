@@ -1,8 +1,8 @@
 """What a person at a terminal sees of a training run: a bar while it works, a row an epoch."""
 
 from pipeline.backbones import Backbone
+from pipeline.board import EpochResult
 from pipeline.cli.bar import Bar
-from pipeline.course import EpochResult
 from pipeline.fit import Watcher
 from pipeline.recipe import TrainingConfig
 from pipeline.split import HeldOut
