@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -159,39 +160,72 @@ COMMAND = (
 )  # fmt: skip
 
 
-def stopped_after_two_epochs(tiles: Path, out: Path, number: signal.Signals) -> "subprocess.Popen[str]":
-    """Start the command, and send it a signal once it has printed two epochs."""
-    command = [sys.executable, "-m", "pipeline.cli", "train", str(tiles), "--out", str(out), *COMMAND]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    for line in process.stdout:
-        if re.match(r" +2/6", line):
-            break
-    process.send_signal(number)
-    return process
+def command(tiles: Path, out: Path) -> list[str]:
+    """Return a run of six epochs."""
+    return [sys.executable, "-m", "pipeline.cli", "train", str(tiles), "--out", str(out), *COMMAND]
+
+
+def stopped_after(epochs: int, tiles: Path, out: Path, number: signal.Signals) -> tuple[int, str]:
+    """Send a run a signal once it has printed so many epochs; return its exit code and last line."""
+    with subprocess.Popen(command(tiles, out), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if re.match(rf" +{epochs}/6", line):
+                break
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=120)
+    return process.returncode, (errors.splitlines() or [""])[-1]
+
+
+def history(out: Path) -> list[dict[str, object]]:
+    """Return the rows of a run's history."""
+    return pq.read_table(out / "history.parquet").to_pylist()
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_a_stopped_run_goes_on(tiles: Path, tmp_path: Path, number: signal.Signals) -> None:
-    """Killed or interrupted, the same command goes on from the last checkpoint."""
+def test_a_stopped_run_goes_on(tiles: Path, tmp_path: Path) -> None:
+    """Interrupted, and then killed, the same command goes on from the last checkpoint each time."""
     out = tmp_path / "model"
-    process = stopped_after_two_epochs(tiles, out, number)
-    _, errors = process.communicate(timeout=120)
-    if number is signal.SIGINT:
-        assert process.returncode == 4
-        assert errors.splitlines()[-1] == (
-            "crackscan: Interrupted after the last full epoch; run the same command again to go on."
-        )
+    assert stopped_after(2, tiles, out, signal.SIGINT) == (
+        4,
+        "crackscan: Interrupted after the last full epoch; run the same command again to go on.",
+    )
+    interrupted = history(out)
+    assert stopped_after(4, tiles, out, signal.SIGKILL)[0] == -signal.SIGKILL
+    killed = history(out)
     assert not (out / model.CARD_FILE).exists()
-    before = pq.read_table(out / "history.parquet").to_pylist()
     time.sleep(1)  # what a killed driver leaves of its Ray ends by itself
-    command = [sys.executable, "-m", "pipeline.cli", "train", str(tiles), "--out", str(out), *COMMAND]
-    again = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    again = subprocess.run(command(tiles, out), capture_output=True, text=True, timeout=300, check=False)
     assert again.returncode == 0, again.stderr
-    after = pq.read_table(out / "history.parquet").to_pylist()
-    assert after[0] == before[0], "the first epoch, timings included, is not done again"
-    # Ray Train notes a checkpoint about a second after the epoch: one this short may be repeated, to the same end.
-    assert [row["loss"] for row in after[: len(before)]] == [row["loss"] for row in before]
-    assert len(after) > len(before)
     assert "Wrote model" in again.stdout
+    finished = history(out)
+    # Ray Train notes a checkpoint about a second after the epoch: one this short may be repeated, to the same end.
+    for before, after in ((interrupted, killed), (killed, finished)):
+        kept = len(before) - 1
+        assert after[:kept] == before[:kept], "what was kept, timings included, is not done again"
+        assert [row["loss"] for row in after[: len(before)]] == [row["loss"] for row in before]
+        assert len(after) > len(before) > 1
+
+
+@pytest.mark.ray
+def test_a_killed_worker_is_replaced(tiles: Path, tmp_path: Path) -> None:
+    """One of two is killed after the first epoch: the run goes on from its checkpoint to its end."""
+    out = tmp_path / "model"
+
+    @dataclass
+    class Killing(Watched):
+        killed: list[int] = field(default_factory=list)
+
+        def on_epoch(self, result: EpochResult) -> None:
+            super().on_epoch(result)
+            if not self.killed:
+                children = psutil.Process().children(recursive=True)
+                victim = next(child for child in children if "".join(child.cmdline()).startswith("ray::RayTrainWorker"))
+                victim.kill()
+                self.killed.append(victim.pid)
+
+    watched = Killing()
+    fit.train(replace(config(tiles, out, workers=2), training=replace(TRAINING, epochs=3)), watched)
+    assert len(watched.killed) == 1
+    assert [epoch.epoch for epoch in watched.epochs] == [0, 1, 2, 3]
+    assert [row["epoch"] for row in history(out)] == [0, 1, 2, 3]
