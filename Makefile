@@ -27,7 +27,7 @@ demo: $(INSTALLED)  ## The whole main job on a sample: draw, fine-tune, score, q
 	$(BIN)/crackscan query $(DEMO)/scores 'SELECT image, "row", col, left_px, top_px, crack_score FROM tiles ORDER BY crack_score DESC LIMIT 5'
 	@echo && echo 'Photos and truth: $(DEMO)/sample   model: $(DEMO)/model   scores: $(DEMO)/scores (Parquet)'
 
-test: $(INSTALLED)  ## All tests; half an hour on 2 cores
+test: $(INSTALLED)  ## All tests but the longest; a quarter of an hour on 2 cores
 	$(BIN)/pytest -n auto --dist loadfile -m 'not ray and not bench'
 	$(BIN)/pytest -n 2 --dist loadfile -m 'ray and not soak'
 
@@ -36,7 +36,7 @@ check: $(INSTALLED)  ## Lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-soak: $(INSTALLED)  ## The kill tests, fifty times over, all real tiles compared, machines lost in training; by hand
+soak: $(INSTALLED)  ## The kill tests, fifty times over, all real tiles compared, and the longest tests; by hand
 	$(BIN)/pytest -m ray -k killed --kills 50 --timeout 7200
 	$(BIN)/pytest tests/test_no_leak.py --part 1 --timeout 7200
 	$(BIN)/pytest -m soak

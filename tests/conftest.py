@@ -25,7 +25,7 @@ PHOTO_SIZES_PX = ((300, 450), (224, 224), (60, 500), (448, 448), (700, 260), (40
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let a soak kill more often and at other moments, and compare more."""
-    parser.addoption("--kills", type=int, default=5, help="how often a run is killed in the kill tests")
+    parser.addoption("--kills", type=int, default=3, help="how often a run is killed in the kill tests")
     parser.addoption("--part", type=int, default=6, help="every how manieth photo of the real data sets is compared")
     parser.addoption("--seed", type=int, default=2, help="seed of the moments at which it is killed")
 

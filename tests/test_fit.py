@@ -144,6 +144,7 @@ def test_a_model_that_cannot_be_quantised_is_whole_without(monkeypatch: pytest.M
 
 
 @pytest.mark.ray
+@pytest.mark.soak
 def test_workers_and_repetition(tiles: Path, by_two: Trained, tmp_path: Path) -> None:
     """One worker repeats to the last byte; two workers are within 0.01 validation AP of one."""
     results = {name: fit.train(config(tiles, tmp_path / name), Watched()) for name in ("one", "again")}
@@ -179,7 +180,8 @@ def stopped_after(epochs: int, tiles: Path, out: Path, number: signal.Signals) -
 
 def history(out: Path) -> list[dict[str, object]]:
     """Return the rows of a run's history."""
-    return pq.read_table(out / "history.parquet").to_pylist()
+    rows: list[dict[str, object]] = pq.read_table(out / "history.parquet").to_pylist()
+    return rows
 
 
 @pytest.mark.ray

@@ -45,6 +45,7 @@ def test_its_cells_are_short_and_explained(notebook: Any) -> None:  # noqa: ANN4
 
 
 @pytest.mark.ray
+@pytest.mark.soak
 @pytest.mark.timeout(1500)
 def test_it_runs_from_top_to_bottom(notebook: Any, tmp_path: Path) -> None:  # noqa: ANN401
     """No error, nothing installed by the first cell, figures drawn, and a model that is better than chance."""

@@ -154,6 +154,7 @@ def interrupted_after_a_trial() -> tuple[int, str]:
 
 
 @pytest.mark.ray
+@pytest.mark.soak
 def test_a_stopped_comparison_goes_on(sources: Path) -> None:
     """Ctrl-C ends with code 4 and keeps what is done; the next run does the rest, two at a time; then there is none."""
     code, errors = interrupted_after_a_trial()
