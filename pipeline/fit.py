@@ -15,6 +15,7 @@ from pipeline import (
     model,
     network,
     storage,
+    tracking,
     trainer,
     unseen,
     write_up,
@@ -30,6 +31,7 @@ from pipeline.labelled import LabelledTiles
 from pipeline.model import Model
 from pipeline.recipe import TrainConfig
 from pipeline.split import HeldOut, SplitRule, held_out
+from pipeline.tracking import Tracking
 from pipeline.trainer import Fitting, Job
 from pipeline.unseen import Expectation, FieldUse
 
@@ -64,6 +66,9 @@ class Watcher:
     def on_not_quantised(self, problem: str) -> None:
         """The model has no int8 network, and why."""
 
+    def on_not_tracked(self, problem: str) -> None:
+        """The run is done, the MLflow server lacks something of it, and why."""
+
 
 @dataclass(frozen=True)
 class FitResult:
@@ -91,7 +96,8 @@ def train(config: TrainConfig, watcher: Watcher | None = None, use: FieldUse | N
         InterruptedRunError: Ctrl-C or SIGTERM; the last epoch's checkpoint is kept.
         CrackscanError: the workers failed again and again.
     """
-    check_places([("--out", config.out), ("--storage", config.storage), ("--weights", config.weights)])
+    places = [("--out", config.out), ("--storage", config.storage), ("--weights", config.weights)]
+    check_places([*places, ("--mlflow", config.mlflow)])
     folder, watcher = storage.canonical(config.out), watcher or Watcher()
     expectation = unseen.expected(use, config.backbone, config.training.augment) if use is not None else None
     tiles = labelled.read(config.data, config.classes)
@@ -107,20 +113,25 @@ def train(config: TrainConfig, watcher: Watcher | None = None, use: FieldUse | N
     watcher.on_split(parts)
     data = write_up.data_sources(parts.training, parts.validation, config)
     task = Task(backbone, parts.training, parts.validation, config.training)
-    with cluster.session(config.cluster):
-        workers, scaling = trainer.scaling_config(config, trainer.resources())
-        watcher.on_start(backbone, workers)
-        job = Job(run, task, config.checkpoints, scaling)
-        trainer.check_reached((parts.training, parts.validation), config.checkpoints)
-        done = _fit(job, _Shown(folder, watcher))
-    best = trainer.best_of(done, job)
-    learnt = domain_tiles.learn(task, best.weights, watcher.on_domain)
-    provenance = write_up.Provenance(config, data, run, parts.dropped, len(done.history), use)
-    card = write_up.make_card(task, best, learnt.threshold, provenance, expectation)
-    weights = network.encoded(best.weights | learnt.domain.tensors())
-    written = model.save_model(folder, Model(folder, card, weights), write_up.readme)
-    trainer.forget(config.checkpoints, run)
-    return FitResult(folder, _quantised(written, parts, watcher).card, already_there=False)
+    with tracking.tracked(config.mlflow, run, config.settings) as tracked:
+        with cluster.session(config.cluster):
+            workers, scaling = trainer.scaling_config(config, trainer.resources())
+            watcher.on_start(backbone, workers)
+            job = Job(run, task, config.checkpoints, scaling)
+            trainer.check_reached((parts.training, parts.validation), config.checkpoints)
+            done = _fit(job, _Shown(folder, watcher, tracked))
+        best = trainer.best_of(done, job)
+        learnt = domain_tiles.learn(task, best.weights, watcher.on_domain)
+        provenance = write_up.Provenance(config, data, run, parts.dropped, len(done.history), use)
+        card = write_up.make_card(task, best, learnt.threshold, provenance, expectation)
+        weights = network.encoded(best.weights | learnt.domain.tensors())
+        written = model.save_model(folder, Model(folder, card, weights), write_up.readme)
+        trainer.forget(config.checkpoints, run)
+        card = _quantised(written, parts, watcher).card
+        tracked.finish(folder, card)
+    if tracked.problem is not None:
+        watcher.on_not_tracked(tracked.problem)
+    return FitResult(folder, card, already_there=False)
 
 
 def _quantised(written: Model, parts: HeldOut, watcher: Watcher) -> Model:
@@ -188,16 +199,18 @@ def _fit(job: Job, shown: "_Shown") -> Course:
 
 
 class _Shown:
-    """Shows the watcher what is new on the board, and keeps the history beside the model."""
+    """Shows the watcher what is new on the board, and keeps the history beside the model and on a server."""
 
-    def __init__(self, folder: str, watcher: Watcher) -> None:
+    def __init__(self, folder: str, watcher: Watcher, tracked: Tracking) -> None:
         self._folder = folder
         self._watcher = watcher
+        self._tracked = tracked
         self._epochs = 0
 
     def update(self, step: tuple[int, int, int] | None, epochs: list[EpochResult]) -> None:
         if len(epochs) > self._epochs:
             history.write(self._folder, epochs)
+            self._tracked.note(epochs)
             for result in epochs[self._epochs :]:
                 self._watcher.on_epoch(result)
             self._epochs = len(epochs)

@@ -33,7 +33,7 @@ SCHEMA = pa.schema(
     ]
 )
 
-_SCALARS = {
+SCALARS = {
     "loss/training": "loss",
     "loss/validation": "validation_loss",
     "validation/average_precision": "average_precision",
@@ -58,6 +58,6 @@ def _events(history: Sequence[EpochResult]) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         with SummaryWriter(folder) as writer:
             for result in history:
-                for name, column in _SCALARS.items():
+                for name, column in SCALARS.items():
                     writer.add_scalar(name, getattr(result, column), result.epoch)
         return next(Path(folder).iterdir()).read_bytes()

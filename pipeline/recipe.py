@@ -4,7 +4,7 @@ Numbers only; what is done with them is `training`'s.
 """
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
 from pipeline import storage
@@ -125,6 +125,8 @@ class TrainConfig:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     storage: str | None = None
     """Folder or URL for checkpoints; None takes `checkpoints` in the model's folder."""
+    mlflow: str | None = None
+    """URL of an MLflow server that shows the run."""
     about: About = field(default_factory=About)
     """What the model's card says that only people know."""
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
@@ -133,3 +135,8 @@ class TrainConfig:
     def checkpoints(self) -> str:
         """URL of the folder where checkpoints go."""
         return storage.canonical(self.storage or storage.join(self.out, "checkpoints"))
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What a person who compares runs wants to see."""
+        return {"data": " ".join(self.data), "backbone": self.backbone, **asdict(self.training)}

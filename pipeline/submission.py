@@ -17,7 +17,7 @@ from pipeline.errors import CrackscanError, UsageError
 PREFIX = "crackscan"
 KEY_DIGITS = 12
 
-WITHOUT_EFFECT = {"actors", "batch-tiles", "max-failures", "prices", "verbose"}
+WITHOUT_EFFECT = {"actors", "batch-tiles", "max-failures", "mlflow", "prices", "verbose"}
 """Options that change how the work is done and nothing of what comes out."""
 
 POLL_S = 1.0

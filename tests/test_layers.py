@@ -35,6 +35,7 @@ WALLS = {
     # Whoever imports it from there imports it as `ov`.
     "openvino": {"openvino_runtime"},
     "nncf": {"quantise"},
+    "mlflow": {"tracking"},
     "timm": {"backbones", "training", "weights"},
     "matplotlib": {"figures"},
     "jinja2": {"page"},
@@ -121,6 +122,6 @@ def test_nothing_below_the_command_line_imports_it() -> None:
 
 
 def test_only_the_edge_reads_the_environment() -> None:
-    """Below the command line there is no environment; Ray and OpenBLAS are told theirs where, or before, they begin."""
+    """Below the command line there is no environment; Ray, OpenBLAS and MLflow are told theirs before they begin."""
     readers = {name_of(path) for path in MODULES if "os.environ" in path.read_text(encoding="utf-8")}
-    assert readers <= {"__init__", "cluster", "cli", "trainer", "fit_worker", "job_server"}
+    assert readers <= {"__init__", "cluster", "cli", "trainer", "fit_worker", "job_server", "tracking"}

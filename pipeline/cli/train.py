@@ -42,6 +42,7 @@ TRAINING_OPTIONS = ("epochs", "head_epochs", "epoch_tiles", "batch_size", "learn
 @click.option("--seed", type=click.IntRange(min=0), help="Same seed, same model, with one worker to the last bit.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes.  [default: one a GPU, or one a CPU]")
 @click.option("--storage", metavar="DIR", help="Folder or URL for checkpoints.  [default: MODEL_DIR/checkpoints]")
+@click.option("--mlflow", metavar="URL", help="MLflow server that shall show the run; needs crackscan[mlflow].")
 @click.option(
     "--calibrate-on",
     metavar="DIR",

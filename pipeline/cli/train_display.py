@@ -63,3 +63,7 @@ class TrainDisplay(Bar, Watcher):
     def on_not_quantised(self, problem: str) -> None:
         """Say that `score` will be slower."""
         self.print(f"The model has no int8 network and is scored in floats, more slowly: {problem}")
+
+    def on_not_tracked(self, problem: str) -> None:
+        """Say that nothing but the server's view of the run is missing."""
+        self.print(f"The MLflow server lacks something of this run, the model is whole: {problem}")
