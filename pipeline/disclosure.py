@@ -10,9 +10,9 @@ from pipeline.errors import UsageError
 
 FORMS_OF_URLS = {
     # `container@account` of Azure has no colon, and `host:9000/a@b` a port.
-    "a password in an URL (user:password@)": r"://[^/@\s]*:(?!\d+(?:/|$))[^@\s]+@",
-    "a user or token in an URL": r"https?://[^/?#@\s]+@",
-    "a signature or key behind an URL": r"(?i)[?&](?:x-amz-(?:signature|credential|security-token)|awsaccesskeyid|"
+    "a password in a URL (user:password@)": r"://[^/@\s]*:(?!\d+(?:/|$))[^@\s]+@",
+    "a user or token in a URL": r"https?://[^/?#@\s]+@",
+    "a signature or key behind a URL": r"(?i)[?&](?:x-amz-(?:signature|credential|security-token)|awsaccesskeyid|"
     r"signature|sig|token|access_token|key|api_?key|secret|password)=",
 }
 """What it is, and how it looks, in the address of a place …"""

@@ -66,7 +66,7 @@ def test_where_the_secret_stood_is_told(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text(ADDRESSES[0])
     shown = CliRunner().invoke(main, ["score", f"@{tmp_path}/list.txt", "--out", str(tmp_path / "out")])
     assert shown.output == (
-        f"crackscan: A line of {tmp_path}/list.txt holds a password in an URL (user:password@). Addresses are kept in "
+        f"crackscan: A line of {tmp_path}/list.txt holds a password in a URL (user:password@). Addresses are kept in "
         "what is written, logged and shown, so nothing was done. Give credentials by the usual variables, a profile or "
         "a role, or copy the file here first.\n"
     )

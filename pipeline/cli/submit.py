@@ -123,7 +123,7 @@ def _name(parameter: click.Parameter) -> str:
 
 
 def _texts(parameter: click.Parameter, value: Any) -> tuple[str, ...]:  # noqa: ANN401 - Click's
-    """Return a parameter's values as they are typed; a path is absolute, an URL ends without a slash."""
+    """Return a parameter's values as they are typed; a path is absolute, a URL ends without a slash."""
     values = value if isinstance(value, (tuple, list)) else (value,)
     if parameter.name not in PLACES:
         return tuple(map(str, values))
