@@ -25,6 +25,7 @@ RUN_TAG = "crackscan.run"
 
 FOR_MLFLOW = {
     "MLFLOW_DISABLE_TELEMETRY": "true",  # no report to anybody
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # instead of 7, minutes in which training could not be watched
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
 }
