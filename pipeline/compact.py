@@ -15,10 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import storage
-from pipeline.dataset import Layout, read_run
+from pipeline.dataset import read_run
 from pipeline.differences import differences
 from pipeline.disclosure import check_places
 from pipeline.errors import DatasetError, UsageError
+from pipeline.layout import Layout
 from pipeline.lease import Lease, hold
 from pipeline.map_files import copy_maps
 from pipeline.part_writer import PartWriter

@@ -13,9 +13,10 @@ import pyarrow as pa
 
 from pipeline import changes, inspection, page, plots, storage
 from pipeline.changes import Agreement
-from pipeline.dataset import Layout, read_run, table_bytes
+from pipeline.dataset import read_run, table_bytes
 from pipeline.destination import check_outside
 from pipeline.errors import UsageError
+from pipeline.layout import Layout
 from pipeline.matching import By, Rule, match
 from pipeline.page import Column, Rows
 from pipeline.report import ROWS, short_names, threshold_of

@@ -1,16 +1,12 @@
 """From the bytes of a photo to upright RGB pixels and the facts its EXIF holds.
 
-The only module that knows image libraries. Whatever is wrong with the bytes comes out as a `DataError`.
+Scoring decodes here alone. Whatever is wrong with the bytes comes out as a `DataError`.
 """
 
 import io
-import struct
 import warnings
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 
 import numpy as np
 import simplejpeg
@@ -18,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from pipeline.errors import DataError
+from pipeline.exif import DAMAGED, PhotoFacts, facts_of
 
 MAX_PIXELS = 200_000_000
 """Largest photo by default; its RGB pixels are 600 MB."""
@@ -30,10 +27,6 @@ UNSUPPORTED_SUFFIXES = frozenset({"heic", "heif", "dng", "svg"})
 
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF")
 """What Pillow may try: a few well-tested decoders, never the rare ones."""
-
-_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, LookupError, TypeError, ArithmeticError,
-            AttributeError, AssertionError, RuntimeError, zlib.error)  # fmt: skip
-"""What Pillow raises for damaged photos and damaged EXIF, found by fuzzing."""
 
 _LYING: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
     2: lambda upright: upright[:, ::-1],
@@ -53,20 +46,6 @@ _LARGEST_TILE_PIXELS = 1 << 24
 """Tiles of a TIFF reach over the margins of its photo, and each is decoded whole."""
 
 PngImagePlugin.MAX_TEXT_CHUNK = 16 << 20  # sound photos have notes and colour profiles of more than Pillow's 1 MB
-
-
-@dataclass(frozen=True)
-class PhotoFacts:
-    """What a photo says of itself, None where it does not."""
-
-    captured_at: datetime | None = None
-    latitude: float | None = None
-    """Degrees, north positive."""
-    longitude: float | None = None
-    """Degrees, east positive."""
-    altitude_m: float | None = None
-    camera: str | None = None
-    focal_length_mm: float | None = None
 
 
 @dataclass(frozen=True)
@@ -101,7 +80,7 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Photo:
             if pixels is None:
                 image.load()  # now, for a TIFF comes out of it upright and without its orientation
                 pixels = _upright(image)
-            return Photo(pixels, _facts(image))
+            return Photo(pixels, facts_of(image))
     except Image.DecompressionBombError as error:
         raise _too_many_pixels(f"more than {2 * max_pixels:,} pixels", max_pixels) from error
     except MemoryError as error:
@@ -109,7 +88,7 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Photo:
         raise DataError("decode", "too_large", message) from error
     except UnidentifiedImageError as error:
         raise DataError("decode", "not_an_image", f"No photo in {_described(data)}.") from error
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise DataError("decode", "truncated_image", f"The photo is damaged or cut short: {error}.") from error
 
 
@@ -188,7 +167,7 @@ def _orientation(image: Image.Image) -> int:
     """Return how the photo lies, 1 to 8; 1 where damaged EXIF does not tell."""
     try:
         found = image.getexif().get(ExifTags.Base.Orientation)
-    except _DAMAGED:
+    except DAMAGED:
         return 1
     return found if isinstance(found, int) and found in _LYING else 1
 
@@ -213,59 +192,3 @@ def _from_16_bit(image: Image.Image) -> NDArray[np.uint8]:
 
 def _described(data: bytes) -> str:
     return f"{len(data):,} bytes that begin with {data[:12]!r}; expected JPEG, PNG, TIFF, BMP, WebP or GIF"
-
-
-def _facts(image: Image.Image) -> PhotoFacts:
-    """Read what can be read; a photo is not failed for bad EXIF."""
-    try:
-        exif = image.getexif()
-        details, gps = exif.get_ifd(ExifTags.IFD.Exif), exif.get_ifd(ExifTags.IFD.GPSInfo)
-        return _read_facts(exif, details, gps)
-    except _DAMAGED:
-        return PhotoFacts()
-
-
-def _read_facts(exif: Image.Exif, details: dict[int, Any], gps: dict[int, Any]) -> PhotoFacts:
-    altitude_m = _number(gps.get(ExifTags.GPS.GPSAltitude))
-    below_sea_level = gps.get(ExifTags.GPS.GPSAltitudeRef) in {1, b"\x01"}
-    return PhotoFacts(
-        captured_at=_time(details.get(ExifTags.Base.DateTimeOriginal) or exif.get(ExifTags.Base.DateTime)),
-        latitude=_degrees(gps, ExifTags.GPS.GPSLatitude, ExifTags.GPS.GPSLatitudeRef, limit=90),
-        longitude=_degrees(gps, ExifTags.GPS.GPSLongitude, ExifTags.GPS.GPSLongitudeRef, limit=180),
-        altitude_m=-altitude_m if altitude_m is not None and below_sea_level else altitude_m,
-        camera=_camera(exif),
-        focal_length_mm=_number(details.get(ExifTags.Base.FocalLength)),
-    )
-
-
-def _time(value: object) -> datetime | None:
-    try:
-        return datetime.strptime(str(value).strip("\0 "), "%Y:%m:%d %H:%M:%S")  # noqa: DTZ007 - EXIF has no zone
-    except ValueError:
-        return None
-
-
-def _camera(exif: Image.Exif) -> str | None:
-    words = [str(exif.get(tag, "")).strip("\0 ") for tag in (ExifTags.Base.Make, ExifTags.Base.Model)]
-    text = " ".join(word for word in words if word)
-    return text[:200].encode("utf-8", "replace").decode() or None  # EXIF may hold megabytes
-
-
-def _number(value: Any) -> float | None:  # noqa: ANN401 - EXIF holds anything
-    try:
-        number = float(value)
-    except (TypeError, ValueError, ZeroDivisionError):
-        return None
-    return number if np.isfinite(number) else None
-
-
-def _degrees(gps: dict[int, Any], tag: int, reference_tag: int, limit: int) -> float | None:
-    """Degrees, minutes and seconds to degrees, south and west negative."""
-    try:
-        degrees, minutes, seconds = (float(part) for part in gps[tag])
-    except (KeyError, TypeError, ValueError, ZeroDivisionError):
-        return None
-    value = degrees + minutes / 60 + seconds / 3600
-    if not abs(value) <= limit:  # also catches NaN
-        return None
-    return -value if str(gps.get(reference_tag, "")).strip("\0 ").upper() in {"S", "W"} else value

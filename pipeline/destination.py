@@ -1,7 +1,7 @@
 """Where what is made of a dataset may go: anywhere but into it, since every file in it has its meaning."""
 
-from pipeline.dataset import Layout
 from pipeline.errors import UsageError
+from pipeline.layout import Layout
 
 
 def check_outside(layout: Layout, url: str) -> None:

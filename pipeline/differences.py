@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from pipeline import storage
-from pipeline.dataset import Layout
+from pipeline.layout import Layout
 from pipeline.results import connected, views
 
 SHOWN = 3

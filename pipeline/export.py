@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline import geojson, schema, storage
-from pipeline.dataset import Layout, read_run
+from pipeline.dataset import read_run
 from pipeline.destination import check_outside
 from pipeline.errors import UsageError
+from pipeline.layout import Layout
 from pipeline.results import quoted, tables_of, views
 from pipeline.storage_errors import told
 

@@ -13,6 +13,7 @@ from pipeline import (
     history,
     labelled,
     model,
+    model_readme,
     network,
     storage,
     tracking,
@@ -125,7 +126,7 @@ def train(config: TrainConfig, watcher: Watcher | None = None, use: FieldUse | N
         provenance = write_up.Provenance(config, data, run, parts.dropped, len(done.history), use)
         card = write_up.make_card(task, best, learnt.threshold, provenance, expectation)
         weights = network.encoded(best.weights | learnt.domain.tensors())
-        written = model.save_model(folder, Model(folder, card, weights), write_up.readme)
+        written = model.save_model(folder, Model(folder, card, weights), model_readme.readme)
         trainer.forget(config.checkpoints, run)
         card = _quantised(written, parts, watcher).card
         tracked.finish(folder, card)
@@ -145,7 +146,7 @@ def _quantised(written: Model, parts: HeldOut, watcher: Watcher) -> Model:
         except CrackscanError as error:
             problem = str(error)
         else:
-            return model.add_int8(written, int8, cost, write_up.readme)
+            return model.add_int8(written, int8, cost, model_readme.readme)
     watcher.on_not_quantised(problem)
     return written
 

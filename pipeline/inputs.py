@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from pipeline import storage
 from pipeline.archives import list_folder, loose
-from pipeline.dataset import Layout
 from pipeline.disclosure import check_places
 from pipeline.errors import StorageError, UsageError
+from pipeline.layout import Layout
 from pipeline.listing import Listing
 from pipeline.members import archive_suffix, file_kind
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.dataset import Layout
 from pipeline.heat import TileScores
+from pipeline.layout import Layout
 from pipeline.results import Connection, views
 from pipeline.tiles import Tile
 

@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import schema, storage
-from pipeline.dataset import TOKEN, Layout
+from pipeline.dataset import TOKEN
 from pipeline.errors import NotFoundError
+from pipeline.layout import Layout
 
 READERS = 8
 """Files that are read at once: on a remote store reading waits more than it works."""

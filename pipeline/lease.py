@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from pipeline import process, storage
-from pipeline.dataset import Layout
 from pipeline.errors import DatasetError, DatasetHeldError, LostPlaceError, NotFoundError, StorageError
+from pipeline.layout import Layout
 from pipeline.log import get_logger
 
 TTL_S = 60.0

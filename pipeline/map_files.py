@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import storage
-from pipeline.dataset import Layout
+from pipeline.layout import Layout
 
 MAPS_AT_ONCE = 16
 """Maps that are written at the same time: on a remote store writing waits more than it works."""

@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import storage
-from pipeline.dataset import Layout, read_table
+from pipeline.dataset import read_table
 from pipeline.decode import decode
 from pipeline.errors import DataError, StorageError, UsageError
 from pipeline.heat import Pixels
+from pipeline.layout import Layout
 from pipeline.members import Limits
 from pipeline.reading import read_unit, units
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pipeline import heat, inspection, pictures, storage
-from pipeline.dataset import Layout
 from pipeline.destination import check_outside
 from pipeline.errors import UsageError
 from pipeline.heat import Pixels, TileScores
+from pipeline.layout import Layout
 from pipeline.originals import originals
 from pipeline.pictures import Form
 from pipeline.results import Connection

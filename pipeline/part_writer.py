@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline import schema, storage
-from pipeline.dataset import TOKEN, Layout
+from pipeline.dataset import TOKEN
+from pipeline.layout import Layout
 
 GROUP_ROWS = 1 << 20
 """Rows of a row group, or a few more: some 4 MB of tiles, which a reader takes or skips as one."""

@@ -17,9 +17,10 @@ import pyarrow.parquet as pq
 
 from pipeline import storage
 from pipeline.archives import loose
-from pipeline.dataset import Layout, parsed, read_table, table_bytes
+from pipeline.dataset import parsed, read_table, table_bytes
 from pipeline.errors import UsageError
 from pipeline.inputs import AT_ONCE, Inputs, Loose
+from pipeline.layout import Layout
 from pipeline.listing import Listing, archive_of, inner_of, skipped_of, version_of, with_skipped
 from pipeline.members import archive_suffix
 from pipeline.schema import MEMBERS

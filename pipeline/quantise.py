@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline import augment, domain, graph, labelled, write_up
+from pipeline import augment, domain, graph, labelled, model_readme
 from pipeline.batches import Pixels, TileReader, in_batches
 from pipeline.batching import CRACK, DOMAIN
 from pipeline.card import Quantised
@@ -74,7 +74,7 @@ def quantise_folder(config: QuantiseConfig, show: Callable[[str, int, int], None
     look = partial(labelled.fingerprints, on_progress=partial(show, "comparing tiles"))
     parts = held_out(tiles, validation, SplitRule(config.val_fraction, SEED), look)
     int8, cost = quantised(found, parts, partial(show, "quantising"))
-    add_int8(found, int8, cost, write_up.readme)
+    add_int8(found, int8, cost, model_readme.readme)
     return cost
 
 

@@ -11,9 +11,10 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline import inspection, page, plots, storage, whereabouts
-from pipeline.dataset import Layout, read_run
+from pipeline.dataset import read_run
 from pipeline.destination import check_outside
 from pipeline.errors import UsageError
+from pipeline.layout import Layout
 from pipeline.page import Column, Rows
 from pipeline.results import Connection
 from pipeline.run_report import cost_in, reports

@@ -16,9 +16,10 @@ import duckdb
 import pyarrow as pa
 
 from pipeline import schema, storage
-from pipeline.dataset import TOKEN, Layout, read_run
+from pipeline.dataset import TOKEN, read_run
 from pipeline.duckdb_files import StoredFiles
 from pipeline.errors import DatasetError, UsageError
+from pipeline.layout import Layout
 
 MEMORY_LIMIT = "2GiB"
 """What DuckDB may hold; sorting and grouping more than that goes to a temporary folder."""

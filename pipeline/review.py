@@ -14,10 +14,11 @@ from typing import Any, Literal
 from pipeline import storage
 from pipeline.boxes import cut
 from pipeline.cut_tiles import png
-from pipeline.dataset import Layout, read_run
+from pipeline.dataset import read_run
 from pipeline.destination import check_outside
 from pipeline.errors import CrackscanError, DataError, UsageError
 from pipeline.label_table import REVIEW_TABLE
+from pipeline.layout import Layout
 from pipeline.originals import Original, originals
 from pipeline.results import views
 from pipeline.review_tiles import Pick, ReviewRule, ReviewTile, choose

@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 from pipeline import process, storage
 from pipeline.account import Account
-from pipeline.dataset import Layout
 from pipeline.errors import CrackscanError, InterruptedRunError, NotFoundError
+from pipeline.layout import Layout
 from pipeline.lease import Lease
 from pipeline.log import get_logger
 from pipeline.prices import Cost, Prices

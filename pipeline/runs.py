@@ -8,7 +8,10 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
+from pipeline.dataset import read_run
 from pipeline.engines import Choice
+from pipeline.errors import UsageError
+from pipeline.layout import Layout
 from pipeline.model import Model
 from pipeline.schema import SCHEMA_VERSION
 from pipeline.scoring import ScoreRule
@@ -69,3 +72,27 @@ def new_run(model: Model, rule: ScoreRule, model_url: str | None, engine: Choice
 def json_bytes(value: Mapping[str, Any]) -> bytes:
     """Encode what is recorded, to be read by people, too."""
     return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+
+
+def check_fingerprint(layout: Layout, fingerprint: Mapping[str, Any]) -> None:
+    """Refuse to mix scores.
+
+    Raises:
+        UsageError: naming every value that differs; or the dataset is sealed.
+    """
+    there = read_run(layout)
+    if there.get("sealed"):
+        raise UsageError(
+            f"{layout.url} is sealed: `crackscan compact` made it of a finished dataset. Score into another --out."
+        )
+    found = there["fingerprint"]
+    different = [
+        f"{key} is {found.get(key)!r} there and {fingerprint.get(key)!r} here"
+        for key in sorted({*found, *fingerprint})
+        if found.get(key) != fingerprint.get(key)
+    ]
+    if different:
+        raise UsageError(
+            f"{layout.url} holds scores that were made otherwise: {'; '.join(different)}. "
+            "Give the options and the model of its first run, or another --out."
+        )

@@ -6,16 +6,16 @@ from typing import NamedTuple
 from pipeline import engines, storage
 from pipeline.account import Account
 from pipeline.config import ScoreConfig
-from pipeline.dataset import Layout, read_run
+from pipeline.dataset import read_run
 from pipeline.disclosure import check_places
 from pipeline.engines import Choice
+from pipeline.layout import Layout
 from pipeline.members import Limits
 from pipeline.model import SHIPPED_MODEL, load_model
 from pipeline.placement import Hosting
 from pipeline.progress import Watch
-from pipeline.runs import Run, new_run
+from pipeline.runs import Run, check_fingerprint, new_run
 from pipeline.scoring import MakeEngine, MakeMapper, ScoreRule, Scoring, torch_mapper
-from pipeline.sink import check_fingerprint
 from pipeline.tiles import TileSpec
 
 

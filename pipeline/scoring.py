@@ -14,9 +14,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.batching import CRACK, DOMAIN, Device, Engine, score_in_batches
-from pipeline.decode import MAX_PIXELS, UNSUPPORTED_SUFFIXES, Decoder, Photo, PhotoFacts, decode
+from pipeline.decode import MAX_PIXELS, UNSUPPORTED_SUFFIXES, Decoder, Photo, decode
 from pipeline.effort import Effort, measured, so_far, with_peak
 from pipeline.errors import DataError, UsageError
+from pipeline.exif import PhotoFacts
 from pipeline.maps import PhotoMapper, ScoredPhoto, TileMapper
 from pipeline.members import Limits
 from pipeline.model import Model

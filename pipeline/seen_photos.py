@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline import heat, inspection, page, pictures
-from pipeline.dataset import Layout
 from pipeline.heat import Pixels, TileScores
+from pipeline.layout import Layout
 from pipeline.originals import originals
 from pipeline.results import Connection
 

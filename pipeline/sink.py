@@ -6,21 +6,22 @@ nothing that a reader would see twice.
 """
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import schema, storage
-from pipeline.dataset import TOKEN, CommitLog, Layout, read_log, read_run, read_table, table_bytes
-from pipeline.errors import DatasetError, LostPlaceError, UsageError
+from pipeline.dataset import TOKEN, CommitLog, read_log, read_table, table_bytes
+from pipeline.errors import DatasetError, LostPlaceError
+from pipeline.layout import Layout
 from pipeline.lease import Lease
 from pipeline.log import get_logger
 from pipeline.map_files import keep_maps
-from pipeline.runs import Run, json_bytes
+from pipeline.runs import Run, check_fingerprint, json_bytes
 
 COMMIT_PHOTOS = 500
 """Commit after this many photos …"""
@@ -232,27 +233,3 @@ def open_sink(layout: Layout, run: Run, lease: Lease) -> Sink:
     storage.remove(layout.summary)
     sink.take_over()
     return sink
-
-
-def check_fingerprint(layout: Layout, fingerprint: Mapping[str, Any]) -> None:
-    """Refuse to mix scores.
-
-    Raises:
-        UsageError: naming every value that differs; or the dataset is sealed.
-    """
-    there = read_run(layout)
-    if there.get("sealed"):
-        raise UsageError(
-            f"{layout.url} is sealed: `crackscan compact` made it of a finished dataset. Score into another --out."
-        )
-    found = there["fingerprint"]
-    different = [
-        f"{key} is {found.get(key)!r} there and {fingerprint.get(key)!r} here"
-        for key in sorted({*found, *fingerprint})
-        if found.get(key) != fingerprint.get(key)
-    ]
-    if different:
-        raise UsageError(
-            f"{layout.url} holds scores that were made otherwise: {'; '.join(different)}. "
-            "Give the options and the model of its first run, or another --out."
-        )

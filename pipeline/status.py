@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from pipeline import schema, storage
-from pipeline.dataset import Layout, read_run
+from pipeline.dataset import read_run
+from pipeline.layout import Layout
 from pipeline.lease import Holder, is_gone, read_lease
 from pipeline.prices import Cost
 from pipeline.results import file_rows, views

@@ -12,10 +12,11 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline import schema, storage
-from pipeline.dataset import Layout, read_run
+from pipeline.dataset import read_run
 from pipeline.differences import differences
 from pipeline.errors import DatasetError
 from pipeline.inventory import Inventory, PartFile, take_inventory
+from pipeline.layout import Layout
 from pipeline.promises import ADD_GRIDS, COUNTS, PROMISES, SIZES, TABLES, boxes
 from pipeline.results import connected, file_name, file_rows
 from pipeline.tiles import TileSpec

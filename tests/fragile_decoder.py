@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.decode import Photo, PhotoFacts, decode
+from pipeline.decode import Photo, decode
 from pipeline.errors import DataError
+from pipeline.exif import PhotoFacts
 
 
 def fragile(data: bytes, max_pixels: int) -> Photo:

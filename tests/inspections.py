@@ -15,7 +15,8 @@ import pyarrow as pa
 from small_dataset import SPEC, written
 
 from pipeline import schema, storage
-from pipeline.dataset import Layout, table_bytes
+from pipeline.dataset import table_bytes
+from pipeline.layout import Layout
 from pipeline.tiles import grid
 
 CARD = {"threshold": 0.5, "domain_threshold": 1.25}

@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline.archives import list_archive
-from pipeline.dataset import Layout
 from pipeline.inputs import find_inputs
+from pipeline.layout import Layout
 from pipeline.plan import Plan, make_plan
 
 NOTHING = pa.chunked_array([], pa.string())

@@ -17,7 +17,7 @@ from PIL.TiffImagePlugin import IFDRational
 from planning import kept
 
 from pipeline import storage
-from pipeline.dataset import Layout
+from pipeline.layout import Layout
 from pipeline.lease import hold
 from pipeline.members import Limits
 from pipeline.reading import read_unit, units

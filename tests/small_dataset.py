@@ -8,7 +8,8 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline import schema, storage
-from pipeline.dataset import Layout, table_bytes
+from pipeline.dataset import table_bytes
+from pipeline.layout import Layout
 from pipeline.lease import hold
 from pipeline.runs import Run
 from pipeline.sink import open_sink

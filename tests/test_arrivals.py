@@ -10,8 +10,8 @@ from small_dataset import failed, ok, run_named
 from pipeline import schema, storage
 from pipeline.account import Account
 from pipeline.arrivals import Arrivals
-from pipeline.dataset import Layout
 from pipeline.effort import Effort
+from pipeline.layout import Layout
 from pipeline.lease import hold
 from pipeline.log import to_file
 from pipeline.sink import open_sink

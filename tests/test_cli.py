@@ -118,8 +118,8 @@ def test_query_prints_a_table_csv_or_json(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_scores_made_otherwise_are_refused(tmp_path: Path) -> None:
     """Another tile never gets into a dataset: exit code 2, both values, before anything is read or written."""
-    from pipeline.dataset import Layout
     from pipeline.engines import Choice
+    from pipeline.layout import Layout
     from pipeline.lease import hold
     from pipeline.model import SHIPPED_MODEL, load_model
     from pipeline.runs import new_run

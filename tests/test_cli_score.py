@@ -15,7 +15,8 @@ import pytest
 from conftest import Crackscan
 
 from pipeline.cli import score_display
-from pipeline.dataset import Layout, read_log
+from pipeline.dataset import read_log
+from pipeline.layout import Layout
 
 pytestmark = pytest.mark.ray
 

@@ -10,9 +10,10 @@ from small_dataset import COMMITS, ok, run_named, written
 from pipeline import compact as module
 from pipeline import schema, storage
 from pipeline.compact import compact
-from pipeline.dataset import Layout, read_log
+from pipeline.dataset import read_log
 from pipeline.differences import differences
 from pipeline.errors import CrackscanError, DatasetError, StorageError, UsageError
+from pipeline.layout import Layout
 from pipeline.lease import hold
 from pipeline.sink import open_sink
 from pipeline.verify import verify

@@ -9,8 +9,9 @@ from scored_photos import photo, scored, zipped
 
 from pipeline import schema, storage
 from pipeline.compare import CompareConfig, Comparison, compare
-from pipeline.dataset import Layout, read_table
+from pipeline.dataset import read_table
 from pipeline.errors import UsageError
+from pipeline.layout import Layout
 from pipeline.matching import Rule
 
 HOSTILE = "<script>alert(1)</script>.png"

@@ -5,7 +5,6 @@ import struct
 import subprocess
 import sys
 import zlib
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
+from test_exif import with_exif
 
 from pipeline import decode as decode_module
-from pipeline.decode import MAX_PIXELS, Photo, PhotoFacts, decode, resize
+from pipeline.decode import MAX_PIXELS, Photo, decode, resize
 from pipeline.errors import DataError, Kind
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
@@ -173,77 +173,6 @@ def test_photos_come_upright(form: str, orientation: int) -> None:
     assert photo.facts.camera == "Maker"
 
 
-def _with_exif(
-    *, base: dict[int, Any] | None = None, details: dict[int, Any] | None = None, gps: dict[int, Any] | None = None
-) -> bytes:
-    exif = Image.Exif()
-    exif.update(base or {})
-    exif.get_ifd(ExifTags.IFD.Exif).update(details or {})
-    exif.get_ifd(ExifTags.IFD.GPSInfo).update(gps or {})
-    return encoded(_halves(), "JPEG", exif=exif)
-
-
-def test_a_photo_says_when_and_with_what_it_was_taken() -> None:
-    """Time, camera and focal length are read; the time a photo was taken goes before the time it was changed."""
-    data = _with_exif(
-        base={ExifTags.Base.Make: "DJI", ExifTags.Base.Model: "FC6310", ExifTags.Base.DateTime: "2025:01:01 00:00:00"},
-        details={ExifTags.Base.DateTimeOriginal: "2024:05:01 10:20:30", ExifTags.Base.FocalLength: 8.8},
-    )
-
-    facts = decode(data).facts
-
-    assert facts.captured_at == datetime(2024, 5, 1, 10, 20, 30)  # noqa: DTZ001 - EXIF has no zone
-    assert facts.camera == "DJI FC6310"
-    assert facts.focal_length_mm == pytest.approx(8.8)
-
-
-@pytest.mark.parametrize(("north", "east", "signs"), [("N", "E", (1, 1)), ("S", "W", (-1, -1)), ("N", "W", (1, -1))])
-def test_a_photo_says_where_it_was_taken(north: str, east: str, signs: tuple[int, int]) -> None:
-    """Degrees, minutes and seconds become degrees; south and west are negative."""
-    gps = {1: north, 2: (47.0, 30.0, 36.0), 3: east, 4: (8.0, 15.0, 0.0), 5: b"\0", 6: 408.5}
-
-    facts = decode(_with_exif(gps=gps)).facts
-
-    assert facts.latitude == pytest.approx(signs[0] * 47.51)
-    assert facts.longitude == pytest.approx(signs[1] * 8.25)
-    assert facts.altitude_m == pytest.approx(408.5)
-
-
-def test_below_sea_level_is_negative() -> None:
-    """The altitude's reference says on which side of the sea it lies."""
-    assert decode(_with_exif(gps={5: b"\1", 6: 3.5})).facts.altitude_m == pytest.approx(-3.5)
-
-
-def test_a_camera_of_many_letters_is_cut() -> None:
-    """The name is a column of every row, and may not be as long as a file."""
-    assert decode(_with_exif(base={ExifTags.Base.Make: "x" * 10_000})).facts.camera == "x" * 200
-
-
-def test_without_exif_nothing_is_known() -> None:
-    """Absent facts are None, never zero."""
-    assert decode(LOSSLESS["png"]).facts == PhotoFacts()
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        _with_exif(details={ExifTags.Base.DateTimeOriginal: "0000:00:00 00:00:00"}),
-        _with_exif(details={ExifTags.Base.DateTimeOriginal: "yesterday"}),
-        _with_exif(gps={1: "N", 2: (91.0, 0.0, 0.0), 3: "E", 4: (181.0, 0.0, 0.0)}),
-        _with_exif(gps={1: "N", 2: (47.0, 30.0)}),
-        encoded(_halves(), "JPEG", exif=b"Exif\0\0garbage, no TIFF header"),
-        encoded(_halves(), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff"),
-        encoded(_halves(), "JPEG", exif=b"Exif\0\0"),
-    ],
-)
-def test_broken_exif_is_none_and_fails_no_photo(data: bytes) -> None:
-    """What cannot be believed is left out; the pixels count."""
-    photo = decode(data)
-
-    _assert_halves(photo, within=30)
-    assert photo.facts == PhotoFacts()
-
-
 def test_broken_exif_of_a_turned_photo_fails_no_photo() -> None:
     """An orientation that can be read counts, even where the rest of the EXIF could not be written again."""
     exif = Image.Exif()
@@ -392,7 +321,7 @@ def test_too_little_memory_fails_the_photo() -> None:
     assert run.stdout == "too_large\n", run.stderr
 
 
-FUZZED = LOSSLESS | LOSSY_FILES | {"exif": _with_exif(base={ExifTags.Base.Orientation: 6}, gps={1: "N", 2: (1, 2, 3)})}
+FUZZED = LOSSLESS | LOSSY_FILES | {"exif": with_exif(base={ExifTags.Base.Orientation: 6}, gps={1: "N", 2: (1, 2, 3)})}
 EXTREMES = [0, 1, 0x7F, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF]
 
 

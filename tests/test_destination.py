@@ -2,9 +2,9 @@
 
 import pytest
 
-from pipeline.dataset import Layout
 from pipeline.destination import check_outside
 from pipeline.errors import UsageError
+from pipeline.layout import Layout
 
 LAYOUT = Layout("s3://results/tonight")
 

@@ -7,8 +7,9 @@ import pytest
 from small_dataset import COMMITS, address, ok, written
 
 from pipeline import schema, storage
-from pipeline.dataset import Layout, read_table, table_bytes
+from pipeline.dataset import read_table, table_bytes
 from pipeline.differences import differences
+from pipeline.layout import Layout
 
 OF_A_RUN = {"part", "run_id", "scored_at"}
 

@@ -8,9 +8,9 @@ from fault_proxy import Fault, Rule
 from small_dataset import written
 
 from pipeline.compact import compact
-from pipeline.dataset import Layout
 from pipeline.differences import differences
 from pipeline.errors import StorageError
+from pipeline.layout import Layout
 from pipeline.results import query
 from pipeline.status import status
 from pipeline.verify import verify

@@ -15,9 +15,9 @@ from small_dataset import written
 from pipeline import export as module
 from pipeline import geojson, results, schema, storage
 from pipeline.cli import main
-from pipeline.dataset import Layout
 from pipeline.errors import StorageError, UsageError
 from pipeline.export import ExportConfig, Form, export
+from pipeline.layout import Layout
 
 
 @pytest.fixture(scope="module")

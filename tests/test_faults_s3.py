@@ -21,9 +21,9 @@ from s3_server import S3Server
 
 from pipeline import flow, hosting, sink, storage, storage_retry
 from pipeline.config import ScoreConfig
-from pipeline.dataset import Layout
 from pipeline.differences import differences
 from pipeline.errors import StorageError
+from pipeline.layout import Layout
 from pipeline.progress import ScoreSummary, Watch
 from pipeline.results import views
 from pipeline.verify import verify

@@ -10,7 +10,7 @@ from inspections import inspected, photos
 from small_dataset import BEGAN_AT, ok, written
 
 from pipeline import geojson
-from pipeline.dataset import Layout
+from pipeline.layout import Layout
 from pipeline.results import views
 
 

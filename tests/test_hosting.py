@@ -6,10 +6,10 @@ import pyarrow as pa
 import pytest
 from planning import NOTHING, planned
 
-from pipeline.dataset import Layout
 from pipeline.engine import TorchEngine
 from pipeline.errors import StorageError
 from pipeline.hosting import scored_photos
+from pipeline.layout import Layout
 from pipeline.model import SHIPPED_MODEL, Model, load_model
 from pipeline.placement import Hosting
 from pipeline.plan import photo_files

@@ -6,8 +6,8 @@ import pytest
 from planning import images, planned, write_zip
 
 from pipeline import storage
-from pipeline.dataset import Layout
 from pipeline.errors import UsageError
+from pipeline.layout import Layout
 from pipeline.listing import image_id
 from pipeline.plan import photo_files
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from scored_photos import photo, scored, zipped
 
 from pipeline import inspection, storage
-from pipeline.dataset import Layout
 from pipeline.errors import UsageError
 from pipeline.inspection import Totals
+from pipeline.layout import Layout
 from pipeline.results import Connection
 
 NINE = datetime(2026, 5, 1, 9)  # noqa: DTZ001 - EXIF has no zone

@@ -6,8 +6,8 @@ import pytest
 from small_dataset import written
 
 from pipeline import storage
-from pipeline.dataset import Layout
 from pipeline.inventory import Inventory, take_inventory
+from pipeline.layout import Layout
 
 
 @pytest.fixture

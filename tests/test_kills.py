@@ -22,10 +22,11 @@ from brightness import LEASE_S, make_brightness
 from packing import NOTHING
 from planning import planned
 
-from pipeline.dataset import Layout, read_log
+from pipeline.dataset import read_log
 from pipeline.decode import Photo, decode
 from pipeline.differences import differences
 from pipeline.hosting import scored_photos
+from pipeline.layout import Layout
 from pipeline.model import SHIPPED_MODEL, load_model
 from pipeline.placement import Hosting
 from pipeline.scoring import ScoreRule, Scoring

@@ -20,7 +20,7 @@ WALLS = {
     "yaml": {"cli"},
     # Scoring decodes in one place. The others make pictures: augmentation, maps, tiles as files, the synthetic sample;
     # `machine` asks which codecs there are.
-    "PIL": {"decode", "camera", "marks", "maps", "cut_tiles", "drawing", "noise", "pictures", "sample_photos",
+    "PIL": {"decode", "exif", "camera", "marks", "maps", "cut_tiles", "drawing", "noise", "pictures", "sample_photos",
             "sample_tiles", "sample_truth", "machine"},
     "simplejpeg": {"decode"},
     # Photos on their way are rows of Arrow tables, from the listing of their archive to the sink; `decompressed` takes

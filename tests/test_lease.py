@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 
 from pipeline import lease, storage
-from pipeline.dataset import Layout
 from pipeline.errors import DatasetError, DatasetHeldError, LostPlaceError, StorageError
+from pipeline.layout import Layout
 from pipeline.lease import Holder, hold, is_gone, read_lease
 
 TTL_S = 0.4

@@ -7,8 +7,8 @@ import pytest
 from conftest import S3Place
 
 from pipeline import schema, storage
-from pipeline.dataset import Layout
 from pipeline.errors import StorageError
+from pipeline.layout import Layout
 from pipeline.map_files import copy_maps, keep_maps
 
 

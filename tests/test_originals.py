@@ -11,7 +11,7 @@ from planning import kept
 from scored_photos import photo, zipped
 
 from pipeline import storage
-from pipeline.dataset import Layout
+from pipeline.layout import Layout
 from pipeline.listing import decoded
 from pipeline.members import Limits
 from pipeline.originals import NOT_LISTED, Original, originals

@@ -11,7 +11,7 @@ from packing import NOTHING
 from planning import kept, planned
 
 from pipeline import storage
-from pipeline.dataset import Layout
+from pipeline.layout import Layout
 from pipeline.listing import decoded
 from pipeline.members import Limits
 from pipeline.model import SHIPPED_MODEL, load_model

@@ -10,8 +10,8 @@ from PIL import Image
 from scored_photos import photo, scored, zipped
 
 from pipeline import storage
-from pipeline.dataset import Layout
 from pipeline.errors import UsageError
+from pipeline.layout import Layout
 from pipeline.overlay import Overlay, OverlayConfig, write_overlays
 
 PHOTOS = {

@@ -10,9 +10,9 @@ from packing import packed, packed_zip
 from planning import NOTHING, images, kept, planned, write_zip
 
 from pipeline import storage
-from pipeline.dataset import Layout
 from pipeline.errors import UsageError
 from pipeline.inputs import find_inputs
+from pipeline.layout import Layout
 from pipeline.listing import decoded, entry_of, image_id
 from pipeline.members import Limits
 from pipeline.plan import keep_ended, make_plan, planned_ids, planned_inputs

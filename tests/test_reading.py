@@ -14,7 +14,7 @@ from packing import NOTHING, packed, packed_zip
 from planning import planned
 
 from pipeline import reading, storage
-from pipeline.dataset import Layout
+from pipeline.layout import Layout
 from pipeline.listing import Listing, decoded, entry_of
 from pipeline.log import get_logger
 from pipeline.members import Entry, Limits

@@ -10,8 +10,8 @@ import pytest
 from scored_photos import photo, scored, zipped
 
 from pipeline import report, storage
-from pipeline.dataset import Layout
 from pipeline.errors import UsageError
+from pipeline.layout import Layout
 from pipeline.report import ReportConfig, write_report
 
 HOSTILE = '<script>alert(1)</script> & "it\'s".png'

@@ -9,7 +9,7 @@ from browser import Browser, chromium, console, picture
 from scored_photos import photo, scored, zipped
 
 from pipeline.compare import CompareConfig, compare
-from pipeline.dataset import Layout
+from pipeline.layout import Layout
 from pipeline.report import ReportConfig, write_report
 from pipeline.results import query
 

@@ -16,8 +16,9 @@ from small_dataset import COMMITS, THRESHOLD, written
 from pipeline import results, schema, storage
 from pipeline.cli import main
 from pipeline.compact import compact
-from pipeline.dataset import Layout, read_log
+from pipeline.dataset import read_log
 from pipeline.errors import UsageError
+from pipeline.layout import Layout
 from pipeline.lease import hold
 from pipeline.runs import Run
 from pipeline.sink import Sink, open_sink

@@ -13,9 +13,9 @@ from small_dataset import written
 
 from pipeline import labelled, storage
 from pipeline.cli import main
-from pipeline.dataset import Layout
 from pipeline.decode import decode
 from pipeline.errors import CrackscanError, UsageError
+from pipeline.layout import Layout
 from pipeline.review import ReviewConfig, Reviewed, review
 
 LEVELS = {"a.png": 250, "b.png": 140, "c.png": 120, "sub/d.png": 5}

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from inspections import inspected, photos
 from small_dataset import ok, written
 
-from pipeline.dataset import Layout
 from pipeline.errors import UsageError
+from pipeline.layout import Layout
 from pipeline.results import views
 from pipeline.review_tiles import Pick, ReviewRule, ReviewTile, choose
 

@@ -9,8 +9,8 @@ from test_tally import FAILED, OK, STEP
 
 from pipeline import storage
 from pipeline.account import Account
-from pipeline.dataset import Layout
 from pipeline.errors import InterruptedRunError, StorageError
+from pipeline.layout import Layout
 from pipeline.lease import Lease, hold
 from pipeline.placement import Node
 from pipeline.prices import Cost, Prices

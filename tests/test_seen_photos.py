@@ -9,7 +9,7 @@ from PIL import Image
 from scored_photos import photo, scored, zipped
 
 from pipeline import inspection
-from pipeline.dataset import Layout
+from pipeline.layout import Layout
 from pipeline.seen_photos import Frame, SeenPhoto, seen_photos
 
 

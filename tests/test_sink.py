@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from turns import Disk, Writer
 
 from pipeline import lease, schema, storage
-from pipeline.dataset import Layout, read_log
+from pipeline.dataset import read_log
 from pipeline.errors import DatasetError, LostPlaceError, StorageError, UsageError
+from pipeline.layout import Layout
 from pipeline.lease import Holder, Lease, hold, read_lease
 from pipeline.runs import Run
 from pipeline.sink import COMMIT_PHOTOS, Sink, open_sink

@@ -11,8 +11,9 @@ from fault_proxy import Fault, Rule
 from test_sink import opened, run_named, scored
 
 from pipeline import lease, storage
-from pipeline.dataset import Layout, read_log
+from pipeline.dataset import read_log
 from pipeline.errors import DatasetHeldError, LostPlaceError, StorageError
+from pipeline.layout import Layout
 from pipeline.lease import Holder, hold, read_lease
 from pipeline.sink import open_sink
 

@@ -9,8 +9,8 @@ import pytest
 from small_dataset import BEGAN_AT, COMMITS, failed, ok, plan, written
 
 from pipeline import storage
-from pipeline.dataset import Layout
 from pipeline.errors import UsageError
+from pipeline.layout import Layout
 from pipeline.lease import hold
 from pipeline.status import Speed, status
 

@@ -11,8 +11,9 @@ import pytest
 from small_dataset import COMMITS, failed, image_id, ok, plan, written
 
 from pipeline import schema, storage
-from pipeline.dataset import Layout, read_table, table_bytes
+from pipeline.dataset import read_table, table_bytes
 from pipeline.errors import UsageError
+from pipeline.layout import Layout
 from pipeline.promises import PROMISES, boxes
 from pipeline.tiles import TileSpec, grid
 from pipeline.verify import Check, verify

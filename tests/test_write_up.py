@@ -12,6 +12,7 @@ from pipeline.card import About, Calibration, Card
 from pipeline.course import Best, Task
 from pipeline.errors import UsageError
 from pipeline.labelled import LabelledTiles
+from pipeline.model_readme import readme
 from pipeline.recipe import QUICK, TrainConfig
 from pipeline.unseen import Expectation, FieldUse
 from pipeline.write_up import Provenance
@@ -86,31 +87,11 @@ def test_trials_decide_how_scores_are_read() -> None:
     assert card().threshold == write_up.THRESHOLD
 
 
-def test_the_readme_has_a_row_for_each_left_out_source() -> None:
-    """With trials there is a table, the figures of the threshold, and how to move to another base rate."""
-    text = write_up.readme(card(EXPECTATION))
-    for line in ("| left out | auc | recall |", "| data/uav | 0.9500 | 0.7500 |", "| deck | 0.8500 | 0.2500 |"):
-        assert f"\n{line}\n" in text
-    mean = "In the mean: false alarm rate 0.0120, recall 0.5000, base rate 0.0300, precision at base rate 0.5625."
-    assert mean in text
-    assert write_up.EVEN_ODDS in text
-    assert write_up.EVEN_ODDS not in write_up.readme(card())
-
-
 def test_nothing_is_said_about_the_machine() -> None:
     """Neither card nor README holds a path beyond the last two names."""
-    text = "".join(each.to_json() + write_up.readme(each) for each in (card(), card(EXPECTATION)))
+    text = "".join(each.to_json() + readme(each) for each in (card(), card(EXPECTATION)))
     assert "secret" not in text
     assert ".." not in text
-
-
-def test_the_readme_says_what_people_need() -> None:
-    """Note, command, data with its rights, figures and limits are there, a paragraph each."""
-    text = write_up.readme(card())
-    for words in ("> Interim.", "Licence: CC BY 4.0", "Source: Somebody 2026", "| auc | 1.0000 |", write_up.LIMITS):
-        assert words in text
-    assert "crackscan train tiles/train --val tiles/val --backbone" in text
-    assert f"--epochs {QUICK.epochs} --head-epochs {QUICK.head_epochs} --epoch-tiles {QUICK.epoch_tiles}" in text
 
 
 def test_the_command_says_how_tiles_were_held_out() -> None:

@@ -20,7 +20,8 @@ import psutil
 import pyarrow as pa
 
 from pipeline import schema, storage
-from pipeline.dataset import TOKEN, Layout, table_bytes
+from pipeline.dataset import TOKEN, table_bytes
+from pipeline.layout import Layout
 from pipeline.tiles import TileSpec, grid
 
 SPEC = TileSpec(300, 0.0)

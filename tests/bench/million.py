@@ -1,6 +1,6 @@
 """Planning and resuming a million photos: how long, and how much memory the driver takes.
 
-Run as `make bench`. Writes zips of tiny photos and plans them; commits rows for all but a few thousand as a run with a
+Run as `make scale`. Writes zips of tiny photos and plans them; commits rows for all but a few thousand as a run with a
 fake scorer would; resumes to score the rest with a fake engine; then asks once more, when nothing is left to do.
 """
 
@@ -24,7 +24,7 @@ from PIL import Image
 from pipeline import storage
 from pipeline.cluster import ClusterConfig
 from pipeline.config import ScoreConfig
-from pipeline.dataset import Layout
+from pipeline.layout import Layout
 from pipeline.progress import Progress, ScoreSummary, Watch
 
 TESTS = str(Path(__file__).parents[1])

@@ -22,8 +22,9 @@ from browser import Browser, chromium
 from scored_photos import CARD, scored, zipped
 
 from pipeline import schema
-from pipeline.dataset import Layout, read_run
+from pipeline.dataset import read_run
 from pipeline.drawing import draw_photo
+from pipeline.layout import Layout
 from pipeline.lease import hold
 from pipeline.report import ReportConfig, write_report
 from pipeline.results import query
