@@ -72,7 +72,8 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Photo:
     """
     if not data:
         raise DataError("decode", "empty_file", "The file is empty; expected a photo.")
-    Image.MAX_IMAGE_PIXELS = max_pixels  # Pillow refuses twice as many, before GIF and WebP allocate even to open
+    # Pillow refuses twice as many, before GIF and WebP allocate even to open; others open pictures in this process, too
+    Image.MAX_IMAGE_PIXELS = limit = max(max_pixels, Image.MAX_IMAGE_PIXELS or 0)
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             _check_size(image, max_pixels)
@@ -82,7 +83,7 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Photo:
                 pixels = _upright(image)
             return Photo(pixels, facts_of(image))
     except Image.DecompressionBombError as error:
-        raise _too_many_pixels(f"more than {2 * max_pixels:,} pixels", max_pixels) from error
+        raise _too_many_pixels(f"more than {2 * limit:,} pixels", max_pixels) from error
     except MemoryError as error:
         message = "Decoding takes more memory than there is for a photo. Score it on a machine that has more."
         raise DataError("decode", "too_large", message) from error

@@ -305,6 +305,14 @@ def test_decoding_takes_little_more_than_its_result() -> None:
 
 @pytest.mark.ray
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps to the limit")
+def test_a_small_limit_is_none_for_other_pictures() -> None:
+    """What is opened later in the same process, a crack map or a figure, is not refused for it."""
+    large = encoded(Image.new("L", (500, 500)), "PNG")
+    assert _kind(large, max_pixels=1_000) == "too_many_pixels"
+    with Image.open(io.BytesIO(large)) as image:
+        assert image.size == (500, 500)
+
+
 def test_too_little_memory_fails_the_photo() -> None:
     """It says so, rather than that the photo is damaged; nothing else of the process fails."""
     code = (
