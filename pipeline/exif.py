@@ -10,7 +10,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, LookupError, TypeError, ArithmeticError,
-            AttributeError, AssertionError, RuntimeError, zlib.error)  # fmt: skip
+           AttributeError, AssertionError, RuntimeError, zlib.error)  # fmt: skip
 """What Pillow raises for damaged photos and damaged EXIF, found by fuzzing."""
 
 
