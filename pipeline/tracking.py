@@ -23,6 +23,9 @@ EXPERIMENT = "crackscan"
 RUN_TAG = "crackscan.run"
 """Names the run, so that the same command goes on with it."""
 
+LONGEST = 6000
+"""Characters of a parameter that MLflow takes; a long list of data is cut."""
+
 FOR_MLFLOW = {
     "MLFLOW_DISABLE_TELEMETRY": "true",  # no report to anybody
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -144,7 +147,7 @@ def _run_of(client: "MlflowClient", run: str, settings: Mapping[str, object]) ->
         client.update_run(known.info.run_id, status="RUNNING")
         return str(known.info.run_id)
     new = client.create_run(experiment, run_name=run, tags={RUN_TAG: run})
-    client.log_batch(new.info.run_id, params=[Param(name, str(value)) for name, value in settings.items()])
+    client.log_batch(new.info.run_id, params=[Param(name, str(value)[:LONGEST]) for name, value in settings.items()])
     return str(new.info.run_id)
 
 

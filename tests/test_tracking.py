@@ -79,6 +79,13 @@ def test_another_run_is_another_run(place: str) -> None:
     }
 
 
+def test_a_long_list_of_data_is_cut(place: str) -> None:
+    """It is no reason to refuse the run."""
+    with tracked(place, "train-1", {"data": "tiles " * 2_000}):
+        pass
+    assert kept(place)[0].data.params == {"data": ("tiles " * 2_000)[:6_000]}
+
+
 def test_a_server_that_is_away_for_a_while_costs_nothing(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it lacks comes with the next epoch; if it stays away, why is told."""
     log_batch, away = MlflowClient.log_batch, [False]
