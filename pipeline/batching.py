@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 Device = Literal["cpu", "cuda"]
 
+BATCH_TILES = 8
+"""Tiles a network sees at once on a CPU: what lies between its layers stays in the cache (docs/experiments.md)."""
+
 CRACK, DOMAIN = 0, 1
 """Columns of an engine's answer: the calibrated probability of a crack, and how unlike the training tiles it is (see
 `domain`; NaN where the model was not told)."""

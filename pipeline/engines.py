@@ -5,7 +5,7 @@ The rule looks at one machine, the one that begins a dataset; all that score for
 
 from typing import Literal, NamedTuple, get_args
 
-from pipeline.batching import Device, Engine
+from pipeline.batching import BATCH_TILES, Device, Engine
 from pipeline.card import Quantised
 from pipeline.cluster import ClusterConfig, has_gpus
 from pipeline.errors import UsageError
@@ -138,7 +138,7 @@ def device_for(name: EngineName, asked: Device | Literal["auto"]) -> Device | Li
 
 def batch_tiles(name: EngineName) -> int:
     """Return how many tiles an engine is best given at once: a CPU what stays in its cache, a GPU what fills it."""
-    return 128 if name == "torch-fp16" else 32
+    return 128 if name == "torch-fp16" else BATCH_TILES
 
 
 def check(name: EngineName, model: Model, tile_px: int, there: Openvino) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.batching import CRACK, DOMAIN, Device, Engine, score_in_batches
+from pipeline.batching import BATCH_TILES, CRACK, DOMAIN, Device, Engine, score_in_batches
 from pipeline.decode import MAX_PIXELS, UNSUPPORTED_SUFFIXES, Decoder, Photo, decode
 from pipeline.effort import Effort, measured, so_far, with_peak
 from pipeline.errors import DataError, UsageError
@@ -26,10 +26,6 @@ from pipeline.tiles import Tile, TileSpec, cut, grid
 
 MakeEngine = Callable[[Model, Device], Engine]
 MakeMapper = Callable[[Model, Device], TileMapper]
-
-BATCH_TILES = 32
-"""Tiles the network sees at once on a CPU; larger batches fall out of its cache."""
-
 
 _KEPT = ("image_id", "archive", "image", "occurrence", "size_bytes", "ended", "read_effort", "log")
 """Columns that leave as they came. A row with `ended` is no photo but the end of an archive, and has no others."""

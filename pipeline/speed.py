@@ -11,11 +11,10 @@ import numpy as np
 
 from pipeline import backbones, engines, network
 from pipeline.backbones import RANDOM_WEIGHTS
-from pipeline.batching import Engine
+from pipeline.batching import BATCH_TILES, Engine
 from pipeline.card import Calibration, Card
 from pipeline.model import Model
 
-BATCH_TILES = 32
 ROUNDS = 5
 """Of a batch for each backbone in turn, so that a busy moment of the machine falls on all of them alike."""
 

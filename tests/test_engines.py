@@ -128,7 +128,7 @@ def test_every_engine_but_the_reference_has_its_bound() -> None:
 
 @pytest.mark.parametrize("name", BOUNDS)
 def test_engines_score_as_the_reference_does(shipped: Model, name: EngineName) -> None:
-    """On tiles from even grey to noise, cracked and sound concrete among them."""
+    """On tiles of cracked and sound concrete, and of noise that is weak to strong."""
     tiles = _tiles()
     expected = engines.make("torch-fp32", 224, shipped, "cpu")(tiles)
     assert expected[:, CRACK].min() < 0.1  # it tells these tiles apart, so that the comparison means something
@@ -144,10 +144,14 @@ def test_engines_score_as_the_reference_does(shipped: Model, name: EngineName) -
 
 
 def _tiles() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """Draw concrete, every other tile cracked, and noise."""
+    """Draw concrete, every other tile cracked, and noise.
+
+    No even grey: the logarithm of a spread that is nothing but rounding differs between processors, by 5 where there is
+    AMX. It is flagged in any case.
+    """
     from pipeline.drawing import draw_photo
 
     random = np.random.default_rng(0)
     concrete = [draw_photo(224, 224, seed, cracked=seed % 2 == 1).pixels for seed in range(24)]
-    noise = [random.integers(128 - 4 * n, 129 + 3 * n, (224, 224, 3), np.uint8) for n in range(0, 32, 4)]
+    noise = [random.integers(128 - 4 * n, 129 + 3 * n, (224, 224, 3), np.uint8) for n in range(4, 36, 4)]
     return np.stack(concrete + noise)

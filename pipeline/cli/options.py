@@ -69,7 +69,7 @@ _RUN = (
     click.option("--max-ratio", type=click.FloatRange(min=1), default=200.0, show_default=True, metavar="X",
                  help="Large members of an archive that claim to grow more than X-fold fail: a zip bomb does."),
     click.option("--batch-tiles", type=click.IntRange(min=1), metavar="N",
-                 help="Tiles the network sees at once; scores do not depend on it.  [default: 32, and 128 on a GPU]"),
+                 help="Tiles the network sees at once; scores do not depend on it.  [default: 8, and 128 on a GPU]"),
     click.option("--actors", type=click.IntRange(min=1), metavar="N",
                  help="Scoring processes.  [default: one per CPU, or up to four per GPU]"),
     click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,

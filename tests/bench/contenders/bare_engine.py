@@ -20,7 +20,6 @@ from pipeline.decode import decode
 from pipeline.model import SHIPPED_MODEL, load_model
 from pipeline.tiles import TileSpec, cut, grid
 
-BATCH_TILES = 32
 SECONDS = 10.0
 DECODINGS = 5
 SPEC = TileSpec(224, 0.0)
@@ -40,7 +39,8 @@ def work(photo: bytes) -> Speed:
     tiles, model = cut_photo(photo), load_model(SHIPPED_MODEL)
     name = engines.choose("auto", "cpu", (model, SPEC.tile_px), ClusterConfig()).name
     engine = engines.make(name, SPEC.tile_px, model, "cpu")
-    batches = [tiles[first : first + BATCH_TILES] for first in range(0, len(tiles) - BATCH_TILES, BATCH_TILES)]
+    size = engines.batch_tiles(name)
+    batches = [tiles[first : first + size] for first in range(0, len(tiles) - size, size)]
     engine(batches[0])
     began_at, done = time.perf_counter(), 0
     while (seconds := time.perf_counter() - began_at) < SECONDS:
@@ -50,7 +50,7 @@ def work(photo: bytes) -> Speed:
     for _ in range(DECODINGS):
         cut_photo(photo)
     decode_s = (time.perf_counter() - decoding_at) / DECODINGS / len(tiles)
-    return Speed(name, done * BATCH_TILES / seconds, decode_s)
+    return Speed(name, done * size / seconds, decode_s)
 
 
 def cut_photo(photo: bytes) -> NDArray[np.uint8]:
