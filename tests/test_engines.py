@@ -128,7 +128,11 @@ def test_every_engine_but_the_reference_has_its_bound() -> None:
 
 @pytest.mark.parametrize("name", BOUNDS)
 def test_engines_score_as_the_reference_does(shipped: Model, name: EngineName) -> None:
-    """On tiles of cracked and sound concrete, and of noise that is weak to strong."""
+    """On tiles from even grey to noise, cracked and sound concrete among them.
+
+    On even grey a spread is nothing but rounding, and how strange its logarithm makes the tile differs between
+    processors, by 5 where there is AMX; that it is strange must hold.
+    """
     tiles = _tiles()
     expected = engines.make("torch-fp32", 224, shipped, "cpu")(tiles)
     assert expected[:, CRACK].min() < 0.1  # it tells these tiles apart, so that the comparison means something
@@ -137,21 +141,20 @@ def test_engines_score_as_the_reference_does(shipped: Model, name: EngineName) -
     found = engines.make(name, 224, shipped, "cpu")(tiles)
 
     assert found.dtype == np.float32
-    shifts = np.abs(found - expected).mean(axis=0)
-    assert (shifts <= BOUNDS[name]).all(), shifts
+    shifts, is_even = np.abs(found - expected), np.ptp(tiles, axis=(1, 2, 3)) == 0
+    assert np.count_nonzero(is_even) == 1
+    assert shifts[:, CRACK].mean() <= BOUNDS[name][CRACK]
+    assert shifts[~is_even, DOMAIN].mean() <= BOUNDS[name][DOMAIN]
+    assert found[is_even, DOMAIN] > found[:24, DOMAIN].max()  # the concrete
     order = np.argsort(expected[:, DOMAIN])
     assert found[order[-4:], DOMAIN].min() > found[order[:4], DOMAIN].max()
 
 
 def _tiles() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """Draw concrete, every other tile cracked, and noise.
-
-    No even grey: the logarithm of a spread that is nothing but rounding differs between processors, by 5 where there is
-    AMX. It is flagged in any case.
-    """
+    """Draw concrete, every other tile cracked, and noise."""
     from pipeline.drawing import draw_photo
 
     random = np.random.default_rng(0)
     concrete = [draw_photo(224, 224, seed, cracked=seed % 2 == 1).pixels for seed in range(24)]
-    noise = [random.integers(128 - 4 * n, 129 + 3 * n, (224, 224, 3), np.uint8) for n in range(4, 36, 4)]
+    noise = [random.integers(128 - 4 * n, 129 + 3 * n, (224, 224, 3), np.uint8) for n in range(0, 32, 4)]
     return np.stack(concrete + noise)
