@@ -39,11 +39,12 @@ class Arrivals:
         if not self._account.tally.photos and taken.num_rows:
             _log.info("first_scored", **_place(rows[0]))
         self._account.take(rows)
+        self._account.waits(self._sink.waiting)
 
     def commit_if_due(self) -> None:
         """Commit what has waited long enough; to be called now and then."""
-        self._written(self._sink.commit_if_due)
-        self._account.waits(self._sink.waiting)
+        if self._sink.is_due:
+            self.commit()
 
     def commit(self) -> None:
         """Commit what waits."""

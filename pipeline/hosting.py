@@ -9,6 +9,7 @@ from functools import partial
 from typing import NoReturn
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import ray
 from ray.data import ActorPoolStrategy, DataContext, ExecutionResources
 
@@ -21,14 +22,12 @@ from pipeline.guarded import GuardedDecoder, watched
 from pipeline.log import gathered
 from pipeline.maps import PhotoMapper
 from pipeline.model import Model
-from pipeline.placement import READ_CPUS, Hosting, placed
+from pipeline.placement import READ_CPUS, Hosting, block_bytes, placed
 from pipeline.reading import read_measured, units
 from pipeline.schema import MEMBERS
 from pipeline.scoring import MakeEngine, MakeMapper, PhotoScorer, ScoreRule, Scoring
 from pipeline.storage import StoredFile
 
-BLOCK_BYTES = 1 << 20
-"""Photos travel to a scorer in blocks of about this size: one large photo, or many small ones."""
 WAITING_BYTES = 64 << 20
 """Photos that wait for each scorer, at most: seconds of work, whatever the size of the archive."""
 GPU_BATCH_PHOTOS = 8
@@ -68,7 +67,8 @@ def scored_photos(members: pa.Table, scoring: Scoring, hosting: Hosting, done: p
         return
     placement = placed(hosting, nodes())
     context = DataContext.get_current()
-    context.target_max_block_size = BLOCK_BYTES
+    photo_bytes = pc.sum(members["size_bytes"]).as_py() or 0  # how large a stream's are, nobody knows yet
+    context.target_max_block_size = block_bytes(photo_bytes, placement.actors)
     context.execution_no_progress_timeout_s = STUCK_S
     context.execution_options.resource_limits = ExecutionResources(object_store_memory=placement.actors * WAITING_BYTES)
     weights = ray.put(scoring.model)  # by reference: Ray cannot restart actors whose own arguments are large

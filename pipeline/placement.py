@@ -1,4 +1,4 @@
-"""How many scorers there are, and what each of them books, so that none starves what feeds it. Numbers only.
+"""How many scorers there are, what each of them books, and what it is handed at a time. Numbers only.
 
 On a CPU as on a GPU a scorer decodes the photos that it scores: their pixels never leave its process.
 """
@@ -19,6 +19,12 @@ GPU_SCORERS = 4
 megapixels it needs one or two CPUs that decode, a large one six (docs/capacity.md)."""
 GPU_SCORER_CPUS = 1.0
 """A scorer on a GPU spends most of its time decoding."""
+BLOCK_BYTES = 8 << 20
+"""Photos travel to a scorer in blocks of at most about this size: each costs it and the driver a round of calls …"""
+SMALL_BLOCK_BYTES = 1 << 20
+"""… and at least of this one, one large photo or small ones that fill a batch together …"""
+BLOCKS_EACH = 32
+"""… with so many for each scorer between the two: scorers end together, and the first photo is there soon."""
 _SHARES = 10_000
 """Ray divides a GPU into so many."""
 
@@ -73,6 +79,11 @@ def placed(hosting: Hosting, nodes: Sequence[Node]) -> Placement:
     _fitting(actors, _room(nodes, GPU_SCORER_CPUS, _SHARES), f"the {cpus:g} CPUs of machines with a GPU")
     on_each = next(number for number in count(1) if _room(nodes, GPU_SCORER_CPUS, number) >= actors)
     return Placement(actors, GPU_SCORER_CPUS, 1.0 if on_each == 1 else _SHARES // on_each / _SHARES)
+
+
+def block_bytes(photo_bytes: int, actors: int) -> int:
+    """Choose the size of the blocks in which photos travel, by how many bytes of photos are known."""
+    return min(BLOCK_BYTES, max(SMALL_BLOCK_BYTES, photo_bytes // (actors * BLOCKS_EACH)))
 
 
 def _room(nodes: Sequence[Node], cpus_each: float, on_each_gpu: int | None = None) -> int:

@@ -54,6 +54,11 @@ class Sink:
         """Photos that are not committed."""
         return sum(table.num_rows for table in self._waiting)
 
+    @property
+    def is_due(self) -> bool:
+        """Whether something has waited long enough to be committed."""
+        return bool(self._waiting) and time.monotonic() - self._waiting_since >= COMMIT_S
+
     def add(self, scored: pa.Table) -> pa.Table:
         """Take scored photos in, and return them without their maps; one that this run has taken before is dropped.
 
@@ -67,11 +72,6 @@ class Sink:
         if self.waiting >= COMMIT_PHOTOS:
             self.commit()
         return new
-
-    def commit_if_due(self) -> None:
-        """Commit what has waited long enough; to be called now and then."""
-        if self._waiting and time.monotonic() - self._waiting_since >= COMMIT_S:
-            self.commit()
 
     def commit(self) -> None:
         """Commit what waits; after a commit that failed nothing more, since how far that one came is not known.
@@ -149,9 +149,10 @@ class Sink:
         for id_ in ids:
             is_new.append(id_ not in self._taken)
             self._taken.add(id_)
-        if not all(is_new):
-            first = scored.slice(is_new.index(False), 1).select(["archive", "image"]).to_pylist()[0]
-            _log.warning("photos came twice", photos=is_new.count(False), **first)
+        if all(is_new):
+            return scored  # the usual case; to filter costs as much as all the rest of this
+        first = scored.slice(is_new.index(False), 1).select(["archive", "image"]).to_pylist()[0]
+        _log.warning("photos came twice", photos=is_new.count(False), **first)
         return scored.filter(pa.array(is_new, pa.bool_()))
 
     def _put(self, scored: pa.Table) -> bool:

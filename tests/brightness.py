@@ -11,7 +11,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import hosting, lease, sink
+from pipeline import lease, placement, sink
 from pipeline.batching import Device, Engine
 from pipeline.cluster import ClusterConfig
 from pipeline.config import ScoreConfig
@@ -53,7 +53,7 @@ def make_brightness_map(_model: Model, _device: Device) -> TileMapper:
 
 def main(out: str, *inputs: str, cpus: int = 2) -> None:
     """Score, and end as the command would."""
-    hosting.BLOCK_BYTES = sink.COMMIT_PHOTOS = 1
+    placement.BLOCK_BYTES = sink.COMMIT_PHOTOS = 1
     lease.TTL_S = LEASE_S
     try:
         config = ScoreConfig(inputs, out, cluster=ClusterConfig(cpus=cpus), maps=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from brightness import make_brightness
 
-from pipeline import hosting
+from pipeline import placement
 from pipeline.cluster import ClusterConfig
 from pipeline.config import ScoreConfig
 from pipeline.flow import score
@@ -21,5 +21,5 @@ class Telling(Watch):
 
 
 if __name__ == "__main__":
-    hosting.BLOCK_BYTES = 1
+    placement.BLOCK_BYTES = 1
     score(ScoreConfig(tuple(sys.argv[2:]), sys.argv[1], cluster=ClusterConfig(cpus=2)), Telling(), make_brightness)

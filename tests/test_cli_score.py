@@ -21,7 +21,7 @@ from pipeline.layout import Layout
 pytestmark = pytest.mark.ray
 
 EAGER = (
-    "from pipeline import hosting, sink; hosting.BLOCK_BYTES = sink.COMMIT_PHOTOS = 1;"
+    "from pipeline import placement, sink; placement.BLOCK_BYTES = sink.COMMIT_PHOTOS = 1;"
     "from pipeline.cli import main; main(prog_name='crackscan')"
 )
 """The command, handing over and committing every photo on its own: many moments to be killed in."""

@@ -19,7 +19,7 @@ from fault_proxy import Fault, FaultProxy, Rule
 from PIL import Image
 from s3_server import S3Server
 
-from pipeline import flow, hosting, sink, storage, storage_retry
+from pipeline import flow, placement, sink, storage, storage_retry
 from pipeline.config import ScoreConfig
 from pipeline.differences import differences
 from pipeline.errors import StorageError
@@ -70,7 +70,7 @@ def undisturbed(
         storage.upload(archive, f"{store.url}/inputs/{archive.name}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(flow, "session", lambda *_: nullcontext())
-        patch.setattr(hosting, "BLOCK_BYTES", 1)
+        patch.setattr(placement, "BLOCK_BYTES", 1)
         patch.setattr(sink, "COMMIT_PHOTOS", 5)
         patch.setattr(storage_retry, "FIRST_WAIT_S", 0.02)  # in this process; the workers wait as always
         out = f"{store.url}/undisturbed"

@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import UsageError
-from pipeline.placement import GPU_SCORER_CPUS, READ_CPUS, Hosting, Node, placed
+from pipeline.placement import (
+    BLOCK_BYTES,
+    BLOCKS_EACH,
+    GPU_SCORER_CPUS,
+    READ_CPUS,
+    SMALL_BLOCK_BYTES,
+    Hosting,
+    Node,
+    block_bytes,
+    placed,
+)
 
 NODES = st.lists(st.builds(Node, st.floats(0, 100), st.integers(0, 8)), min_size=1, max_size=5)
 
@@ -58,3 +68,14 @@ def test_usual_clusters() -> None:
     assert placed(Hosting(device="cpu"), [Node(0), Node(8), Node(8)]) == (16, 0.5, 0.0)
     with pytest.raises(UsageError, match=r"^5 scorers do not fit on the 4 CPUs of machines with a GPU; at most 4 do"):
         placed(Hosting(actors=5), [Node(64), Node(4, 1)])
+
+
+@given(st.integers(0, 1 << 50), st.integers(1, 1000))
+def test_no_scorer_is_handed_more_than_its_part(photo_bytes: int, actors: int) -> None:
+    """Blocks are small where there is little to do, of one size where there is much, and never few for a scorer."""
+    found = block_bytes(photo_bytes, actors)
+    assert SMALL_BLOCK_BYTES <= found <= BLOCK_BYTES
+    if found > SMALL_BLOCK_BYTES:
+        assert found * actors * BLOCKS_EACH <= photo_bytes
+    if found < BLOCK_BYTES:
+        assert (found + 1) * actors * BLOCKS_EACH > photo_bytes

@@ -91,8 +91,17 @@ def test_nothing_is_written_before_a_commit(layout: Layout, sink: Sink) -> None:
     """Photos wait in memory; a commit of nothing writes nothing."""
     sink.commit()
     sink.add(scored("a"))
-    sink.commit_if_due()
     assert bare(layout, "images") == []
+
+
+def test_what_has_waited_long_enough_is_due(sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that waits is never due."""
+    sink.add(scored("a"))
+    assert not sink.is_due
+    monkeypatch.setattr("pipeline.sink.COMMIT_S", 0.0)
+    assert sink.is_due
+    sink.commit()
+    assert not sink.is_due
 
 
 def test_many_photos_commit_by_themselves(layout: Layout, sink: Sink) -> None:
