@@ -23,7 +23,7 @@ BLOCK_BYTES = 8 << 20
 """Photos travel to a scorer in blocks of at most about this size: each costs it and the driver a round of calls …"""
 SMALL_BLOCK_BYTES = 1 << 20
 """… and at least of this one, one large photo or small ones that fill a batch together …"""
-BLOCKS_EACH = 32
+BLOCKS_EACH = 16
 """… with so many for each scorer between the two: scorers end together, and the first photo is there soon."""
 _SHARES = 10_000
 """Ray divides a GPU into so many."""
