@@ -98,10 +98,26 @@ def resize(pixels: NDArray[np.uint8], height_px: int, width_px: int) -> NDArray[
 
     Shape: (H, W, 3) → (height_px, width_px, 3).
     """
+    pixels = _by_rows(pixels)
     if pixels.shape[:2] == (height_px, width_px):
         return pixels
     image = Image.fromarray(np.ascontiguousarray(pixels))
     return np.asarray(image.resize((width_px, height_px), Image.Resampling.BILINEAR))
+
+
+def _by_rows(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Copy a part of a photo that was turned or mirrored; leave others as they are.
+
+    It is fetched as it lies and turned in the cache, plane by plane: four times as fast (docs/experiments.md).
+    """
+    down, right = pixels.strides[:2]
+    if 0 <= right <= abs(down):
+        return pixels
+    forward = (slice(None, None, 1 if down > 0 else -1), slice(None, None, 1 if right > 0 else -1))
+    lying, upright = pixels[forward].copy(order="K"), np.empty(pixels.shape, np.uint8)
+    for plane in np.ndindex(pixels.shape[2:]):
+        upright[(..., *plane)] = lying[(..., *plane)][forward]
+    return upright
 
 
 def _check_size(image: ImageFile.ImageFile, max_pixels: int) -> None:

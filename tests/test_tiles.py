@@ -112,6 +112,20 @@ def test_cut_is_slicing(height_px: int, width_px: int, overlap: float) -> None:
             assert (square == pixels[tile.top_px : tile.top_px + 16, tile.left_px : tile.left_px + 16]).all()
 
 
+@settings(deadline=None)
+@given(st.tuples(*[st.integers(20, 60)] * 2), st.tuples(*[st.sampled_from([1, -1])] * 2), st.permutations([0, 1]),
+       st.sampled_from([16, 70]))  # fmt: skip
+def test_a_turned_photo_is_cut_like_any_other(
+    size: tuple[int, int], steps: tuple[int, int], axes: list[int], tile_px: int
+) -> None:
+    """However a photo lies in memory, mirrored or turned, its tiles are those of its pixels written out anew."""
+    lying = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    turned = lying[:: steps[0], :: steps[1]].transpose(*axes, 2)
+    height_px, width_px = turned.shape[:2]
+    tiles = grid(height_px, width_px, TileSpec(tile_px, 0.3))
+    assert (cut(turned, tiles, tile_px) == cut(np.array(turned, order="C"), tiles, tile_px)).all()
+
+
 def test_cut_resizes_odd_boxes() -> None:
     """A box of another size is resized to the tile; an even colour stays what it is."""
     pixels = np.full((30, 300, 3), (10, 100, 200), np.uint8)
