@@ -7,24 +7,25 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Device = Literal["cpu", "cuda"]
 
 BATCH_TILES = 8
 """Tiles a network sees at once on a CPU: what lies between its layers stays in the cache (docs/experiments.md)."""
+CHUNK_TILES = 8
+"""Tiles cut at a time, for the same reason, whatever the batch they go into."""
 
 CRACK, DOMAIN = 0, 1
 """Columns of an engine's answer: the calibrated probability of a crack, and how unlike the training tiles it is (see
 `domain`; NaN where the model was not told)."""
 
-Engine = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""Tiles, shape (N, T, T, 3) uint8, to scores, shape (N, 2) float32, in the columns above."""
+Engine = Callable[[NDArray[np.uint8]], ArrayLike]
+"""Tiles, shape (N, T, T, 3) uint8, to scores, shape (N, 2) float32, in the columns above. It is done with the tiles
+when it returns; the scores may be under way still, and are there as soon as somebody makes an array of them."""
 
 
-def score_in_batches(
-    engine: Engine, chunks: Iterable[NDArray[np.uint8]], batch_tiles: int
-) -> Iterator[NDArray[np.float32]]:
+def score_in_batches(engine: Engine, chunks: Iterable[NDArray[np.uint8]], batch_tiles: int) -> Iterator[ArrayLike]:
     """Score tiles that come in chunks of any size in batches of one size; the last is filled up.
 
     A network computes a batch of another size in another order, and its scores differ by a billionth. In batches of one
@@ -45,4 +46,4 @@ def score_in_batches(
                 yield engine(batch)
                 filled = 0
     if batch is not None and filled:
-        yield engine(batch)[:filled]
+        yield np.asarray(engine(batch))[:filled]

@@ -80,7 +80,8 @@ class PhotoMapper:
             cut(photo.pixels, tiles[first : first + MAP_BATCH_TILES], self._tile_px)
             for first in range(0, len(tiles), MAP_BATCH_TILES)
         )
-        maps = (found for batch in score_in_batches(self._map_tiles, chunks, MAP_BATCH_TILES) for found in batch)
+        batches = score_in_batches(self._map_tiles, chunks, MAP_BATCH_TILES)
+        maps = (found for batch in batches for found in np.asarray(batch))
         for tile, score, found in zip(tiles, photo.scores[chosen], maps, strict=True):
             grey = np.rint(found * (255 * score)).astype(np.uint8)
             box = drawn[tile.top_px : tile.top_px + tile.height_px, tile.left_px : tile.left_px + tile.width_px]

@@ -95,13 +95,13 @@ def crack_scores(logits: Tensor, calibration: Calibration) -> Tensor:
     return torch.sigmoid(logits / calibration.temperature + calibration.bias)
 
 
-def normalised(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+def normalised(pixels: Tensor, mean: tuple[float, ...] | Tensor, std: tuple[float, ...] | Tensor) -> Tensor:
     """Turn pixels into what the network expects.
 
     Shape: (N, H, W, 3) uint8 → (N, 3, H, W) float32, channels last in memory.
     """
-    scale = torch.tensor(std, device=pixels.device) * 255
-    shift = torch.tensor(mean, device=pixels.device) * 255
+    scale = torch.as_tensor(std, device=pixels.device) * 255
+    shift = torch.as_tensor(mean, device=pixels.device) * 255
     return ((pixels - shift) / scale).permute(0, 3, 1, 2)
 
 

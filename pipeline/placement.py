@@ -14,9 +14,9 @@ READ_CPUS = 0.25
 """Reading waits for disk and network; it gets a share that leaves room beside the scorers on a single CPU."""
 SCORER_CPUS = 0.5
 """A scorer fills a core and is booked at half: scorers that book every CPU starve the readers that feed them."""
-GPU_SCORERS = 4
-"""Scorers that share a GPU, where there are CPUs for them: it works for one while the others decode. Of photos of 12
-megapixels it needs one or two CPUs that decode, a large one six (docs/capacity.md)."""
+GPU_SCORERS = 6
+"""Scorers that share a GPU, where there are CPUs for them: so many keep a large one busy, more get in each other's way,
+and each takes 2.3 GB of its memory (docs/experiments.md)."""
 GPU_SCORER_CPUS = 1.0
 """A scorer on a GPU spends most of its time decoding."""
 BLOCK_BYTES = 8 << 20

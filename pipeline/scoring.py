@@ -1,6 +1,6 @@
 """The tile scorer: photos in, crack scores out. A plain class that Ray happens to host.
 
-Tiles of neighbouring photos share batches, so that small photos fill them too; a large photo is cut a batch at a time.
+Tiles of neighbouring photos share batches, so that small photos fill them too; a photo is cut a few tiles at a time.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.batching import BATCH_TILES, CRACK, DOMAIN, Device, Engine, score_in_batches
+from pipeline.batching import BATCH_TILES, CHUNK_TILES, CRACK, DOMAIN, Device, Engine, score_in_batches
 from pipeline.decode import MAX_PIXELS, UNSUPPORTED_SUFFIXES, Decoder, Photo, decode
 from pipeline.effort import Effort, measured, so_far, with_peak
 from pipeline.errors import DataError, UsageError
@@ -125,16 +125,19 @@ class PhotoScorer:
         return pa.Table.from_pylist(rows, schema=SCORED)
 
     def _add_efforts(self, rows: list[dict[str, Any]], outcomes: list[_Outcome], whole: Effort) -> None:
-        """Say what each photo took: its own decoding, and by its tiles of all the rest, which was done together."""
+        """Say what each photo took: its own decoding, and by its tiles of all the rest, which was done together.
+
+        A GPU is held all the while: it computes while the next tiles are decoded.
+        """
         rest = whole - sum((outcome.decoding for outcome in outcomes), Effort())
-        scoring = replace(with_peak(rest), gpu_s=self._gpus * rest.wall_s)
+        scoring = replace(with_peak(rest), gpu_s=self._gpus * whole.wall_s)
         tiles = sum(len(outcome.grid) for outcome in outcomes)
         for row, outcome in zip(rows, outcomes, strict=True):
             part = len(outcome.grid) / tiles if tiles else 1 / len(outcomes)
             row |= {"decode_effort": vars(outcome.decoding), "score_effort": vars(scoring.share(part))}
 
     def _cut(self, photos: pa.Table, outcomes: list[_Outcome]) -> Iterator[NDArray[np.uint8]]:
-        """Yield the tiles of all photos, at most a batch at a time, and note what became of each row."""
+        """Yield the tiles of all photos, a few at a time, and note what became of each row."""
         for index in range(photos.num_rows):
             row = photos.slice(index, 1).to_pylist()[0]  # one photo's bytes in memory at a time
             data = row.pop("data")
@@ -155,8 +158,8 @@ class PhotoScorer:
         outcome.height_px, outcome.width_px = photo.pixels.shape[:2]
         outcome.facts = photo.facts
         outcome.grid = grid(outcome.height_px, outcome.width_px, self._rule.tiles)
-        for first in range(0, len(outcome.grid), self._rule.batch_tiles):
-            chunk = outcome.grid[first : first + self._rule.batch_tiles]
+        for first in range(0, len(outcome.grid), CHUNK_TILES):
+            chunk = outcome.grid[first : first + CHUNK_TILES]
             tiles = measured(partial(cut, photo.pixels, chunk, self._rule.tiles.tile_px))
             outcome.decoding += tiles.effort
             yield tiles.result

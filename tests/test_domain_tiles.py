@@ -119,7 +119,7 @@ def _judge(model: Model) -> Callable[[NDArray[np.uint8]], bool]:
 
     def is_strange(photo: NDArray[np.uint8]) -> bool:
         height_px, width_px = photo.shape[:2]
-        scores = engine(cut(photo, grid(height_px, width_px, spec), spec.tile_px))
+        scores = np.asarray(engine(cut(photo, grid(height_px, width_px, spec), spec.tile_px)))
         found = photo_domain_score(scores[:, DOMAIN])
         return found is not None and found >= threshold
 

@@ -1,5 +1,6 @@
 """A network whose scores do not depend on a tile's neighbours."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -31,13 +32,21 @@ def model(tiles: NDArray[np.uint8]) -> Model:
     return replace(shipped, weights=encoded(state_of(shipped) | known.tensors()))
 
 
+Scored = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+
 @pytest.fixture(scope="module")
-def engine(model: Model) -> TorchEngine:
+def engine(model: Model) -> Scored:
     """Load it."""
-    return TorchEngine(model, "cpu")
+    return scoring(TorchEngine(model, "cpu"))
 
 
-def test_a_score_does_not_depend_on_the_batch(engine: TorchEngine, tiles: NDArray[np.uint8]) -> None:
+def scoring(engine: TorchEngine) -> Scored:
+    """Wait for its scores."""
+    return lambda tiles: np.asarray(engine(tiles))
+
+
+def test_a_score_does_not_depend_on_the_batch(engine: Scored, tiles: NDArray[np.uint8]) -> None:
     """Alone or among 32, a tile gets the same probability and strangeness, within 1e-5 of it."""
     together = engine(tiles)
 
@@ -51,32 +60,46 @@ def test_a_score_does_not_depend_on_the_batch(engine: TorchEngine, tiles: NDArra
     np.testing.assert_allclose(alone, together[::5], rtol=1e-4, atol=1e-5)
 
 
-def test_what_was_not_learnt_is_stranger(engine: TorchEngine, tiles: NDArray[np.uint8]) -> None:
+def test_what_was_not_learnt_is_stranger(engine: Scored, tiles: NDArray[np.uint8]) -> None:
     """Noise is farther from even grey and faint noise than any of those."""
     strange = engine(tiles)[:, DOMAIN]
     assert strange[24:].min() > strange[:16].max() > 0
 
 
-def test_a_model_that_was_not_told_knows_no_strangers(
-    model: Model, engine: TorchEngine, tiles: NDArray[np.uint8]
-) -> None:
+def test_a_model_that_was_not_told_knows_no_strangers(model: Model, engine: Scored, tiles: NDArray[np.uint8]) -> None:
     """One that was trained before there were domain scores gives the same probabilities, and NaN."""
-    older = TorchEngine(replace(model, weights=encoded(state_of(model))), "cpu")(tiles)
+    older = scoring(TorchEngine(replace(model, weights=encoded(state_of(model))), "cpu"))(tiles)
     assert np.array_equal(older[:, CRACK], engine(tiles)[:, CRACK])
     assert np.isnan(older[:, DOMAIN]).all()
 
 
-def test_a_score_does_not_depend_on_the_neighbours(engine: TorchEngine, tiles: NDArray[np.uint8]) -> None:
+def test_a_score_does_not_depend_on_the_neighbours(engine: Scored, tiles: NDArray[np.uint8]) -> None:
     """In another order, in another company: the same scores."""
     np.testing.assert_allclose(engine(tiles[::-1].copy())[::-1][:8], engine(tiles[:8]), rtol=1e-4, atol=1e-5)
 
 
-def test_in_batches_of_one_size_a_score_is_the_same_to_the_last_bit(
-    engine: TorchEngine, tiles: NDArray[np.uint8]
-) -> None:
+def test_in_batches_of_one_size_a_score_is_the_same_to_the_last_bit(engine: Scored, tiles: NDArray[np.uint8]) -> None:
     """Whatever place a tile has and whatever fills the rest: an interrupted run ends with the bits of another."""
     together = engine(tiles)
     order = np.random.default_rng(1).permutation(32)
     assert np.array_equal(engine(tiles[order]), together[order])
     padded = np.concatenate([tiles[:5], np.zeros_like(tiles[5:])])
     assert np.array_equal(engine(padded)[:5], together[:5])
+
+
+@pytest.mark.parametrize(("half", "moves"), [(False, 1e-4), (True, 0.02)])
+def test_a_gpu_scores_as_the_reference(
+    *, half: bool, moves: float, model: Model, engine: Scored, tiles: NDArray[np.uint8]
+) -> None:
+    """Batches that are looked at only when all are under way, and in another order, have the scores of the CPU."""
+    if not torch.cuda.is_available():
+        pytest.skip("no GPU here")
+    on_gpu = TorchEngine(model, "cuda", half=half)
+    batch = tiles[:8].copy()
+    under_way = []
+    for start in range(0, 32, 8):
+        batch[:] = tiles[start : start + 8]  # the buffer is the caller's again at once
+        under_way.append(on_gpu(batch))
+    found = np.concatenate([np.asarray(scores) for scores in under_way[::-1]][::-1])
+    np.testing.assert_allclose(found[:, CRACK], engine(tiles)[:, CRACK], atol=moves)
+    np.testing.assert_allclose(found[:, DOMAIN], engine(tiles)[:, DOMAIN], rtol=moves)

@@ -48,7 +48,7 @@ def test_an_older_model_knows_no_strangers(model: Model, tiles: NDArray[np.uint8
     """One without a domain gives the same probabilities, and NaN."""
     older = replace(model, weights=encoded(state_of(model)))
     found = OpenVinoEngine(graph.whole(older, 224), model.card, "f32")(tiles)
-    np.testing.assert_allclose(found[:, CRACK], TorchEngine(model, "cpu")(tiles)[:, CRACK], atol=1e-5)
+    np.testing.assert_allclose(found[:, CRACK], np.asarray(TorchEngine(model, "cpu")(tiles))[:, CRACK], atol=1e-5)
     assert np.isnan(found[:, DOMAIN]).all()
 
 

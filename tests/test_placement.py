@@ -54,10 +54,10 @@ def test_scorers_fit_the_cluster_and_leave_room_for_what_feeds_them(
 
 
 def test_usual_machines() -> None:
-    """Two CPUs: two scorers. A GPU with four CPUs: three that share it. Four with 64: four on each."""
+    """Two CPUs: two scorers. A GPU with four CPUs: three that share it. Four with 64: six on each."""
     assert placed(Hosting(), [Node(2)]) == (2, 0.5, 0.0)
     assert placed(Hosting(), [Node(4, 1)]) == (3, 1.0, 0.3333)
-    assert placed(Hosting(), [Node(64, 4)]) == (16, 1.0, 0.25)
+    assert placed(Hosting(), [Node(64, 4)]) == (24, 1.0, 0.1666)
     assert placed(Hosting(actors=2), [Node(64, 4)]) == (2, 1.0, 1.0)
 
 

@@ -12,6 +12,7 @@ from pipeline import engines
 from pipeline.batching import CRACK
 from pipeline.cli import main
 from pipeline.drawing import draw_photo
+from pipeline.engines import EngineName
 from pipeline.errors import CrackscanError
 from pipeline.labelled import LabelledTiles
 from pipeline.model import CARD_FILE, SHIPPED_MODEL, load_model, save_model
@@ -48,7 +49,8 @@ def test_a_model_is_quantised_in_its_folder(data: Path, tmp_path: Path) -> None:
     assert 0 < found.card.int8.mean_shift < 0.1
     assert "In eight-bit integers" in (folder / "README.md").read_text()
     tile = draw_photo(224, 224, 100, cracked=True).pixels[None]
-    expected, scored = (engines.make(name, 224, found, "cpu")(tile) for name in ("torch-fp32", "openvino-int8"))
+    names: tuple[EngineName, ...] = ("torch-fp32", "openvino-int8")
+    expected, scored = (np.asarray(engines.make(name, 224, found, "cpu")(tile)) for name in names)
     np.testing.assert_allclose(scored[:, CRACK], expected[:, CRACK], atol=0.1)
     # A dozen drawn tiles are not what the model was trained on, and too few to read ranges from.
     assert "`score` will not use it by itself: the int8 network's " in done.output
