@@ -29,7 +29,7 @@ def score_in_batches(engine: Engine, chunks: Iterable[NDArray[np.uint8]], batch_
     """Score tiles that come in chunks of any size in batches of one size; the last is filled up.
 
     A network computes a batch of another size in another order, and its scores differ by a billionth. In batches of one
-    size a tile's score does not depend on its company, to the last bit.
+    size a tile's score does not depend on its company, to the last bit. A batch that lies in one chunk is not copied.
 
     Shape: chunks (n, T, T, 3) → scores (batch_tiles, 2), in order; at most one batch of pixels is kept.
     """
@@ -37,6 +37,10 @@ def score_in_batches(engine: Engine, chunks: Iterable[NDArray[np.uint8]], batch_
     for chunk in chunks:
         start = 0
         while start < len(chunk):
+            if filled == 0 and len(chunk) - start >= batch_tiles:
+                yield engine(chunk[start : start + batch_tiles])
+                start += batch_tiles
+                continue
             if batch is None:
                 batch = np.zeros((batch_tiles, *chunk.shape[1:]), np.uint8)
             taken = min(batch_tiles - filled, len(chunk) - start)

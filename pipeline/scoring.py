@@ -143,10 +143,10 @@ class PhotoScorer:
             data = row.pop("data")
             outcomes.append(_Outcome(row))
             if row["ended"] is None:
-                yield from self._tiles(outcomes[-1], data)
+                yield from self._tiles(outcomes[-1], data, sum(len(outcome.grid) for outcome in outcomes))
 
-    def _tiles(self, outcome: _Outcome, data: bytes | None) -> Iterator[NDArray[np.uint8]]:
-        """Yield the tiles of one photo, whose pixels are gone before the next is decoded."""
+    def _tiles(self, outcome: _Outcome, data: bytes | None, tiles_before: int) -> Iterator[NDArray[np.uint8]]:
+        """Yield the tiles of one photo in chunks that fit batches; its pixels are gone before the next is decoded."""
         before = so_far()
         try:
             photo = self._photo(outcome.row, data)
@@ -158,8 +158,8 @@ class PhotoScorer:
         outcome.height_px, outcome.width_px = photo.pixels.shape[:2]
         outcome.facts = photo.facts
         outcome.grid = grid(outcome.height_px, outcome.width_px, self._rule.tiles)
-        for first in range(0, len(outcome.grid), CHUNK_TILES):
-            chunk = outcome.grid[first : first + CHUNK_TILES]
+        for first in range(-(tiles_before % CHUNK_TILES), len(outcome.grid), CHUNK_TILES):
+            chunk = outcome.grid[max(0, first) : first + CHUNK_TILES]
             tiles = measured(partial(cut, photo.pixels, chunk, self._rule.tiles.tile_px))
             outcome.decoding += tiles.effort
             yield tiles.result
