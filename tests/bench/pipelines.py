@@ -21,8 +21,6 @@ from typing import NamedTuple
 import pyarrow.dataset
 from process_tree import Usage, used
 
-from pipeline.cluster import KEPT_MEMORY
-
 HERE = Path(__file__).parent / "contenders"
 MIB = 1 << 20
 QUIET = {"DO_NOT_TRACK": "true", "RAY_USAGE_STATS_ENABLED": "0", "DAFT_PROGRESS_BAR": "0"}
@@ -155,8 +153,7 @@ def events(out: Path, name: str) -> Iterator[datetime]:
 def bare_engine(place: Path) -> dict[str, float]:
     """Measure what no whole job can surpass."""
     command = [sys.executable, str(HERE / "bare_engine.py"), str(place / "all")]
-    done = subprocess.run(command, check=True, capture_output=True, env=os.environ | KEPT_MEMORY)
-    found: dict[str, float] = json.loads(done.stdout)
+    found: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     return found
 
 
