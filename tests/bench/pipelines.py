@@ -43,7 +43,7 @@ class Contender(NamedTuple):
 
 
 CONTENDERS = {
-    "crackscan": Contender("crackscan score", None, 8, 480),
+    "crackscan": Contender("crackscan score", None, 8, 320),
     "ray_documented": Contender("Ray Data after its guide", "ray_documented.py", 1, 3),
     "ray_tuned": Contender("Ray Data, tuned", "ray_tuned.py", 1, 4),
     "daft": Contender("Daft", "daft_script.py", 1, 4),

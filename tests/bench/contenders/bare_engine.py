@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline import engines
 from pipeline.batching import CHUNK_TILES
-from pipeline.cluster import ClusterConfig
+from pipeline.cluster import KEPT_MEMORY, ClusterConfig
 from pipeline.decode import decode
 from pipeline.model import SHIPPED_MODEL, load_model
 from pipeline.tiles import TileSpec, cut, grid
@@ -67,6 +67,7 @@ def main() -> None:
     """Measure all cores at once."""
     photos = [path.read_bytes() for path in sorted(Path(sys.argv[1]).glob("*.jpg"))[:PHOTOS]]
     cores = len(os.sched_getaffinity(0))
+    os.environ.update(KEPT_MEMORY)  # as the scorers have it; the processes start with it
     with multiprocessing.get_context("spawn").Pool(cores) as pool:
         found = pool.map(work, [photos] * cores, chunksize=1)
     print(json.dumps({
