@@ -108,7 +108,7 @@ def resize(pixels: NDArray[np.uint8], height_px: int, width_px: int) -> NDArray[
 def _by_rows(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Copy a part of a photo that was turned or mirrored; leave others as they are.
 
-    It is fetched as it lies and turned in the cache, plane by plane: four times as fast (docs/experiments.md).
+    It is fetched as it lies and turned in the cache, plane by plane: three to four times as fast (docs/experiments.md).
     """
     down, right = pixels.strides[:2]
     if 0 <= right <= abs(down):

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow as pa
+import pytest
 from small_dataset import failed, ok, run_named
 
 from pipeline import schema, storage
@@ -51,3 +52,19 @@ def test_photos_are_written_logged_and_counted_once(tmp_path: Path) -> None:
         ("read to its end", "file:///a.tgz", None),
         ("committed", None, None),
     ]
+
+
+def test_photos_are_committed_when_they_have_waited_long_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not before; however often it is asked."""
+    layout = Layout(storage.canonical(str(tmp_path)))
+    with hold(layout, "one", lambda _: None) as lease:
+        sink = open_sink(layout, run_named("one"), lease)
+        arrivals = Arrivals(sink, Account())
+        arrivals.take(pa.Table.from_pylist([ok("a.jpg")], schema.SCORED), NONE)
+        arrivals.commit_if_due()
+        assert (sink.waiting, len(sink.log.done)) == (1, 0)
+        monkeypatch.setattr("pipeline.sink.COMMIT_S", 0.0)
+        arrivals.commit_if_due()
+        assert (sink.waiting, len(sink.log.done)) == (0, 1)

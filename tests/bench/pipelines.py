@@ -1,7 +1,7 @@
 """How many tiles a second the whole job makes, against the scripts that users would write, and the bare engine.
 
 The same photos, network and tile grid; all contenders in turn, again and again, in one run. Steady state is the slope
-between two numbers of photos; what is left over is the start. Run as `make bench`; half an hour.
+between two numbers of photos; what is left over is the start. Run as `make bench`; forty minutes.
 """
 
 import argparse
