@@ -54,9 +54,7 @@ def test_photos_are_written_logged_and_counted_once(tmp_path: Path) -> None:
     ]
 
 
-def test_photos_are_committed_when_they_have_waited_long_enough(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_photos_that_have_waited_long_enough_are_committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not before; however often it is asked."""
     layout = Layout(storage.canonical(str(tmp_path)))
     with hold(layout, "one", lambda _: None) as lease:
