@@ -132,6 +132,7 @@ def test_rows_are_drawn_where_they_are_seen(browser: Browser) -> None:
 def test_a_card_opens_by_mouse_and_keys(browser: Browser) -> None:
     """Large view, from photo to photo, heat on and off, closed with the focus where it was."""
     from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.wait import WebDriverWait
 
     shown = "return document.querySelector('#viewer').open && document.querySelector('#viewer h2').textContent"
     cards = browser.find_elements("css selector", "#worst button.view")
@@ -149,7 +150,8 @@ def test_a_card_opens_by_mouse_and_keys(browser: Browser) -> None:
     assert not heat.is_displayed()
     press(browser, Keys.ESCAPE)
     assert browser.execute_script(shown) is False
-    assert browser.execute_script("return document.activeElement === arguments[0]", cards[0])
+    focused = "return document.activeElement === arguments[0]"  # once the dialog's close event is told, a moment later
+    assert WebDriverWait(browser, 10).until(lambda opened: opened.execute_script(focused, cards[0]))
     browser.find_element("css selector", "#photos td .link").click()
     assert browser.execute_script(shown) == HOSTILE
 
