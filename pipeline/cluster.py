@@ -37,6 +37,18 @@ Getting it anew took a quarter of the time in training and nearly half in scorin
 arena, for a thread's own can hold nothing over 64 MiB, and Ray Train works in a thread: 16 pictures/s against 10.
 """
 
+CALM = {
+    "AUTOSCALER_UPDATE_INTERVAL_S": "3600",
+    "LOG_NAME_UPDATE_INTERVAL_S": "3600",
+    "RAY_LOG_MONITOR_MANY_FILES_THRESHOLD": "0",  # without it the interval above is not looked at
+    "RAY_event_stats": "0",
+    "RAY_metrics_report_interval_ms": "60000",
+    "REPORTER_UPDATE_INTERVAL_MS": "60000",
+}
+"""Environment of a private Ray: there is nothing to scale, nobody reads its log lines, metrics may be a minute old.
+
+Every process of Ray that wakes takes a scorer off its core (docs/experiments.md). A value that is set already stays.
+"""
 
 NODE_GROUP = "ray.io/node-group"
 """Ray's label for what KubeRay calls a group of workers, and `ray up` a node type."""
@@ -77,6 +89,8 @@ def session(config: ClusterConfig, noise: str = os.devnull) -> Iterator[None]:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no report to anybody; Ray reads it from here alone
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # the coming default; silences a warning
+    if config.address is None and not config.verbose:
+        os.environ.update(CALM | os.environ)
     with nullcontext() if config.verbose else _terminal_kept_from_ray(noise):
         started, ended = Future[None](), threading.Event()
         host = threading.Thread(target=_host, args=(config, started, ended), daemon=True, name="ray")
