@@ -11,7 +11,7 @@ from typing import NoReturn
 import pyarrow as pa
 import pyarrow.compute as pc
 import ray
-from ray.data import ActorPoolStrategy, DataContext, ExecutionResources
+from ray.data import ActorPoolStrategy, DataContext, ExecutionResources, TaskPoolStrategy
 
 from pipeline.archives import Listed, list_measured
 from pipeline.batching import Device, Engine
@@ -22,7 +22,7 @@ from pipeline.guarded import GuardedDecoder, watched
 from pipeline.log import gathered
 from pipeline.maps import PhotoMapper
 from pipeline.model import Model
-from pipeline.placement import READ_CPUS, Hosting, block_bytes, placed
+from pipeline.placement import READ_CPUS, Hosting, block_bytes, placed, unit_bytes
 from pipeline.reading import read_measured, units
 from pipeline.schema import MEMBERS
 from pipeline.scoring import MakeEngine, MakeMapper, PhotoScorer, ScoreRule, Scoring
@@ -75,14 +75,16 @@ def scored_photos(members: pa.Table, scoring: Scoring, hosting: Hosting, done: p
     device: Device = "cuda" if placement.gpus else "cpu"
     make_engine = partial(_engine, scoring.make_engine, weights, device)
     make_mapper = scoring.make_mapper and partial(_mapper, scoring.make_mapper, weights, device, scoring.rule)
+    to_read = [*units(members, partial(unit_bytes, photo_bytes, placement.actors))]
     has_streams = "stream" in members["entry"].unique().to_pylist()
     left_out = done if has_streams else pa.chunked_array([], MEMBERS.field("image_id").type)
     scored = (
-        ray.data.from_arrow([*units(members)])
+        ray.data.from_arrow(to_read)
         .map_batches(
             partial(read_measured, limits=scoring.limits, done=left_out),
             batch_size=None,
             batch_format="pyarrow",
+            compute=TaskPoolStrategy(size=min(placement.readers, len(to_read))),
             num_cpus=READ_CPUS,
         )
         .map_batches(

@@ -19,12 +19,16 @@ GPU_SCORERS = 6
 and each takes 2.3 GB of its memory (docs/experiments.md)."""
 GPU_SCORER_CPUS = 1.0
 """A scorer on a GPU spends most of its time decoding."""
+READER_SCORERS = 2
+"""Scorers on CPUs that one reading task feeds: it reads many times what they score, and each more is a process more."""
+UNIT_BYTES = 32 << 20
+"""A reading task gets at most this much of an archive: seconds of work, so that many share one archive …"""
+SMALL_UNIT_BYTES = 1 << 20
+"""… and about this much at both ends of a job, one large photo or small ones that fill a batch together. In between, it
+gets no more than a scorer's part of what went before and of what is left: the first photo is there soon, and scorers
+end together."""
 BLOCK_BYTES = 8 << 20
-"""Photos travel to a scorer in blocks of at most about this size: each costs it and the driver a round of calls …"""
-SMALL_BLOCK_BYTES = 1 << 20
-"""… and at least of this one, one large photo or small ones that fill a batch together …"""
-BLOCKS_EACH = 16
-"""… with so many for each scorer between the two: scorers end together, and the first photo is there soon."""
+"""Photos travel to a scorer in blocks of at most about this size: each costs it and the driver a round of calls."""
 _SHARES = 10_000
 """Ray divides a GPU into so many."""
 
@@ -56,6 +60,11 @@ class Placement(NamedTuple):
     gpus: float
     """A GPU, or a share of one; 0 on CPUs."""
 
+    @property
+    def readers(self) -> int:
+        """How many reading tasks there are at a time."""
+        return self.actors if self.gpus else -(-self.actors // READER_SCORERS)
+
 
 def placed(hosting: Hosting, nodes: Sequence[Node]) -> Placement:
     """Decide how many scorers there are, and what each of them books.
@@ -81,9 +90,14 @@ def placed(hosting: Hosting, nodes: Sequence[Node]) -> Placement:
     return Placement(actors, GPU_SCORER_CPUS, 1.0 if on_each == 1 else _SHARES // on_each / _SHARES)
 
 
+def unit_bytes(photo_bytes: int, actors: int, before: int) -> int:
+    """Choose how much the next reading task gets, by how many bytes of photos there are, and went before."""
+    return min(UNIT_BYTES, max(SMALL_UNIT_BYTES, min(before, photo_bytes - before) // actors))
+
+
 def block_bytes(photo_bytes: int, actors: int) -> int:
-    """Choose the size of the blocks in which photos travel, by how many bytes of photos are known."""
-    return min(BLOCK_BYTES, max(SMALL_BLOCK_BYTES, photo_bytes // (actors * BLOCKS_EACH)))
+    """Choose the size of the blocks in which photos travel: that of the largest unit, if that is little."""
+    return min(BLOCK_BYTES, unit_bytes(photo_bytes, actors, photo_bytes // 2))
 
 
 def _room(nodes: Sequence[Node], cpus_each: float, on_each_gpu: int | None = None) -> int:

@@ -19,31 +19,40 @@ from pipeline.errors import DataError
 from pipeline.listing import Listing, encoded, entry_of
 from pipeline.log import gathered
 from pipeline.members import Content, Entry, Limits, archive_suffix
+from pipeline.placement import UNIT_BYTES
 from pipeline.schema import READ
 from pipeline.streaming import Streaming
 
-UNIT_BYTES = 32 << 20
-"""One reading task gets about this much of an archive: seconds of work, so that many share one archive …"""
 UNIT_PHOTOS = 256
-"""… and at most this many photos, so that opening each costs little beside the rest."""
+"""One reading task gets at most so many photos: seconds of work."""
 CHECKED_BYTES = 8 << 20
 """Photos are held until the archive was seen unchanged after they were read; this much of them."""
 
 Row = dict[str, Any]
 
 
-def units(members: pa.Table) -> Iterator[pa.Table]:
+def units(members: pa.Table, unit_bytes: Callable[[int], int] = lambda _: UNIT_BYTES) -> Iterator[pa.Table]:
     """Split photos into the work of one reading task each.
 
     A unit lies in one archive, or in one nested archive, and is bounded. What is left of a stream that was read to its
     end before is one unit, however large: it is streamed once more.
+
+    Args:
+        members: schema `MEMBERS`.
+        unit_bytes: how many bytes of photos a unit may have, by how many went before; it gets one photo at least.
     """
+    before = 0
     for batch in members.to_batches():  # one by one: put together, a million rows would be copied
-        if batch.num_rows:
-            yield from _units_of(pa.Table.from_batches([batch]))
+        for of_one_archive in _by_archive(pa.Table.from_batches([batch])):
+            left = of_one_archive
+            while left.num_rows:
+                unit = left if is_of_stream(left) else left.slice(0, _fitting(left["size_bytes"], unit_bytes(before)))
+                yield unit
+                before += pc.sum(unit["size_bytes"]).as_py() or 0
+                left = left.slice(unit.num_rows)
 
 
-def _units_of(members: pa.Table) -> Iterator[pa.Table]:
+def _by_archive(members: pa.Table) -> Iterator[pa.Table]:
     streams = pa.array(filter(_is_streamed, members["archive"].unique().to_pylist()), pa.string())
     is_streamed = pc.is_in(members["archive"], streams)
     same = _as_before(members["archive"])
@@ -51,8 +60,13 @@ def _units_of(members: pa.Table) -> Iterator[pa.Table]:
         same = pc.and_(same, _as_before(pc.if_else(is_streamed, None, pc.struct_field(members["inner"], name))))
     starts = np.flatnonzero(~np.asarray(same)) + 1
     for first, end in zip([0, *starts], [*starts, members.num_rows], strict=True):
-        unit = members.slice(first, end - first)
-        yield from [unit] if is_of_stream(unit) else _bounded(unit)
+        yield members.slice(first, end - first)
+
+
+def _fitting(sizes: pa.ChunkedArray, most_bytes: int) -> int:
+    """Count the first photos that are so large together, at most; one at least."""
+    together = np.cumsum(sizes.slice(0, UNIT_PHOTOS).to_numpy())
+    return max(1, int(np.searchsorted(together, most_bytes, side="right")))
 
 
 def is_of_stream(unit: pa.Table) -> bool:
@@ -109,16 +123,6 @@ def _stream_in(row: Row) -> Entry | None:
     inner = None if row["inner"] is None else entry_of(row["inner"])
     is_nested = inner is not None and not _is_streamed(row["archive"]) and is_stream(inner.path, inner.method)
     return inner if is_nested else None
-
-
-def _bounded(members: pa.Table) -> Iterator[pa.Table]:
-    first, size_bytes = 0, 0
-    for index, size in enumerate(members["size_bytes"].to_pylist()):
-        if index > first and (size_bytes + size > UNIT_BYTES or index - first == UNIT_PHOTOS):
-            yield members.slice(first, index - first)
-            first, size_bytes = index, 0
-        size_bytes += size
-    yield members.slice(first)
 
 
 def _read(rows: list[Row], limits: Limits) -> Iterator[tuple[Row, Content]]:

@@ -9,14 +9,15 @@ from hypothesis import strategies as st
 from pipeline.errors import UsageError
 from pipeline.placement import (
     BLOCK_BYTES,
-    BLOCKS_EACH,
     GPU_SCORER_CPUS,
     READ_CPUS,
-    SMALL_BLOCK_BYTES,
+    SMALL_UNIT_BYTES,
+    UNIT_BYTES,
     Hosting,
     Node,
     block_bytes,
     placed,
+    unit_bytes,
 )
 
 NODES = st.lists(st.builds(Node, st.floats(0, 100), st.integers(0, 8)), min_size=1, max_size=5)
@@ -70,12 +71,30 @@ def test_usual_clusters() -> None:
         placed(Hosting(actors=5), [Node(64), Node(4, 1)])
 
 
+def test_readers_follow_the_scorers() -> None:
+    """One for two scorers on CPUs, and one for each on a GPU."""
+    readers = {actors: placed(Hosting(actors, "cpu"), [Node(8)]).readers for actors in (1, 2, 3, 8)}
+    assert readers == {1: 1, 2: 1, 3: 2, 8: 4}
+    assert placed(Hosting(3), [Node(8, 1)]).readers == 3
+
+
+@given(st.integers(0, 1 << 50), st.integers(1, 1000), st.floats(0, 1))
+def test_no_scorer_is_handed_more_than_its_part(photo_bytes: int, actors: int, done: float) -> None:
+    """Units are small at both ends, of one size where there is much, and each scorer gets one as large in between."""
+    before = int(photo_bytes * done)
+    found = unit_bytes(photo_bytes, actors, before)
+    assert SMALL_UNIT_BYTES <= found <= UNIT_BYTES
+    assert SMALL_UNIT_BYTES == unit_bytes(photo_bytes, actors, 0) == unit_bytes(photo_bytes, actors, photo_bytes)
+    handed_out_or_left = min(before, photo_bytes - before)
+    if found > SMALL_UNIT_BYTES:
+        assert found * actors <= handed_out_or_left
+    if found < UNIT_BYTES:
+        assert (found + 1) * actors > handed_out_or_left
+
+
 @given(st.integers(0, 1 << 50), st.integers(1, 1000))
-def test_no_scorer_is_handed_more_than_its_part(photo_bytes: int, actors: int) -> None:
-    """Blocks are small where there is little to do, of one size where there is much, and never few for a scorer."""
-    found = block_bytes(photo_bytes, actors)
-    assert SMALL_BLOCK_BYTES <= found <= BLOCK_BYTES
-    if found > SMALL_BLOCK_BYTES:
-        assert found * actors * BLOCKS_EACH <= photo_bytes
-    if found < BLOCK_BYTES:
-        assert (found + 1) * actors * BLOCKS_EACH > photo_bytes
+def test_blocks_are_no_larger_than_units(photo_bytes: int, actors: int) -> None:
+    """A stream alone, whose photos nobody knows, is shared out in small blocks."""
+    assert block_bytes(0, actors) == SMALL_UNIT_BYTES
+    assert SMALL_UNIT_BYTES <= block_bytes(photo_bytes, actors) <= BLOCK_BYTES
+    assert block_bytes(photo_bytes, actors) <= unit_bytes(photo_bytes, actors, photo_bytes // 2)

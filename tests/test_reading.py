@@ -3,6 +3,7 @@
 import json
 import os
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,11 +14,12 @@ from hypothesis import strategies as st
 from packing import NOTHING, packed, packed_zip
 from planning import planned
 
-from pipeline import reading, storage
+from pipeline import storage
 from pipeline.layout import Layout
 from pipeline.listing import Listing, decoded, entry_of
 from pipeline.log import get_logger
 from pipeline.members import Entry, Limits
+from pipeline.placement import unit_bytes
 from pipeline.reading import is_of_stream, read_measured, read_unit, units
 from pipeline.schema import MEMBERS, READ
 
@@ -42,16 +44,24 @@ archives = st.tuples(st.sampled_from(["file:///a", "file:///b.zip", "file:///c.t
                      st.sampled_from([*INNER]))  # fmt: skip
 
 
-@given(st.dictionaries(archives, st.lists(st.sampled_from([0, 5 * MIB, 20 * MIB, 50 * MIB]), min_size=1, max_size=30)))
-def test_units_cut_the_table_into_bounded_work(sizes: dict[tuple[str, str | None], list[int]]) -> None:
+@given(
+    st.dictionaries(archives, st.lists(st.sampled_from([0, 5 * MIB, 20 * MIB, 50 * MIB]), min_size=1, max_size=30)),
+    st.integers(1, 5),
+)
+def test_units_cut_the_table_into_bounded_work(sizes: dict[tuple[str, str | None], list[int]], actors: int) -> None:
     """Each photo is in one unit; a unit is of one archive or nested archive, and bounded unless it is one photo."""
     table = members(sizes)
-    cut = [*units(table)]
+    bound = partial(unit_bytes, pc.sum(table["size_bytes"]).as_py() or 0, actors)
+    cut = [*units(table, bound)]
+    before = 0
+    for unit in cut:
+        size_bytes = sum(unit["size_bytes"].to_pylist())
+        assert is_of_stream(unit) or unit.num_rows == 1 or size_bytes <= bound(before)
+        before += size_bytes
     assert pa.concat_tables([table.slice(0, 0), *cut]).equals(table)
     by_parts = [unit for unit in cut if not is_of_stream(unit)]
     for unit in by_parts:
         assert len({(row["archive"], str(row["inner"])) for row in unit.to_pylist()}) == 1
-        assert unit.num_rows == 1 or sum(unit["size_bytes"].to_pylist()) <= reading.UNIT_BYTES
     streams = {("file:///d.tgz", None) if url.endswith("tgz") else (url, inner)
                for url, inner in sizes if url.endswith("tgz") or inner in {"in.tgz", "packed.zip"}}  # fmt: skip
     assert len(cut) - len(by_parts) == len(streams)

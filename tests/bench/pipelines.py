@@ -33,6 +33,7 @@ class Contender(NamedTuple):
     script: str | None
     """None is crackscan itself."""
     small: int
+    """For crackscan enough that a job begins and ends as a large one does: photos travel in smaller blocks there."""
     large: int
 
     def command(self, folder: Path, out: Path) -> list[str]:
@@ -43,7 +44,7 @@ class Contender(NamedTuple):
 
 
 CONTENDERS = {
-    "crackscan": Contender("crackscan score", None, 8, 320),
+    "crackscan": Contender("crackscan score", None, 80, 400),
     "ray_documented": Contender("Ray Data after its guide", "ray_documented.py", 1, 3),
     "ray_tuned": Contender("Ray Data, tuned", "ray_tuned.py", 1, 4),
     "daft": Contender("Daft", "daft_script.py", 1, 4),
