@@ -46,6 +46,7 @@ bench: $(INSTALLED)  ## Figures for docs/experiments.md and the README; an hour 
 	mkdir -p build
 	$(BIN)/python tests/bench/pipelines.py --json build/pipelines.json --plot docs/pictures/pipelines.png
 	$(BIN)/python tests/bench/memory.py
+	$(BIN)/python tests/bench/large.py
 	$(BIN)/python tests/bench/listing.py
 	$(BIN)/python tests/bench/after.py
 	$(BIN)/python tests/bench/report.py

@@ -93,10 +93,10 @@ def main() -> None:
         plot(rounds, given.plot)
 
 
-def draw_photos(place: Path, count: int) -> None:
-    """Draw photos of 12 megapixels, as a camera's JPEG; the first few over and over, for drawing takes seconds."""
+def draw_photos(place: Path, count: int, size: str = "4000x3000") -> None:
+    """Draw photos as a camera's JPEG into `all`; the first few over and over, for drawing takes seconds."""
     drawn = min(count, 4)
-    words = ["sample", "--out", str(place / "sample"), "--photos", str(drawn), "--size", "4000x3000", "--tiles", "0"]
+    words = ["sample", "--out", str(place / "sample"), "--photos", str(drawn), "--size", size, "--tiles", "0"]
     subprocess.run(
         [sys.executable, "-m", "pipeline.cli", *words, "--format", "folder"], check=True, stdout=subprocess.DEVNULL
     )
