@@ -1,7 +1,7 @@
 """What large photos take: one alone from command to row, and archives of them in time and memory.
 
-One photo of 12 megapixels, three times; then a folder of photos of 24, and one of twice as many. Memory is measured as in
-`memory.py`; whether Ray's object store spilled is told by the workers that it starts for that. Run as `make bench`.
+One photo of 12 megapixels, three times; then a folder of photos of 24, and one of twice as many. Memory is measured as
+in `memory.py`; whether Ray's object store spilled is told by the workers that it starts for that. Run as `make bench`.
 """
 
 import os
