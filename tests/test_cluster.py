@@ -1,0 +1,18 @@
+"""The Ray that a run starts for itself."""
+
+import psutil
+import pytest
+
+from pipeline.cluster import CALM, ClusterConfig, session
+
+
+@pytest.mark.ray
+def test_a_private_ray_is_calm_unless_it_is_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its processes have the settings, and one that the user made stays."""
+    for name in CALM:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("RAY_metrics_report_interval_ms", "5000")
+    with session(ClusterConfig(cpus=1)):
+        [raylet] = [child for child in psutil.Process().children(recursive=True) if child.name() == "raylet"]
+        environment = raylet.environ()
+    assert {name: environment.get(name) for name in CALM} == CALM | {"RAY_metrics_report_interval_ms": "5000"}
