@@ -89,8 +89,6 @@ def session(config: ClusterConfig, noise: str = os.devnull) -> Iterator[None]:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no report to anybody; Ray reads it from here alone
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # the coming default; silences a warning
-    if config.address is None and not config.verbose:
-        os.environ.update(CALM | os.environ)
     with nullcontext() if config.verbose else _terminal_kept_from_ray(noise):
         started, ended = Future[None](), threading.Event()
         host = threading.Thread(target=_host, args=(config, started, ended), daemon=True, name="ray")
@@ -143,14 +141,15 @@ def _host(config: ClusterConfig, started: "Future[None]", ended: threading.Event
     import ray
 
     try:
-        ray.init(
-            address=config.address or "local",
-            include_dashboard=False if config.address is None else None,
-            log_to_driver=config.verbose,
-            logging_level=logging.INFO if config.verbose else logging.ERROR,
-            num_cpus=config.cpus,
-            object_store_memory=OBJECT_STORE_BYTES if config.address is None else None,
-        )
+        with nullcontext() if config.address or config.verbose else _calm():
+            ray.init(
+                address=config.address or "local",
+                include_dashboard=False if config.address is None else None,
+                log_to_driver=config.verbose,
+                logging_level=logging.INFO if config.verbose else logging.ERROR,
+                num_cpus=config.cpus,
+                object_store_memory=OBJECT_STORE_BYTES if config.address is None else None,
+            )
     except (ConnectionError, ValueError, RuntimeError) as error:
         place = "on this machine" if config.address is None else f"at {config.address}"
         started.set_exception(UsageError(f"Ray cannot be used {place}: {error}. Is --address right?"))
@@ -161,6 +160,18 @@ def _host(config: ClusterConfig, started: "Future[None]", ended: threading.Event
     started.set_result(None)
     ended.wait()
     ray.shutdown()
+
+
+@contextmanager
+def _calm() -> Iterator[None]:
+    """Start processes with `CALM`; a Ray that this process starts otherwise or later is not to have it."""
+    added = CALM.keys() - os.environ.keys()
+    os.environ.update({name: CALM[name] for name in added})
+    try:
+        yield
+    finally:
+        for name in added:
+            del os.environ[name]
 
 
 def _hear_signals_again() -> None:
