@@ -67,7 +67,7 @@ model: $(INSTALLED)  ## The shipped model again, from DATA: trials on left-out s
 	  --licence 'CC BY 4.0' --licence MIT --licence 'CC BY 4.0' --licence 'CC BY 4.0' \
 	  --attribution '$(METU)' --attribution '$(UAV)' --attribution '$(SDNET)' --attribution '$(METU)' \
 	  --note 'The default of crackscan. It says where to look, not that a bridge is safe: whoever decides on a structure must look at it. Its figures for structures it has not seen are those of left-out sources, three in number; measure it on labelled tiles of your own before you rely on its scores. ImageNet weights it started from: Apache-2.0.'
-	cp build/model/model.safetensors build/model/int8.xml build/model/int8.bin build/model/card.json build/model/README.md pipeline/shipped_model/
+	cp build/model/model.safetensors build/model/int8.xml build/model/int8.bin build/model/card.json build/model/README.md pipeline/models/shipped/
 
 pictures: $(INSTALLED)  ## The README's pictures, from the sample; needs Chromium for the one of the report
 	$(BIN)/crackscan sample --out $(PICTURES)/sample --photos 12 --size 1200x900 --tiles 0 --seed 3

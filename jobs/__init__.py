@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import click
 
-from pipeline.errors import CrackscanError, InterruptedRunError, UsageError
+from pipeline.core.errors import CrackscanError, InterruptedRunError, UsageError
 
 DONE_WITH_FAILED_PHOTOS = 3
 

@@ -11,15 +11,16 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import lease, placement, sink
-from pipeline.batching import Device, Engine
-from pipeline.cluster import ClusterConfig
-from pipeline.config import ScoreConfig
-from pipeline.errors import CrackscanError
-from pipeline.flow import score
-from pipeline.maps import TileMapper
-from pipeline.model import Model
-from pipeline.progress import Watch
+from pipeline.cluster.session import ClusterConfig
+from pipeline.core.errors import CrackscanError
+from pipeline.dataset import lease, writer
+from pipeline.models.batching import Device, Engine
+from pipeline.models.crack_maps import TileMapper
+from pipeline.models.model import Model
+from pipeline.scoring import placement
+from pipeline.scoring.config import ScoreConfig
+from pipeline.scoring.flow import score
+from pipeline.scoring.progress import Watch
 
 SECONDS_A_TILE = 0.002
 """So that the run lasts long enough to be killed."""
@@ -53,7 +54,7 @@ def make_brightness_map(_model: Model, _device: Device) -> TileMapper:
 
 def main(out: str, *inputs: str, cpus: int = 2) -> None:
     """Score, and end as the command would."""
-    placement.BLOCK_BYTES = sink.COMMIT_PHOTOS = 1
+    placement.BLOCK_BYTES = writer.COMMIT_PHOTOS = 1
     lease.TTL_S = LEASE_S
     try:
         config = ScoreConfig(inputs, out, cluster=ClusterConfig(cpus=cpus), maps=True)

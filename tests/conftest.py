@@ -74,7 +74,7 @@ def crackscan(tmp_path: Path) -> Crackscan:
 @pytest.fixture(scope="module")
 def ray_of_two() -> Iterator[None]:
     """A private Ray of two CPUs that the tests of a module share; its workers find the tests' modules."""
-    from pipeline.cluster import ClusterConfig, session
+    from pipeline.cluster.session import ClusterConfig, session
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(__file__).parent))

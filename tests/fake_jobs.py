@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from pipeline.errors import UsageError
-from pipeline.submission import Job, Request, State
+from pipeline.cluster.submission import Job, Request, State
+from pipeline.core.errors import UsageError
 
 LINES = ("Running entrypoint\n", "4 of 4 ", "photos\n", '{"job": "score", "exit": 0}\n')
 """What every job prints, in the pieces in which it arrives."""

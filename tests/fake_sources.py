@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from pipeline.errors import DataError
-from pipeline.members import DAMAGED, Content, Entry, Limits, SeekableReader
-from pipeline.sources import BytesSource, Place, Source
-from pipeline.streams import CompressedTarReader
+from pipeline.archives.compressed_tar import CompressedTarReader
+from pipeline.archives.members import DAMAGED, Content, Entry, Limits, SeekableReader
+from pipeline.core.errors import DataError
+from pipeline.storage.byte_ranges import BytesSource, Place, Source
 
 Made = Callable[[Source], SeekableReader]
 Came = list[tuple[str, Content]]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.decode import Photo, decode
-from pipeline.errors import DataError
-from pipeline.exif import PhotoFacts
+from pipeline.core.errors import DataError
+from pipeline.images.decode import Photo, decode
+from pipeline.images.exif import PhotoFacts
 
 
 def fragile(data: bytes, max_pixels: int) -> Photo:

@@ -4,8 +4,8 @@ from functools import partial
 
 from brightness import make_brightness
 
-from pipeline import flow
 from pipeline.cli import main
+from pipeline.scoring import flow
 
 if __name__ == "__main__":
     flow.score = partial(flow.score, make_engine=make_brightness)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pipeline.errors import Kind
+from pipeline.core.errors import Kind
 
 HEIGHT_PX, WIDTH_PX = 40, 60
 

@@ -14,10 +14,11 @@ import numpy as np
 import pyarrow as pa
 from small_dataset import SPEC, written
 
-from pipeline import schema, storage
-from pipeline.dataset import table_bytes
-from pipeline.layout import Layout
-from pipeline.tiles import grid
+from pipeline import storage
+from pipeline.core import schema
+from pipeline.dataset.commit_log import table_bytes
+from pipeline.dataset.layout import Layout
+from pipeline.images.tiles import grid
 
 CARD = {"threshold": 0.5, "domain_threshold": 1.25}
 SURVEYS = (("elm", 4), ("elm", 10), ("oak", 4), ("oak", 10))

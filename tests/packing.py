@@ -12,10 +12,10 @@ from functools import partial
 import pyarrow as pa
 
 from pipeline import storage
-from pipeline.archives import list_archive
-from pipeline.listing import decoded
-from pipeline.members import SEEKABLE_SUFFIXES, STREAM_SUFFIXES, Limits
-from pipeline.reading import read_unit, units
+from pipeline.archives.listing import decoded
+from pipeline.archives.members import SEEKABLE_SUFFIXES, STREAM_SUFFIXES, Limits
+from pipeline.archives.readers import list_archive
+from pipeline.scoring.reading import read_unit, units
 
 Files = Sequence[tuple[str, bytes]]
 Outcome = dict[tuple[str, int], bytes | str]

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipeline.archives import list_archive
-from pipeline.inputs import find_inputs
-from pipeline.layout import Layout
-from pipeline.plan import Plan, make_plan
+from pipeline.archives.readers import list_archive
+from pipeline.dataset.layout import Layout
+from pipeline.scoring.inputs import find_inputs
+from pipeline.scoring.plan import Plan, make_plan
 
 NOTHING = pa.chunked_array([], pa.string())
 

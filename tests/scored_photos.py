@@ -17,14 +17,14 @@ from PIL.TiffImagePlugin import IFDRational
 from planning import kept
 
 from pipeline import storage
-from pipeline.layout import Layout
-from pipeline.lease import hold
-from pipeline.members import Limits
-from pipeline.reading import read_unit, units
-from pipeline.runs import Run
-from pipeline.scoring import PhotoScorer, ScoreRule
-from pipeline.sink import open_sink
-from pipeline.tiles import TileSpec
+from pipeline.archives.members import Limits
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.lease import hold
+from pipeline.dataset.run import Run
+from pipeline.dataset.writer import open_sink
+from pipeline.images.tiles import TileSpec
+from pipeline.scoring.reading import read_unit, units
+from pipeline.scoring.scorer import PhotoScorer, ScoreRule
 
 SPEC = TileSpec(50, 0.0)
 THRESHOLD = 0.5

@@ -7,13 +7,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline import schema, storage
-from pipeline.dataset import table_bytes
-from pipeline.layout import Layout
-from pipeline.lease import hold
-from pipeline.runs import Run
-from pipeline.sink import open_sink
-from pipeline.tiles import TileSpec, grid
+from pipeline import storage
+from pipeline.core import schema
+from pipeline.dataset.commit_log import table_bytes
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.lease import hold
+from pipeline.dataset.run import Run
+from pipeline.dataset.writer import open_sink
+from pipeline.images.tiles import TileSpec, grid
 
 SPEC = TileSpec(100, 0.25)
 THRESHOLD = 0.5

@@ -8,10 +8,10 @@ import pyarrow as pa
 import ray
 from brightness import brightness
 
-from pipeline.batching import Device, Engine
-from pipeline.members import Limits
-from pipeline.model import Model
-from pipeline.reading import read_measured
+from pipeline.archives.members import Limits
+from pipeline.models.batching import Device, Engine
+from pipeline.models.model import Model
+from pipeline.scoring.reading import read_measured
 
 NOTES = "CRACKSCAN_TEST_NOTES"
 """Environment variable, to be set before the machines are started."""

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from brightness import make_brightness
 
-from pipeline import placement
-from pipeline.cluster import ClusterConfig
-from pipeline.config import ScoreConfig
-from pipeline.flow import score
-from pipeline.progress import Progress, Watch
+from pipeline.cluster.session import ClusterConfig
+from pipeline.scoring import placement
+from pipeline.scoring.config import ScoreConfig
+from pipeline.scoring.flow import score
+from pipeline.scoring.progress import Progress, Watch
 
 
 class Telling(Watch):

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from conftest import S3Place
 
-from pipeline import access, storage
-from pipeline.access import look
+from pipeline import storage
+from pipeline.storage import probe
+from pipeline.storage.probe import look
 
 
 def test_a_folder_is_left_as_it_was(tmp_path: Path) -> None:
@@ -35,7 +36,7 @@ def test_a_file_in_the_way_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     found = look(str(tmp_path / "file" / "below"))
     assert "a part of its path is a file" in f"{found.read_error}{found.write_error}"
-    assert found.advice == access._ON_DISK
+    assert found.advice == probe._ON_DISK
 
 
 def test_a_store_that_lets_a_file_be_created_twice_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,7 +60,7 @@ def test_a_bucket_can_be_listed_read_and_written(s3: S3Place) -> None:
     found = look(f"{s3.url}/scores")
     assert (found.is_there, found.read_error, found.write_error) == (False, None, None)
     assert not storage.list_files(s3.url)
-    assert found.advice == access._ON_S3
+    assert found.advice == probe._ON_S3
 
 
 def test_a_reader_may_read(s3: S3Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +82,7 @@ def test_a_missing_bucket_and_a_silent_server_are_told_soon(s3: S3Place, monkeyp
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
-    monkeypatch.setattr(access, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(probe, "PATIENCE_S", 0.1)
     from s3fs import S3FileSystem
 
     S3FileSystem.clear_instance_cache()

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from pipeline.activation import ActivationMapper, Listener, chosen_layers, dark_lines, in_places, up_to_one
-from pipeline.model import SHIPPED_MODEL, load_model
+from pipeline.models.model import SHIPPED_MODEL, load_model
+from pipeline.models.saliency import ActivationMapper, Listener, chosen_layers, dark_lines, in_places, up_to_one
 
 
 class LeftHalf(nn.Module):

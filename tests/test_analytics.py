@@ -17,7 +17,8 @@ import pyarrow as pa
 import pytest
 from inspections import CARD, inspected, photos
 
-from pipeline import results, schema
+from pipeline.core import schema
+from pipeline.dataset import sql
 
 PAGE = (Path(__file__).parents[1] / "docs" / "analytics.md").read_text(encoding="utf-8")
 TOOLS = ("DuckDB", "pandas", "Polars", "pyarrow")
@@ -96,7 +97,7 @@ def test_the_four_tools_agree(number: int, ask: Callable[[str, str], Rows], scor
     code = blocks(f"{number}. ")
     for tool in TOOLS:
         same(ask(tool, code[tool]), expected)
-    same(results.query(str(scores), code["DuckDB"]).to_pylist(), expected)
+    same(sql.query(str(scores), code["DuckDB"]).to_pylist(), expected)
 
 
 def test_tiles_are_read_with_the_join(ask: Callable[[str, str], Rows]) -> None:

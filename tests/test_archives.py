@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from packing import SUFFIXES, Files, outcome, packed, packed_tar, packed_zip
 
 from pipeline import storage
-from pipeline.archives import SEEKABLE, list_archive, list_folder, loose, read_loose, read_members
-from pipeline.errors import DataError
-from pipeline.listing import entry_of, image_id, skipped_of
-from pipeline.members import SEEKABLE_SUFFIXES, Limits
-from pipeline.reading import is_of_stream, read_unit, units
+from pipeline.archives.listing import entry_of, image_id, skipped_of
+from pipeline.archives.members import SEEKABLE_SUFFIXES, Limits
+from pipeline.archives.readers import SEEKABLE, list_archive, list_folder, loose, read_loose, read_members
+from pipeline.core.errors import DataError
+from pipeline.scoring.reading import is_of_stream, read_unit, units
 
 _rng = random.Random(0)
 PHOTOS = {f"span {number}/P{number}.JPG": _rng.randbytes(700 + 300 * number) for number in range(7)}

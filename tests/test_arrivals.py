@@ -8,14 +8,15 @@ import pyarrow as pa
 import pytest
 from small_dataset import failed, ok, run_named
 
-from pipeline import schema, storage
-from pipeline.account import Account
-from pipeline.arrivals import Arrivals
-from pipeline.effort import Effort
-from pipeline.layout import Layout
-from pipeline.lease import hold
-from pipeline.log import to_file
-from pipeline.sink import open_sink
+from pipeline import storage
+from pipeline.core import schema
+from pipeline.core.log import to_file
+from pipeline.core.usage import Effort
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.lease import hold
+from pipeline.dataset.writer import open_sink
+from pipeline.monitoring.account import Account
+from pipeline.scoring.collector import Arrivals
 
 NONE = schema.SCORED.empty_table()
 
@@ -63,6 +64,6 @@ def test_photos_that_have_waited_long_enough_are_committed(tmp_path: Path, monke
         arrivals.take(pa.Table.from_pylist([ok("a.jpg")], schema.SCORED), NONE)
         arrivals.commit_if_due()
         assert (sink.waiting, len(sink.log.done)) == (1, 0)
-        monkeypatch.setattr("pipeline.sink.COMMIT_S", 0.0)
+        monkeypatch.setattr("pipeline.dataset.writer.COMMIT_S", 0.0)
         arrivals.commit_if_due()
         assert (sink.waiting, len(sink.log.done)) == (0, 1)

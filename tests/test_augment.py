@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import augment
-from pipeline.augment import CHANGES, Change, Pixels
-from pipeline.camera import Camera
-from pipeline.decode import resize
+from pipeline.images.decode import resize
+from pipeline.training import augment
+from pipeline.training.augment import CHANGES, Change, Pixels
+from pipeline.training.photometric import Camera
 
 STILL = Camera(exposure=0, gamma=0, white_balance=0, shrunk=0, noise=0, jpeg=0)
 GENTLE = Change(crop_area=1, crop_ratio=1, camera=STILL)

@@ -7,9 +7,9 @@ import pytest
 import safetensors.torch
 import torch
 
-from pipeline import backbones, weights
-from pipeline.backbones import DEFAULT_BACKBONE
-from pipeline.errors import ModelError, UsageError
+from pipeline.core.errors import ModelError, UsageError
+from pipeline.models import backbones, weights
+from pipeline.models.backbones import DEFAULT_BACKBONE
 
 SMALL = "test_efficientnet.r160_in1k"
 """The smallest network of timm: 0.4 million parameters."""

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.batches import CACHE_BYTES, Share, TileReader, in_batches
-from pipeline.boxes import Box
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
+from pipeline.labels.boxes import Box
+from pipeline.training.data_loader import CACHE_BYTES, Share, TileReader, in_batches
 
 
 @settings(deadline=None)  # a busy machine is slow, not wrong

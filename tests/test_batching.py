@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pipeline.batching import score_in_batches
+from pipeline.models.batching import score_in_batches
 
 
 @settings(deadline=None)

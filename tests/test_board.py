@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from pipeline.board import Board
+from pipeline.training.progress import Board
 
 
 def test_the_board_shows_what_was_noted_last() -> None:
@@ -17,5 +17,5 @@ def test_the_board_shows_what_was_noted_last() -> None:
 
 def test_its_process_loads_no_torch() -> None:
     """It starts beside the workers, which need the time and the memory."""
-    code = "import sys, pipeline.board; sys.exit('torch' in sys.modules)"
+    code = "import sys, pipeline.training.progress; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

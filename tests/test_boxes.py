@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.boxes import Box, cut, tile_name
-from pipeline.errors import DataError
+from pipeline.core.errors import DataError
+from pipeline.labels.boxes import Box, cut, tile_name
 
 PHOTO = np.arange(6 * 8 * 3, dtype=np.uint8).reshape(6, 8, 3)
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import calibration
-from pipeline.calibration import COLDEST, WARMEST, Rates, Sample, fit_across, fit_temperature
-from pipeline.card import Calibration
+from pipeline.evaluation import calibration
+from pipeline.evaluation.calibration import COLDEST, WARMEST, Rates, Sample, fit_across, fit_temperature
+from pipeline.models.card import Calibration
 
 
 def drawn(temperature: float, bias: float, count: int = 5_000, seed: int = 0) -> Sample:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.camera import FIELD, PLAIN, Camera, photographed
+from pipeline.training.photometric import FIELD, PLAIN, Camera, photographed
 
 STILL = Camera(exposure=0, gamma=0, white_balance=0, shrunk=0, noise=0, jpeg=0)
 """Changes nothing."""

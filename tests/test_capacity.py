@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.capacity import (
+from pipeline.scoring.capacity import (
     Machine,
     Photo,
     bytes_per_s,

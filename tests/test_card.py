@@ -5,9 +5,9 @@ from dataclasses import fields, replace
 
 import pytest
 
-from pipeline import card
-from pipeline.card import Calibration, Card, DataSource
-from pipeline.errors import ModelError
+from pipeline.core.errors import ModelError
+from pipeline.models import card
+from pipeline.models.card import Calibration, Card, DataSource
 
 CARD = Card(
     architecture="tf_efficientnet_lite0",

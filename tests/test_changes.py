@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import changes, schema
-from pipeline.changes import Agreement, agreement, counts, make_changes
-from pipeline.matching import Rule, match
-from pipeline.results import Connection
+from pipeline.core import schema
+from pipeline.dataset.sql import Connection
+from pipeline.reports import score_changes
+from pipeline.reports.photo_matching import Rule, match
+from pipeline.reports.score_changes import Agreement, agreement, counts, make_changes
 
 Scores = dict[str, float | None]
 """Score by name, None for a photo that failed; a photo from 0.5 on has a cracked tile."""
@@ -64,8 +65,8 @@ def test_kinds() -> None:
     """By the margin, and by who has it."""
     a: Scores = {"worse": 0.5, "same": 0.5, "better": 0.75, "gone": 1.0, "failed": 0.5}
     b: Scores = {"worse": 0.625, "same": 0.5625, "better": 0.625, "new": 0.0, "failed": None}
-    table = changes.table(compared(a, b, 0.125))
-    assert counts(opened()) == dict.fromkeys(changes.KINDS, 1) | {"unclear": 0}
+    table = score_changes.table(compared(a, b, 0.125))
+    assert counts(opened()) == dict.fromkeys(score_changes.KINDS, 1) | {"unclear": 0}
     assert table.schema.equals(schema.CHANGES)
     assert [row["change"] for row in table.to_pylist()] == [
         row["image_b"] or row["image_a"] for row in table.to_pylist()

@@ -2,10 +2,10 @@
 
 import pytest
 
-from pipeline import checks
-from pipeline.access import Access
-from pipeline.checks import GIB, Finding
-from pipeline.machine import Folder, Gpus, Processor
+from pipeline.cluster import checks
+from pipeline.cluster.checks import GIB, Finding
+from pipeline.cluster.machine import Folder, Gpus, Processor
+from pipeline.storage.probe import Access
 
 PLENTY = 100 * GIB
 

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from pipeline.cli import COMMANDS, main
-from pipeline.errors import CrackscanError, InterruptedRunError, UsageError
+from pipeline.core.errors import CrackscanError, InterruptedRunError, UsageError
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -42,7 +42,7 @@ def test_errors_are_one_sentence_and_their_exit_code(monkeypatch: pytest.MonkeyP
         def fail(*_arguments: object, error: Exception = error) -> None:
             raise error
 
-        monkeypatch.setattr("pipeline.results.query", fail)
+        monkeypatch.setattr("pipeline.dataset.sql.query", fail)
         shown = CliRunner().invoke(main, ["query", "x", "SELECT 1"])
         assert (shown.exit_code, shown.stderr) == (code, f"crackscan: {error}\n")
 
@@ -106,7 +106,7 @@ def test_query_prints_a_table_csv_or_json(tmp_path: Path, monkeypatch: pytest.Mo
         asked.append(sql)
         return found
 
-    monkeypatch.setattr("pipeline.results.query", query)
+    monkeypatch.setattr("pipeline.dataset.sql.query", query)
     (tmp_path / "sql").write_text("SELECT 2")
     forms = {form: CliRunner().invoke(main, ["query", "x", f"@{tmp_path}/sql", "--format", form]).output
              for form in ("table", "csv", "json")}  # fmt: skip
@@ -118,14 +118,14 @@ def test_query_prints_a_table_csv_or_json(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_scores_made_otherwise_are_refused(tmp_path: Path) -> None:
     """Another tile never gets into a dataset: exit code 2, both values, before anything is read or written."""
-    from pipeline.engines import Choice
-    from pipeline.layout import Layout
-    from pipeline.lease import hold
-    from pipeline.model import SHIPPED_MODEL, load_model
-    from pipeline.runs import new_run
-    from pipeline.scoring import ScoreRule
-    from pipeline.sink import open_sink
-    from pipeline.tiles import TileSpec
+    from pipeline.dataset.layout import Layout
+    from pipeline.dataset.lease import hold
+    from pipeline.dataset.run import new_run
+    from pipeline.dataset.writer import open_sink
+    from pipeline.images.tiles import TileSpec
+    from pipeline.models.engines import Choice
+    from pipeline.models.model import SHIPPED_MODEL, load_model
+    from pipeline.scoring.scorer import ScoreRule
 
     rule = ScoreRule(TileSpec(224, 0.0), threshold=0.5)
     layout = Layout(f"file://{tmp_path}/scores")
@@ -141,7 +141,7 @@ def test_scores_made_otherwise_are_refused(tmp_path: Path) -> None:
 def test_defaults_of_the_command_are_those_of_the_code() -> None:
     """The numbers that `score --help` shows, which must not import the modules that hold them."""
     from pipeline.cli.score import command
-    from pipeline.config import ScoreConfig
+    from pipeline.scoring.config import ScoreConfig
 
     config = ScoreConfig(("in",), "out")
     for parameter in command.params:

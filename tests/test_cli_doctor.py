@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 from click.testing import CliRunner
 
-from pipeline.checks import Finding
 from pipeline.cli.doctor import command
+from pipeline.cluster.checks import Finding
 
 OK = Finding("Python", "ok", "3.11.7")
 WARNING = Finding("GPU", "warning", "L4; the torch installed is built for CPUs only", "Install the CUDA build.")
@@ -23,7 +23,7 @@ def finds(monkeypatch: pytest.MonkeyPatch, *findings: Finding) -> None:
         assert not with_ray
         yield from findings
 
-    monkeypatch.setattr("pipeline.doctor.examined", examined)
+    monkeypatch.setattr("pipeline.scoring.doctor.examined", examined)
 
 
 def test_a_sound_machine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,7 +62,7 @@ def test_json_for_programs(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_quick_checks_load_neither_torch_nor_ray() -> None:
     """That is what makes them quick: either takes seconds to import."""
     code = (
-        "import sys; from pipeline.doctor import examined; list(examined(['.']));"
+        "import sys; from pipeline.scoring.doctor import examined; list(examined(['.']));"
         "print(sorted({'torch', 'ray', 'timm', 'matplotlib'} & set(sys.modules)))"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"

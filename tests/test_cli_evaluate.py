@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from pipeline.cli import main
-from pipeline.drawing import draw_photo
-from pipeline.model import SHIPPED_MODEL
+from pipeline.models.model import SHIPPED_MODEL
+from pipeline.synthetic.drawing import draw_photo
 
 
 def invoke(*arguments: str) -> tuple[int, str, str]:

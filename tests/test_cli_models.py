@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from pipeline import model
 from pipeline.cli import main
 from pipeline.cli.models import _aligned
-from pipeline.model import SHIPPED_MODEL
+from pipeline.models import model
+from pipeline.models.model import SHIPPED_MODEL
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ from click.testing import CliRunner
 from PIL import Image
 from test_comparison import RESULTS, SPEEDS
 
-from pipeline.augment import Augment
 from pipeline.cli import main
 from pipeline.cli.models_compare import COLUMNS, TRAINING_OPTIONS, command
-from pipeline.comparison import Comparison, Figures, summed_up
-from pipeline.recipe import TRIAL
-from pipeline.trials import ProtocolConfig
+from pipeline.evaluation.trial_comparison import Comparison, Figures, summed_up
+from pipeline.training.augment import Augment
+from pipeline.training.config import TRIAL
+from pipeline.training.trials import ProtocolConfig
 
 
 def shown(*words: str) -> tuple[int, str, str]:
@@ -31,7 +31,7 @@ def config_of(monkeypatch: pytest.MonkeyPatch, *words: str) -> ProtocolConfig:
         seen.append(config)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pipeline.protocol.compare", stop)
+    monkeypatch.setattr("pipeline.training.leave_one_source_out.compare", stop)
     shown(*words)
     return seen[0]
 
@@ -61,7 +61,7 @@ def test_every_recipe_and_setting_can_be_chosen() -> None:
 def test_the_table_says_who_does_best(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A row for each left-out source, the mean with its interval, and the difference to what was asked for first."""
     found = summed_up(f"file://{tmp_path}", RESULTS, SPEEDS)
-    monkeypatch.setattr("pipeline.protocol.compare", lambda *_: found)
+    monkeypatch.setattr("pipeline.training.leave_one_source_out.compare", lambda *_: found)
     code, out, err = shown("a", "b", "--out", str(tmp_path))
     assert code == 0, err
     lines = [[word for word in line.split() if word not in "│┃"] for line in out.splitlines()]

@@ -15,13 +15,14 @@ import pytest
 from conftest import Crackscan
 
 from pipeline.cli import score_display
-from pipeline.dataset import read_log
-from pipeline.layout import Layout
+from pipeline.dataset.commit_log import read_log
+from pipeline.dataset.layout import Layout
 
 pytestmark = pytest.mark.ray
 
 EAGER = (
-    "from pipeline import placement, sink; placement.BLOCK_BYTES = sink.COMMIT_PHOTOS = 1;"
+    "from pipeline.dataset import writer; from pipeline.scoring import placement;"
+    "placement.BLOCK_BYTES = writer.COMMIT_PHOTOS = 1;"
     "from pipeline.cli import main; main(prog_name='crackscan')"
 )
 """The command, handing over and committing every photo on its own: many moments to be killed in."""

@@ -8,7 +8,7 @@ from small_dataset import COMMITS, ok, plan, written
 
 from pipeline import storage
 from pipeline.cli.status import command
-from pipeline.lease import hold
+from pipeline.dataset.lease import hold
 
 
 def test_a_finished_dataset_in_words(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ JOB = "crackscan-84e2f61a0bbd-1"
 def server(monkeypatch: pytest.MonkeyPatch) -> FakeJobs:
     """The server that the command finds at any address."""
     fake = FakeJobs()
-    monkeypatch.setattr("pipeline.job_server.connect", lambda _address: fake)
+    monkeypatch.setattr("pipeline.cluster.job_server.connect", lambda _address: fake)
     return fake
 
 

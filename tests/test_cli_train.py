@@ -9,8 +9,8 @@ from PIL import Image
 
 from pipeline.cli import main
 from pipeline.cli.train import TRAINING_OPTIONS, command
-from pipeline.recipe import PRESETS, TrainConfig
-from pipeline.unseen import FieldUse
+from pipeline.evaluation.operating_point import FieldUse
+from pipeline.training.config import PRESETS, TrainConfig
 
 
 def asked_of(monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[TrainConfig, FieldUse | None]:
@@ -21,7 +21,7 @@ def asked_of(monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[TrainConfig,
         seen.append((config, use))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pipeline.fit.train", stop)
+    monkeypatch.setattr("pipeline.training.flow.train", stop)
     CliRunner().invoke(main, ["train", *words])
     return seen[0]
 

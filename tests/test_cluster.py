@@ -5,7 +5,7 @@ import os
 import psutil
 import pytest
 
-from pipeline.cluster import CALM, ClusterConfig, session
+from pipeline.cluster.session import CALM, ClusterConfig, session
 
 
 @pytest.mark.ray

@@ -7,16 +7,17 @@ import pyarrow.parquet as pq
 import pytest
 from small_dataset import COMMITS, ok, run_named, written
 
-from pipeline import compact as module
-from pipeline import schema, storage
-from pipeline.compact import compact
-from pipeline.dataset import read_log
-from pipeline.differences import differences
-from pipeline.errors import CrackscanError, DatasetError, StorageError, UsageError
-from pipeline.layout import Layout
-from pipeline.lease import hold
-from pipeline.sink import open_sink
-from pipeline.verify import verify
+from pipeline import storage
+from pipeline.core import schema
+from pipeline.core.errors import CrackscanError, DatasetError, StorageError, UsageError
+from pipeline.dataset import compact as module
+from pipeline.dataset.commit_log import read_log
+from pipeline.dataset.compact import compact
+from pipeline.dataset.diff import differences
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.lease import hold
+from pipeline.dataset.verify import verify
+from pipeline.dataset.writer import open_sink
 
 LARGE = 1 << 28
 TWO_PARTS = 36

@@ -7,12 +7,13 @@ import pyarrow as pa
 import pytest
 from scored_photos import photo, scored, zipped
 
-from pipeline import schema, storage
-from pipeline.compare import CompareConfig, Comparison, compare
-from pipeline.dataset import read_table
-from pipeline.errors import UsageError
-from pipeline.layout import Layout
-from pipeline.matching import Rule
+from pipeline import storage
+from pipeline.core import schema
+from pipeline.core.errors import UsageError
+from pipeline.dataset.commit_log import read_table
+from pipeline.dataset.layout import Layout
+from pipeline.reports.compare import CompareConfig, Comparison, compare
+from pipeline.reports.photo_matching import Rule
 
 HOSTILE = "<script>alert(1)</script>.png"
 BEFORE = {HOSTILE: 26, "better.png": 230, "same.png": 51, "gone.png": 200, "crossing.png": 120}

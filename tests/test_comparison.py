@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import comparison, storage
-from pipeline.calibration import Sample
-from pipeline.comparison import Interval, over_seeds, summed_up
-from pipeline.trial_results import TrialResult
+from pipeline import storage
+from pipeline.evaluation import trial_comparison
+from pipeline.evaluation.calibration import Sample
+from pipeline.evaluation.trial_comparison import Interval, over_seeds, summed_up
+from pipeline.evaluation.trial_results import TrialResult
 
 LABELS = np.array([True, True, False, False])
 FOUND = {1.0: [2, 1, -1, -2], 0.75: [2, -1.5, -1, -2], 0.5: [2, -3, -1, -2]}
@@ -71,7 +72,7 @@ def test_each_source_is_calibrated_on_the_others() -> None:
     right = {result.left_out: result for result in RESULTS[:2]}
     turned = trial("slow", 0, "a", 1.0)
     turned = TrialResult(**{**vars(turned), "sample": Sample(-turned.sample.logits, LABELS)})
-    before, after = comparison.figures_of(right), comparison.figures_of({**right, "a": turned})
+    before, after = trial_comparison.figures_of(right), trial_comparison.figures_of({**right, "a": turned})
     assert before["a"].auc == 1
     assert after["a"].auc == 0
     assert before["a"].ece_after < 0.5 < after["a"].ece_after
@@ -82,7 +83,7 @@ def test_each_source_is_calibrated_on_the_others() -> None:
 def test_the_files_hold_every_figure(tmp_path: Path) -> None:
     """A row of CSV for each trial, all of it in JSON, and a picture."""
     found = summed_up(storage.canonical(str(tmp_path)), RESULTS, SPEEDS)
-    comparison.write(found)
+    trial_comparison.write(found)
     rows = list(csv.DictReader((tmp_path / "comparison.csv").read_text().splitlines()))
     assert [(row["backbone"], row["seed"], row["left_out"], float(row["auc"])) for row in rows][:2] == [
         ("fast", "0", "a", 1.0),

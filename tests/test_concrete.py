@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.concrete import SMALL, _line, _ridge, paint
+from pipeline.synthetic.concrete import SMALL, _line, _ridge, paint
 
 
 @settings(max_examples=30, deadline=None)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.cli import compact, evaluate, main, score, train
 from pipeline.cli.config_file import checked, keys
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
 
 COMMANDS = {"score": score, "train": train, "evaluate": evaluate, "compact": compact}
 

@@ -5,8 +5,8 @@ import random
 import pytest
 from fake_sources import Counted, Flipping
 
-from pipeline.confirmed import confirmed
-from pipeline.errors import StorageError
+from pipeline.core.errors import StorageError
+from pipeline.storage.confirmed import confirmed
 
 DATA = random.Random(0).randbytes(1_000)
 

@@ -8,9 +8,9 @@ import pytest
 from ray.data._internal.execution.interfaces.op_runtime_metrics import OpRuntimeMetrics
 from test_tally import FAILED, OK, STEP
 
-from pipeline import counters
-from pipeline.counters import Counters
-from pipeline.tally import counted, spent
+from pipeline.monitoring import ray_metrics
+from pipeline.monitoring.ray_metrics import Counters
+from pipeline.monitoring.run_stats import counted, spent
 
 KEPT: dict[tuple[str, tuple[str, ...]], list[float]] = {}
 
@@ -46,7 +46,7 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, tuple[str, ...]], l
     """What all metrics are told."""
     KEPT.clear()
     for kind in ("Counter", "Gauge", "Histogram"):
-        monkeypatch.setattr(counters, kind, Kept)
+        monkeypatch.setattr(ray_metrics, kind, Kept)
     return KEPT
 
 

@@ -9,13 +9,14 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline import backbones, course
-from pipeline.batches import Share
-from pipeline.board import EpochResult
-from pipeline.course import Best, Course, Task
-from pipeline.labelled import LabelledTiles
-from pipeline.recipe import TrainingConfig
-from pipeline.training import State
+from pipeline.labels.labelled_tiles import LabelledTiles
+from pipeline.models import backbones
+from pipeline.training import loop
+from pipeline.training.config import TrainingConfig
+from pipeline.training.data_loader import Share
+from pipeline.training.learner import State
+from pipeline.training.loop import Best, Course, Task
+from pipeline.training.progress import EpochResult
 
 SMALL = "test_efficientnet.r160_in1k"
 """The smallest network of timm: 0.4 million parameters."""
@@ -75,7 +76,7 @@ def trained(task: Task, resume: State | None = None) -> tuple[Course, Recorder]:
     torch.manual_seed(0)
     fresh = replace(task, backbone=replace(task.backbone, network=backbones.load(SMALL, "none").network))
     heard = Recorder()
-    return course.run(fresh, Share(), torch.device("cpu"), resume, heard), heard
+    return loop.run(fresh, Share(), torch.device("cpu"), resume, heard), heard
 
 
 def test_a_run_does_every_step_of_every_epoch(task: Task) -> None:

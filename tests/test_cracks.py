@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.cracks import CRACKED_FROM, FAINTEST, RIM, Path, _carve, draw
-from pipeline.noise import Field
+from pipeline.synthetic.cracks import CRACKED_FROM, FAINTEST, RIM, Path, _carve, draw
+from pipeline.synthetic.noise import Field
 
 
 def _flat(height_px: int, width_px: int) -> Field:

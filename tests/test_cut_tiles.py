@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 
 from pipeline import storage
-from pipeline.boxes import Box
-from pipeline.cut_tiles import as_files
-from pipeline.decode import decode
-from pipeline.errors import UsageError
-from pipeline.labelled import LabelledTiles
+from pipeline.core.errors import UsageError
+from pipeline.images.decode import decode
+from pipeline.labels.boxes import Box
+from pipeline.labels.crops import as_files
+from pipeline.labels.labelled_tiles import LabelledTiles
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
 

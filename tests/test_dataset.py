@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import storage
-from pipeline.dataset import NOTHING, TOKEN, CommitLog, read_log, read_run, read_table, table_bytes
-from pipeline.errors import DatasetError, StorageError, UsageError
-from pipeline.layout import Layout
+from pipeline.core.errors import DatasetError, StorageError, UsageError
+from pipeline.dataset.commit_log import NOTHING, TOKEN, CommitLog, read_log, read_run, read_table, table_bytes
+from pipeline.dataset.layout import Layout
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 from test_exif import with_exif
 
-from pipeline import decode as decode_module
-from pipeline.decode import MAX_PIXELS, Photo, decode, resize
-from pipeline.errors import DataError, Kind
+from pipeline.core.errors import DataError, Kind
+from pipeline.images import decode as decode_module
+from pipeline.images.decode import MAX_PIXELS, Photo, decode, resize
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
 LOSSY = 6

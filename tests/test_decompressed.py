@@ -11,9 +11,9 @@ import pyarrow as pa
 import pytest
 from tar_forms import TOOLS, compressed
 
-from pipeline import decompressed as module
-from pipeline.decompressed import decompressed
-from pipeline.members import DAMAGED
+from pipeline.archives import decompressed as module
+from pipeline.archives.decompressed import decompressed
+from pipeline.archives.members import DAMAGED
 
 DATA = random.Random(0).randbytes(3_000) + bytes(200_000)
 PACKED = {

@@ -31,8 +31,8 @@ from manifests import (
     schema_faults,
 )
 
-from pipeline.cluster import SHUTDOWN_S
-from pipeline.storage_retry import LIMIT_S
+from pipeline.cluster.session import SHUTDOWN_S
+from pipeline.storage.retry import LIMIT_S
 
 FOLDERS = sorted(path.parent for path in DEPLOY.glob("kuberay/*/kustomization.yaml"))
 README = (DEPLOY / "README.md").read_text(encoding="utf-8")
@@ -334,7 +334,7 @@ def test_pages_name_what_is_there(page: Path) -> None:
         assert (page.parent / place).exists(), place
     for words in re.findall(r"\((`[a-z_0-9]+[`.][^)]*)\)", text):
         for name in re.findall(r"`([a-z_0-9]+)(?:\.\w+)?`", words):
-            assert (ROOT / "pipeline" / f"{name}.py").exists() or (ROOT / "tests" / f"{name}.py").exists(), name
+            assert [*(ROOT / "pipeline").glob(f"*/{name}.py"), *(ROOT / "tests").glob(f"**/{name}.py")], name
 
 
 DRIVER = """

@@ -2,9 +2,9 @@
 
 import pytest
 
-from pipeline.destination import check_outside
-from pipeline.errors import UsageError
-from pipeline.layout import Layout
+from pipeline.core.errors import UsageError
+from pipeline.dataset.destination import check_outside
+from pipeline.dataset.layout import Layout
 
 LAYOUT = Layout("s3://results/tonight")
 

@@ -6,10 +6,11 @@ import pyarrow as pa
 import pytest
 from small_dataset import COMMITS, address, ok, written
 
-from pipeline import schema, storage
-from pipeline.dataset import read_table, table_bytes
-from pipeline.differences import differences
-from pipeline.layout import Layout
+from pipeline import storage
+from pipeline.core import schema
+from pipeline.dataset.commit_log import read_table, table_bytes
+from pipeline.dataset.diff import differences
+from pipeline.dataset.layout import Layout
 
 OF_A_RUN = {"part", "run_id", "scored_at"}
 

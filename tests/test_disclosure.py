@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.disclosure import SHORTEST, check_no_secrets, check_places, secrets_of
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
+from pipeline.core.secrets import SHORTEST, check_no_secrets, check_places, secrets_of
 
 LETTERS = st.text(string.ascii_letters + string.digits + "!$%^&*-_=+.", min_size=1)
 

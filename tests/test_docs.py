@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
-from pipeline import schema
 from pipeline.cli import COMMANDS, main
+from pipeline.core import schema
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

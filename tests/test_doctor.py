@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import doctor, storage
-from pipeline.model import SHIPPED_MODEL
+from pipeline import storage
+from pipeline.models.model import SHIPPED_MODEL
+from pipeline.scoring import doctor
 
 SUBJECTS = ["Python", "packages", "CPU", "memory", "GPU", "object store", "temporary folder", "this folder", "Pillow",
             "model", "Ray"]  # fmt: skip
@@ -32,7 +33,7 @@ def test_a_damaged_model_fails(tmp_path: Path) -> None:
 def test_a_photo_that_is_not_scored_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the run says of it is told."""
     monkeypatch.setattr(
-        "pipeline.single_photos.crack_scores", lambda urls, *_: ({}, {urls[0]: "The photo is damaged."})
+        "pipeline.scoring.predict.crack_scores", lambda urls, *_: ({}, {urls[0]: "The photo is damaged."})
     )
     assert doctor._ray()[1:3] == ("failed", "it scored no photo: The photo is damaged.")
 

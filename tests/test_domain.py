@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pipeline import domain
-from pipeline.errors import ModelError
-from pipeline.model import SHIPPED_MODEL, Model, load_card
-from pipeline.network import encoded
+from pipeline.core.errors import ModelError
+from pipeline.models import domain
+from pipeline.models.model import SHIPPED_MODEL, Model, load_card
+from pipeline.models.network import encoded
 
 
 def textures(tiles: int, features: int = 6, seed: int = 0) -> Tensor:

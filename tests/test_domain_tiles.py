@@ -12,18 +12,19 @@ from numpy.typing import NDArray
 from PIL import Image
 from strange import STRANGE
 
-from pipeline import backbones, domain_tiles
-from pipeline.backbones import DEFAULT_BACKBONE
-from pipeline.batching import DOMAIN
-from pipeline.course import Task
-from pipeline.drawing import draw_photo
-from pipeline.engine import TorchEngine
-from pipeline.labelled import LabelledTiles
-from pipeline.model import SHIPPED_MODEL, Model, load_card, load_model
-from pipeline.network import encoded
-from pipeline.recipe import TrainingConfig
-from pipeline.scoring import photo_domain_score
-from pipeline.tiles import TileSpec, cut, grid
+from pipeline.images.tiles import TileSpec, cut, grid
+from pipeline.labels.labelled_tiles import LabelledTiles
+from pipeline.models import backbones
+from pipeline.models.backbones import DEFAULT_BACKBONE
+from pipeline.models.batching import DOMAIN
+from pipeline.models.model import SHIPPED_MODEL, Model, load_card, load_model
+from pipeline.models.network import encoded
+from pipeline.models.torch_engine import TorchEngine
+from pipeline.scoring.scorer import photo_domain_score
+from pipeline.synthetic.drawing import draw_photo
+from pipeline.training import domain_fit
+from pipeline.training.config import TrainingConfig
+from pipeline.training.loop import Task
 
 METU = Path(__file__).resolve().parents[2] / "shared" / "data" / "metu_tiles" / "val"
 SMALL = "test_efficientnet.r160_in1k"
@@ -54,8 +55,8 @@ def test_every_tile_is_looked_at_twice_and_the_same_way_again(task: Task) -> Non
     told: list[tuple[int, int]] = []
     weights = task.backbone.network.state_dict()
 
-    first = domain_tiles.learn(task, weights, lambda *now: told.append(now))
-    again = domain_tiles.learn(task, weights, lambda *_: None)
+    first = domain_fit.learn(task, weights, lambda *now: told.append(now))
+    again = domain_fit.learn(task, weights, lambda *_: None)
 
     assert told == [(10, 20), (20, 20)]
     assert first.threshold == again.threshold > 0
@@ -64,17 +65,17 @@ def test_every_tile_is_looked_at_twice_and_the_same_way_again(task: Task) -> Non
 
 def test_no_more_tiles_than_are_needed(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     """A large training set takes no longer than a small one."""
-    monkeypatch.setattr(domain_tiles, "TILES", 4)
+    monkeypatch.setattr(domain_fit, "TILES", 4)
     told: list[tuple[int, int]] = []
-    domain_tiles.learn(task, task.backbone.network.state_dict(), lambda *now: told.append(now))
+    domain_fit.learn(task, task.backbone.network.state_dict(), lambda *now: told.append(now))
     assert told[-1] == (8, 8)
 
 
 def test_tiles_of_one_photo_are_on_one_side() -> None:
     """What is learnt from one half says something of the other; one photo alone is parted all the same."""
-    halves = domain_tiles._halves(["a", "b", "a", "c", "b"])
+    halves = domain_fit._halves(["a", "b", "a", "c", "b"])
     assert halves.tolist() == [True, False, True, True, False]
-    assert domain_tiles._halves(["a", "a", "a"]).tolist() == [True, False, True]
+    assert domain_fit._halves(["a", "a", "a"]).tolist() == [True, False, True]
 
 
 def concrete(seed: int, side_px: int = 224) -> NDArray[np.uint8]:
@@ -88,7 +89,7 @@ def test_what_is_no_concrete_is_strange(tmp_path: Path) -> None:
     listed = tiles(tmp_path, [concrete(seed) for seed in range(60)])
     backbone = backbones.load(DEFAULT_BACKBONE)
     task = Task(backbone, listed, listed, TrainingConfig())
-    learnt = domain_tiles.learn(task, backbone.network.state_dict(), lambda *_: None)
+    learnt = domain_fit.learn(task, backbone.network.state_dict(), lambda *_: None)
     weights = encoded(backbone.network.state_dict() | learnt.domain.tensors())
     card = replace(load_card(SHIPPED_MODEL), domain_threshold=learnt.threshold)
 

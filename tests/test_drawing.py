@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.drawing import draw_photo
+from pipeline.synthetic.drawing import draw_photo
 
 
 @pytest.mark.parametrize("size", [(64, 64), (65, 301), (301, 67), (480, 640), (129, 128)])

@@ -7,13 +7,13 @@ from conftest import S3Place
 from fault_proxy import Fault, Rule
 from small_dataset import written
 
-from pipeline.compact import compact
-from pipeline.differences import differences
-from pipeline.errors import StorageError
-from pipeline.layout import Layout
-from pipeline.results import query
-from pipeline.status import status
-from pipeline.verify import verify
+from pipeline.core.errors import StorageError
+from pipeline.dataset.compact import compact
+from pipeline.dataset.diff import differences
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.sql import query
+from pipeline.dataset.verify import verify
+from pipeline.monitoring.status import status
 
 pytestmark = pytest.mark.ray
 

@@ -2,8 +2,8 @@
 
 import time
 
-from pipeline import traffic
-from pipeline.effort import Effort, measured, so_far, with_peak
+from pipeline.core import traffic
+from pipeline.core.usage import Effort, measured, so_far, with_peak
 
 
 def test_a_step_is_measured() -> None:

@@ -8,11 +8,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from pipeline.batching import CRACK, DOMAIN
-from pipeline.domain import fit
-from pipeline.engine import TorchEngine
-from pipeline.model import SHIPPED_MODEL, Model, load_model
-from pipeline.network import answer, encoded, network_of, normalised, state_of
+from pipeline.models.batching import CRACK, DOMAIN
+from pipeline.models.domain import fit
+from pipeline.models.model import SHIPPED_MODEL, Model, load_model
+from pipeline.models.network import answer, encoded, network_of, normalised, state_of
+from pipeline.models.torch_engine import TorchEngine
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline import engines
-from pipeline.batching import CRACK, DOMAIN
-from pipeline.card import Quantised
-from pipeline.cluster import ClusterConfig
-from pipeline.engines import (
+from pipeline.cluster.session import ClusterConfig
+from pipeline.core.errors import UsageError
+from pipeline.models import engines
+from pipeline.models.batching import CRACK, DOMAIN
+from pipeline.models.card import Quantised
+from pipeline.models.engines import (
     ENGINES,
     MOST_AUC_LOST,
     MOST_DOMAIN_SHIFT,
@@ -19,8 +20,7 @@ from pipeline.engines import (
     best,
     device_for,
 )
-from pipeline.errors import UsageError
-from pipeline.model import SHIPPED_MODEL, Model, load_model
+from pipeline.models.model import SHIPPED_MODEL, Model, load_model
 
 PLAIN, WITH_BF16 = Openvino(None, has_bf16=False), Openvino(None, has_bf16=True)
 MISSING = Openvino("OpenVINO cannot be loaded (No module named 'openvino'): pip install openvino", has_bf16=False)
@@ -78,8 +78,8 @@ def test_a_gpu_computes_in_half_precision(shipped: Model) -> None:
 
 def test_without_openvino_it_is_slower_and_says_so(shipped: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     """`auto` goes on with torch and says why in a sentence; who asked for OpenVINO by name is told what to do."""
-    monkeypatch.setitem(__import__("sys").modules, "pipeline.openvino_runtime", None)
-    monkeypatch.delattr("pipeline.openvino_runtime", raising=False)
+    monkeypatch.setitem(__import__("sys").modules, "pipeline.models.openvino_runtime", None)
+    monkeypatch.delattr("pipeline.models.openvino_runtime", raising=False)
 
     choice = engines.choose("auto", "cpu", (shipped, 224), ClusterConfig())
 
@@ -152,7 +152,7 @@ def test_engines_score_as_the_reference_does(shipped: Model, name: EngineName) -
 
 def _tiles() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     """Draw concrete, every other tile cracked, and noise."""
-    from pipeline.drawing import draw_photo
+    from pipeline.synthetic.drawing import draw_photo
 
     random = np.random.default_rng(0)
     concrete = [draw_photo(224, 224, seed, cracked=seed % 2 == 1).pixels for seed in range(24)]

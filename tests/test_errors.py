@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from pipeline import errors
-from pipeline.errors import CrackscanError, DataError
+from pipeline.core import errors
+from pipeline.core.errors import CrackscanError, DataError
 
 
 @pytest.mark.parametrize(

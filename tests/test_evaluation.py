@@ -11,13 +11,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import labelled, storage
-from pipeline.cluster import ClusterConfig
-from pipeline.decode import decode
-from pipeline.errors import CrackscanError, DataError, UsageError
-from pipeline.evaluation import NOT_SCORED, Evaluation, EvaluationConfig, OnProgress, as_dict, evaluate, worst_mistakes
-from pipeline.intervals import Resampling
-from pipeline.model import SHIPPED_MODEL, load_card
+from pipeline import storage
+from pipeline.cluster.session import ClusterConfig
+from pipeline.core.errors import CrackscanError, DataError, UsageError
+from pipeline.evaluation.bootstrap import Resampling
+from pipeline.evaluation.evaluate import (
+    NOT_SCORED,
+    Evaluation,
+    EvaluationConfig,
+    OnProgress,
+    as_dict,
+    evaluate,
+    worst_mistakes,
+)
+from pipeline.images.decode import decode
+from pipeline.labels import labelled_tiles
+from pipeline.models.model import SHIPPED_MODEL, load_card
 
 
 def darkness(
@@ -69,7 +78,7 @@ def config(tmp_path: Path) -> EvaluationConfig:
 @pytest.fixture
 def evaluation(bridges: list[str], config: EvaluationConfig) -> Evaluation:
     """Evaluate both folders."""
-    return evaluate(labelled.read(bridges), config, darkness, lambda _done, _total: None)
+    return evaluate(labelled_tiles.read(bridges), config, darkness, lambda _done, _total: None)
 
 
 def test_every_source_and_all(evaluation: Evaluation, bridges: list[str]) -> None:
@@ -115,7 +124,7 @@ def test_report(evaluation: Evaluation, config: EvaluationConfig) -> None:
 
 def test_tiles_csv_can_be_evaluated(evaluation: Evaluation, config: EvaluationConfig) -> None:
     """The list of tiles is a labelled table itself."""
-    again = labelled.read([f"{config.out}/tiles.csv"])
+    again = labelled_tiles.read([f"{config.out}/tiles.csv"])
     assert again.urls == evaluation.tiles.urls
     assert (again.labels == evaluation.tiles.labels).all()
 
@@ -136,7 +145,7 @@ def of_boxes(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
         return darkness(urls[:-1], model, cluster, on_progress)
 
     config = EvaluationConfig(SHIPPED_MODEL, str(folder / "report"), 0.5, Resampling(50))
-    return evaluate(labelled.read([str(folder)]), config, forgetful, lambda _done, _total: None)
+    return evaluate(labelled_tiles.read([str(folder)]), config, forgetful, lambda _done, _total: None)
 
 
 def test_boxes_are_scored_as_tiles(of_boxes: Evaluation) -> None:
@@ -145,7 +154,7 @@ def test_boxes_are_scored_as_tiles(of_boxes: Evaluation) -> None:
     assert of_boxes.scores == pytest.approx([1 - 10 / 255, 1 - 250 / 255, 1 - 250 / 255])
     assert (of_boxes.overall.n, of_boxes.overall.accuracy) == (3, 1)
     assert not any(path.is_dir() for path in storage.local_path(of_boxes.out).iterdir())
-    again = labelled.read([f"{of_boxes.out}/tiles.csv"])
+    again = labelled_tiles.read([f"{of_boxes.out}/tiles.csv"])
     assert (again.names, again.labels.tolist()) == (of_boxes.tiles.names, of_boxes.tiles.labels.tolist())
 
 
@@ -169,7 +178,7 @@ def test_name_that_comes_back_otherwise(bridges: list[str], config: EvaluationCo
     ) -> tuple[dict[str, float], dict[str, str]]:
         return darkness([url for url in urls if not url.endswith("\udcff.png")], model, cluster, on_progress)
 
-    found = evaluate(labelled.read(bridges[:1]), config, forgetful, lambda _done, _total: None)
+    found = evaluate(labelled_tiles.read(bridges[:1]), config, forgetful, lambda _done, _total: None)
     assert found.overall.n == 5
     assert found.failures == {storage.canonical(lost): NOT_SCORED}
     report = json.loads((storage.local_path(config.out) / "metrics.json").read_text())
@@ -196,13 +205,15 @@ def test_worst_come_first(evaluation: Evaluation) -> None:
 
 def test_one_source(bridges: list[str], config: EvaluationConfig) -> None:
     """One folder is measured once, under its name."""
-    found = evaluate(labelled.read(bridges[:1]), config, darkness, lambda _done, _total: None)
+    found = evaluate(labelled_tiles.read(bridges[:1]), config, darkness, lambda _done, _total: None)
     assert [result.source for result in found.results] == bridges[:1]
 
 
 def test_threshold_of_the_card(bridges: list[str], config: EvaluationConfig) -> None:
     """Without a threshold, the model card's is taken."""
-    found = evaluate(labelled.read(bridges), replace(config, threshold=None), darkness, lambda _done, _total: None)
+    found = evaluate(
+        labelled_tiles.read(bridges), replace(config, threshold=None), darkness, lambda _done, _total: None
+    )
     assert found.overall.threshold == load_card(SHIPPED_MODEL).threshold
 
 
@@ -210,7 +221,7 @@ def test_source_that_fails_whole(bridges: list[str], config: EvaluationConfig) -
     """A folder of which no tile can be read has no column; its failures are told."""
     for path in sorted(storage.local_path(bridges[1]).rglob("*.png")):
         path.write_bytes(b"no picture")
-    found = evaluate(labelled.read(bridges), config, darkness, lambda _done, _total: None)
+    found = evaluate(labelled_tiles.read(bridges), config, darkness, lambda _done, _total: None)
     assert [result.source for result in found.results] == bridges[:1]
     assert len(found.failures) == 5
 
@@ -220,7 +231,7 @@ def test_nothing_readable(bridges: list[str], config: EvaluationConfig) -> None:
     for path in sorted(storage.local_path(bridges[1]).rglob("*.png")):
         path.write_bytes(b"")
     with pytest.raises(CrackscanError, match=r"None of the 5 tiles could be scored; the first, .*: The file is empty"):
-        evaluate(labelled.read(bridges[1:]), config, darkness, lambda _done, _total: None)
+        evaluate(labelled_tiles.read(bridges[1:]), config, darkness, lambda _done, _total: None)
     assert not storage.exists(storage.join(storage.canonical(config.out), "metrics.json"))
 
 
@@ -228,13 +239,13 @@ def test_place_that_cannot_be_written(bridges: list[str], config: EvaluationConf
     """A report that could not be written is refused before the work."""
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UsageError, match=r"The report cannot be written: .*Give another place with --out\."):
-        evaluate(labelled.read(bridges), replace(config, out=str(tmp_path / "file" / "x")), darkness, untouched)
+        evaluate(labelled_tiles.read(bridges), replace(config, out=str(tmp_path / "file" / "x")), darkness, untouched)
 
 
 def test_missing_model(bridges: list[str], config: EvaluationConfig, tmp_path: Path) -> None:
     """A model that is not there is told before the work."""
     with pytest.raises(UsageError, match="No model at"):
-        evaluate(labelled.read(bridges), replace(config, model=str(tmp_path / "none")), darkness, untouched)
+        evaluate(labelled_tiles.read(bridges), replace(config, model=str(tmp_path / "none")), darkness, untouched)
 
 
 def test_figures_are_drawn(evaluation: Evaluation, config: EvaluationConfig) -> None:

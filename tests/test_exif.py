@@ -7,8 +7,8 @@ import pytest
 from hostile_photos import encoded
 from PIL import ExifTags, Image
 
-from pipeline.decode import decode
-from pipeline.exif import PhotoFacts
+from pipeline.images.decode import decode
+from pipeline.images.exif import PhotoFacts
 
 PICTURE = Image.new("RGB", (48, 32))
 

@@ -12,12 +12,14 @@ from inspections import CARD, inspected, photos
 from pyarrow import csv
 from small_dataset import written
 
-from pipeline import export as module
-from pipeline import geojson, results, schema, storage
+from pipeline import storage
 from pipeline.cli import main
-from pipeline.errors import StorageError, UsageError
-from pipeline.export import ExportConfig, Form, export
-from pipeline.layout import Layout
+from pipeline.core import schema
+from pipeline.core.errors import StorageError, UsageError
+from pipeline.dataset import export as module
+from pipeline.dataset import geojson, sql
+from pipeline.dataset.export import ExportConfig, Form, export
+from pipeline.dataset.layout import Layout
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,7 @@ def read_csv(path: Path, declared: pa.Schema) -> pa.Table:
 def test_a_csv_holds_every_row_and_column(table: str, key: str, layout: Layout, tmp_path: Path) -> None:
     """Read back, it is what the view shows, to the last bit of every score and with nothing where nothing was."""
     made = export(ExportConfig(layout.url, "csv", str(tmp_path / "file"), "images" if table == "images" else "tiles"))
-    expected = results.query(layout.url, f"FROM {table} ORDER BY {key}")
+    expected = sql.query(layout.url, f"FROM {table} ORDER BY {key}")
     declared = schema.IMAGES if table == "images" else schema.TILES
     keys = [(name.strip(' "'), "ascending") for name in key.split(",")]
     found = read_csv(tmp_path / "file", declared).sort_by(keys)
@@ -67,7 +69,7 @@ def test_a_duckdb_file_has_all_tables(layout: Layout, tmp_path: Path) -> None:
         connection.execute("SET TimeZone = 'UTC'")
         for table in ("images", "tiles", "failures", "strange"):
             found = connection.sql(f"FROM {table} ORDER BY ALL").to_arrow_table()
-            assert found.equals(results.query(layout.url, f"FROM {table} ORDER BY ALL", 0.25))
+            assert found.equals(sql.query(layout.url, f"FROM {table} ORDER BY ALL", 0.25))
             assert made.rows[table] == found.num_rows > 0
         assert {name for (name,) in connection.execute("SHOW TABLES").fetchall()} == {*module.TABLES}
 

@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from pipeline import storage
-from pipeline.boxes import Box
-from pipeline.decode import decode
-from pipeline.far import SIDE_PX, half_far
-from pipeline.labelled import LabelledTiles
+from pipeline.images.decode import decode
+from pipeline.labels.boxes import Box
+from pipeline.labels.downscaled import SIDE_PX, half_far
+from pipeline.labels.labelled_tiles import LabelledTiles
 
 
 @pytest.fixture

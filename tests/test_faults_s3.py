@@ -19,14 +19,17 @@ from fault_proxy import Fault, FaultProxy, Rule
 from PIL import Image
 from s3_server import S3Server
 
-from pipeline import flow, placement, sink, storage, storage_retry
-from pipeline.config import ScoreConfig
-from pipeline.differences import differences
-from pipeline.errors import StorageError
-from pipeline.layout import Layout
-from pipeline.progress import ScoreSummary, Watch
-from pipeline.results import views
-from pipeline.verify import verify
+from pipeline import storage
+from pipeline.core.errors import StorageError
+from pipeline.dataset import writer
+from pipeline.dataset.diff import differences
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.sql import views
+from pipeline.dataset.verify import verify
+from pipeline.scoring import flow, placement
+from pipeline.scoring.config import ScoreConfig
+from pipeline.scoring.progress import ScoreSummary, Watch
+from pipeline.storage import retry
 
 pytestmark = pytest.mark.ray
 
@@ -71,8 +74,8 @@ def undisturbed(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(flow, "session", lambda *_: nullcontext())
         patch.setattr(placement, "BLOCK_BYTES", 1)
-        patch.setattr(sink, "COMMIT_PHOTOS", 5)
-        patch.setattr(storage_retry, "FIRST_WAIT_S", 0.02)  # in this process; the workers wait as always
+        patch.setattr(writer, "COMMIT_PHOTOS", 5)
+        patch.setattr(retry, "FIRST_WAIT_S", 0.02)  # in this process; the workers wait as always
         out = f"{store.url}/undisturbed"
         assert score(store, out).run.scored == 37
         yield out
@@ -192,7 +195,7 @@ def test_a_fault_that_lasts_is_told_and_the_run_goes_on_when_it_has_passed(
     end_readers()
     assert all_met(store) == []
 
-    monkeypatch.setattr(storage_retry, "LIMIT_S", 2.0)
+    monkeypatch.setattr(retry, "LIMIT_S", 2.0)
     store.rules[:] = [Rule("slow_down", "PUT", "/images/part-", count=None, skip=1)]  # after the fence
     with pytest.raises(
         StorageError, match=r"images/part-.* could not be created: the server answered 503 \(Please reduce"

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import figures
-from pipeline.figures import Curve, Mistake, Standing, reliability_bins
+from pipeline.evaluation import figures
+from pipeline.evaluation.figures import Curve, Mistake, Standing, reliability_bins
 
 LABELS = np.array([True, False, True, False])
 SCORES = np.array([0.9, 0.1, 0.4, 0.6], dtype=np.float32)

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.fingerprint import FINGERPRINT_SIZE, SAME_PICTURE, _sketches, _views, families, fingerprint, repeats
+from pipeline.labels.near_duplicates import (
+    FINGERPRINT_SIZE,
+    SAME_PICTURE,
+    _sketches,
+    _views,
+    families,
+    fingerprint,
+    repeats,
+)
 
 Pixels = NDArray[np.uint8]
 

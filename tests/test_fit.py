@@ -14,16 +14,17 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pipeline import engines, fit, model
-from pipeline.backbones import Backbone
-from pipeline.board import EpochResult
-from pipeline.cluster import ClusterConfig
-from pipeline.domain import domain_of
-from pipeline.engines import Openvino
-from pipeline.errors import UsageError
-from pipeline.labelled import LabelledTiles
-from pipeline.recipe import TrainConfig, TrainingConfig
-from pipeline.split import HeldOut
+from pipeline.cluster.session import ClusterConfig
+from pipeline.core.errors import UsageError
+from pipeline.labels.labelled_tiles import LabelledTiles
+from pipeline.labels.split import HeldOut
+from pipeline.models import engines, model
+from pipeline.models.backbones import Backbone
+from pipeline.models.domain import domain_of
+from pipeline.models.engines import Openvino
+from pipeline.training import flow
+from pipeline.training.config import TrainConfig, TrainingConfig
+from pipeline.training.progress import EpochResult
 
 SMALL = "test_efficientnet.r160_in1k"
 """The smallest network of timm: 0.4 million parameters."""
@@ -32,7 +33,7 @@ TRAINING = TrainingConfig(epochs=2, head_epochs=1, batch_size=8, head_learning_r
 
 
 @dataclass
-class Watched(fit.Watcher):
+class Watched(flow.Watcher):
     """Keeps what a run tells."""
 
     epochs: list[EpochResult] = field(default_factory=list)
@@ -97,14 +98,14 @@ def config(tiles: Path, out: Path, workers: int = 1) -> TrainConfig:
     )
 
 
-Trained = tuple[Path, Watched, fit.FitResult]
+Trained = tuple[Path, Watched, flow.FitResult]
 
 
 @pytest.fixture(scope="module")
 def by_two(tiles: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """A model that two workers trained, what they told, and the result."""
     out, watched = tmp_path_factory.mktemp("two") / "model", Watched()
-    return out, watched, fit.train(config(tiles, out, workers=2), watched)
+    return out, watched, flow.train(config(tiles, out, workers=2), watched)
 
 
 @pytest.mark.ray
@@ -125,9 +126,9 @@ def test_a_run_leaves_a_model_and_its_history(tiles: Path, by_two: Trained) -> N
     assert result.card.int8 is not None
     assert result.card.int8.tiles == result.card.metrics["n"]
 
-    assert fit.train(config(tiles, out), Watched()).already_there
+    assert flow.train(config(tiles, out), Watched()).already_there
     with pytest.raises(UsageError, match=r"holds the model of another run .* Choose another --out"):
-        fit.train(replace(config(tiles, out), training=replace(TRAINING, seed=5)), Watched())
+        flow.train(replace(config(tiles, out), training=replace(TRAINING, seed=5)), Watched())
 
 
 def test_a_model_that_cannot_be_quantised_is_whole_without(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +140,7 @@ def test_a_model_that_cannot_be_quantised_is_whole_without(monkeypatch: pytest.M
     shipped = model.load_model(model.SHIPPED_MODEL)
     nothing = LabelledTiles((), np.zeros(0, bool), (), (), ())
 
-    assert fit._quantised(shipped, HeldOut(nothing, nothing, 0), watched) is shipped
+    assert flow._quantised(shipped, HeldOut(nothing, nothing, 0), watched) is shipped
     assert told == ["OpenVINO cannot be loaded"]
 
 
@@ -147,7 +148,7 @@ def test_a_model_that_cannot_be_quantised_is_whole_without(monkeypatch: pytest.M
 @pytest.mark.soak
 def test_workers_and_repetition(tiles: Path, by_two: Trained, tmp_path: Path) -> None:
     """One worker repeats to the last byte; two workers are within 0.01 validation AP of one."""
-    results = {name: fit.train(config(tiles, tmp_path / name), Watched()) for name in ("one", "again")}
+    results = {name: flow.train(config(tiles, tmp_path / name), Watched()) for name in ("one", "again")}
     one, again = ((tmp_path / name / model.WEIGHTS_FILE).read_bytes() for name in ("one", "again"))
     assert one == again
     assert results["one"].card == results["again"].card
@@ -227,7 +228,7 @@ def test_a_killed_worker_is_replaced(tiles: Path, tmp_path: Path) -> None:
                 self.killed.append(victim.pid)
 
     watched = Killing()
-    fit.train(replace(config(tiles, out, workers=2), training=replace(TRAINING, epochs=3)), watched)
+    flow.train(replace(config(tiles, out, workers=2), training=replace(TRAINING, epochs=3)), watched)
     assert len(watched.killed) == 1
     assert [epoch.epoch for epoch in watched.epochs] == [0, 1, 2, 3]
     assert [row["epoch"] for row in history(out)] == [0, 1, 2, 3]

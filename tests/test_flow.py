@@ -18,13 +18,13 @@ from brightness import make_brightness, make_brightness_map
 from packing import packed_tar, packed_zip
 from PIL import Image
 
-from pipeline import flow
-from pipeline.config import ScoreConfig
-from pipeline.errors import CrackscanError
-from pipeline.flow import retry, score
-from pipeline.prices import Prices
-from pipeline.progress import Progress, Watch
-from pipeline.verify import verify
+from pipeline.core.errors import CrackscanError
+from pipeline.dataset.verify import verify
+from pipeline.monitoring.prices import Prices
+from pipeline.scoring import flow
+from pipeline.scoring.config import ScoreConfig
+from pipeline.scoring.flow import retry, score
+from pipeline.scoring.progress import Progress, Watch
 
 
 def test_too_many_failures_stop_the_run() -> None:

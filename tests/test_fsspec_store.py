@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from pipeline import storage_retry
-from pipeline.errors import StorageError
-from pipeline.fsspec_store import FsspecStore
-from pipeline.storage_errors import told
+from pipeline.core.errors import StorageError
+from pipeline.storage import retry
+from pipeline.storage.errors import told
+from pipeline.storage.fsspec_backend import FsspecStore
 
 
 class _Shaky(MemoryFileSystem):  # type: ignore[misc]  # fsspec ships no types
@@ -30,8 +30,8 @@ class _Shaky(MemoryFileSystem):  # type: ignore[misc]  # fsspec ships no types
 @pytest.fixture
 def shaky(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Shaky]:
     """A store with a file, given up after moments."""
-    monkeypatch.setattr(storage_retry, "LIMIT_S", 0.1)
-    monkeypatch.setattr(storage_retry, "FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr(retry, "LIMIT_S", 0.1)
+    monkeypatch.setattr(retry, "FIRST_WAIT_S", 0.001)
     filesystem = _Shaky()
     filesystem.pipe_file("/out/run.json", b"{}")
     yield filesystem

@@ -9,9 +9,9 @@ import pytest
 from inspections import inspected, photos
 from small_dataset import BEGAN_AT, ok, written
 
-from pipeline import geojson
-from pipeline.layout import Layout
-from pipeline.results import views
+from pipeline.dataset import geojson
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.sql import views
 
 
 def collection(layout: Layout, path: Path, threshold: float | None = None) -> dict[str, Any]:

@@ -13,9 +13,9 @@ import pytest
 from fragile_decoder import fragile
 from hostile_photos import BROKEN, SOUND
 
-from pipeline.decode import MAX_PIXELS, Decoder, decode
-from pipeline.errors import DataError, Kind
-from pipeline.guarded import SPARE_BYTES, TRIES, GuardedDecoder, watched
+from pipeline.core.errors import DataError, Kind
+from pipeline.images.decode import MAX_PIXELS, Decoder, decode
+from pipeline.images.isolated_decoder import SPARE_BYTES, TRIES, GuardedDecoder, watched
 
 SOUND_JPEG = SOUND["progressive.jpg"]
 
@@ -113,7 +113,7 @@ def test_what_a_library_prints_does_not_mix_in(guarded: GuardedDecoder) -> None:
 def test_the_child_ends_with_its_parent() -> None:
     """Also where the parent is killed: nothing is left behind on a worker."""
     code = (
-        "import os, pipeline.guarded as g, fragile_decoder\n"
+        "import os, pipeline.images.isolated_decoder as g, fragile_decoder\n"
         "decoder = g.GuardedDecoder(fragile_decoder.fragile)\n"
         "try: decoder(b'tell', 1)\n"
         "except g.DataError as error: print(error, flush=True)\n"
@@ -148,7 +148,7 @@ def test_a_watched_decoder_decodes() -> None:
 def test_a_watched_decoder_that_hangs_ends_its_process() -> None:
     """With a traceback that shows where; one that does not hang leaves no timer behind."""
     code = (
-        "import time, pipeline.guarded as g\n"
+        "import time, pipeline.images.isolated_decoder as g\n"
         "from fragile_decoder import fragile\n"
         "g.DECODE_S = 0.3\n"
         "g.watched(fragile)(b'eat 1', 1)\n"

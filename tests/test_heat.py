@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import heat
-from pipeline.heat import TileScores
-from pipeline.tiles import Tile, TileSpec, grid
+from pipeline.images.tiles import Tile, TileSpec, grid
+from pipeline.reports import heatmap
+from pipeline.reports.heatmap import TileScores
 
 SIDES_PX = st.integers(20, 400)
 
@@ -23,7 +23,7 @@ def test_the_heat_of_tiles_that_cover_a_photo_covers_its_picture(
     height_px: int, width_px: int, drawn_height_px: int, drawn_width_px: int
 ) -> None:
     """Whatever the size of the picture, no pixel lies between two tiles."""
-    field = heat.field(scored(height_px, width_px, 0.75), drawn_height_px, drawn_width_px)
+    field = heatmap.field(scored(height_px, width_px, 0.75), drawn_height_px, drawn_width_px)
     assert field.shape == (drawn_height_px, drawn_width_px)
     assert (field == 0.75).all()
 
@@ -31,18 +31,19 @@ def test_the_heat_of_tiles_that_cover_a_photo_covers_its_picture(
 def test_where_tiles_overlap_the_higher_score_counts() -> None:
     """As in crack maps."""
     tiles = [Tile(0, 0, 0, 0, 10, 10), Tile(0, 1, 0, 5, 10, 10)]
-    field = heat.field(TileScores(10, 15, tiles, np.array([0.25, 0.5], np.float32)), 10, 15)
+    field = heatmap.field(TileScores(10, 15, tiles, np.array([0.25, 0.5], np.float32)), 10, 15)
     assert field[0].tolist() == [0.25] * 5 + [0.5] * 10
 
 
 def test_sound_tiles_stay_clear_and_cracked_ones_can_be_seen_through() -> None:
     """Below the least score nothing is drawn; above it the opacity rises, and never hides the photo."""
     opaque = [
-        heat.layer(scored(50, 50, score), 50, 50)[0, 0, 3] / 255 for score in (0.0, 0.09, heat.LEAST_SCORE, 0.5, 1.0)
+        heatmap.layer(scored(50, 50, score), 50, 50)[0, 0, 3] / 255
+        for score in (0.0, 0.09, heatmap.LEAST_SCORE, 0.5, 1.0)
     ]
     assert opaque[:2] == [0, 0]
     assert opaque[2] < opaque[3] < opaque[4]
-    assert opaque[4] == heat.MOST_OPAQUE
+    assert opaque[4] == heatmap.MOST_OPAQUE
 
 
 def test_a_clear_layer_changes_nothing_and_an_opaque_one_all() -> None:
@@ -50,21 +51,21 @@ def test_a_clear_layer_changes_nothing_and_an_opaque_one_all() -> None:
     pixels = np.full((2, 2, 3), 200, np.uint8)
     layer = np.full((2, 2, 4), 100, np.uint8)
     layer[..., 3] = [[0, 255], [0, 51]]
-    assert heat.laid_over(pixels, layer)[..., 0].tolist() == [[200, 100], [200, 180]]
+    assert heatmap.laid_over(pixels, layer)[..., 0].tolist() == [[200, 100], [200, 180]]
 
 
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_higher_scores_are_darker(one: float, other: float) -> None:
     """So that the scale can be read in grey, too."""
     low, high = sorted((one, other))
-    light = heat.colours(np.array([low, high], np.float32)) @ np.array([0.2126, 0.7152, 0.0722])
+    light = heatmap.colours(np.array([low, high], np.float32)) @ np.array([0.2126, 0.7152, 0.0722])
     assert light[1] <= light[0] + 1  # rounding
 
 
 def test_css_names_the_colour_that_is_drawn() -> None:
     """The page and the pictures have one scale."""
-    assert heat.css(0.0) == "#ffeda0"
-    assert heat.css(1.0) == "#b10026"
+    assert heatmap.css(0.0) == "#ffeda0"
+    assert heatmap.css(1.0) == "#b10026"
 
 
 def test_the_worst_tile_is_the_one_with_the_highest_score() -> None:

@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
-from pipeline import history
-from pipeline.board import EpochResult
-from pipeline.history import HISTORY_FILE, SCHEMA, TENSORBOARD_FILE
+from pipeline.training import history
+from pipeline.training.history import HISTORY_FILE, SCHEMA, TENSORBOARD_FILE
+from pipeline.training.progress import EpochResult
 
 
 def epoch(number: int) -> EpochResult:

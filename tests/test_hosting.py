@@ -6,15 +6,15 @@ import pyarrow as pa
 import pytest
 from planning import NOTHING, planned
 
-from pipeline.engine import TorchEngine
-from pipeline.errors import StorageError
-from pipeline.hosting import scored_photos
-from pipeline.layout import Layout
-from pipeline.model import SHIPPED_MODEL, Model, load_model
-from pipeline.placement import Hosting
-from pipeline.plan import photo_files
-from pipeline.scoring import ScoreRule, Scoring
-from pipeline.tiles import TileSpec
+from pipeline.core.errors import StorageError
+from pipeline.dataset.layout import Layout
+from pipeline.images.tiles import TileSpec
+from pipeline.models.model import SHIPPED_MODEL, Model, load_model
+from pipeline.models.torch_engine import TorchEngine
+from pipeline.scoring.placement import Hosting
+from pipeline.scoring.plan import photo_files
+from pipeline.scoring.ray_data import scored_photos
+from pipeline.scoring.scorer import ScoreRule, Scoring
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_of_two")]
 

@@ -6,10 +6,10 @@ import pytest
 from planning import images, planned, write_zip
 
 from pipeline import storage
-from pipeline.errors import UsageError
-from pipeline.layout import Layout
-from pipeline.listing import image_id
-from pipeline.plan import photo_files
+from pipeline.archives.listing import image_id
+from pipeline.core.errors import UsageError
+from pipeline.dataset.layout import Layout
+from pipeline.scoring.plan import photo_files
 
 
 @pytest.fixture

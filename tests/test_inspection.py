@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scored_photos import photo, scored, zipped
 
-from pipeline import inspection, storage
-from pipeline.errors import UsageError
-from pipeline.inspection import Totals
-from pipeline.layout import Layout
-from pipeline.results import Connection
+from pipeline import storage
+from pipeline.core.errors import UsageError
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.sql import Connection
+from pipeline.reports import dataset_stats
+from pipeline.reports.dataset_stats import Totals
 
 NINE = datetime(2026, 5, 1, 9)  # noqa: DTZ001 - EXIF has no zone
 NORTH = {
@@ -36,26 +37,26 @@ def layout(tmp_path_factory: pytest.TempPathFactory) -> Layout:
 @pytest.fixture
 def photos(layout: Layout) -> Iterator[Connection]:
     """The photos of that dataset, counted at the model's threshold."""
-    with inspection.inspected(layout, None) as connection:
+    with dataset_stats.inspected(layout, None) as connection:
         yield connection
 
 
 def test_totals(photos: Connection) -> None:
     """Photos, failures, cracks and tiles are counted once each."""
-    assert inspection.totals(photos) == Totals(7, 2, 1, 30, 1, 1, float(np.float32(250 / 255)))
-    assert inspection.archives(photos) == 2
+    assert dataset_stats.totals(photos) == Totals(7, 2, 1, 30, 1, 1, float(np.float32(250 / 255)))
+    assert dataset_stats.archives(photos) == 2
 
 
 def test_another_threshold_moves_the_line(layout: Layout) -> None:
     """Nothing is scored again."""
-    with inspection.inspected(layout, 0.15) as photos:
-        found = inspection.totals(photos)
+    with dataset_stats.inspected(layout, 0.15) as photos:
+        found = dataset_stats.totals(photos)
     assert (found.cracked, found.crack_tiles) == (3, 3)
 
 
 def test_figures_by_archive_add_up(photos: Connection) -> None:
     """The worst archive comes first."""
-    north, south = inspection.by_archive(photos)
+    north, south = dataset_stats.by_archive(photos)
     assert (storage.name(north.archive), north.photos, north.failed, north.cracked, north.scored) == (
         "north.zip", 4, 2, 1, 2)  # fmt: skip
     assert (storage.name(south.archive), south.photos, south.failed, south.strange) == ("south.zip", 3, 0, 1)
@@ -64,36 +65,36 @@ def test_figures_by_archive_add_up(photos: Connection) -> None:
 
 def test_the_histogram_has_every_scored_photo(photos: Connection) -> None:
     """Forty steps of a fortieth."""
-    counts = inspection.histogram(photos)
-    assert len(counts) == inspection.HISTOGRAM_BINS
+    counts = dataset_stats.histogram(photos)
+    assert len(counts) == dataset_stats.HISTOGRAM_BINS
     assert [number for number, count in enumerate(counts) for _ in range(count)] == [1, 4, 8, 16, 39]
 
 
 def test_failures_are_counted_by_kind(photos: Connection) -> None:
     """Each with a photo and what was said of it."""
-    found = [(row.kind, row.stage, row.photos, row.example) for row in inspection.failures(photos)]
+    found = [(row.kind, row.stage, row.photos, row.example) for row in dataset_stats.failures(photos)]
     assert found == [("empty_file", "decode", 1, "empty.png"), ("not_an_image", "decode", 1, "broken.png")]
 
 
 def test_a_run_is_told_with_its_photos(photos: Connection) -> None:
     """All were scored by one run."""
-    [run] = inspection.runs(photos)
+    [run] = dataset_stats.runs(photos)
     assert (run.run_id, run.photos) == ("one", 7)
     assert run.began_at <= run.ended_at
 
 
 def test_the_list_begins_with_the_worst_and_ends_with_failures(photos: Connection) -> None:
     """As many as are asked for."""
-    names = inspection.listed(photos, 100)["image"].to_pylist()
+    names = dataset_stats.listed(photos, 100)["image"].to_pylist()
     assert names == ["bad.png", "fair.png", "good.png", "sky.png", "far.png", "broken.png", "empty.png"]
-    assert inspection.listed(photos, 2)["image"].to_pylist() == ["bad.png", "fair.png"]
+    assert dataset_stats.listed(photos, 2)["image"].to_pylist() == ["bad.png", "fair.png"]
 
 
 def test_the_tiles_of_a_photo_come_with_their_scores(photos: Connection) -> None:
     """In the order of the grid; the worst is the right lower one."""
-    ids = inspection.listed(photos, 1)["image_id"].to_pylist()
-    [row] = inspection.shown(photos, ids)
-    tiles = inspection.tile_scores(photos, [row])[row["image_id"]]
+    ids = dataset_stats.listed(photos, 1)["image_id"].to_pylist()
+    [row] = dataset_stats.shown(photos, ids)
+    tiles = dataset_stats.tile_scores(photos, [row])[row["image_id"]]
     assert (tiles.height_px, tiles.width_px, len(tiles.tiles)) == (100, 150, 6)
     assert np.allclose(tiles.scores, [0, 0, 0, 0, 0, 250 / 255])
     assert tiles.worst[2:] == (50, 100, 50, 50)
@@ -101,8 +102,8 @@ def test_the_tiles_of_a_photo_come_with_their_scores(photos: Connection) -> None
 
 def test_the_strangest_photos(photos: Connection) -> None:
     """Those over the domain threshold of the model's card."""
-    [image_id] = inspection.strangest(photos, 5)
-    assert inspection.shown(photos, [image_id])[0]["image"] == "sky.png"
+    [image_id] = dataset_stats.strangest(photos, 5)
+    assert dataset_stats.shown(photos, [image_id])[0]["image"] == "sky.png"
 
 
 @settings(max_examples=5)
@@ -115,21 +116,21 @@ def test_no_score_falls_out_of_the_histogram(scores: list[float]) -> None:
         connection.execute("CREATE TABLE photos (crack_score FLOAT, status VARCHAR)")
         for score in scores:
             connection.execute("INSERT INTO photos VALUES (?, 'ok')", [score])
-        assert sum(inspection.histogram(connection)) == len(scores)
+        assert sum(dataset_stats.histogram(connection)) == len(scores)
 
 
 def test_an_empty_dataset_has_figures(tmp_path: Path) -> None:
     """All are nought."""
     layout = scored(tmp_path / "out", zipped(tmp_path / "one.zip", {"broken.png": b"no"}))
-    with inspection.inspected(layout, None) as photos:
-        assert inspection.totals(photos) == Totals(1, 1, 0, 0, 0, 0, None)
-        assert sum(inspection.histogram(photos)) == 0
+    with dataset_stats.inspected(layout, None) as photos:
+        assert dataset_stats.totals(photos) == Totals(1, 1, 0, 0, 0, 0, None)
+        assert sum(dataset_stats.histogram(photos)) == 0
 
 
 def test_no_dataset_is_refused(tmp_path: Path) -> None:
     """As everywhere."""
     with (
         pytest.raises(UsageError, match="There is no dataset"),
-        inspection.inspected(Layout(f"file://{tmp_path}"), None),
+        dataset_stats.inspected(Layout(f"file://{tmp_path}"), None),
     ):
         pass

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.interrupt import Interrupt, pumped
+from pipeline.core.interrupt import Interrupt, pumped
 
 
 @settings(deadline=None)
@@ -129,7 +129,7 @@ def test_outside_the_main_thread_nobody_listens() -> None:
 
 _TWICE = """
 import os, signal
-from pipeline.interrupt import Interrupt
+from pipeline.core.interrupt import Interrupt
 with Interrupt() as interrupt:
     os.kill(os.getpid(), signal.{first})
     print("asked", interrupt.asked, flush=True)

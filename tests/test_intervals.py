@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pipeline.intervals import Resampling, _Sample, bootstrap
-from pipeline.metrics import MEASURES, measure
+from pipeline.evaluation.bootstrap import Resampling, _Sample, bootstrap
+from pipeline.evaluation.metrics import MEASURES, measure
 
 
 def drawn(seed: int, n: int, decimals: int) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:

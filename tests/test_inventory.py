@@ -6,8 +6,8 @@ import pytest
 from small_dataset import written
 
 from pipeline import storage
-from pipeline.inventory import Inventory, take_inventory
-from pipeline.layout import Layout
+from pipeline.dataset.inventory import Inventory, take_inventory
+from pipeline.dataset.layout import Layout
 
 
 @pytest.fixture

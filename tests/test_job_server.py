@@ -11,9 +11,9 @@ import requests
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobStatus, JobType
 
-from pipeline import job_server
-from pipeline.errors import CrackscanError, UsageError
-from pipeline.submission import Request
+from pipeline.cluster import job_server
+from pipeline.cluster.submission import Request
+from pipeline.core.errors import CrackscanError, UsageError
 
 ADDRESS = "http://head:8265"
 REQUEST = Request("crackscan-0123456789ab-1", "python -m jobs.score", {"command": "score", "out": "s3://b/out"}, None)
@@ -85,7 +85,7 @@ def test_our_source_is_sent_and_nothing_else(server: job_server.RayJobServer) ->
     assert server.submit(REQUEST)
     sent, packed = recorder(server).submitted[0], recorder(server).packed
     assert {path.parts[0] for path in packed} == {"jobs", "pipeline"}
-    assert {Path("jobs/score.py"), Path("pipeline/shipped_model/model.safetensors")} <= set(packed)
+    assert {Path("jobs/score.py"), Path("pipeline/models/shipped/model.safetensors")} <= set(packed)
     assert not any("__pycache__" in path.parts for path in packed)
     assert sent.pop("runtime_env").keys() == {"env_vars", "working_dir"}
     assert sent == {"entrypoint": REQUEST.entrypoint, "submission_id": REQUEST.job_id, "metadata": REQUEST.metadata}

@@ -13,7 +13,7 @@ from small_dataset import written
 
 from jobs import DONE_WITH_FAILED_PHOTOS, Facts, compact, entry_point, evaluate, score, train
 from pipeline.cli import score_display
-from pipeline.errors import CrackscanError, InterruptedRunError, UsageError
+from pipeline.core.errors import CrackscanError, InterruptedRunError, UsageError
 
 ROOT = Path(__file__).parents[1]
 JOBS = {"score": score, "train": train, "evaluate": evaluate, "compact": compact}

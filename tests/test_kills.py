@@ -22,15 +22,15 @@ from brightness import LEASE_S, make_brightness
 from packing import NOTHING
 from planning import planned
 
-from pipeline.dataset import read_log
-from pipeline.decode import Photo, decode
-from pipeline.differences import differences
-from pipeline.hosting import scored_photos
-from pipeline.layout import Layout
-from pipeline.model import SHIPPED_MODEL, load_model
-from pipeline.placement import Hosting
-from pipeline.scoring import ScoreRule, Scoring
-from pipeline.tiles import TileSpec
+from pipeline.dataset.commit_log import read_log
+from pipeline.dataset.diff import differences
+from pipeline.dataset.layout import Layout
+from pipeline.images.decode import Photo, decode
+from pipeline.images.tiles import TileSpec
+from pipeline.models.model import SHIPPED_MODEL, load_model
+from pipeline.scoring.placement import Hosting
+from pipeline.scoring.ray_data import scored_photos
+from pipeline.scoring.scorer import ScoreRule, Scoring
 
 pytestmark = pytest.mark.ray
 

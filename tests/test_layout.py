@@ -2,7 +2,7 @@
 
 import os
 
-from pipeline.layout import Layout
+from pipeline.dataset.layout import Layout
 
 HERE = Layout("file:///data/scores")
 

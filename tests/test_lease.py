@@ -17,10 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import lease, storage
-from pipeline.errors import DatasetError, DatasetHeldError, LostPlaceError, StorageError
-from pipeline.layout import Layout
-from pipeline.lease import Holder, hold, is_gone, read_lease
+from pipeline import storage
+from pipeline.core.errors import DatasetError, DatasetHeldError, LostPlaceError, StorageError
+from pipeline.dataset import lease
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.lease import Holder, hold, is_gone, read_lease
 
 TTL_S = 0.4
 
@@ -73,7 +74,7 @@ def process(script: str, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
     """A process of its own that knows `hold`, `layout` and the short time to live."""
     head = (
         "import sys, time, os\nfrom pipeline import lease, storage\nfrom pipeline.dataset import Layout\n"
-        "from pipeline.errors import *\nlayout, rest = Layout(sys.argv[1]), sys.argv[2:]\n"
+        "from pipeline.core.errors import *\nlayout, rest = Layout(sys.argv[1]), sys.argv[2:]\n"
         f"lease.TTL_S = {TTL_S}\n"
     )
     command = [sys.executable, "-c", head + script, *arguments]

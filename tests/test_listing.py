@@ -4,9 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import listing as listing_module
-from pipeline.errors import DataError
-from pipeline.listing import (
+from pipeline.archives import listing as listing_module
+from pipeline.archives.listing import (
     Listing,
     archive_of,
     decoded,
@@ -18,7 +17,8 @@ from pipeline.listing import (
     version_of,
     with_skipped,
 )
-from pipeline.members import Entry
+from pipeline.archives.members import Entry
+from pipeline.core.errors import DataError
 
 ENTRY = Entry("d/b\udce9.jpg", 10, position=512, stored_bytes=7, method=8, crc32=0xFFFFFFFF)
 

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import pytest
 
 from pipeline import storage
-from pipeline.errors import StorageError
+from pipeline.core.errors import StorageError
 
 
 def _refuse(number: int) -> NoReturn:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline import storage
-from pipeline.errors import StorageError
-from pipeline.log import about, gathered, get_logger, repeat, to_file
+from pipeline.core.errors import StorageError
+from pipeline.core.log import about, gathered, get_logger, repeat, to_file
 
 
 def _lines(folder: Path, run_id: str) -> list[dict[str, object]]:

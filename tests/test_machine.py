@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline import machine
+from pipeline.cluster import machine
 
 X86 = "processor\t: 0\nvendor_id\t: any\nflags\t\t: fpu avx2 fma\n\nprocessor\t: 1\nflags\t\t: fpu avx2 fma\n"
 ARM = "processor\t: 0\nBogoMIPS\t: 50.00\nFeatures\t: fp asimd bf16\n"
@@ -68,7 +68,7 @@ def test_this_machine_has_a_processor_and_memory() -> None:
 
 def test_pillows_wheel_decodes_what_is_listed_as_a_photo() -> None:
     """Every ending that is listed as a photo has a codec that is asked for."""
-    from pipeline.decode import PHOTO_SUFFIXES
+    from pipeline.images.decode import PHOTO_SUFFIXES
 
     names = {name.lower() for name in machine.codecs()}
     assert {"jpeg" if suffix == "jpg" else {"tif": "tiff"}.get(suffix, suffix) for suffix in PHOTO_SUFFIXES} == names

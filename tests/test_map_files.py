@@ -6,10 +6,11 @@ import pyarrow as pa
 import pytest
 from conftest import S3Place
 
-from pipeline import schema, storage
-from pipeline.errors import StorageError
-from pipeline.layout import Layout
-from pipeline.map_files import copy_maps, keep_maps
+from pipeline import storage
+from pipeline.core import schema
+from pipeline.core.errors import StorageError
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.map_files import copy_maps, keep_maps
 
 
 def scored(**maps: bytes | None) -> pa.Table:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torchmetrics.functional.classification import binary_average_precision, binary_jaccard_index
 
-from pipeline.map_quality import TOLERANCE_PX, MapQuality, Tally, widened
+from pipeline.evaluation.pixel_metrics import TOLERANCE_PX, MapQuality, Tally, widened
 
 Grey = NDArray[np.uint8]
 Mask = NDArray[np.bool_]

@@ -9,8 +9,17 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.maps import LEAST_SCORE, MAP_PIXELS, PhotoMapper, ScoredPhoto, enlarged, parsed, reduced, scale_of
-from pipeline.tiles import TileSpec, grid
+from pipeline.images.tiles import TileSpec, grid
+from pipeline.models.crack_maps import (
+    LEAST_SCORE,
+    MAP_PIXELS,
+    PhotoMapper,
+    ScoredPhoto,
+    enlarged,
+    parsed,
+    reduced,
+    scale_of,
+)
 
 Grey = NDArray[np.uint8]
 TILE_PX = 16

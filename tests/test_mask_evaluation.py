@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline import storage
-from pipeline.cluster import ClusterConfig
-from pipeline.decode import decode
-from pipeline.errors import CrackscanError, DataError, UsageError
-from pipeline.evaluation import EvaluationConfig, OnProgress
-from pipeline.maps import PhotoMapper, ScoredPhoto
-from pipeline.mask_evaluation import MaskEvaluation, evaluate_masks
-from pipeline.model import SHIPPED_MODEL, load_card
-from pipeline.single_photos import MappedPhoto
-from pipeline.tiles import TileSpec, grid
+from pipeline.cluster.session import ClusterConfig
+from pipeline.core.errors import CrackscanError, DataError, UsageError
+from pipeline.evaluation.evaluate import EvaluationConfig, OnProgress
+from pipeline.evaluation.mask_evaluation import MaskEvaluation, evaluate_masks
+from pipeline.images.decode import decode
+from pipeline.images.tiles import TileSpec, grid
+from pipeline.models.crack_maps import PhotoMapper, ScoredPhoto
+from pipeline.models.model import SHIPPED_MODEL, load_card
+from pipeline.scoring.predict import MappedPhoto
 
 SPEC = TileSpec(32, 0.0)
 

@@ -9,15 +9,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline import masked, storage
-from pipeline.boxes import Box
-from pipeline.errors import UsageError
+from pipeline import storage
+from pipeline.core.errors import UsageError
+from pipeline.labels import masks
+from pipeline.labels.boxes import Box
 
 Crack = NDArray[np.bool_]
 
 
 @st.composite
-def masks(draw: st.DrawFn) -> Crack:
+def crack_masks(draw: st.DrawFn) -> Crack:
     """Draw a mask with a few bars and specks: what a crack looks like to the rule."""
     crack = np.zeros((draw(st.integers(1, 300)), draw(st.integers(1, 300))), dtype=np.bool_)
     for _ in range(draw(st.integers(0, 3))):
@@ -30,7 +31,7 @@ def masks(draw: st.DrawFn) -> Crack:
 @st.composite
 def boxes_in_masks(draw: st.DrawFn) -> tuple[Crack, Box]:
     """Draw a mask and any square in it, not only those of the grid."""
-    crack = draw(masks())
+    crack = draw(crack_masks())
     side = draw(st.integers(1, min(crack.shape)))
     top, left = (draw(st.integers(0, length - side)) for length in crack.shape)
     return crack, Box(top, left, side, side)
@@ -51,7 +52,7 @@ def distance_px(crack: Crack, box: Box) -> float:
 def test_sound_means_no_crack_near(case: tuple[Crack, Box]) -> None:
     """A box is sound exactly if no crack pixel lies in it or within 8 pixels of it."""
     crack, box = case
-    assert (masked.label(crack, box) is False) == (distance_px(crack, box) > masked.MARGIN_PX)
+    assert (masks.label(crack, box) is False) == (distance_px(crack, box) > masks.MARGIN_PX)
 
 
 @given(case=boxes_in_masks())
@@ -64,7 +65,7 @@ def test_cracked_means_a_crack_in_plain_sight(case: tuple[Crack, Box]) -> None:
     crossed = max(len(set(rows.tolist())), len(set(cols.tolist())))
     near, far = side // 4, side - side // 4
     middle = ((near <= rows) & (rows < far) & (near <= cols) & (cols < far)).any()
-    assert (masked.label(crack, box) is True) == (crossed * 4 >= side and bool(middle))
+    assert (masks.label(crack, box) is True) == (crossed * 4 >= side and bool(middle))
 
 
 @given(case=boxes_in_masks())
@@ -74,10 +75,10 @@ def test_flips_and_turns_keep_the_label(case: tuple[Crack, Box]) -> None:
     crack, box = case
     height, width = crack.shape
     top, left, side, _ = box
-    found = masked.label(crack, box)
-    assert masked.label(crack[::-1], Box(height - top - side, left, side, side)) is found
-    assert masked.label(crack[:, ::-1], Box(top, width - left - side, side, side)) is found
-    assert masked.label(crack.T, Box(left, top, side, side)) is found
+    found = masks.label(crack, box)
+    assert masks.label(crack[::-1], Box(height - top - side, left, side, side)) is found
+    assert masks.label(crack[:, ::-1], Box(top, width - left - side, side, side)) is found
+    assert masks.label(crack.T, Box(left, top, side, side)) is found
 
 
 @given(height_px=st.integers(1, 700), width_px=st.integers(1, 700))
@@ -85,7 +86,7 @@ def test_flips_and_turns_keep_the_label(case: tuple[Crack, Box]) -> None:
 @settings(deadline=None, max_examples=50)
 def test_boxes_cover_the_photo(height_px: int, width_px: int) -> None:
     """Boxes of every side that fits are squares in the photo, each once, and together reach every pixel."""
-    sound = list(masked.labelled_boxes(np.zeros((height_px, width_px), dtype=np.bool_)))
+    sound = list(masks.labelled_boxes(np.zeros((height_px, width_px), dtype=np.bool_)))
     assert not any(cracked for _, cracked in sound)
     boxes = [box for box, _ in sound]
     assert len(set(boxes)) == len(boxes)
@@ -101,22 +102,22 @@ def test_boxes_cover_the_photo(height_px: int, width_px: int) -> None:
         assert seen.all()
 
 
-@given(crack=masks())
+@given(crack=crack_masks())
 @settings(deadline=None, max_examples=50)
 def test_boxes_come_with_their_labels(crack: Crack) -> None:
     """What is yielded is labelled by the rule."""
     assume(crack.any())
-    for box, cracked in masked.labelled_boxes(crack):
-        assert masked.label(crack, box) is cracked
+    for box, cracked in masks.labelled_boxes(crack):
+        assert masks.label(crack, box) is cracked
 
 
 def write(folder: Path, name: str, crack: Crack, mode: str = "1") -> None:
     """Write a grey photo and its mask."""
-    for part in (masked.IMAGES, masked.MASKS):
+    for part in (masks.IMAGES, masks.MASKS):
         (folder / part / name).parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", crack.shape[::-1], (90, 90, 90)).save(folder / masked.IMAGES / f"{name}.jpg")
+    Image.new("RGB", crack.shape[::-1], (90, 90, 90)).save(folder / masks.IMAGES / f"{name}.jpg")
     mask = Image.fromarray(crack.astype(np.uint8) * (255 if mode == "1" else 1))
-    mask.convert(mode).save(folder / masked.MASKS / f"{name}.png")
+    mask.convert(mode).save(folder / masks.MASKS / f"{name}.png")
 
 
 def crossed(height_px: int = 40, width_px: int = 60) -> Crack:
@@ -126,9 +127,9 @@ def crossed(height_px: int = 40, width_px: int = 60) -> Crack:
     return crack
 
 
-def found_in(folder: Path) -> list[masked.MaskedPhoto]:
+def found_in(folder: Path) -> list[masks.MaskedPhoto]:
     """Read a local folder of photos and masks."""
-    return list(masked.photos(storage.canonical(str(folder))))
+    return list(masks.photos(storage.canonical(str(folder))))
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "RGB"])
@@ -146,8 +147,8 @@ def test_what_is_a_masked_folder(tmp_path: Path) -> None:
     write(tmp_path, "a", crossed())
     (tmp_path / "images" / "notes.txt").write_text("no picture")
     (tmp_path / "masks" / ".b.png").write_bytes(b"")
-    assert masked.is_masked(storage.canonical(str(tmp_path)))
-    assert not masked.is_masked(storage.canonical(str(tmp_path / "images")))
+    assert masks.is_masked(storage.canonical(str(tmp_path)))
+    assert not masks.is_masked(storage.canonical(str(tmp_path / "images")))
     assert len(found_in(tmp_path)) == 1
 
 

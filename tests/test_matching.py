@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import UsageError
-from pipeline.matching import By, Rule, match
-from pipeline.results import Connection
+from pipeline.core.errors import UsageError
+from pipeline.dataset.sql import Connection
+from pipeline.reports.photo_matching import By, Rule, match
 
 METRE = 1 / 111_195.08
 """Degrees of latitude."""

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline.errors import DataError
-from pipeline.members import Entry, Limits, file_kind
+from pipeline.archives.members import Entry, Limits, file_kind
+from pipeline.core.errors import DataError
 
 
 @pytest.mark.parametrize(

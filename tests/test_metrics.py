@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.metrics import MEASURES, measure
+from pipeline.evaluation.metrics import MEASURES, measure
 
 LABELS = np.array([True, True, True, False, False, False, False])
 SCORES = np.array([0.9, 0.8, 0.3, 0.6, 0.2, 0.1, 0.0], dtype=np.float32)

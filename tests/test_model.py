@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline import backbones, model
-from pipeline.card import Card
-from pipeline.errors import ModelError, UsageError
-from pipeline.model import CARD_FILE, SHIPPED_MODEL, WEIGHTS_FILE, Model
-from pipeline.network import encoded, network_of, state_of
+from pipeline.core.errors import ModelError, UsageError
+from pipeline.models import backbones, model
+from pipeline.models.card import Card
+from pipeline.models.model import CARD_FILE, SHIPPED_MODEL, WEIGHTS_FILE, Model
+from pipeline.models.network import encoded, network_of, state_of
 
 ARCHITECTURE = "test_efficientnet.r160_in1k"
 """The smallest network of timm: 0.4 million parameters."""

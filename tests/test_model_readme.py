@@ -2,8 +2,8 @@
 
 from test_write_up import EXPECTATION, card
 
-from pipeline.model_readme import EVEN_ODDS, LIMITS, readme
-from pipeline.recipe import QUICK
+from pipeline.training.config import QUICK
+from pipeline.training.model_readme import EVEN_ODDS, LIMITS, readme
 
 
 def test_the_readme_has_a_row_for_each_left_out_source() -> None:

@@ -4,8 +4,8 @@ import pytest
 import timm
 import torch
 
-from pipeline.card import Calibration
-from pipeline.network import answer, crack_scores, normalised
+from pipeline.models.card import Calibration
+from pipeline.models.network import answer, crack_scores, normalised
 
 
 def test_calibration_is_the_sigmoid_of_a_scaled_logit() -> None:

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import labelled, storage
-from pipeline.boxes import cut
-from pipeline.decode import decode
-from pipeline.fingerprint import SAME_PICTURE, SIDE, Floats
-from pipeline.labelled import LabelledTiles
-from pipeline.split import HeldOut, SplitRule, held_out
-from pipeline.trials import parts_of
+from pipeline import storage
+from pipeline.images.decode import decode
+from pipeline.labels import labelled_tiles
+from pipeline.labels.boxes import cut
+from pipeline.labels.labelled_tiles import LabelledTiles
+from pipeline.labels.near_duplicates import SAME_PICTURE, SIDE, Floats
+from pipeline.labels.split import HeldOut, SplitRule, held_out
+from pipeline.training.trials import parts_of
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 SOURCES = tuple(str(DATA / name) for name in ("metu_tiles/train", "bridge_deck_uav", "sdnet2018_deck_cracked"))
@@ -38,7 +39,7 @@ def part(request: pytest.FixtureRequest) -> int:
 @pytest.fixture(scope="module")
 def tiles(part: int) -> LabelledTiles:
     """Tiles of the three sources."""
-    return some(labelled.read(SOURCES), part)
+    return some(labelled_tiles.read(SOURCES), part)
 
 
 def some(tiles: LabelledTiles, part: int) -> LabelledTiles:
@@ -49,7 +50,7 @@ def some(tiles: LabelledTiles, part: int) -> LabelledTiles:
 @pytest.fixture(scope="module")
 def prints(tiles: LabelledTiles) -> Floats:
     """Their fingerprints."""
-    return labelled.fingerprints(tiles)
+    return labelled_tiles.fingerprints(tiles)
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +102,8 @@ def test_no_validation_tile_is_in_the_shipped_models_training(
     tiles: LabelledTiles, prints: Floats, hashes: dict[str, str], part: int
 ) -> None:
     """METU's validation tiles against all that the shipped model is trained on."""
-    validation = some(labelled.read((VALIDATION,)), part)
-    validation_prints = labelled.fingerprints(validation)
+    validation = some(labelled_tiles.read((VALIDATION,)), part)
+    validation_prints = labelled_tiles.fingerprints(validation)
     row_of = {name: row for row, name in enumerate(tiles.names)}
 
     def look(at: LabelledTiles) -> Floats:

@@ -13,15 +13,16 @@ from ray.cluster_utils import Cluster
 from stations import NOTES, make_noting_brightness, noting_read
 from test_fit import SMALL, TRAINING, Watched, config, tiles
 
-from pipeline import fit, hosting
-from pipeline.board import EpochResult
-from pipeline.cluster import ClusterConfig
-from pipeline.config import ScoreConfig
-from pipeline.decode import decode
-from pipeline.flow import score
-from pipeline.progress import Progress, Watch
-from pipeline.tiles import TileSpec, cut, grid
-from pipeline.verify import verify
+from pipeline.cluster.session import ClusterConfig
+from pipeline.dataset.verify import verify
+from pipeline.images.decode import decode
+from pipeline.images.tiles import TileSpec, cut, grid
+from pipeline.scoring import ray_data
+from pipeline.scoring.config import ScoreConfig
+from pipeline.scoring.flow import score
+from pipeline.scoring.progress import Progress, Watch
+from pipeline.training import flow
+from pipeline.training.progress import EpochResult
 
 pytestmark = pytest.mark.ray
 __all__ = ["tiles"]  # a fixture
@@ -94,8 +95,8 @@ def test_scorers_go_to_the_devices_and_readers_anywhere(
     machines: Machines, archive: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What has no device reads for the one that has, and scores nothing."""
-    monkeypatch.setattr(hosting, "read_measured", noting_read)
-    monkeypatch.setattr("pipeline.reading.UNIT_PHOTOS", 2)
+    monkeypatch.setattr(ray_data, "read_measured", noting_read)
+    monkeypatch.setattr("pipeline.scoring.reading.UNIT_PHOTOS", 2)
     where = ClusterConfig(machines.cluster.address)
     score(ScoreConfig((str(archive),), str(tmp_path), cluster=where), Watch(), make_noting_brightness)
     assert machines.noted("cuda") == {machines.device.node_id}
@@ -145,7 +146,7 @@ def test_training_goes_on_with_the_workers_that_are_left(
     watched, training = Losing(), replace(TRAINING, epochs=4)
     settings = replace(config(tiles, tmp_path / "model", workers=2), training=training, device="cpu")
     try:
-        result = fit.train(replace(settings, cluster=ClusterConfig(cluster.address)), watched)
+        result = flow.train(replace(settings, cluster=ClusterConfig(cluster.address)), watched)
     finally:
         cluster.shutdown()  # type: ignore[no-untyped-call]
     assert watched.workers == 2

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.noise import fractal, wander, zoom
+from pipeline.synthetic.noise import fractal, wander, zoom
 
 
 @given(

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline.object_store import BLOCK_BYTES, READINGS, S3Store
-from pipeline.s3_requests import Piece, Reply, S3Requests, _md5_in
-from pipeline.storage_errors import FileChangedError
+from pipeline.storage.errors import FileChangedError
+from pipeline.storage.s3 import BLOCK_BYTES, READINGS, S3Store
+from pipeline.storage.s3_requests import Piece, Reply, S3Requests, _md5_in
 
 
 class _Requests(S3Requests):

@@ -11,12 +11,12 @@ from planning import kept
 from scored_photos import photo, zipped
 
 from pipeline import storage
-from pipeline.layout import Layout
-from pipeline.listing import decoded
-from pipeline.members import Limits
-from pipeline.originals import NOT_LISTED, Original, originals
-from pipeline.plan import keep_ended
-from pipeline.reading import read_unit, units
+from pipeline.archives.listing import decoded
+from pipeline.archives.members import Limits
+from pipeline.dataset.layout import Layout
+from pipeline.reports.source_photos import NOT_LISTED, Original, originals
+from pipeline.scoring.plan import keep_ended
+from pipeline.scoring.reading import read_unit, units
 
 PHOTOS = {"a.png": photo(40), "sub/b.png": photo(80), "c.png": photo(120)}
 

@@ -11,15 +11,15 @@ from packing import NOTHING
 from planning import kept, planned
 
 from pipeline import storage
-from pipeline.layout import Layout
-from pipeline.listing import decoded
-from pipeline.members import Limits
-from pipeline.model import SHIPPED_MODEL, load_model
-from pipeline.outlook import TRIED_PHOTOS, ArchiveOutlook, outlook
-from pipeline.plan import keep_ended
-from pipeline.reading import read_unit, units
-from pipeline.scoring import ScoreRule, Scoring
-from pipeline.tiles import TileSpec
+from pipeline.archives.listing import decoded
+from pipeline.archives.members import Limits
+from pipeline.dataset.layout import Layout
+from pipeline.images.tiles import TileSpec
+from pipeline.models.model import SHIPPED_MODEL, load_model
+from pipeline.scoring.estimate import TRIED_PHOTOS, ArchiveOutlook, outlook
+from pipeline.scoring.plan import keep_ended
+from pipeline.scoring.reading import read_unit, units
+from pipeline.scoring.scorer import ScoreRule, Scoring
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ from PIL import Image
 from scored_photos import photo, scored, zipped
 
 from pipeline import storage
-from pipeline.errors import UsageError
-from pipeline.layout import Layout
-from pipeline.overlay import Overlay, OverlayConfig, write_overlays
+from pipeline.core.errors import UsageError
+from pipeline.dataset.layout import Layout
+from pipeline.reports.overlay import Overlay, OverlayConfig, write_overlays
 
 PHOTOS = {
     "span-1/a.png": photo(250),

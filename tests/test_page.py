@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 from jinja2 import DictLoader, Environment
 
-from pipeline import page
-from pipeline.page import Column, Rows
+from pipeline.reports import html_page
+from pipeline.reports.html_page import Column, Rows
 
 HOSTILE = '</script><script>alert(1)</script> & "quoted" \'<img src=x onerror=alert(2)>\u2028'
 
@@ -31,19 +31,19 @@ def test_rows_travel_as_compact_json_that_cannot_end_its_element() -> None:
 def test_values_are_written_as_short_as_they_can_be() -> None:
     """Scores to four digits, degrees to a tenth of a metre, times without a zone."""
     column = Column("x", "number", [0.123456, 48.12345678, -11.5, 3, None, datetime(2026, 5, 1, 9, 4, 5, tzinfo=UTC)])
-    assert page._column(column)["values"] == [0.1235, 48.123457, -11.5, 3, None, "2026-05-01 09:04:05"]
+    assert html_page._column(column)["values"] == [0.1235, 48.123457, -11.5, 3, None, "2026-05-01 09:04:05"]
 
 
 def test_a_page_runs_its_own_script_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """The policy names the script's digest, so an injected one is not run; text is escaped in the first place."""
     source = '{% import "parts.html" as parts with context %}{% call parts.document(title) %}{{ title }}{% endcall %}'
-    original = page._templates()
+    original = html_page._templates()
     assert original.loader is not None
     parts = original.loader.get_source(original, "parts.html")[0]
     fake = Environment(loader=DictLoader({"parts.html": parts, "x.html": source}), autoescape=True)
     fake.filters |= original.filters
-    monkeypatch.setattr(page, "_templates", lambda: fake)
-    made = page.rendered("x.html", title=HOSTILE).decode()
+    monkeypatch.setattr(html_page, "_templates", lambda: fake)
+    made = html_page.rendered("x.html", title=HOSTILE).decode()
     assert "<script>alert" not in made
     assert "&lt;script&gt;alert(1)" in made
     assert re.search(r"default-src 'none'; img-src data:; .*script-src 'sha256-[\w+/]{43}='", made)
@@ -62,7 +62,7 @@ def test_a_page_runs_its_own_script_and_no_other(monkeypatch: pytest.MonkeyPatch
 )
 def test_only_what_a_browser_can_open_is_linked(archive: str, image: str, expected: str | None) -> None:
     """A loose photo by itself, a member by its archive; no other kind of address."""
-    assert page.link(archive, image) == expected
+    assert html_page.link(archive, image) == expected
 
 
 @pytest.mark.parametrize(
@@ -71,11 +71,11 @@ def test_only_what_a_browser_can_open_is_linked(archive: str, image: str, expect
 )  # fmt: skip
 def test_shares_never_round_to_nothing_or_all(part: int, whole: int, expected: str) -> None:
     """One cracked photo in a million is not 0 %."""
-    assert page._percent(part, whole) == expected
+    assert html_page._percent(part, whole) == expected
 
 
 def test_assets_hold_nothing_to_fetch_and_nothing_that_ends_them() -> None:
     """They are put into the page as they are."""
     for name in ("page.css", "page.js"):
-        text = page._asset(name)
+        text = html_page._asset(name)
         assert not re.search(r"</|https?://|@import|url\(", text), name

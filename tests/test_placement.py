@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import UsageError
-from pipeline.placement import (
+from pipeline.core.errors import UsageError
+from pipeline.scoring.placement import (
     BLOCK_BYTES,
     GPU_SCORER_CPUS,
     READ_CPUS,

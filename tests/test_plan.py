@@ -10,14 +10,14 @@ from packing import packed, packed_zip
 from planning import NOTHING, images, kept, planned, write_zip
 
 from pipeline import storage
-from pipeline.errors import UsageError
-from pipeline.inputs import find_inputs
-from pipeline.layout import Layout
-from pipeline.listing import decoded, entry_of, image_id
-from pipeline.members import Limits
-from pipeline.plan import keep_ended, make_plan, planned_ids, planned_inputs
-from pipeline.reading import read_unit, units
-from pipeline.schema import MEMBERS
+from pipeline.archives.listing import decoded, entry_of, image_id
+from pipeline.archives.members import Limits
+from pipeline.core.errors import UsageError
+from pipeline.core.schema import MEMBERS
+from pipeline.dataset.layout import Layout
+from pipeline.scoring.inputs import find_inputs
+from pipeline.scoring.plan import keep_ended, make_plan, planned_ids, planned_inputs
+from pipeline.scoring.reading import read_unit, units
 
 
 @pytest.fixture

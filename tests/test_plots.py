@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import plots
-from pipeline.whereabouts import Dot
+from pipeline.reports import svg_plots
+from pipeline.reports.whereabouts import Dot
 
 DAY_S = 86400.0
 PLACED = st.builds(Dot, st.floats(11, 11.1), st.floats(48, 48.1), st.integers(1, 99), st.floats(0, 1), st.just("a.jpg"))
@@ -19,17 +19,17 @@ DATED = st.builds(Dot, st.floats(0, 2e9), st.floats(0, 1), st.just(1), st.floats
 @given(st.lists(st.integers(0, 10**7), min_size=1, max_size=60))
 def test_bars_stand_on_the_axis_and_none_is_lost(counts: list[int]) -> None:
     """One photo among millions still has a bar; no bar leaves the plot."""
-    plot = plots.histogram(counts)
+    plot = svg_plots.histogram(counts)
     assert len(plot.marks) == sum(count > 0 for count in counts)
     for bar in plot.marks:
         assert bar.height_px >= 1
-        assert bar.y_px + bar.height_px == pytest.approx(plot.height_px - plots.FEET_PX, abs=0.11)
-        assert plots.PAD_PX <= bar.x_px <= plots.WIDTH_PX - plots.PAD_PX
+        assert bar.y_px + bar.height_px == pytest.approx(plot.height_px - svg_plots.FEET_PX, abs=0.11)
+        assert svg_plots.PAD_PX <= bar.x_px <= svg_plots.WIDTH_PX - svg_plots.PAD_PX
 
 
 def test_bars_say_what_they_count() -> None:
     """In words, with the bounds."""
-    assert [bar.title for bar in plots.histogram([2, 0, 0, 1]).marks] == [
+    assert [bar.title for bar in svg_plots.histogram([2, 0, 0, 1]).marks] == [
         "2 photos from 0 to 0.25", "1 photo from 0.75 to 1",
     ]  # fmt: skip
 
@@ -37,20 +37,20 @@ def test_bars_say_what_they_count() -> None:
 @given(st.lists(PLACED, min_size=1, max_size=30))
 def test_no_dot_leaves_the_plan(dots: list[Dot]) -> None:
     """There is room for the dots at the edge, and for the scale below."""
-    plot = plots.plan(dots, 0)
+    plot = svg_plots.plan(dots, 0)
     assert plot is not None
     for mark in plot.marks:
-        assert plots.PAD_PX - 0.1 <= mark.x_px <= plots.WIDTH_PX - plots.PAD_PX + 0.1
-        assert plots.PAD_PX - 0.1 <= mark.y_px <= plot.height_px - plots.PAD_PX - plots.FEET_PX + 1
-    assert 0 < plot.across[0].place_px <= plots.WIDTH_PX / 4
+        assert svg_plots.PAD_PX - 0.1 <= mark.x_px <= svg_plots.WIDTH_PX - svg_plots.PAD_PX + 0.1
+        assert svg_plots.PAD_PX - 0.1 <= mark.y_px <= plot.height_px - svg_plots.PAD_PX - svg_plots.FEET_PX + 1
+    assert 0 < plot.across[0].place_px <= svg_plots.WIDTH_PX / 4
 
 
 def test_a_plan_is_true_to_scale_with_north_up() -> None:
     """A square of a hundred metres is a square, and its scale bar is as long as it says."""
-    degree_m = radians(1) * plots.EARTH_RADIUS_M
+    degree_m = radians(1) * svg_plots.EARTH_RADIUS_M
     north, east = 100 / degree_m, 100 / degree_m / cos(radians(60))
     corners = [Dot(20 + x * east, 60 + y * north, 1, 0.5, "") for x in (0, 1) for y in (0, 1)]
-    plot = plots.plan(corners, 3)
+    plot = svg_plots.plan(corners, 3)
     assert plot is not None
     south_west, north_west, south_east, _ = plot.marks
     side_px = south_east.x_px - south_west.x_px
@@ -63,11 +63,11 @@ def test_a_plan_is_true_to_scale_with_north_up() -> None:
 @given(st.lists(DATED, min_size=1, max_size=30))
 def test_no_dot_leaves_the_timeline_and_time_has_ticks(dots: list[Dot]) -> None:
     """From a second to decades."""
-    plot = plots.timeline(dots)
+    plot = svg_plots.timeline(dots)
     assert plot is not None
     assert 1 <= len(plot.across) <= 9
     for place in [mark.x_px for mark in plot.marks] + [tick.place_px for tick in plot.across]:
-        assert plots.PAD_PX - 0.1 <= place <= plots.WIDTH_PX - plots.PAD_PX + 0.1
+        assert svg_plots.PAD_PX - 0.1 <= place <= svg_plots.WIDTH_PX - svg_plots.PAD_PX + 0.1
 
 
 @pytest.mark.parametrize(
@@ -82,20 +82,20 @@ def test_no_dot_leaves_the_timeline_and_time_has_ticks(dots: list[Dot]) -> None:
 def test_ticks_stand_at_round_moments(seconds: float, labels: list[str]) -> None:
     """Whole minutes, hours or days, as the span asks for."""
     first = datetime(2026, 5, 12, 9, tzinfo=UTC).timestamp()
-    plot = plots.timeline([Dot(first, 0.5, 1, 0.5, ""), Dot(first + seconds, 0.5, 1, 0.5, "")])
+    plot = svg_plots.timeline([Dot(first, 0.5, 1, 0.5, ""), Dot(first + seconds, 0.5, 1, 0.5, "")])
     assert plot is not None
     assert [tick.label for tick in plot.across] == labels
 
 
 def test_nothing_to_draw_is_no_plot() -> None:
     """The page then leaves it out."""
-    assert plots.plan([], 0) is None
-    assert plots.timeline([]) is None
+    assert svg_plots.plan([], 0) is None
+    assert svg_plots.timeline([]) is None
 
 
 def test_a_dot_tells_how_many_photos_it_stands_for() -> None:
     """And which of them is the worst."""
-    titles = [plots.timeline([Dot(0, 0.5, count, 0.5, "a.jpg")]) for count in (1, 2, 3)]
+    titles = [svg_plots.timeline([Dot(0, 0.5, count, 0.5, "a.jpg")]) for count in (1, 2, 3)]
     assert [plot.marks[0].title for plot in titles if plot] == [
         "a.jpg: score 0.50", "a.jpg and 1 other: score 0.50", "a.jpg and 2 others: score 0.50",
     ]  # fmt: skip
@@ -103,8 +103,8 @@ def test_a_dot_tells_how_many_photos_it_stands_for() -> None:
 
 def test_differences_are_better_on_the_left_and_worse_on_the_right() -> None:
     """About none is neither; nothing falls off the ends."""
-    plot = plots.differences(np.array([-1.0, 0.0, 0.01, 0.5, 1.0]))
-    assert [bar.colour for bar in plot.marks] == [plots.BETTER, plots.ALIKE, plots.WORSE, plots.WORSE]
+    plot = svg_plots.differences(np.array([-1.0, 0.0, 0.01, 0.5, 1.0]))
+    assert [bar.colour for bar in plot.marks] == [svg_plots.BETTER, svg_plots.ALIKE, svg_plots.WORSE, svg_plots.WORSE]
     assert [bar.title.split(" from")[0] for bar in plot.marks] == ["1 photo", "2 photos", "1 photo", "1 photo"]
     assert [tick.label for tick in plot.across] == ["-1", "-0.5", "0", "+0.5", "+1"]
-    assert plots.differences(np.array([])).marks == []
+    assert svg_plots.differences(np.array([])).marks == []

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli.prices_file import read_prices
-from pipeline.errors import UsageError
-from pipeline.prices import Prices
+from pipeline.core.errors import UsageError
+from pipeline.monitoring.prices import Prices
 
 TABLE = "currency: EUR\ncpu_hour: 0.045\ngpu_hour: 0.80\nmachine_hour: {gpu: 1.21}\n"
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from pipeline import process
+from pipeline.core import process
 
 ON_LINUX = sys.platform == "linux"
 
@@ -52,6 +52,6 @@ def test_nothing_is_known_of_when_an_unknown_process_began() -> None:
 
 def test_the_peak_is_of_this_program_alone() -> None:
     """A small child of a large process has not had what its parent has."""
-    script = "from pipeline.process import peak_bytes; print(peak_bytes())"
+    script = "from pipeline.core.process import peak_bytes; print(peak_bytes())"
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert 5 << 20 < int(told.stdout) < 60 << 20

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import protocol
-from pipeline.cluster import ClusterConfig
-from pipeline.errors import UsageError
-from pipeline.protocol import side_by_side
-from pipeline.recipe import TRIAL
-from pipeline.trial_results import TrialResult, read_results
-from pipeline.trials import ProtocolConfig
+from pipeline.cluster.session import ClusterConfig
+from pipeline.core.errors import UsageError
+from pipeline.evaluation.trial_results import TrialResult, read_results
+from pipeline.training import leave_one_source_out
+from pipeline.training.config import TRIAL
+from pipeline.training.leave_one_source_out import side_by_side
+from pipeline.training.trials import ProtocolConfig
 
 SMALL = "test_efficientnet.r160_in1k"
 """The smallest network of timm: 0.4 million parameters."""
@@ -127,7 +127,7 @@ def test_a_job_that_fails_is_told() -> None:
 def test_wrong_use_is_told_before_the_work(sources: Path, given: dict[str, object], message: str) -> None:
     """Nothing is trained, no Ray is started, nothing is written."""
     with pytest.raises(UsageError, match=message):
-        protocol.compare(config(**given), Watched())
+        leave_one_source_out.compare(config(**given), Watched())
     assert not (sources / "out").exists()
 
 
@@ -164,7 +164,7 @@ def test_a_stopped_comparison_goes_on(sources: Path) -> None:
     assert len(kept) == 1
 
     watched = Watched()
-    found = protocol.compare(config(), watched)
+    found = leave_one_source_out.compare(config(), watched)
     assert (watched.planned, watched.at_once) == ((1, 2), 2)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     results = {result.left_out: result for result in read_results("out")}
@@ -178,5 +178,5 @@ def test_a_stopped_comparison_goes_on(sources: Path) -> None:
     assert not (sources / "out" / "checkpoints").exists()
 
     again = Watched()
-    assert protocol.compare(config(), again).entries[0].rounds == found.entries[0].rounds
+    assert leave_one_source_out.compare(config(), again).entries[0].rounds == found.entries[0].rounds
     assert (again.planned, again.at_once, again.results) == ((3, 0), None, [])

@@ -8,15 +8,15 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from pipeline import engines
-from pipeline.batching import CRACK
 from pipeline.cli import main
-from pipeline.drawing import draw_photo
-from pipeline.engines import EngineName
-from pipeline.errors import CrackscanError
-from pipeline.labelled import LabelledTiles
-from pipeline.model import CARD_FILE, SHIPPED_MODEL, load_model, save_model
-from pipeline.split import HeldOut
+from pipeline.core.errors import CrackscanError
+from pipeline.labels.labelled_tiles import LabelledTiles
+from pipeline.labels.split import HeldOut
+from pipeline.models import engines
+from pipeline.models.batching import CRACK
+from pipeline.models.engines import EngineName
+from pipeline.models.model import CARD_FILE, SHIPPED_MODEL, load_model, save_model
+from pipeline.synthetic.drawing import draw_photo
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +58,13 @@ def test_a_model_is_quantised_in_its_folder(data: Path, tmp_path: Path) -> None:
 
 def test_a_network_that_cannot_be_quantised_is_an_error_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
     """The model is whole without, and the error says so."""
-    from pipeline import graph, quantise
+    from pipeline.models import openvino_graph
+    from pipeline.training import quantise
 
     def fails(*_: object) -> None:
         raise RuntimeError("No conversion rule for aten::strange.\nmore")
 
-    monkeypatch.setattr(graph, "traced", fails)
+    monkeypatch.setattr(openvino_graph, "traced", fails)
     nothing = LabelledTiles((), np.zeros(0, bool), (), (), ())
     monkeypatch.setattr(quantise, "Pictures", lambda *_: type("None_", (), {"batches": lambda *_: iter(())})())
     with pytest.raises(CrackscanError, match=r"lite0 cannot be quantised: No conversion rule for aten::strange\. The"):
@@ -72,7 +73,7 @@ def test_a_network_that_cannot_be_quantised_is_an_error_in_words(monkeypatch: py
 
 def test_the_cost_is_measured_on_some_of_many_tiles() -> None:
     """Evenly from all; where there are few, on all of them."""
-    from pipeline import quantise
+    from pipeline.training import quantise
 
     urls = tuple(f"file:///{number}.png" for number in range(5000))
     many = LabelledTiles(urls, np.zeros(5000, bool), urls, urls, (None,) * 5000)
@@ -83,8 +84,8 @@ def test_the_cost_is_measured_on_some_of_many_tiles() -> None:
 
 def test_a_folder_whose_int8_network_is_another_is_damaged(tmp_path: Path) -> None:
     """What the card does not vouch for is never used."""
-    from pipeline.errors import ModelError
-    from pipeline.model import Int8, add_int8
+    from pipeline.core.errors import ModelError
+    from pipeline.models.model import Int8, add_int8
 
     shipped = load_model(SHIPPED_MODEL)
     written = save_model(str(tmp_path / "model"), shipped, lambda _: "")
@@ -102,7 +103,7 @@ def test_a_folder_whose_int8_network_is_another_is_damaged(tmp_path: Path) -> No
 
 def test_a_kill_while_int8_is_added_leaves_the_model(tmp_path: Path) -> None:
     """Until the new network is whole, the card tells of none."""
-    from pipeline.model import Int8, add_int8
+    from pipeline.models.model import Int8, add_int8
 
     written = save_model(str(tmp_path / "model"), load_model(SHIPPED_MODEL), lambda _: "")
 

@@ -15,13 +15,13 @@ from packing import NOTHING, packed, packed_zip
 from planning import planned
 
 from pipeline import storage
-from pipeline.layout import Layout
-from pipeline.listing import Listing, decoded, entry_of
-from pipeline.log import get_logger
-from pipeline.members import Entry, Limits
-from pipeline.placement import unit_bytes
-from pipeline.reading import is_of_stream, read_measured, read_unit, units
-from pipeline.schema import MEMBERS, READ
+from pipeline.archives.listing import Listing, decoded, entry_of
+from pipeline.archives.members import Entry, Limits
+from pipeline.core.log import get_logger
+from pipeline.core.schema import MEMBERS, READ
+from pipeline.dataset.layout import Layout
+from pipeline.scoring.placement import unit_bytes
+from pipeline.scoring.reading import is_of_stream, read_measured, read_unit, units
 
 MIB = 1 << 20
 INNER = {None: None, "in.zip": Entry("in.zip", 9, stored_bytes=9), "in.tgz": Entry("in.tgz", 9, stored_bytes=9),

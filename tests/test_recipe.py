@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import UsageError
-from pipeline.recipe import PRESETS, TrainConfig, TrainingConfig
+from pipeline.core.errors import UsageError
+from pipeline.training.config import PRESETS, TrainConfig, TrainingConfig
 
 CONFIG = TrainingConfig(epochs=4, head_epochs=2, learning_rate=1e-3, head_learning_rate=5e-3, warm_up=0.25)
 

@@ -5,7 +5,7 @@ import io
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.remote_file import FIRST_BYTES, MOST_BYTES, RemoteFile
+from pipeline.storage.remote_file import FIRST_BYTES, MOST_BYTES, RemoteFile
 
 DATA = bytes(range(256)) * 4_000
 

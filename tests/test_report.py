@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from scored_photos import photo, scored, zipped
 
-from pipeline import report, storage
-from pipeline.errors import UsageError
-from pipeline.layout import Layout
-from pipeline.report import ReportConfig, write_report
+from pipeline import storage
+from pipeline.core.errors import UsageError
+from pipeline.dataset.layout import Layout
+from pipeline.reports import report
+from pipeline.reports.report import ReportConfig, write_report
 
 HOSTILE = '<script>alert(1)</script> & "it\'s".png'
 

@@ -8,10 +8,10 @@ import pytest
 from browser import Browser, chromium, console, picture
 from scored_photos import photo, scored, zipped
 
-from pipeline.compare import CompareConfig, compare
-from pipeline.layout import Layout
-from pipeline.report import ReportConfig, write_report
-from pipeline.results import query
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.sql import query
+from pipeline.reports.compare import CompareConfig, compare
+from pipeline.reports.report import ReportConfig, write_report
 
 pytestmark = pytest.mark.ray  # seconds to minutes, as those
 

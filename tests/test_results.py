@@ -13,15 +13,17 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from small_dataset import COMMITS, THRESHOLD, written
 
-from pipeline import results, schema, storage
+from pipeline import storage
 from pipeline.cli import main
-from pipeline.compact import compact
-from pipeline.dataset import read_log
-from pipeline.errors import UsageError
-from pipeline.layout import Layout
-from pipeline.lease import hold
-from pipeline.runs import Run
-from pipeline.sink import Sink, open_sink
+from pipeline.core import schema
+from pipeline.core.errors import UsageError
+from pipeline.dataset import sql
+from pipeline.dataset.commit_log import read_log
+from pipeline.dataset.compact import compact
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.lease import hold
+from pipeline.dataset.run import Run
+from pipeline.dataset.writer import Sink, open_sink
 
 
 def photo(name: str, score: float | None, domain_score: float | None = None) -> pa.Table:
@@ -54,8 +56,8 @@ def test_views_of_a_dataset(layout: Layout, sink: Sink) -> None:
         sink.add(photo(name, score))
     sink.commit()
     counts = "SELECT (SELECT count(*) FROM images), (SELECT count(*) FROM failures), (SELECT count(*) FROM tiles)"
-    assert list(results.query(layout.url, counts).to_pylist()[0].values()) == [3, 1, 2]
-    assert [worst.image for worst in results.worst(layout.url, 5)] == ["c", "a"]
+    assert list(sql.query(layout.url, counts).to_pylist()[0].values()) == [3, 1, 2]
+    assert [worst.image for worst in sql.worst(layout.url, 5)] == ["c", "a"]
 
 
 def test_photos_unlike_the_training_data_have_a_view(layout: Layout) -> None:
@@ -67,33 +69,33 @@ def test_photos_unlike_the_training_data_have_a_view(layout: Layout) -> None:
             sink.add(photo(name, 0.5, strangeness))
         sink.add(photo("failed", None))
         sink.commit()
-    assert results.query(layout.url, "SELECT image FROM strange ORDER BY 1")["image"].to_pylist() == ["at", "over"]
-    assert results.strange(layout.url) == 2
-    assert {found.image for found in results.worst(layout.url, 5) if found.is_strange} == {"at", "over"}
+    assert sql.query(layout.url, "SELECT image FROM strange ORDER BY 1")["image"].to_pylist() == ["at", "over"]
+    assert sql.strange(layout.url) == 2
+    assert {found.image for found in sql.worst(layout.url, 5) if found.is_strange} == {"at", "over"}
 
 
 def test_without_a_threshold_nothing_is_strange(layout: Layout, sink: Sink) -> None:
     """An older model's card has none."""
     sink.add(photo("a", 0.5, 9.0))
     sink.commit()
-    assert results.strange(layout.url) == 0
-    assert not results.worst(layout.url, 1)[0].is_strange
+    assert sql.strange(layout.url) == 0
+    assert not sql.worst(layout.url, 1)[0].is_strange
 
 
 def test_a_query_writes_columns_in_the_declared_order(layout: Layout, sink: Sink) -> None:
     """`SELECT *` shows the columns of the schema."""
     sink.add(photo("a", 0.5))
     sink.commit()
-    assert results.query(layout.url, "SELECT * FROM images").schema.names == schema.IMAGES.names
-    assert results.query(layout.url, "SELECT * FROM tiles").schema.names == schema.TILES.names
+    assert sql.query(layout.url, "SELECT * FROM images").schema.names == schema.IMAGES.names
+    assert sql.query(layout.url, "SELECT * FROM tiles").schema.names == schema.TILES.names
 
 
 def test_an_empty_dataset_has_all_views(layout: Layout, sink: Sink) -> None:
     """Before the first commit the views are there, with their columns and no row."""
     del sink
     for view in ("images", "failures", "strange", "tiles"):
-        assert results.query(layout.url, f"SELECT * FROM {view}").num_rows == 0
-    assert results.worst(layout.url, 5) == []
+        assert sql.query(layout.url, f"SELECT * FROM {view}").num_rows == 0
+    assert sql.worst(layout.url, 5) == []
 
 
 def test_uncommitted_files_are_not_seen(layout: Layout, sink: Sink) -> None:
@@ -103,27 +105,27 @@ def test_uncommitted_files_are_not_seen(layout: Layout, sink: Sink) -> None:
     storage.write_whole(layout.tiles(1, "one"), sink._encoded(schema.tiles_table(photo("b", 0.9), 1)))
     failed = schema.images_table(photo("c", None), 1, "model", "one")
     storage.write_whole(layout.failed(1), sink._encoded(failed))
-    assert results.query(layout.url, "SELECT image FROM tiles").to_pylist() == [{"image": "a"}]
-    assert results.query(layout.url, "SELECT * FROM failures").num_rows == 0
+    assert sql.query(layout.url, "SELECT image FROM tiles").to_pylist() == [{"image": "a"}]
+    assert sql.query(layout.url, "SELECT * FROM failures").num_rows == 0
 
 
 def test_a_statement_without_rows_gives_an_empty_table(layout: Layout, sink: Sink) -> None:
     """A statement that selects nothing is no error."""
     del sink
-    assert results.query(layout.url, "SET threads = 1").num_rows == 0
+    assert sql.query(layout.url, "SET threads = 1").num_rows == 0
 
 
 def test_wrong_sql_is_told(layout: Layout, sink: Sink) -> None:
     """DuckDB's own words come as one sentence of ours."""
     del sink
     with pytest.raises(UsageError, match=r"DuckDB refuses the query: .*crack_scor"):
-        results.query(layout.url, "SELECT crack_scor FROM images")
+        sql.query(layout.url, "SELECT crack_scor FROM images")
 
 
 def test_no_dataset_is_told(tmp_path: Path) -> None:
     """A folder that holds none is named."""
     with pytest.raises(UsageError) as refused:
-        results.query(str(tmp_path), "SELECT 1")
+        sql.query(str(tmp_path), "SELECT 1")
     assert str(refused.value) == (
         f"There is no dataset at file://{tmp_path}; expected a folder that `crackscan score` wrote."
     )
@@ -138,7 +140,7 @@ def test_failed_photos_of_a_writer_that_was_taken_over_are_not_seen(layout: Layo
     with hold(Layout(f"{layout.url}-lease"), "two", lambda _holder: None) as lease:
         fence = Sink(layout, Run("two", "model", {}, {}), read_log(layout), lease)
         fence._put(schema.SCORED.empty_table())
-    assert results.query(layout.url, "SELECT image FROM failures").to_pylist() == [{"image": "a"}]
+    assert sql.query(layout.url, "SELECT image FROM failures").to_pylist() == [{"image": "a"}]
 
 
 def test_a_commit_of_seven_digits_is_seen(layout: Layout, sink: Sink) -> None:
@@ -147,7 +149,7 @@ def test_a_commit_of_seven_digits_is_seen(layout: Layout, sink: Sink) -> None:
     sink.add(photo("a", 0.5))
     sink.add(photo("b", None))
     sink.commit()
-    assert results.query(layout.url, "SELECT image FROM images ORDER BY ALL").num_rows == 2
+    assert sql.query(layout.url, "SELECT image FROM images ORDER BY ALL").num_rows == 2
 
 
 @pytest.mark.parametrize(("name", "other"), [("st*r", "star"), ("br[1]", "br1"), ("a?", "ab"), ("b\\[x", "b[x")])
@@ -160,7 +162,7 @@ def test_names_of_folders_are_no_globs(name: str, other: str, tmp_path: Path) ->
             sink.add(photo(folder, 0.5))
             sink.add(photo(f"{folder} failed", None))
             sink.commit()
-    images = results.query(str(tmp_path / name), "SELECT image FROM images ORDER BY ALL").to_pylist()
+    images = sql.query(str(tmp_path / name), "SELECT image FROM images ORDER BY ALL").to_pylist()
     assert images == [{"image": name}, {"image": f"{name} failed"}]
 
 
@@ -177,7 +179,7 @@ def four_photos(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
 
 def crack_tiles(layout: Layout, threshold: float | None) -> dict[str, int | None]:
     """The column, photo by photo."""
-    rows = results.query(layout.url, "SELECT image, crack_tiles FROM images", threshold).to_pylist()
+    rows = sql.query(layout.url, "SELECT image, crack_tiles FROM images", threshold).to_pylist()
     return {row["image"]: row["crack_tiles"] for row in rows}
 
 
@@ -203,7 +205,7 @@ def test_a_threshold_counts_the_tiles_at_or_over_it(four_photos: Layout, thresho
 
 def test_at_the_cards_threshold_nothing_changes(four_photos: Layout) -> None:
     """Counting anew at the threshold of scoring gives the stored numbers, in every column of every photo."""
-    stored, anew = (results.query(four_photos.url, "FROM images ORDER BY image", line) for line in (None, THRESHOLD))
+    stored, anew = (sql.query(four_photos.url, "FROM images ORDER BY image", line) for line in (None, THRESHOLD))
     assert anew.equals(stored)
     assert anew.schema == stored.schema
 
@@ -214,7 +216,7 @@ def test_a_higher_threshold_never_counts_more(four_photos: Layout, thresholds: t
     """Moving the line up takes tiles away and adds none; at 0 every tile counts."""
     low, high = (crack_tiles(four_photos, line) for line in sorted(thresholds))
     assert all((low[image] or 0) >= (count or 0) for image, count in high.items())
-    everything = results.query(four_photos.url, "SELECT bool_and(tiles = crack_tiles) FROM images", 0.0)
+    everything = sql.query(four_photos.url, "SELECT bool_and(tiles = crack_tiles) FROM images", 0.0)
     assert everything[0][0].as_py() is True
 
 
@@ -231,7 +233,7 @@ def test_uncommitted_tiles_are_not_counted(layout: Layout, sink: Sink) -> None:
 def test_a_threshold_that_is_no_score_is_refused(layout: Layout, threshold: float) -> None:
     """Scores go from 0 to 1."""
     with pytest.raises(UsageError) as refused:
-        results.query(layout.url, "SELECT 1", threshold)
+        sql.query(layout.url, "SELECT 1", threshold)
     assert str(refused.value) == f"The threshold is {threshold:g}; expected a score from 0 to 1."
 
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from inspections import inspected, photos
 from small_dataset import ok, written
 
-from pipeline.errors import UsageError
-from pipeline.layout import Layout
-from pipeline.results import views
-from pipeline.review_tiles import Pick, ReviewRule, ReviewTile, choose
+from pipeline.core.errors import UsageError
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.sql import views
+from pipeline.reports.review_selection import Pick, ReviewRule, ReviewTile, choose
 
 SCORED = [row for row in photos() if row["status"] == "ok"]
 ARCHIVES = sorted({row["archive"] for row in SCORED})

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from pipeline.errors import StorageError, UsageError
-from pipeline.sample import SampleConfig, draw_photo, write_sample
+from pipeline.core.errors import StorageError, UsageError
+from pipeline.synthetic.sample import SampleConfig, draw_photo, write_sample
 
 
 def _config(out: Path) -> SampleConfig:

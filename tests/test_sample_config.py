@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import UsageError
-from pipeline.sample_config import SampleConfig
+from pipeline.core.errors import UsageError
+from pipeline.synthetic.config import SampleConfig
 
 
 @pytest.mark.parametrize(

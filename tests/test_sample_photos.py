@@ -12,8 +12,8 @@ import pytest
 from PIL import Image, ImageOps
 from PIL.ExifTags import GPS, IFD, Base
 
-from pipeline.sample_config import Format
-from pipeline.sample_photos import DESCRIPTION, ORIENTATIONS, encode, open_photos, photos_path
+from pipeline.synthetic.config import Format
+from pipeline.synthetic.photos import DESCRIPTION, ORIENTATIONS, encode, open_photos, photos_path
 
 FILES = {"synthetic-00000.jpg": b"first", "synthetic-00001.jpg": b"second" * 100}
 

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.drawing import Drawing
-from pipeline.sample_config import SampleConfig
-from pipeline.sample_tiles import _boxes, _labelled, split_counts, write_tiles
+from pipeline.synthetic.config import SampleConfig
+from pipeline.synthetic.drawing import Drawing
+from pipeline.synthetic.tiles import _boxes, _labelled, split_counts, write_tiles
 
 
 @pytest.fixture(scope="module")

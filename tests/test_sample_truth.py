@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.sample_truth import CELL_PX, SCHEMA, Truth, count_cells
+from pipeline.synthetic.ground_truth import CELL_PX, SCHEMA, Truth, count_cells
 
 
 @given(height_px=st.integers(1, 70), width_px=st.integers(1, 70), seed=st.integers(0, 1000))

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.boxes import Box
-from pipeline.labelled import LabelledTiles
-from pipeline.sampling import CRACKED, DRAWN, Stratum, alike, balanced, epoch_order
+from pipeline.labels.boxes import Box
+from pipeline.labels.labelled_tiles import LabelledTiles
+from pipeline.training.sampler import CRACKED, DRAWN, Stratum, alike, balanced, epoch_order
 
 
 def tiles(cracked: list[int], sound: list[int]) -> LabelledTiles:

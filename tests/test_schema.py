@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from pipeline.schema import IMAGES, MEMBERS, READ, SCORED, TILES, images_table, tiles_table
+from pipeline.core.schema import IMAGES, MEMBERS, READ, SCORED, TILES, images_table, tiles_table
 
 
 def _scored(tiles_of: dict[str, int]) -> pa.Table:

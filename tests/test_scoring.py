@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.batching import DOMAIN
-from pipeline.decode import Decoder, Photo, decode
-from pipeline.errors import DataError, UsageError
-from pipeline.maps import PhotoMapper, parsed
-from pipeline.schema import READ, SCORED
-from pipeline.scoring import PhotoScorer, ScoreRule
-from pipeline.tiles import TileSpec
+from pipeline.core.errors import DataError, UsageError
+from pipeline.core.schema import READ, SCORED
+from pipeline.images.decode import Decoder, Photo, decode
+from pipeline.images.tiles import TileSpec
+from pipeline.models.batching import DOMAIN
+from pipeline.models.crack_maps import PhotoMapper, parsed
+from pipeline.scoring.scorer import PhotoScorer, ScoreRule
 
 SPEC = TileSpec(16, 0.0)
 

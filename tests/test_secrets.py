@@ -17,9 +17,9 @@ from fault_proxy import Rule
 
 from pipeline import storage
 from pipeline.cli import main
-from pipeline.errors import ModelError
-from pipeline.model import SHIPPED_MODEL, WEIGHTS_FILE, load_model
-from pipeline.network import network_of
+from pipeline.core.errors import ModelError
+from pipeline.models.model import SHIPPED_MODEL, WEIGHTS_FILE, load_model
+from pipeline.models.network import network_of
 
 ROOT = Path(__file__).parents[1]
 SECRET = "wJalrXUtnFEMI-K7MDENG"  # noqa: S105 - planted
@@ -52,7 +52,7 @@ def test_an_address_with_a_secret_is_refused_and_not_repeated(
 ) -> None:
     """Wherever it was given: wrong usage, told without it, and nothing is written."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("pipeline.job_server.connect", lambda _address: FakeJobs())
+    monkeypatch.setattr("pipeline.cluster.job_server.connect", lambda _address: FakeJobs())
     (tmp_path / "photos").mkdir()
     (tmp_path / "list.txt").write_text(f"photos\n{address}\n")
     shown = CliRunner().invoke(main, [word.replace("PLACE", address) for word in words])
@@ -111,7 +111,7 @@ def test_nothing_that_is_written_holds_a_secret(
     assert b"tried again" in log
     assert b"photo failed" in log
     server = FakeJobs()
-    monkeypatch.setattr("pipeline.job_server.connect", lambda _address: server)
+    monkeypatch.setattr("pipeline.cluster.job_server.connect", lambda _address: server)
     submitted = CliRunner().invoke(main, ["submit", "score", f"{faulty_s3.url}/photos.zip", "--out", "s3://b/out"])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)  # a wrong one: what the store says of it is told
     said.append(crackscan("score", f"{faulty_s3.url}/photos.zip", "--out", "other"))
@@ -163,7 +163,7 @@ def test_nothing_unpickles_what_comes_from_outside() -> None:
                 loads.setdefault(path.stem, []).append(name)
                 assert name != "torch.load" or "weights_only=True" in ast.unparse(call), path
     assert loads == {
-        "fit_worker": ["torch.load"],
-        "guarded": ["pickle.load", "pickle.load"],
+        "worker": ["torch.load"],
+        "isolated_decoder": ["pickle.load", "pickle.load"],
         "weights": ["torch.load"],
     }

@@ -8,15 +8,15 @@ import numpy as np
 from PIL import Image
 from scored_photos import photo, scored, zipped
 
-from pipeline import inspection
-from pipeline.layout import Layout
-from pipeline.seen_photos import Frame, SeenPhoto, seen_photos
+from pipeline.dataset.layout import Layout
+from pipeline.reports import dataset_stats
+from pipeline.reports.photo_cards import Frame, SeenPhoto, seen_photos
 
 
 def seen(layout: Layout, longest_px: int = 75) -> list[SeenPhoto]:
     """All scored photos of a dataset."""
-    with inspection.inspected(layout, None) as photos:
-        ids = inspection.listed(photos, 9)["image_id"].to_pylist()
+    with dataset_stats.inspected(layout, None) as photos:
+        ids = dataset_stats.listed(photos, 9)["image_id"].to_pylist()
         return list(seen_photos(photos, layout, ids, longest_px).values())
 
 

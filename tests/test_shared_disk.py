@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cluster import ClusterConfig, session
-from pipeline.errors import UsageError
-from pipeline.shared_disk import check_shared, missing
+from pipeline.cluster.session import ClusterConfig, session
+from pipeline.cluster.shared_disk import check_shared, missing
+from pipeline.core.errors import UsageError
 
 STORE_BYTES = 128 << 20
 ONLY_HERE = Path(f"/proc/self/task/{os.getpid()}")

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import single_photos, storage
-from pipeline.cluster import ClusterConfig
-from pipeline.model import SHIPPED_MODEL
-from pipeline.single_photos import crack_scores
+from pipeline import storage
+from pipeline.cluster.session import ClusterConfig
+from pipeline.models.model import SHIPPED_MODEL
+from pipeline.scoring import predict
+from pipeline.scoring.predict import crack_scores
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_of_two")]
 
@@ -17,7 +18,7 @@ def test_single_photos_are_scored_without_a_dataset(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`crack_scores` gives the highest tile score, and the reason where a photo fails."""
-    monkeypatch.setattr(single_photos, "session", lambda _config: nullcontext())
+    monkeypatch.setattr(predict, "session", lambda _config: nullcontext())
     (tmp_path / "bad.jpg").write_bytes(b"no photo")
     urls = [storage.canonical(str(photos / "photo-01.jpg")), storage.canonical(str(tmp_path / "bad.jpg"))]
     told: list[tuple[int, int]] = []

@@ -19,13 +19,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from turns import Disk, Writer
 
-from pipeline import lease, schema, storage
-from pipeline.dataset import read_log
-from pipeline.errors import DatasetError, LostPlaceError, StorageError, UsageError
-from pipeline.layout import Layout
-from pipeline.lease import Holder, Lease, hold, read_lease
-from pipeline.runs import Run
-from pipeline.sink import COMMIT_PHOTOS, Sink, open_sink
+from pipeline import storage
+from pipeline.core import schema
+from pipeline.core.errors import DatasetError, LostPlaceError, StorageError, UsageError
+from pipeline.dataset import lease
+from pipeline.dataset.commit_log import read_log
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.lease import Holder, Lease, hold, read_lease
+from pipeline.dataset.run import Run
+from pipeline.dataset.writer import COMMIT_PHOTOS, Sink, open_sink
 
 BOX = {"row": 0, "top_px": 0, "height_px": 10, "width_px": 10}
 
@@ -98,7 +100,7 @@ def test_what_has_waited_long_enough_is_due(sink: Sink, monkeypatch: pytest.Monk
     """Nothing that waits is never due."""
     sink.add(scored("a"))
     assert not sink.is_due
-    monkeypatch.setattr("pipeline.sink.COMMIT_S", 0.0)
+    monkeypatch.setattr("pipeline.dataset.writer.COMMIT_S", 0.0)
     assert sink.is_due
     sink.commit()
     assert not sink.is_due

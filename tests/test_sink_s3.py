@@ -10,12 +10,13 @@ from conftest import S3Place
 from fault_proxy import Fault, Rule
 from test_sink import opened, run_named, scored
 
-from pipeline import lease, storage
-from pipeline.dataset import read_log
-from pipeline.errors import DatasetHeldError, LostPlaceError, StorageError
-from pipeline.layout import Layout
-from pipeline.lease import Holder, hold, read_lease
-from pipeline.sink import open_sink
+from pipeline import storage
+from pipeline.core.errors import DatasetHeldError, LostPlaceError, StorageError
+from pipeline.dataset import lease
+from pipeline.dataset.commit_log import read_log
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.lease import Holder, hold, read_lease
+from pipeline.dataset.writer import open_sink
 
 pytestmark = pytest.mark.ray
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import storage
-from pipeline.sources import (
+from pipeline.storage.byte_ranges import (
     BATCH_BYTES,
     GAP_BYTES,
     REQUEST_BYTES,

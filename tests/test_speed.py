@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.speed import tiles_per_s
+from pipeline.models.throughput import tiles_per_s
 
 SMALL, LARGER = "test_efficientnet.r160_in1k", "tf_efficientnet_lite0"
 

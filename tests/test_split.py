@@ -8,10 +8,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pipeline.errors import UsageError
-from pipeline.fingerprint import FINGERPRINT_SIZE
-from pipeline.labelled import Box, LabelledTiles
-from pipeline.split import SplitRule, assign, held_out
+from pipeline.core.errors import UsageError
+from pipeline.labels.labelled_tiles import Box, LabelledTiles
+from pipeline.labels.near_duplicates import FINGERPRINT_SIZE
+from pipeline.labels.split import SplitRule, assign, held_out
 
 
 def tiles_of(labels: list[bool], groups: list[str] | None = None, folder: str = "file:///a") -> LabelledTiles:

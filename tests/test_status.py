@@ -9,10 +9,10 @@ import pytest
 from small_dataset import BEGAN_AT, COMMITS, failed, ok, plan, written
 
 from pipeline import storage
-from pipeline.errors import UsageError
-from pipeline.layout import Layout
-from pipeline.lease import hold
-from pipeline.status import Speed, status
+from pipeline.core.errors import UsageError
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.lease import hold
+from pipeline.monitoring.status import Speed, status
 
 
 def of_speed(seconds: list[float], start_s: float = 0.0) -> list[dict[str, object]]:

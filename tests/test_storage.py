@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import storage
-from pipeline.errors import StorageError, UsageError
+from pipeline.core.errors import StorageError, UsageError
 
 
 @pytest.fixture(params=["disk", "memory"])
@@ -168,14 +168,14 @@ def test_many_files_come_in_order(folder: str) -> None:
 
 def test_little_is_held_of_many_files(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """No further one is begun while those that wait are too large together."""
-    monkeypatch.setattr(storage, "HELD_BYTES", 1_000)
+    monkeypatch.setattr("pipeline.storage.files.HELD_BYTES", 1_000)
     begun, read = list[str](), storage.read_bytes
 
     def counted(url: str) -> bytes:
         begun.append(url)
         return read(url)
 
-    monkeypatch.setattr(storage, "read_bytes", counted)
+    monkeypatch.setattr("pipeline.storage.files.read_bytes", counted)
     urls = [f"{folder}/{number}" for number in range(64)]
     for url in urls:
         storage.write_whole(url, bytes(2_000))

@@ -7,8 +7,8 @@ import os
 import pytest
 from botocore.exceptions import ClientError
 
-from pipeline.errors import StorageError
-from pipeline.storage_errors import ToldFile, told
+from pipeline.core.errors import StorageError
+from pipeline.storage.errors import ToldFile, told
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,14 @@ import pytest
 from aiohttp import ClientResponseError
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ReadTimeoutError
 
-from pipeline import storage_retry
-from pipeline.storage_errors import ShortAnswerError, is_passing
-from pipeline.storage_retry import OutOfTimeError, attempt_s, limited, retried
+from pipeline.storage import retry
+from pipeline.storage.errors import ShortAnswerError, is_passing
+from pipeline.storage.retry import OutOfTimeError, attempt_s, limited, retried
 
 
 @pytest.fixture(autouse=True)
 def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage_retry, "FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr(retry, "FIRST_WAIT_S", 0.001)
 
 
 def _refusal(status: int, code: str) -> OSError:
@@ -104,8 +104,8 @@ def test_what_lasts_is_tried_once() -> None:
 
 def test_the_time_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     """What does not pass after all comes out with its cause and the number of attempts."""
-    monkeypatch.setattr(storage_retry, "LIMIT_S", 0.2)
-    monkeypatch.setattr(storage_retry, "LONGEST_WAIT_S", 0.01)
+    monkeypatch.setattr(retry, "LIMIT_S", 0.2)
+    monkeypatch.setattr(retry, "LONGEST_WAIT_S", 0.01)
     store = _Store(1_000_000, ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"))
 
     with pytest.raises(OutOfTimeError) as caught:

@@ -16,8 +16,9 @@ from conftest import S3Place
 from fault_proxy import Fault, Rule
 from s3_server import BUCKET
 
-from pipeline import storage, storage_retry
-from pipeline.errors import StorageError, UsageError
+from pipeline import storage
+from pipeline.core.errors import StorageError, UsageError
+from pipeline.storage import retry
 
 pytestmark = pytest.mark.ray
 
@@ -31,9 +32,9 @@ SHORT = random.Random(6).randbytes(60_000)
 @pytest.fixture(autouse=True)
 def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give up after seconds instead of minutes."""
-    monkeypatch.setattr(storage_retry, "LIMIT_S", 12.0)
-    monkeypatch.setattr(storage_retry, "FIRST_WAIT_S", 0.02)
-    monkeypatch.setattr(storage_retry, "ANSWER_S", 3.0)
+    monkeypatch.setattr(retry, "LIMIT_S", 12.0)
+    monkeypatch.setattr(retry, "FIRST_WAIT_S", 0.02)
+    monkeypatch.setattr(retry, "ANSWER_S", 3.0)
 
 
 def _upload(data: bytes, url: str, tmp_path: Path) -> None:
@@ -307,8 +308,8 @@ def test_every_verb_survives_every_fault(fault: Fault, faulty_s3: S3Place, at: _
 
 def test_a_server_that_hangs_is_left(faulty_s3: S3Place, at: _Places, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next attempt begins when the first has had its time, an upload that waits for `100-continue` too."""
-    monkeypatch.setattr(storage_retry, "ANSWER_S", 0.5)
-    monkeypatch.setattr(storage_retry, "SLOWEST_BYTES_PER_S", 20_000_000)
+    monkeypatch.setattr(retry, "ANSWER_S", 0.5)
+    monkeypatch.setattr(retry, "SLOWEST_BYTES_PER_S", 20_000_000)
     for verb, does in VERBS.items():
         faulty_s3.rules[:] = [Rule("hang", target="partNumber=2" if verb == "upload" else "")]
         assert does(at) in {True, None}, verb
@@ -328,7 +329,7 @@ def test_two_seconds_of_latency_are_borne(faulty_s3: S3Place) -> None:
 
 def test_a_store_that_stays_away_is_told(faulty_s3: S3Place, at: _Places, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the time is up there is one sentence with the place, the cause and how often it was tried."""
-    monkeypatch.setattr(storage_retry, "LIMIT_S", 0.3)
+    monkeypatch.setattr(retry, "LIMIT_S", 0.3)
     faulty_s3.rules[:] = [Rule("slow_down", count=None)]
     for does in VERBS.values():
         with pytest.raises(StorageError) as caught:

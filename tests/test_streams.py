@@ -19,10 +19,10 @@ from packing import packed_tar
 from tar_forms import TOOLS, compressed, info, packed
 
 from pipeline import storage
-from pipeline.errors import DataError
-from pipeline.members import DAMAGED, Content, Entry, Limits
-from pipeline.sources import BytesSource, StoredSource
-from pipeline.streams import CompressedTarReader
+from pipeline.archives.compressed_tar import CompressedTarReader
+from pipeline.archives.members import DAMAGED, Content, Entry, Limits
+from pipeline.core.errors import DataError
+from pipeline.storage.byte_ranges import BytesSource, StoredSource
 
 _rng = random.Random(0)
 SMALL = [("a.jpg", b"first photo"), ("b.jpg", _rng.randbytes(900)), ("c.jpg", b""), ("a.jpg", b"again")]

@@ -12,11 +12,11 @@ from fake_jobs import LINES, FakeJobs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import submission
 from pipeline.cli import score, submit, train
 from pipeline.cli.submit import OF_ITS_CLUSTER, PLACES, SUBMITTED_ONLY, work_of
-from pipeline.errors import CrackscanError, UsageError
-from pipeline.submission import WITHOUT_EFFECT, Request, State, Work, check_address, exit_code, follow, ours
+from pipeline.cluster import submission
+from pipeline.cluster.submission import WITHOUT_EFFECT, Request, State, Work, check_address, exit_code, follow, ours
+from pipeline.core.errors import CrackscanError, UsageError
 
 SCORE = submit.command.commands["score"]
 OPTIONS = [each for each in SCORE.params if isinstance(each, click.Option)

@@ -3,8 +3,8 @@
 from dataclasses import asdict
 from typing import Any
 
-from pipeline.effort import Effort
-from pipeline.tally import COLUMNS, Failure, Tally, counted, spent
+from pipeline.core.usage import Effort
+from pipeline.monitoring.run_stats import COLUMNS, Failure, Tally, counted, spent
 
 STEP = Effort(2.0, 1.0, 0.5, 100, 1, 7)
 

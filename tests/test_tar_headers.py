@@ -11,9 +11,9 @@ from fake_sources import gone_through, listed, read
 from packing import packed_tar
 from tar_forms import header_of, info, packed
 
-from pipeline.errors import DataError
-from pipeline.sources import BytesSource
-from pipeline.tars import TarReader
+from pipeline.archives.tar_reader import TarReader
+from pipeline.core.errors import DataError
+from pipeline.storage.byte_ranges import BytesSource
 
 END = bytes(1024)
 PHOTO = header_of("a.jpg", tarfile.REGTYPE, b"photo")

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from packing import packed_tar, packed_zip
 from tar_forms import FORMS, info, packed
 
-from pipeline.errors import DataError
-from pipeline.members import Limits
-from pipeline.sources import BytesSource
-from pipeline.tars import TarReader
-from pipeline.zips import ZipReader
+from pipeline.archives.members import Limits
+from pipeline.archives.tar_reader import TarReader
+from pipeline.archives.zip_reader import ZipReader
+from pipeline.core.errors import DataError
+from pipeline.storage.byte_ranges import BytesSource
 
 _rng = random.Random(0)
 SMALL = [("a.jpg", b"first photo"), ("ü" * 90 + ".jpg", _rng.randbytes(700)), ("c.jpg", b""), ("a.jpg", b"again")]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import StorageError
-from pipeline.text_upload import TextUpload
+from pipeline.core.errors import StorageError
+from pipeline.storage.text_upload import TextUpload
 
 
 def test_it_is_stored_once_with_all_its_text() -> None:

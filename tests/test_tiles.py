@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import UsageError
-from pipeline.tiles import ONE_TILE_LIMIT, Tile, TileSpec, cut, grid
+from pipeline.core.errors import UsageError
+from pipeline.images.tiles import ONE_TILE_LIMIT, Tile, TileSpec, cut, grid
 
 sides = st.integers(1, 700)
 specs = st.builds(TileSpec, st.integers(16, 120), st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.9]))

@@ -11,11 +11,11 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from pipeline.board import EpochResult
-from pipeline.errors import InterruptedRunError, UsageError
-from pipeline.model import SHIPPED_MODEL, load_card
-from pipeline.recipe import TrainConfig
-from pipeline.tracking import tracked
+from pipeline.core.errors import InterruptedRunError, UsageError
+from pipeline.models.model import SHIPPED_MODEL, load_card
+from pipeline.training.config import TrainConfig
+from pipeline.training.progress import EpochResult
+from pipeline.training.tracking import tracked
 
 FIRST = EpochResult(
     epoch=0, phase="head", learning_rate=0.1, tiles=64, loss=0.7, validation_loss=0.6, average_precision=0.8, auc=0.9,

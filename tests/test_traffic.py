@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import storage, storage_retry, traffic
+from pipeline import storage
+from pipeline.core import traffic
+from pipeline.storage import retry
 
 
 def test_all_ways_of_reading_count(tmp_path: Path) -> None:
@@ -21,7 +23,7 @@ def test_all_ways_of_reading_count(tmp_path: Path) -> None:
 
 def test_each_further_attempt_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A request that was answered at the third attempt was tried again twice."""
-    monkeypatch.setattr(storage_retry, "FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr(retry, "FIRST_WAIT_S", 0.001)
     answers, before = [ConnectionResetError(), ConnectionResetError(), "done"], traffic.so_far()
 
     def attempt() -> str:
@@ -30,5 +32,5 @@ def test_each_further_attempt_counts(monkeypatch: pytest.MonkeyPatch) -> None:
             raise answer
         return str(answer)
 
-    assert storage_retry.retried("s3://b/k", attempt) == "done"
+    assert retry.retried("s3://b/k", attempt) == "done"
     assert traffic.so_far() == (before.read_bytes, before.retries + 2)

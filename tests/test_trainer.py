@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.boxes import Box
-from pipeline.errors import UsageError
-from pipeline.labelled import LabelledTiles
-from pipeline.recipe import TrainConfig
-from pipeline.trainer import room, run_id, scaling_config, starting_point
+from pipeline.core.errors import UsageError
+from pipeline.labels.boxes import Box
+from pipeline.labels.labelled_tiles import LabelledTiles
+from pipeline.training.config import TrainConfig
+from pipeline.training.ray_trainer import room, run_id, scaling_config, starting_point
 
 CONFIG = TrainConfig(("tiles",), "model")
 URLS = ("file:///a.png", "file:///b.png")

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline import backbones, training
-from pipeline.backbones import Backbone
-from pipeline.batches import Pixels
-from pipeline.labelled import LabelledTiles
-from pipeline.recipe import TrainingConfig
-from pipeline.sampling import Deck, Indices, alike
-from pipeline.training import Learner
+from pipeline.labels.labelled_tiles import LabelledTiles
+from pipeline.models import backbones
+from pipeline.models.backbones import Backbone
+from pipeline.training.config import TrainingConfig
+from pipeline.training.data_loader import Pixels
+from pipeline.training.learner import Learner, Validation, targets_and_weights, validate
+from pipeline.training.sampler import Deck, Indices, alike
 
 SMALL = "test_efficientnet.r160_in1k"
 """The smallest network of timm: 0.4 million parameters."""
@@ -54,14 +54,14 @@ def deck(labels: NDArray[np.bool_]) -> Deck:
 def test_both_classes_count_alike(labels: list[bool]) -> None:
     """However uneven the classes, each has half of the weight, and the mean weight is one."""
     cracked = np.array(labels)
-    _, weights = training.targets_and_weights(deck(cracked), 0.0)
+    _, weights = targets_and_weights(deck(cracked), 0.0)
     assert float(weights[torch.from_numpy(cracked)].sum()) == pytest.approx(len(labels) / 2, rel=1e-4)
     assert float(weights.mean()) == pytest.approx(1, rel=1e-4)
 
 
 def test_smoothing_keeps_targets_off_the_ends() -> None:
     """With smoothing 0.1 a crack's target is 0.95 and sound concrete's 0.05."""
-    targets, _ = training.targets_and_weights(deck(np.array([True, False])), 0.1)
+    targets, _ = targets_and_weights(deck(np.array([True, False])), 0.1)
     assert targets.tolist() == pytest.approx([0.95, 0.05])
 
 
@@ -88,7 +88,7 @@ def test_a_network_learns(backbone: Backbone) -> None:
     learner = Learner(backbone, deck(LABELS), config, torch.device("cpu"))
     losses = [sum(learner.train_epoch(epoch, batches())) for epoch in range(12)]
     assert losses[-1] < losses[0] / 2
-    validation = training.validate(learner.score(batches()), LABELS)
+    validation = validate(learner.score(batches()), LABELS)
     assert (validation.average_precision, validation.auc) == (1.0, 1.0)
     assert validation.rank == (1.0, -validation.loss)
 
@@ -109,7 +109,7 @@ def test_a_restored_learner_goes_on_as_if_never_stopped(backbone: Backbone) -> N
 def test_validation_puts_logits_in_the_order_of_the_tiles() -> None:
     """Batches may come in any order; AP and AUC are those of the whole."""
     scored = [(np.array([2, 0]), np.array([3.0, -1.0], np.float32)), (np.array([1]), np.array([1.0], np.float32))]
-    validation = training.validate(scored, np.array([False, True, False]))
+    validation = validate(scored, np.array([False, True, False]))
     assert validation.logits.tolist() == [-1.0, 1.0, 3.0]
     assert (validation.auc, validation.average_precision) == (0.5, 0.5)
 
@@ -117,7 +117,7 @@ def test_validation_puts_logits_in_the_order_of_the_tiles() -> None:
 def test_the_better_epoch_has_the_higher_precision_or_the_smaller_loss() -> None:
     """A difference in average precision that no data could show is left to the loss."""
     logits = np.zeros(1, np.float32)
-    good = training.Validation(logits, loss=0.2, average_precision=0.99999, auc=1.0)
-    sure = training.Validation(logits, loss=0.1, average_precision=0.99998, auc=1.0)
-    weak = training.Validation(logits, loss=0.0, average_precision=0.9, auc=1.0)
+    good = Validation(logits, loss=0.2, average_precision=0.99999, auc=1.0)
+    sure = Validation(logits, loss=0.1, average_precision=0.99998, auc=1.0)
+    weak = Validation(logits, loss=0.0, average_precision=0.9, auc=1.0)
     assert weak.rank < good.rank < sure.rank

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import storage, trial_results
-from pipeline.calibration import Sample
-from pipeline.errors import DatasetError
-from pipeline.trial_results import TrialResult
+from pipeline import storage
+from pipeline.core.errors import DatasetError
+from pipeline.evaluation import trial_results
+from pipeline.evaluation.calibration import Sample
+from pipeline.evaluation.trial_results import TrialResult
 
 RESULT = TrialResult(
     run="train-0123",

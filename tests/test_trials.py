@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.boxes import Box
-from pipeline.errors import UsageError
-from pipeline.fingerprint import FINGERPRINT_SIZE, Floats, repeats
-from pipeline.labelled import LabelledTiles
-from pipeline.trials import ProtocolConfig, chosen_tests, parts_of, place_name, trials_of
+from pipeline.core.errors import UsageError
+from pipeline.labels.boxes import Box
+from pipeline.labels.labelled_tiles import LabelledTiles
+from pipeline.labels.near_duplicates import FINGERPRINT_SIZE, Floats, repeats
+from pipeline.training.trials import ProtocolConfig, chosen_tests, parts_of, place_name, trials_of
 
 SOURCES = ("a", "b", "c")
 CONFIG = ProtocolConfig(data=SOURCES, out="out", backbones=("x", "y"), augments=("plain", "field"), seeds=(0, 7))

@@ -8,8 +8,10 @@ from typing import get_args
 
 import pytest
 
-from pipeline import errors, fsspec_store, local_disk, storage_errors
-from pipeline.errors import CrackscanError, Kind
+from pipeline.core import errors
+from pipeline.core.errors import CrackscanError, Kind
+from pipeline.storage import errors as storage_errors
+from pipeline.storage import fsspec_backend, local
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
@@ -53,7 +55,7 @@ def test_every_cause_of_a_storage_error_is_explained() -> None:
     """In the very words of the message."""
     told = [*storage_errors._CAUSES.values(), *storage_errors._WORDS.values(),
             *storage_errors._WORDS_OF_CLIENTS.values()]  # fmt: skip
-    told += [sentence.partition(";")[0] for sentence in (local_disk._WITHOUT_LINKS, fsspec_store._NOT_CREATING)]
+    told += [sentence.partition(";")[0] for sentence in (local._WITHOUT_LINKS, fsspec_backend._NOT_CREATING)]
     for cause in told:
         assert re.search(rf"^\| {re.escape(cause)} \| [^|]+ \|$", PAGE, re.MULTILINE), cause
 

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import calibration, storage
-from pipeline.calibration import Sample
-from pipeline.errors import UsageError
-from pipeline.trial_results import RESULTS, TrialResult
-from pipeline.unseen import FieldUse, expected
+from pipeline import storage
+from pipeline.core.errors import UsageError
+from pipeline.evaluation import calibration
+from pipeline.evaluation.calibration import Sample
+from pipeline.evaluation.operating_point import FieldUse, expected
+from pipeline.evaluation.trial_results import RESULTS, TrialResult
 
 
 def trial(left_out: str, seed: int, shift: float = 0.0) -> TrialResult:

@@ -10,13 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 from small_dataset import COMMITS, failed, image_id, ok, plan, written
 
-from pipeline import schema, storage
-from pipeline.dataset import read_table, table_bytes
-from pipeline.errors import UsageError
-from pipeline.layout import Layout
-from pipeline.promises import PROMISES, boxes
-from pipeline.tiles import TileSpec, grid
-from pipeline.verify import Check, verify
+from pipeline import storage
+from pipeline.core import schema
+from pipeline.core.errors import UsageError
+from pipeline.dataset.commit_log import read_table, table_bytes
+from pipeline.dataset.invariants import PROMISES, boxes
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.verify import Check, verify
+from pipeline.images.tiles import TileSpec, grid
 
 Rows = list[dict[str, Any]]
 

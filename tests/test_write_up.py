@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline import write_up
-from pipeline.backbones import Backbone
-from pipeline.card import About, Calibration, Card
-from pipeline.course import Best, Task
-from pipeline.errors import UsageError
-from pipeline.labelled import LabelledTiles
-from pipeline.model_readme import readme
-from pipeline.recipe import QUICK, TrainConfig
-from pipeline.unseen import Expectation, FieldUse
-from pipeline.write_up import Provenance
+from pipeline.core.errors import UsageError
+from pipeline.evaluation.operating_point import Expectation, FieldUse
+from pipeline.labels.labelled_tiles import LabelledTiles
+from pipeline.models.backbones import Backbone
+from pipeline.models.card import About, Calibration, Card
+from pipeline.training import model_card
+from pipeline.training.config import QUICK, TrainConfig
+from pipeline.training.loop import Best, Task
+from pipeline.training.model_card import Provenance
+from pipeline.training.model_readme import readme
 
 CONFIG = TrainConfig(
     data=("/secret/home/tiles/train/",),
@@ -54,11 +54,11 @@ def card(expectation: Expectation | None = None) -> Card:
     training, validation = tiles(CONFIG.data[0], 3, 5), tiles(CONFIG.val[0], 2, 4)
     backbone = Backbone("small", torch.nn.Identity(), 160, (0.5,) * 3, (0.25,) * 3, "random")
     logits = torch.tensor([3.0, 2.0, -2.0, -3.0, -3.0, 1.0])
-    data = write_up.data_sources(training, validation, CONFIG)
+    data = model_card.data_sources(training, validation, CONFIG)
     use = None if expectation is None else FieldUse("/secret/home/runs/compare", 0.02, 0.03)
     provenance = Provenance(CONFIG, data, "train-1", 7, 3, use)
     task = Task(backbone, training, validation, QUICK)
-    return write_up.make_card(task, Best(1, {}, logits, (1.0, -0.1)), 1.5, provenance, expectation)
+    return model_card.make_card(task, Best(1, {}, logits, (1.0, -0.1)), 1.5, provenance, expectation)
 
 
 def test_the_card_holds_what_was_reached_and_how() -> None:
@@ -84,7 +84,7 @@ def test_trials_decide_how_scores_are_read() -> None:
     assert (written.metrics["threshold"], written.metrics["recall"]) == (0.9, 0.0)
     assert written.metrics["left_out/deck/auc"] == 0.85
     assert "--calibrate-on runs/compare --false-alarms 0.02 --base-rate 0.03" in str(written.training["command"])
-    assert card().threshold == write_up.THRESHOLD
+    assert card().threshold == model_card.THRESHOLD
 
 
 def test_nothing_is_said_about_the_machine() -> None:
@@ -96,8 +96,8 @@ def test_nothing_is_said_about_the_machine() -> None:
 
 def test_the_command_says_how_tiles_were_held_out() -> None:
     """Without validation data of its own, the fraction is part of the command; with it, it is not."""
-    assert "--val-fraction" not in write_up.command_of(CONFIG)
-    assert "--val-fraction 0.3" in write_up.command_of(replace(CONFIG, val=(), val_fraction=0.3))
+    assert "--val-fraction" not in model_card.command_of(CONFIG)
+    assert "--val-fraction 0.3" in model_card.command_of(replace(CONFIG, val=(), val_fraction=0.3))
 
 
 def test_rights_are_for_all_data_or_for_each() -> None:
@@ -105,9 +105,9 @@ def test_rights_are_for_all_data_or_for_each() -> None:
     training = tiles("b", 1, 1)
     training = replace(training.subset([0, 1, 0, 1]), sources=("a", "a", "z", "z"))  # listed sorted, as `read` does
     config = TrainConfig(data=("z", "a"), val=("b",), out="model", about=About(licences=("MIT", "CC0", "BY")))
-    each = write_up.data_sources(training, tiles("b", 1, 1), config)
+    each = model_card.data_sources(training, tiles("b", 1, 1), config)
     assert [(source.name, source.licence) for source in each] == [("z", "MIT"), ("a", "CC0"), ("b", "BY")]
     assert [source.attribution for source in each] == [None] * 3
     wrong = replace(config, about=About(attributions=("x", "y")))
     with pytest.raises(UsageError, match=r"^--attribution was given 2 times; expected once for all data, or 3 times"):
-        write_up.data_sources(training, tiles("b", 1, 1), wrong)
+        model_card.data_sources(training, tiles("b", 1, 1), wrong)

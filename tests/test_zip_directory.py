@@ -9,9 +9,9 @@ import pytest
 from fake_sources import Hollow, listed
 from packing import packed_zip
 
-from pipeline.sources import BytesSource, Source
-from pipeline.zip_directory import entries, find_directory, name_of
-from pipeline.zips import ZipReader
+from pipeline.archives.zip_directory import entries, find_directory, name_of
+from pipeline.archives.zip_reader import ZipReader
+from pipeline.storage.byte_ranges import BytesSource, Source
 
 FILES = [("a.jpg", b"aaaa"), ("folder/b.jpg", b"b" * 50), ("c.jpg", b"")]
 TRUTH = [(name, len(data)) for name, data in FILES]

@@ -11,8 +11,8 @@ from fake_sources import Counted
 from packing import packed_zip
 from zip_forms import Packed, piped
 
-from pipeline.sources import BytesSource
-from pipeline.zip_salvage import salvaged
+from pipeline.archives.zip_salvage import salvaged
+from pipeline.storage.byte_ranges import BytesSource
 
 _rng = random.Random(0)
 LARGE = [(f"{number}.jpg", _rng.randbytes(700_000 * number)) for number in range(4)]

@@ -14,10 +14,10 @@ from packing import packed_zip
 from zip_forms import Packed, piped, with_zip64
 
 from pipeline import storage
-from pipeline.errors import DataError
-from pipeline.members import Limits
-from pipeline.sources import BytesSource, StoredSource, Window
-from pipeline.zips import ZipReader
+from pipeline.archives.members import Limits
+from pipeline.archives.zip_reader import ZipReader
+from pipeline.core.errors import DataError
+from pipeline.storage.byte_ranges import BytesSource, StoredSource, Window
 
 _rng = random.Random(0)
 READABLE = "stored, deflated, bzip2, LZMA can be read"

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from pipeline import storage
-from pipeline.errors import LostPlaceError, NotFoundError
+from pipeline.core.errors import LostPlaceError, NotFoundError
 
 
 class Killed(BaseException):

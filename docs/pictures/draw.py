@@ -20,8 +20,8 @@ from matplotlib.patches import FancyBboxPatch
 from PIL import Image
 
 from pipeline import storage
-from pipeline.overlay import OverlayConfig, write_overlays
-from pipeline.results import worst
+from pipeline.dataset.sql import worst
+from pipeline.reports.overlay import OverlayConfig, write_overlays
 
 HERE = Path(__file__).parent
 OVERLAY_PX, REPORT_PX = 760, 900

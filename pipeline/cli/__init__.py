@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from pipeline import __version__
-from pipeline.errors import CrackscanError, InterruptedRunError
+from pipeline.core.errors import CrackscanError, InterruptedRunError
 
 COMMANDS = (
     "sample", "train", "evaluate", "models", "plan", "score", "status", "retry", "verify", "compact", "query",

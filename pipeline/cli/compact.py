@@ -9,7 +9,7 @@ from pipeline.cli.config_file import config_option
 from pipeline.cli.progress import progress
 
 if TYPE_CHECKING:
-    from pipeline.compact import Compacted
+    from pipeline.dataset.compact import Compacted
 
 
 @click.command("compact")
@@ -39,7 +39,7 @@ def command(out: str, to: str, part_mb: float) -> None:
 
 def compacted(out: str, to: str, part_mb: float) -> "Compacted":
     """Compact as the options say, and show how far it is."""
-    from pipeline.compact import compact
+    from pipeline.dataset.compact import compact
 
     with progress("tiles") as show:
         return compact(out, to, round(part_mb * (1 << 20)), show)

@@ -7,9 +7,9 @@ import click
 from pipeline.cli.options import threshold_option
 
 if TYPE_CHECKING:
-    from pipeline.changes import Agreement
-    from pipeline.compare import Comparison
-    from pipeline.matching import By
+    from pipeline.reports.compare import Comparison
+    from pipeline.reports.photo_matching import By
+    from pipeline.reports.score_changes import Agreement
 
 MEANINGS = {
     "worse": "the score is higher in B, by the margin or more",
@@ -53,8 +53,8 @@ def command(a: str, b: str, by: "By", within: float, margin: float, threshold: f
       crackscan compare scores-2025 scores-2026 --by place --within 2
       crackscan compare old-model new-model --out old-new --threshold 0.9
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
-    from pipeline.compare import CompareConfig, compare
-    from pipeline.matching import Rule
+    from pipeline.reports.compare import CompareConfig, compare
+    from pipeline.reports.photo_matching import Rule
 
     _show(compare(CompareConfig(a, b, to, Rule(by, within), margin, threshold, top)))
 

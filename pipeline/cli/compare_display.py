@@ -1,10 +1,10 @@
 """What a person at a terminal sees of a comparison: a bar while trials run, a row for each that is done."""
 
-from pipeline.calibration import scores_of
-from pipeline.card import Calibration
 from pipeline.cli.bar import Bar
-from pipeline.metrics import measure
-from pipeline.trial_results import TrialResult
+from pipeline.evaluation.calibration import scores_of
+from pipeline.evaluation.metrics import measure
+from pipeline.evaluation.trial_results import TrialResult
+from pipeline.models.card import Calibration
 
 
 class CompareDisplay(Bar):

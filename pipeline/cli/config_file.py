@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from pipeline.errors import StorageError, UsageError
+from pipeline.core.errors import StorageError, UsageError
 
 NAME = "config"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from pipeline.checks import Finding
+    from pipeline.cluster.checks import Finding
 
 FAILED = 1
 COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
@@ -30,7 +30,7 @@ def command(places: tuple[str, ...], with_ray: bool, as_json: bool) -> None:
       crackscan doctor --ray
       crackscan doctor s3://inspections/tonight/ s3://results --json
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
-    from pipeline.doctor import examined
+    from pipeline.scoring.doctor import examined
 
     findings: list[Finding] = []
     for finding in examined(places, with_ray=with_ray):

@@ -10,9 +10,9 @@ from pipeline.cli.options import address_option, cpus_option, model_option, verb
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from pipeline.evaluation import Evaluation, EvaluationConfig, Result
-    from pipeline.labelled import LabelledTiles
-    from pipeline.mask_evaluation import MaskEvaluation
+    from pipeline.evaluation.evaluate import Evaluation, EvaluationConfig, Result
+    from pipeline.evaluation.mask_evaluation import MaskEvaluation
+    from pipeline.labels.labelled_tiles import LabelledTiles
 
 FAILURES_EXIT_CODE = 3
 FAILURES_TOLD = 10
@@ -125,7 +125,7 @@ def measured(
     """Evaluate as the options say, and print the tables."""
     if not data and not masks:
         raise click.MissingParameter(param_hint="'DATA...' or '--masks'", param_type="argument")
-    from pipeline.labelled import ClassNames, read
+    from pipeline.labels.labelled_tiles import ClassNames, read
 
     # Wrong DATA is told before Ray and torch take their seconds to import.
     tiles = read(data, ClassNames(positive, negative)) if data else None
@@ -147,10 +147,10 @@ def _config(
     seed: int,
     **ray: Any,  # noqa: ANN401 - Click's
 ) -> "EvaluationConfig":
-    from pipeline.cluster import ClusterConfig
-    from pipeline.evaluation import EvaluationConfig
-    from pipeline.intervals import Resampling
-    from pipeline.model import SHIPPED_MODEL
+    from pipeline.cluster.session import ClusterConfig
+    from pipeline.evaluation.bootstrap import Resampling
+    from pipeline.evaluation.evaluate import EvaluationConfig
+    from pipeline.models.model import SHIPPED_MODEL
 
     return EvaluationConfig(
         model=model or SHIPPED_MODEL,
@@ -164,8 +164,8 @@ def _config(
 def _on_tiles(tiles: "LabelledTiles", config: "EvaluationConfig") -> "Evaluation":
     """Evaluate on labelled tiles, and print the table."""
     from pipeline.cli.progress import progress
-    from pipeline.evaluation import evaluate
-    from pipeline.single_photos import crack_scores
+    from pipeline.evaluation.evaluate import evaluate
+    from pipeline.scoring.predict import crack_scores
 
     with progress("tiles") as on_progress:
         evaluation = evaluate(tiles, config, crack_scores, on_progress)
@@ -177,8 +177,8 @@ def _on_masks(folders: tuple[str, ...], config: "EvaluationConfig") -> "MaskEval
     """Evaluate on photos with masks, and print the table."""
     from pipeline.cli.masks_display import tell
     from pipeline.cli.progress import progress
-    from pipeline.mask_evaluation import evaluate_masks
-    from pipeline.single_photos import crack_maps
+    from pipeline.evaluation.mask_evaluation import evaluate_masks
+    from pipeline.scoring.predict import crack_maps
 
     with progress("photos") as on_progress:
         evaluation = evaluate_masks(folders, config, crack_maps, on_progress)

@@ -7,7 +7,7 @@ import click
 from pipeline.cli.options import threshold_option
 
 if TYPE_CHECKING:
-    from pipeline.export import Exported
+    from pipeline.dataset.export import Exported
 
 
 @click.command("export")
@@ -35,7 +35,7 @@ def command(dataset: str, **given: Any) -> None:  # noqa: ANN401 - Click's
       crackscan export scores --to geojson --out photos.geojson --threshold 0.9
       crackscan export s3://results/tonight --to duckdb --out tonight.duckdb
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
-    from pipeline.export import ExportConfig, export
+    from pipeline.dataset.export import ExportConfig, export
 
     made = export(ExportConfig(dataset, **given))
     click.echo(_told(made, given["form"]))

@@ -13,7 +13,7 @@ from pipeline.cli.options import dashboard_option
 from pipeline.cli.submit import end_with, server_at
 
 if TYPE_CHECKING:
-    from pipeline.submission import Job
+    from pipeline.cluster.submission import Job
 
 COLOURS = {"pending": "yellow", "running": "cyan", "stopped": "yellow", "succeeded": "green", "failed": "red"}
 PIPE_WIDTH = 200
@@ -41,7 +41,7 @@ def command() -> None:
 @json_option
 def list_jobs(address: str, as_json: bool) -> None:
     """List the jobs, the newest first."""
-    from pipeline.submission import ours
+    from pipeline.cluster.submission import ours
 
     found = ours(server_at(address).jobs())
     if as_json:

@@ -8,7 +8,7 @@ import click
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from pipeline.mask_evaluation import MaskEvaluation
+    from pipeline.evaluation.mask_evaluation import MaskEvaluation
 
 ROWS = {
     "average_precision": "average precision",
@@ -30,7 +30,7 @@ def tell(evaluation: "MaskEvaluation") -> None:
     """Print the table, where the report lies and how to read it; failed photos go to stderr."""
     from rich.console import Console
 
-    from pipeline.map_quality import TOLERANCE_PX
+    from pipeline.evaluation.pixel_metrics import TOLERANCE_PX
 
     # A pipe or a file has no width: nothing is cut off there.
     Console(width=None if sys.stdout.isatty() else 60 + 40 * len(evaluation.results)).print(_table(evaluation))
@@ -44,7 +44,7 @@ def tell(evaluation: "MaskEvaluation") -> None:
 def _table(evaluation: "MaskEvaluation") -> "Table":
     from rich.table import Table
 
-    from pipeline.map_quality import TOLERANCE_PX
+    from pipeline.evaluation.pixel_metrics import TOLERANCE_PX
 
     table = Table(title=f"Crack maps of model {evaluation.model_id}, against masks", title_justify="left")
     table.add_column("")

@@ -12,7 +12,7 @@ from pipeline.cli.models_compare import command as compare
 from pipeline.cli.models_quantise import command as quantise
 
 if TYPE_CHECKING:
-    from pipeline.card import Card
+    from pipeline.models.card import Card
 
 SHIPPED = "shipped"
 """The word for the model that comes with the package."""
@@ -52,7 +52,7 @@ def list_models(folders: tuple[str, ...]) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print card.json as it is.")
 def show(model: str, *, as_json: bool) -> None:
     """Print the card of a MODEL folder or URL; `shipped` is the model of the package."""
-    from pipeline.model import SHIPPED_MODEL, load_card
+    from pipeline.models.model import SHIPPED_MODEL, load_card
 
     found = load_card(SHIPPED_MODEL if model == SHIPPED else model)
     if as_json:
@@ -66,14 +66,14 @@ command.add_command(quantise)
 
 
 def _backbones() -> list[tuple[str, ...]]:
-    from pipeline import backbones
+    from pipeline.models import backbones
 
     found = backbones.available()
     return [(choice.name, f"{choice.million_parameters:.1f}", choice.weights_from) for choice in found]
 
 
 def _models(folders: tuple[str, ...]) -> list[tuple[str, ...]]:
-    from pipeline.model import SHIPPED_MODEL, load_card
+    from pipeline.models.model import SHIPPED_MODEL, load_card
 
     rows: list[tuple[str, ...]] = []
     for place in (SHIPPED, *_model_folders(folders)):
@@ -87,7 +87,7 @@ def _models(folders: tuple[str, ...]) -> list[tuple[str, ...]]:
 def _model_folders(folders: tuple[str, ...]) -> list[str]:
     """Return the folders that are models, or hold some one or two levels below."""
     from pipeline import storage
-    from pipeline.model import CARD_FILE
+    from pipeline.models.model import CARD_FILE
 
     patterns = [storage.join(folder, *below, CARD_FILE) for folder in folders for below in ((), ("*",), ("*", "*"))]
     found = [storage.parent(card) for pattern in patterns for card in storage.glob(pattern)]

@@ -11,8 +11,8 @@ from pipeline.cli.options import training_options
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from pipeline.comparison import Comparison, Interval
-    from pipeline.trials import ProtocolConfig
+    from pipeline.evaluation.trial_comparison import Comparison, Interval
+    from pipeline.training.trials import ProtocolConfig
 
 TRAINING_OPTIONS = ("epochs", "head_epochs", "epoch_tiles", "batch_size", "learning_rate")
 """Where not given, the preset `trial` decides."""
@@ -81,21 +81,21 @@ def command(data: tuple[str, ...], out: str, **given: Any) -> None:  # noqa: ANN
     # Two threads of numpy's matrix product on busy cores are four to thirty times slower than one; read at its import.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     config = _config(data, out, given)
-    from pipeline import protocol
     from pipeline.cli.compare_display import CompareDisplay
+    from pipeline.training import leave_one_source_out
 
     with CompareDisplay() as display:
-        comparison = protocol.compare(config, display)
+        comparison = leave_one_source_out.compare(config, display)
     _tell(comparison)
 
 
 def _config(data: tuple[str, ...], out: str, given: dict[str, Any]) -> "ProtocolConfig":
     """Lay what was given over the preset."""
-    from pipeline.backbones import DEFAULT_BACKBONE
-    from pipeline.cluster import ClusterConfig
-    from pipeline.label_table import ClassNames
-    from pipeline.recipe import TRIAL
-    from pipeline.trials import ProtocolConfig
+    from pipeline.cluster.session import ClusterConfig
+    from pipeline.labels.tables import ClassNames
+    from pipeline.models.backbones import DEFAULT_BACKBONE
+    from pipeline.training.config import TRIAL
+    from pipeline.training.trials import ProtocolConfig
 
     training = {name: given.pop(name) for name in TRAINING_OPTIONS}
     return ProtocolConfig(

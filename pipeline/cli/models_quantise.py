@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from pipeline.card import Quantised
+    from pipeline.models.card import Quantised
 
 
 @click.command("quantise")
@@ -33,13 +33,13 @@ def command(
       crackscan models quantise s3://models/tonight tiles.csv
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
     from pipeline.cli.bar import Bar
-    from pipeline.engines import openvino
-    from pipeline.errors import UsageError
-    from pipeline.label_table import ClassNames
+    from pipeline.core.errors import UsageError
+    from pipeline.labels.tables import ClassNames
+    from pipeline.models.engines import openvino
 
     if (problem := openvino().problem) is not None:
         raise UsageError(f"Nothing can be quantised here: {problem}")
-    from pipeline.quantise import QuantiseConfig, quantise_folder
+    from pipeline.training.quantise import QuantiseConfig, quantise_folder
 
     config = QuantiseConfig(model, data, val, val_fraction, ClassNames(positive, negative))
     with Bar() as bar:
@@ -50,7 +50,7 @@ def command(
 
 def _told(found: "Quantised") -> str:
     """Say what it costs, and whether it will be used."""
-    from pipeline.engines import why_not_trusted
+    from pipeline.models.engines import why_not_trusted
 
     aucs = "" if found.auc is None else f"AUC {found.auc:.5f}, in floats {found.auc_float:.5f}; "
     refusal = why_not_trusted(found)

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from pipeline.pictures import Form
+    from pipeline.reports.thumbnails import Form
 
 FAILED = 1
 
@@ -45,7 +45,7 @@ def command(out: str, images: tuple[str, ...], to: str, form: "Form", geojson: s
 
 def _draw(out: str, images: tuple[str, ...], to: str, form: "Form") -> bool:
     """Draw photos; tell whether all could be read."""
-    from pipeline.overlay import OverlayConfig, write_overlays
+    from pipeline.reports.overlay import OverlayConfig, write_overlays
 
     is_whole = True
     for overlay in write_overlays(OverlayConfig(out, images, to, form)):
@@ -58,7 +58,7 @@ def _draw(out: str, images: tuple[str, ...], to: str, form: "Form") -> bool:
 
 
 def _map(out: str, file: str) -> None:
-    from pipeline.export import ExportConfig, export
+    from pipeline.dataset.export import ExportConfig, export
 
     made = export(ExportConfig(out, "geojson", file))
     click.echo(

@@ -39,9 +39,9 @@ def command(
       crackscan plan photos.zip
       crackscan plan s3://inspections/tonight/ --out s3://results/tonight
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
-    from pipeline.cluster import ClusterConfig
-    from pipeline.config import ScoreConfig
-    from pipeline.flow import planned
+    from pipeline.cluster.session import ClusterConfig
+    from pipeline.scoring.config import ScoreConfig
+    from pipeline.scoring.flow import planned
 
     with watching() as watch:
         found = planned(ScoreConfig(inputs, out, cluster=ClusterConfig(address, cpus, verbose), **options), watch)

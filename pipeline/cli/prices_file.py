@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from pipeline.prices import Prices
+    from pipeline.monitoring.prices import Prices
 
 prices_option = click.option(
     "--prices",
@@ -23,6 +23,6 @@ def read_prices(file: str | None) -> "Prices | None":
         UsageError: it cannot be read, or is none.
     """
     from pipeline.cli.config_file import read
-    from pipeline.prices import EXAMPLE, parse
+    from pipeline.monitoring.prices import EXAMPLE, parse
 
     return None if file is None else parse(read(file, "--prices", EXAMPLE), file)

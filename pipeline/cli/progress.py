@@ -63,7 +63,7 @@ class _Lines:
 
     def _left(self, done: int, total: int, now: float) -> str:
         """Say how long the rest will take, once the pace is known."""
-        from pipeline.capacity import seconds_left
+        from pipeline.scoring.capacity import seconds_left
 
         if self.first is None and done:
             self.first = (done, now)

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from pipeline.cli.options import threshold_option
-from pipeline.errors import UsageError
+from pipeline.core.errors import UsageError
 
 FORMATS = ("table", "csv", "json")
 WIDE_COLUMNS = 200
@@ -40,7 +40,7 @@ def command(out: str, sql: str, form: str, threshold: float | None, max_rows: in
       crackscan query scores "SELECT count(*) FROM images WHERE crack_tiles > 0" --threshold 0.9
       crackscan query scores "SELECT * FROM tiles WHERE crack_score > 0.9" --format csv > cracks.csv
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
-    from pipeline.results import query
+    from pipeline.dataset.sql import query
 
     found = query(out, _text(sql), threshold)
     try:

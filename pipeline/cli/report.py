@@ -25,7 +25,7 @@ def command(out: str, to: str, top: int, threshold: float | None) -> None:
       crackscan report scores --out bridge-7.html --top 50
       crackscan report s3://results/tonight --threshold 0.95
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
-    from pipeline.report import ReportConfig, write_report
+    from pipeline.reports.report import ReportConfig, write_report
 
     made = write_report(ReportConfig(out, to, top, threshold))
     click.echo(

@@ -8,7 +8,7 @@ import click
 from pipeline.cli.options import maps_option, model_option, run_options
 from pipeline.cli.prices_file import prices_option, read_prices
 from pipeline.cli.score_display import end, watching
-from pipeline.errors import Kind
+from pipeline.core.errors import Kind
 
 
 @click.command("retry")
@@ -38,9 +38,9 @@ def command(
       crackscan retry scores
       crackscan retry scores --kind too_many_pixels --max-pixels 400000000
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
-    from pipeline.cluster import ClusterConfig
-    from pipeline.config import ScoreConfig
-    from pipeline.flow import retry
+    from pipeline.cluster.session import ClusterConfig
+    from pipeline.scoring.config import ScoreConfig
+    from pipeline.scoring.flow import retry
 
     cluster, prices = ClusterConfig(address, cpus, verbose), read_prices(prices_file)
     config = ScoreConfig((), out, max_failures=1.0, cluster=cluster, prices=prices, **options)

@@ -8,7 +8,7 @@ import click
 from pipeline.cli.progress import progress
 
 if TYPE_CHECKING:
-    from pipeline.review import Reviewed
+    from pipeline.reports.review import Reviewed
 
 REASONS_TOLD = 3
 
@@ -44,7 +44,7 @@ def command(dataset: str, **given: Any) -> None:  # noqa: ANN401 - Click's
       crackscan review scores --out false-alarms --pick worst --tiles 500
       crackscan train tiles/ looked-at --out my-model
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
-    from pipeline.review import ReviewConfig, review
+    from pipeline.reports.review import ReviewConfig, review
 
     with progress("tiles") as show:
         made = review(ReviewConfig(dataset, **given), show)

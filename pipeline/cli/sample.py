@@ -7,7 +7,7 @@ import click
 from pipeline.cli.progress import progress
 
 if TYPE_CHECKING:
-    from pipeline.sample import SampleSummary
+    from pipeline.synthetic.sample import SampleSummary
 
 
 class _Size(click.ParamType[tuple[int, int]]):
@@ -90,9 +90,9 @@ def command(
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
     from typing import cast
 
-    from pipeline.sample import SampleConfig, write_sample
-    from pipeline.sample_config import Format
     from pipeline.storage import local_path
+    from pipeline.synthetic.config import Format
+    from pipeline.synthetic.sample import SampleConfig, write_sample
 
     config = SampleConfig(
         out=local_path(out),

@@ -11,7 +11,7 @@ from pipeline.cli.prices_file import prices_option, read_prices
 from pipeline.cli.score_display import end, watching
 
 if TYPE_CHECKING:
-    from pipeline.progress import ScoreSummary
+    from pipeline.scoring.progress import ScoreSummary
 
 
 @click.command("score")
@@ -67,9 +67,9 @@ def scored(
     **options: Any,  # noqa: ANN401 - Click's
 ) -> "ScoreSummary":
     """Score as the options say, and show how far it is."""
-    from pipeline.cluster import ClusterConfig
-    from pipeline.config import ScoreConfig
-    from pipeline.flow import score
+    from pipeline.cluster.session import ClusterConfig
+    from pipeline.scoring.config import ScoreConfig
+    from pipeline.scoring.flow import score
 
     cluster, prices = ClusterConfig(address, cpus, verbose), read_prices(prices_file)
     config = ScoreConfig(inputs, out, cluster=cluster, prices=prices, **options)

@@ -21,9 +21,9 @@ STRANGEST = "SELECT image, domain_score, crack_score FROM strange ORDER BY domai
 @contextmanager
 def watching() -> Iterator[Any]:  # a Watch, whose module loads pyarrow
     """Show how far a run is while the context lasts."""
-    from pipeline.engines import Choice
-    from pipeline.lease import Holder
-    from pipeline.progress import Progress, Watch
+    from pipeline.dataset.lease import Holder
+    from pipeline.models.engines import Choice
+    from pipeline.scoring.progress import Progress, Watch
 
     began_at = time.monotonic()
     with progress("photos") as show:
@@ -83,7 +83,7 @@ def _print_run(summary: Any, out: str, seconds: float) -> None:  # noqa: ANN401 
 
 
 def _print_worst(summary: Any, out: str) -> None:  # noqa: ANN401 - its module loads pyarrow
-    from pipeline.results import strange, worst
+    from pipeline.dataset.sql import strange, worst
 
     for photo in worst(out, WORST_SHOWN):
         doubt = "  (unlike the training data)" if photo.is_strange else ""

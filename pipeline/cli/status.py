@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from pipeline.status import Speed, Status, Writer
+    from pipeline.monitoring.status import Speed, Status, Writer
 
 WHY_FAILED = "SELECT image, failure_message FROM failures"
 STATES = {
@@ -32,7 +32,7 @@ def command(out: str, as_json: bool) -> None:
       crackscan status scores
       crackscan status s3://results/tonight --json
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
-    from pipeline.status import status
+    from pipeline.monitoring.status import status
 
     found = status(out)
     if as_json:

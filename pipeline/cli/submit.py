@@ -11,10 +11,10 @@ import click
 
 from pipeline.cli import compact, evaluate, score, train
 from pipeline.cli.options import dashboard_option
-from pipeline.errors import InterruptedRunError
+from pipeline.core.errors import InterruptedRunError
 
 if TYPE_CHECKING:
-    from pipeline.submission import JobServer, Submitted, Work
+    from pipeline.cluster.submission import JobServer, Submitted, Work
 
 OF_ITS_CLUSTER = {"address", "cpus"}
 """Options that a job does not have: it works on the cluster that runs it."""
@@ -74,8 +74,8 @@ def _subcommand(of: click.Command) -> click.Command:
 
 def _submit(name: str, address: str, image: str | None, again: bool, is_followed: bool, **_given: Any) -> None:  # noqa: ANN401
     """Submit what was typed."""
-    from pipeline.disclosure import check_no_secrets, secrets_of
-    from pipeline.submission import submit
+    from pipeline.cluster.submission import submit
+    from pipeline.core.secrets import check_no_secrets, secrets_of
 
     work = work_of(name, click.get_current_context())
     check_no_secrets([*work.texts(), ("--image", image or "")], secrets_of(os.environ.items()))
@@ -90,17 +90,17 @@ def _submit(name: str, address: str, image: str | None, again: bool, is_followed
 
 def server_at(address: str) -> "JobServer":
     """Return the job server at an address, which loads Ray."""
-    from pipeline.submission import check_address
+    from pipeline.cluster.submission import check_address
 
     check_address(address)
-    from pipeline import job_server
+    from pipeline.cluster import job_server
 
     return job_server.connect(address)
 
 
 def work_of(name: str, ctx: click.Context) -> "Work":
     """Return what a call asks for, without what is the default anyway."""
-    from pipeline.submission import Work
+    from pipeline.cluster.submission import Work
 
     arguments, options, flags = list[str](), dict[str, tuple[str, ...]](), list[str]()
     for parameter in ctx.command.params:
@@ -164,7 +164,7 @@ def _next(job_id: str, address: str, out: str) -> str:
 
 def end_with(server: "JobServer", job_id: str) -> None:
     """Show a job's log until it ends, and exit with its code."""
-    from pipeline.submission import exit_code, follow
+    from pipeline.cluster.submission import exit_code, follow
 
     try:
         job = follow(server, job_id, partial(click.echo, nl=False))

@@ -10,9 +10,9 @@ from pipeline.cli.config_file import config_option
 from pipeline.cli.options import training_options
 
 if TYPE_CHECKING:
-    from pipeline.fit import FitResult
-    from pipeline.recipe import TrainConfig
-    from pipeline.unseen import FieldUse
+    from pipeline.evaluation.operating_point import FieldUse
+    from pipeline.training.config import TrainConfig
+    from pipeline.training.flow import FitResult
 
 TRAINING_OPTIONS = ("epochs", "head_epochs", "epoch_tiles", "batch_size", "learning_rate", "augment", "seed")
 """Where not given, the preset decides."""
@@ -93,18 +93,18 @@ def trained(out: str, preset: str, **given: Any) -> "FitResult":  # noqa: ANN401
     """Train as the options say, and show how far it is."""
     # Two threads of numpy's matrix product on busy cores are four to thirty times slower than one; read at its import.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from pipeline import fit
     from pipeline.cli.train_display import TrainDisplay
+    from pipeline.training import flow
 
     use = _use(given)
     config = _config(out, preset, given)
     with TrainDisplay(config.training) as display:
-        return fit.train(config, display, use)
+        return flow.train(config, display, use)
 
 
 def _use(given: dict[str, Any]) -> "FieldUse | None":
     """Take out what scores are calibrated for."""
-    from pipeline.unseen import FieldUse
+    from pipeline.evaluation.operating_point import FieldUse
 
     trials = given.pop("calibrate_on")
     rates = {"false_alarm_rate": given.pop("false_alarms"), "base_rate": given.pop("base_rate")}
@@ -116,11 +116,11 @@ def _use(given: dict[str, Any]) -> "FieldUse | None":
 
 def _config(out: str, preset: str, given: dict[str, Any]) -> "TrainConfig":
     """Lay what was given over the preset."""
-    from pipeline.backbones import DEFAULT_BACKBONE
-    from pipeline.card import About
-    from pipeline.cluster import ClusterConfig
-    from pipeline.label_table import ClassNames
-    from pipeline.recipe import PRESETS, TrainConfig
+    from pipeline.cluster.session import ClusterConfig
+    from pipeline.labels.tables import ClassNames
+    from pipeline.models.backbones import DEFAULT_BACKBONE
+    from pipeline.models.card import About
+    from pipeline.training.config import PRESETS, TrainConfig
 
     training = {name: given.pop(name) for name in TRAINING_OPTIONS}
     names = ClassNames(given.pop("positive"), given.pop("negative"))

@@ -1,11 +1,11 @@
 """What a person at a terminal sees of a training run: a bar while it works, a row an epoch."""
 
-from pipeline.backbones import Backbone
-from pipeline.board import EpochResult
 from pipeline.cli.bar import Bar
-from pipeline.fit import Watcher
-from pipeline.recipe import TrainingConfig
-from pipeline.split import HeldOut
+from pipeline.labels.split import HeldOut
+from pipeline.models.backbones import Backbone
+from pipeline.training.config import TrainingConfig
+from pipeline.training.flow import Watcher
+from pipeline.training.progress import EpochResult
 
 HEADER = "  epoch  trained    loss  val loss  val AP  val AUC  tiles/s  seconds"
 

@@ -8,7 +8,7 @@ import click
 from pipeline.cli.progress import progress
 
 if TYPE_CHECKING:
-    from pipeline.verify import Check
+    from pipeline.dataset.verify import Check
 
 BROKEN = 1
 
@@ -30,7 +30,7 @@ def command(out: str, other: str | None) -> None:
       crackscan verify scores
       crackscan verify scores-compact --equals scores
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
-    from pipeline.verify import differences, verify
+    from pipeline.dataset.verify import differences, verify
 
     with progress("files") as show:
         checks = verify(out, show)

@@ -19,10 +19,11 @@ import numpy as np
 import psutil
 import pyarrow as pa
 
-from pipeline import schema, storage
-from pipeline.dataset import TOKEN, table_bytes
-from pipeline.layout import Layout
-from pipeline.tiles import TileSpec, grid
+from pipeline import storage
+from pipeline.core import schema
+from pipeline.dataset.commit_log import TOKEN, table_bytes
+from pipeline.dataset.layout import Layout
+from pipeline.images.tiles import TileSpec, grid
 
 SPEC = TileSpec(300, 0.0)
 HEIGHT_PX, WIDTH_PX = 3000, 4000

@@ -23,9 +23,9 @@ sys.path.append(str(Path(__file__).parents[1]))
 import s3_server
 
 from pipeline import storage
-from pipeline.sources import StoredSource
-from pipeline.tars import TarReader
-from pipeline.zips import ZipReader
+from pipeline.archives.tar_reader import TarReader
+from pipeline.archives.zip_reader import ZipReader
+from pipeline.storage.byte_ranges import StoredSource
 
 PHOTO = bytes(600)
 

@@ -22,10 +22,10 @@ import pyarrow as pa
 from PIL import Image
 
 from pipeline import storage
-from pipeline.cluster import ClusterConfig
-from pipeline.config import ScoreConfig
-from pipeline.layout import Layout
-from pipeline.progress import Progress, ScoreSummary, Watch
+from pipeline.cluster.session import ClusterConfig
+from pipeline.dataset.layout import Layout
+from pipeline.scoring.config import ScoreConfig
+from pipeline.scoring.progress import Progress, ScoreSummary, Watch
 
 TESTS = str(Path(__file__).parents[1])
 sys.path.insert(0, TESTS)
@@ -98,7 +98,7 @@ def run_score(archives: Path, out: Path, watch: Watch) -> ScoreSummary:
     """Run the flow with a fake engine."""
     import brightness
 
-    from pipeline.flow import score
+    from pipeline.scoring.flow import score
 
     brightness.SECONDS_A_TILE = 0.0
     config = ScoreConfig((str(archives),), str(out), cluster=ClusterConfig(cpus=2))
@@ -118,11 +118,11 @@ def write_archives(folder: Path, photos: int, archives: int) -> None:
 
 def commit(out: Path, left: int) -> None:
     """Commit a row for every planned photo but some, a few hundred at a time."""
-    from pipeline.dataset import read_log, read_run
-    from pipeline.lease import hold
-    from pipeline.plan import make_plan, planned_inputs
-    from pipeline.runs import Run
-    from pipeline.sink import open_sink
+    from pipeline.dataset.commit_log import read_log, read_run
+    from pipeline.dataset.lease import hold
+    from pipeline.dataset.run import Run
+    from pipeline.dataset.writer import open_sink
+    from pipeline.scoring.plan import make_plan, planned_inputs
 
     layout = Layout(storage.canonical(str(out)))
     plan = make_plan(planned_inputs(layout), layout, read_log(layout).done)
@@ -140,7 +140,7 @@ def commit(out: Path, left: int) -> None:
 
 def scored(photos: pa.Table) -> pa.Table:
     """Give each photo one tile of one score."""
-    from pipeline.schema import SCORED
+    from pipeline.core.schema import SCORED
 
     box = {"row": 0, "col": 0, "top_px": 0, "left_px": 0, "height_px": 16, "width_px": 16, "crack_score": 0.5}
     same = {"width_px": 16, "height_px": 16, "tiles": 1, "crack_tiles": 0, "crack_score": 0.5, "status": "ok",

@@ -21,15 +21,15 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from browser import Browser, chromium
 from scored_photos import CARD, scored, zipped
 
-from pipeline import schema
-from pipeline.dataset import read_run
-from pipeline.drawing import draw_photo
-from pipeline.layout import Layout
-from pipeline.lease import hold
-from pipeline.report import ReportConfig, write_report
-from pipeline.results import query
-from pipeline.runs import Run
-from pipeline.sink import open_sink
+from pipeline.core import schema
+from pipeline.dataset.commit_log import read_run
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.lease import hold
+from pipeline.dataset.run import Run
+from pipeline.dataset.sql import query
+from pipeline.dataset.writer import open_sink
+from pipeline.reports.report import ReportConfig, write_report
+from pipeline.synthetic.drawing import draw_photo
 
 CARDS = 24
 OPENED = 5

@@ -15,12 +15,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import engines
-from pipeline.batching import CHUNK_TILES
-from pipeline.cluster import KEPT_MEMORY, ClusterConfig
-from pipeline.decode import decode
-from pipeline.model import SHIPPED_MODEL, load_model
-from pipeline.tiles import TileSpec, cut, grid
+from pipeline.cluster.session import KEPT_MEMORY, ClusterConfig
+from pipeline.images.decode import decode
+from pipeline.images.tiles import TileSpec, cut, grid
+from pipeline.models import engines
+from pipeline.models.batching import CHUNK_TILES
+from pipeline.models.model import SHIPPED_MODEL, load_model
 
 SECONDS = 10.0
 PHOTOS = 4

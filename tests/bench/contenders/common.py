@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pipeline.model import SHIPPED_MODEL, load_model
-from pipeline.network import network_of
-from pipeline.tiles import Tile, TileSpec, cut, grid
+from pipeline.images.tiles import Tile, TileSpec, cut, grid
+from pipeline.models.model import SHIPPED_MODEL, load_model
+from pipeline.models.network import network_of
 
 BATCH_TILES = 32
 SPEC = TileSpec(224, 0.0)

@@ -1,0 +1,84 @@
+"""What a step of the work took: time, processors, storage, memory. Measured where it is done, added up by the driver.
+
+Steps are measured per photo or batch: two looks at the clocks cost a few microseconds.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Generic, NamedTuple, TypeVar
+
+from pipeline.core import process, traffic
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What a step took; columns of `schema.EFFORT`."""
+
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+    """Of all threads of the process; child processes are not in it."""
+    gpu_s: float = 0.0
+    """A scorer that shares a GPU counts by its share."""
+    read_bytes: int = 0
+    """That came from storage, archives' directories and what was read twice included."""
+    retries: int = 0
+    """Requests to storage that were made again."""
+    peak_bytes: int = 0
+    """The most memory that the process has had, since it began."""
+
+    def __add__(self, other: "Effort") -> "Effort":
+        """Add another step; memory is that of the larger process."""
+        return Effort(
+            self.wall_s + other.wall_s,
+            self.cpu_s + other.cpu_s,
+            self.gpu_s + other.gpu_s,
+            self.read_bytes + other.read_bytes,
+            self.retries + other.retries,
+            max(self.peak_bytes, other.peak_bytes),
+        )
+
+    def __sub__(self, part: "Effort") -> "Effort":
+        """Take a part of the step out."""
+        return Effort(
+            self.wall_s - part.wall_s,
+            self.cpu_s - part.cpu_s,
+            self.gpu_s - part.gpu_s,
+            self.read_bytes - part.read_bytes,
+            self.retries - part.retries,
+            self.peak_bytes,
+        )
+
+    def share(self, part: float) -> "Effort":
+        """Return a share of the time, for one of several photos that were worked on together."""
+        return replace(self, wall_s=part * self.wall_s, cpu_s=part * self.cpu_s, gpu_s=part * self.gpu_s)
+
+
+class Measured(NamedTuple, Generic[Result]):
+    """What a step gave, and what it took."""
+
+    result: Result
+    effort: Effort
+
+
+def so_far(cpu_clock: Callable[[], float] = time.process_time) -> Effort:
+    """Look at the clocks and counts of this process; a step is the difference of two looks.
+
+    Args:
+        cpu_clock: what counts CPU seconds; `time.thread_time` where other threads do other work meanwhile.
+    """
+    return Effort(time.perf_counter(), cpu_clock(), 0.0, *traffic.so_far())
+
+
+def with_peak(effort: Effort) -> Effort:
+    """Add the most memory that this process has had."""
+    return replace(effort, peak_bytes=process.peak_bytes())
+
+
+def measured(work: Callable[[], Result], cpu_clock: Callable[[], float] = time.process_time) -> Measured[Result]:
+    """Do a step and measure it, as `so_far`."""
+    before = so_far(cpu_clock)
+    result = work()
+    return Measured(result, so_far(cpu_clock) - before)

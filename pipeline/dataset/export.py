@@ -1,0 +1,156 @@
+"""A dataset's photos or tiles as one file for other programs: CSV, GeoJSON, or a DuckDB database.
+
+Written on local disk, some rows at a time, and put where it belongs when it is whole. What GeoJSON looks like is left
+to `geojson`.
+"""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pipeline import storage
+from pipeline.core import schema
+from pipeline.core.errors import UsageError
+from pipeline.dataset import geojson
+from pipeline.dataset.commit_log import read_run
+from pipeline.dataset.destination import check_outside
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.sql import quoted, tables_of, views
+from pipeline.storage.errors import told
+
+Form = Literal["csv", "geojson", "duckdb"]
+Table = Literal["images", "tiles"]
+
+TABLES = ("failures", "images", "run", "strange", "tiles")
+"""What stands in a DuckDB file, in the order of the alphabet."""
+
+_ROWS = {
+    "images": """
+        SELECT * REPLACE (strftime(captured_at, '%Y-%m-%dT%H:%M:%S') AS captured_at,
+                          strftime(scored_at AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ') AS scored_at)
+        FROM images ORDER BY archive, image, occurrence
+    """,
+    "tiles": "SELECT * FROM tiles",
+}
+"""What goes into a CSV; times in ISO 8601. Tiles come in the order of the files: sorting millions takes minutes."""
+
+_RUN = """
+    CREATE TABLE made.run AS
+    SELECT $dataset AS dataset, run ->> '$.fingerprint.model_id' AS model_id,
+           CAST(run -> '$.fingerprint.tile_px' AS INTEGER) AS tile_px,
+           CAST(run -> '$.fingerprint.overlap' AS DOUBLE) AS overlap,
+           CAST(coalesce($threshold, CAST(run -> '$.model_card.threshold' AS DOUBLE)) AS DOUBLE) AS threshold,
+           CAST(run -> '$.model_card.threshold' AS DOUBLE) AS model_threshold,
+           CAST(run -> '$.model_card.domain_threshold' AS DOUBLE) AS domain_threshold,
+           $is_finished AS is_finished, now() AS exported_at, run AS run_json
+    FROM (SELECT CAST($run AS JSON) AS run)
+"""
+"""`threshold` is the one that `crack_tiles` was counted at; `run_json` is all of run.json."""
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """One export."""
+
+    out: str
+    """The dataset."""
+    form: Form
+    file: str
+    """Path or URL of the file to write."""
+    table: Table = "images"
+    """What a CSV holds."""
+    threshold: float | None = None
+    """From where on a tile counts in `crack_tiles`; None takes what was counted when it was scored."""
+    overwrite: bool = False
+    """Also replace a file that is no export."""
+
+    def __post_init__(self) -> None:
+        """Refuse what would change nothing."""
+        if self.table == "tiles" and self.form != "csv":
+            raise UsageError(f"--table chooses what a CSV holds, and --to is {self.form}. Leave one of them out.")
+        if self.table == "tiles" and self.threshold is not None:
+            raise UsageError("--threshold moves crack_tiles, which is a column of images. Leave out one of the two.")
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written."""
+
+    url: str
+    rows: Mapping[str, int]
+    """By table; of GeoJSON, the photos with a position."""
+    unplaced: int
+    """Scored photos that GeoJSON has no place for."""
+    is_finished: bool
+    """Whether every planned photo had its row."""
+
+
+def export(config: ExportConfig) -> Exported:
+    """Write the file; it appears whole, in place of an older export.
+
+    Raises:
+        UsageError: there is no dataset, the threshold is no probability, or the file may not be replaced.
+        StorageError: the file cannot be written.
+    """
+    layout, url = Layout(storage.canonical(config.out)), storage.canonical(config.file)
+    with views(layout, config.threshold) as connection, tempfile.TemporaryDirectory(prefix="crackscan-") as folder:
+        check_outside(layout, url)
+        if storage.exists(url) and not config.overwrite:
+            _check_ours(connection, config.form, url)
+        is_finished = storage.exists(layout.summary)
+        path = Path(folder) / "export"
+        with told(url, "written"):
+            rows = _WRITERS[config.form](connection, config, path)
+        storage.upload(path, url)
+        unplaced = connection.execute(_UNPLACED).fetchall()[0][0] if config.form == "geojson" else 0
+    return Exported(url, rows, unplaced, is_finished)
+
+
+def _check_ours(connection: Any, form: Form, url: str) -> None:  # noqa: ANN401 - DuckDB's, which only `results` knows
+    """Refuse to replace what is no export."""
+    if storage.is_folder(url):
+        raise UsageError(f"{url} is a folder; expected the name of a file to write. Give another --out.")
+    if form == "duckdb":
+        is_ours = url.startswith(storage.LOCAL) and tables_of(connection, storage.local_path(url)) == {*TABLES}
+    else:
+        head = storage.read_ranges(url, [(0, max(map(len, _HEADS[form])))])[0]
+        is_ours = head.startswith(_HEADS[form])
+    if not is_ours:
+        raise UsageError(f"{url} exists and is no {form} that crackscan wrote. Give another --out, or --overwrite.")
+
+
+_HEADS = {
+    "csv": tuple(f"{','.join(columns.names)}\n".encode() for columns in (schema.IMAGES, schema.TILES)),
+    "geojson": (geojson.HEAD.encode(),),
+}
+"""What exports begin with."""
+
+_UNPLACED = "SELECT count(*) FROM images WHERE status = 'ok' AND (latitude IS NULL OR longitude IS NULL)"
+
+
+def _write_csv(connection: Any, config: ExportConfig, path: Path) -> dict[str, int]:  # noqa: ANN401 - as above
+    rows = connection.execute(f"COPY ({_ROWS[config.table]}) TO {quoted(path)} (FORMAT csv, HEADER)").fetchall()[0][0]
+    return {config.table: rows}
+
+
+def _write_geojson(connection: Any, _config: ExportConfig, path: Path) -> dict[str, int]:  # noqa: ANN401 - as above
+    return {"images": geojson.write(connection, path)}
+
+
+def _write_duckdb(connection: Any, config: ExportConfig, path: Path) -> dict[str, int]:  # noqa: ANN401 - as above
+    layout = Layout(storage.canonical(config.out))
+    run = json.dumps(read_run(layout), ensure_ascii=False)
+    facts = {"dataset": layout.url, "run": run, "threshold": config.threshold}
+    connection.execute(f"ATTACH {quoted(path)} AS made")
+    connection.execute(_RUN, facts | {"is_finished": storage.exists(layout.summary)})
+    for table in ("images", "tiles", "failures", "strange"):
+        connection.execute(f"CREATE TABLE made.{table} AS FROM {table}")
+    counts = {table: connection.table(f"made.{table}").count("*").fetchall()[0][0] for table in TABLES}
+    connection.execute("DETACH made")
+    return counts
+
+
+_WRITERS = {"csv": _write_csv, "geojson": _write_geojson, "duckdb": _write_duckdb}

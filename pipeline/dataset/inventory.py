@@ -1,0 +1,131 @@
+"""What lies in a dataset's folders: every Parquet file, read once from front to back.
+
+It tells which files are sound and which a commit names; what stands in their rows is the business of `promises`.
+"""
+
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline import storage
+from pipeline.core import schema
+from pipeline.core.errors import NotFoundError
+from pipeline.dataset.commit_log import TOKEN
+from pipeline.dataset.layout import Layout
+
+READERS = 8
+"""Files that are read at once: on a remote store reading waits more than it works."""
+BATCH_ROWS = 1 << 16
+"""Rows of a file that are decoded at once, so that large files are read in bounded memory."""
+
+Kind = Literal["part", "failed", "tiles"]
+
+_NAMES: tuple[tuple[Kind, re.Pattern[str]], ...] = (
+    ("part", re.compile(r"images/part-(\d{6,})\.parquet")),
+    ("failed", re.compile(r"images/failed-(\d{6,})\.parquet")),
+    ("tiles", re.compile(r"tiles/part-(\d{6,})-(\w+)\.parquet")),
+)
+
+
+@dataclass(frozen=True)
+class PartFile:
+    """One file of a commit."""
+
+    url: str
+    kind: Kind
+    part: int
+    """The commit's number."""
+    token: str | None
+    """The run that wrote it: by the name of a tiles file, by the metadata of the others; None where they lack it."""
+    damage: str | None = None
+    """Why it cannot be read."""
+    written_by: str | None = None
+    """The run that its metadata names."""
+    model_id: str | None = None
+    """The model that its metadata names."""
+    is_declared: bool = True
+    """Whether it has exactly the columns and the version that `schema` declares."""
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """Every file below `images/` and `tiles/`."""
+
+    committed: tuple[PartFile, ...]
+    """What the commit log names, and what cannot be read."""
+    orphans: tuple[str, ...]
+    """URLs of all other files: what a killed writer left, and what never belonged there."""
+
+
+def take_inventory(layout: Layout, on_progress: Callable[[int, int], None]) -> Inventory:
+    """Read every file of a dataset.
+
+    Args:
+        layout: where the dataset lies.
+        on_progress: is told files read, and of how many.
+    """
+    named: list[PartFile] = []
+    strange: list[str] = []
+    for folder in ("images", "tiles"):
+        for url in _files(storage.join(layout.url, folder)):
+            file = _named(url, f"{folder}/{url.removeprefix(storage.join(layout.url, folder, ''))}")
+            if file is None:
+                strange.append(url)
+            else:
+                named.append(file)
+    files: list[PartFile] = []
+    with ThreadPoolExecutor(READERS) as readers:
+        for number, file in enumerate(readers.map(_read, named), 1):
+            files += [] if file is None else [file]
+            on_progress(number, len(named))
+    tokens = {file.part: file.token for file in files if file.kind == "part"}
+    unknown = {file.part for file in files if file.kind == "part" and file.damage is not None}
+    committed = {
+        file.url: file
+        for file in files
+        if file.damage is not None or file.part in unknown or (file.part, file.token) in tokens.items()
+    }
+    orphans = [file.url for file in files if file.url not in committed]
+    return Inventory(tuple(committed.values()), (*strange, *orphans))
+
+
+def _files(folder: str) -> list[str]:
+    return [file.url for file in storage.list_files(folder)] if storage.exists(folder) else []
+
+
+def _named(url: str, path: str) -> PartFile | None:
+    for kind, pattern in _NAMES:
+        if match := pattern.fullmatch(path):
+            return PartFile(url, kind, int(match[1]), match[2] if kind == "tiles" else None)
+    return None
+
+
+def _read(file: PartFile) -> PartFile | None:
+    """Read a file; None where it has gone since it was listed: a writer sweeps and retries meanwhile."""
+    declared = schema.TILES if file.kind == "tiles" else schema.IMAGES
+    try:
+        with (
+            storage.open_file(file.url) as opened,
+            pq.ParquetFile(opened, page_checksum_verification=True) as parquet,
+        ):
+            found = parquet.schema_arrow
+            told = {key.decode(): value.decode() for key, value in (found.metadata or {}).items()}
+            for _ in parquet.iter_batches(BATCH_ROWS, use_threads=False):
+                pass
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        return replace(file, damage=str(error))
+    except NotFoundError:
+        return None
+    written_by = told.get(TOKEN.decode())
+    return replace(
+        file,
+        token=file.token or written_by,
+        written_by=written_by,
+        model_id=told.get("crackscan.model"),
+        is_declared=found.equals(declared) and told.get("crackscan.schema") == str(schema.SCHEMA_VERSION),
+    )

@@ -1,0 +1,237 @@
+"""The one writer of a dataset: whole photos, committed a few hundred at a time.
+
+Commit n writes the tiles file, then the failed photos' file, then creates `images/part-<n>` only if there is none. Who
+finds it there has lost the dataset to another writer and stops; so a writer that is killed, stopped or late can leave
+nothing that a reader would see twice.
+"""
+
+import time
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import NoReturn
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline import storage
+from pipeline.core import schema
+from pipeline.core.errors import DatasetError, LostPlaceError
+from pipeline.core.log import get_logger
+from pipeline.dataset.commit_log import TOKEN, CommitLog, read_log, read_table, table_bytes
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.lease import Lease
+from pipeline.dataset.map_files import keep_maps
+from pipeline.dataset.run import Run, check_fingerprint, json_bytes
+
+COMMIT_PHOTOS = 500
+"""Commit after this many photos …"""
+COMMIT_S = 20.0
+"""… or this many seconds, so that a kill costs no more work than that."""
+
+_log = get_logger("sink")
+
+
+class Sink:
+    """Writes one dataset. Made by `open_sink`, which takes the dataset over first.
+
+    Args:
+        layout: where the dataset lies.
+        run: who writes.
+        log: what is committed already; kept current.
+        lease: our hold on the dataset.
+    """
+
+    def __init__(self, layout: Layout, run: Run, log: CommitLog, lease: Lease) -> None:
+        self.log = log
+        self._layout, self._run, self._lease = layout, run, lease
+        self._taken = set[str]()
+        self._waiting: list[pa.Table] = []
+        self._waiting_since = 0.0
+        self._has_failed = False
+
+    @property
+    def waiting(self) -> int:
+        """Photos that are not committed."""
+        return sum(table.num_rows for table in self._waiting)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether something has waited long enough to be committed."""
+        return bool(self._waiting) and time.monotonic() - self._waiting_since >= COMMIT_S
+
+    def add(self, scored: pa.Table) -> pa.Table:
+        """Take scored photos in, and return them without their maps; one that this run has taken before is dropped.
+
+        Shape: schema `SCORED` → the same without `crack_map`.
+        """
+        new = keep_maps(self._not_taken(scored), self._layout)
+        if not self._waiting:
+            self._waiting_since = time.monotonic()
+        if new.num_rows:
+            self._waiting.append(new)
+        if self.waiting >= COMMIT_PHOTOS:
+            self.commit()
+        return new
+
+    def commit(self) -> None:
+        """Commit what waits; after a commit that failed nothing more, since how far that one came is not known.
+
+        Raises:
+            LostPlaceError: another writer has taken the dataset over.
+            StorageError: a file could not be written.
+        """
+        if self._waiting and not self._has_failed:
+            self._has_failed = True
+            scored = pa.concat_tables(self._waiting)
+            if not self._put(scored):
+                self._give_up(scored)
+            self._waiting, self._has_failed = [], False
+
+    def take_over(self) -> None:
+        """Fence older writers off with an empty part, learn what they committed last, and sweep what they left.
+
+        An older writer's next number is at most that of the fence, so whatever it still writes is never committed.
+        """
+        while not self._put(schema.SCORED.empty_table()):
+            self.log = read_log(self._layout, self.log)  # an older writer was quicker
+        self.log = read_log(self._layout, self.log)
+        self._sweep()
+
+    def forget_failed(self, kinds: Collection[str] | None) -> int:
+        """Remove the rows of failed photos, so that these photos are to be scored again.
+
+        Args:
+            kinds: values of `failure_kind`; None takes all.
+
+        Returns:
+            How many were removed.
+        """
+        parts = sorted(self.log.failed_parts)
+        storage.remove(self._layout.summary)
+        forgotten = [self._forget(part, kinds) for part in parts]
+        ids = pa.chunked_array([chunk for gone, _ in forgotten for chunk in gone.chunks], pa.string())
+        emptied = [part for part, (_, kept) in zip(parts, forgotten, strict=True) if not kept]
+        self.log = self.log.without_failed(ids, emptied)
+        self._taken.difference_update(ids.to_pylist())
+        _log.info("forgot failed photos", photos=len(ids), kinds=kinds and sorted(kinds))
+        return len(ids)
+
+    def finish(self, planned: pa.ChunkedArray | None) -> CommitLog:
+        """Sweep; where every planned photo has its row, write `summary.json`.
+
+        Args:
+            planned: `image_id` of every photo that was ever planned for this dataset; None where an archive's photos
+                are not known yet.
+
+        Returns:
+            The commit log as it is now.
+
+        Raises:
+            LostPlaceError: another writer has taken the dataset over.
+        """
+        self.commit()
+        self._lease.check()
+        log = read_log(self._layout, self.log)
+        if len(log.tokens) > len(self.log.tokens):
+            raise LostPlaceError(self._lost())
+        self.log = log
+        self._sweep()
+        if planned is not None and pc.all(pc.is_in(planned, value_set=log.done), min_count=0).as_py():
+            facts = {"photos": len(log.done), "failed": log.failed, "commits": len(log.tokens)}
+            finished = {"finished_at": datetime.now(UTC).isoformat(timespec="seconds"), "run_id": self._run.run_id}
+            storage.write_whole(self._layout.summary, json_bytes(facts | finished))
+        return log
+
+    def _not_taken(self, scored: pa.Table) -> pa.Table:
+        """Filter out photos that came before: a scorer that was lost may have handed them over all the same."""
+        ids = scored["image_id"].to_pylist()
+        is_new = []
+        for id_ in ids:
+            is_new.append(id_ not in self._taken)
+            self._taken.add(id_)
+        if all(is_new):
+            return scored  # the usual case; to filter costs as much as all the rest of this
+        first = scored.slice(is_new.index(False), 1).select(["archive", "image"]).to_pylist()[0]
+        _log.warning("photos came twice", photos=is_new.count(False), **first)
+        return scored.filter(pa.array(is_new, pa.bool_()))
+
+    def _put(self, scored: pa.Table) -> bool:
+        """Write the next commit; False where its number is another writer's."""
+        self._lease.check()
+        part, token = len(self.log.tokens), self._run.run_id
+        images = schema.images_table(scored, part, self._run.model_id, token)
+        ok = pc.equal(images["status"], "ok")
+        tiles, failed = schema.tiles_table(scored, part), images.filter(pc.invert(ok))
+        if tiles.num_rows:
+            storage.write_whole(self._layout.tiles(part, token), self._encoded(tiles))
+        if failed.num_rows:
+            storage.write_whole(self._layout.failed(part), self._encoded(failed))
+        if not storage.create(self._layout.images(part), self._encoded(images.filter(ok))):
+            return False
+        self.log = self.log.after(token, images["image_id"], failed.num_rows)
+        _log.info("committed", part=part, photos=scored.num_rows, tiles=tiles.num_rows, failed=failed.num_rows)
+        return True
+
+    def _give_up(self, scored: pa.Table) -> NoReturn:
+        """Take back what this commit wrote, and stop: its number is another writer's fence, which has neither file."""
+        part = len(self.log.tokens)
+        storage.remove(self._layout.tiles(part, self._run.run_id))
+        if pc.any(pc.equal(scored["status"], "failed")).as_py():
+            storage.remove(self._layout.failed(part))
+        raise LostPlaceError(self._lost())
+
+    def _lost(self) -> str:
+        return (
+            f"Another writer has taken {self._layout.url} over: commit {len(self.log.tokens)} is there already. "
+            "This run stops; what it had committed stays. Run one writer at a time."
+        )
+
+    def _forget(self, part: int, kinds: Collection[str] | None) -> tuple[pa.ChunkedArray, int]:
+        """Remove failed rows of one commit; return their photos, and how many failed rows stay."""
+        table = read_table(self._layout.failed(part))
+        is_kept = pc.invert(pc.is_in(table["failure_kind"], value_set=pa.array(kinds or [], pa.string())))
+        kept = table.slice(0, 0) if kinds is None else table.filter(is_kept)
+        self._lease.check()  # at the last moment: no fence stops what follows
+        if kept.num_rows == 0:
+            storage.remove(self._layout.failed(part))
+        elif kept.num_rows < table.num_rows:
+            storage.write_whole(self._layout.failed(part), table_bytes(kept))
+        gone = pc.invert(pc.is_in(table["image_id"], value_set=kept["image_id"]))
+        return table["image_id"].filter(gone), kept.num_rows
+
+    def _sweep(self) -> None:
+        """Remove what killed writers left; late ones, too, since none of it can be committed any more."""
+        for url in self.log.orphans:
+            storage.remove(url)
+        folders = [storage.join(self._layout.url, name) for name in ("images", "tiles", "plan", "maps")]
+        left = [url for folder in folders if storage.exists(folder) for url in storage.remove_leftovers(folder)]
+        if swept := [*self.log.orphans, *left]:
+            _log.info("swept", files=len(swept), first=swept[0])
+        self.log = replace(self.log, orphans=())
+
+    def _encoded(self, table: pa.Table) -> bytes:
+        facts = {TOKEN: self._run.run_id, "crackscan.schema": str(schema.SCHEMA_VERSION)}
+        return table_bytes(table.replace_schema_metadata(facts | {"crackscan.model": self._run.model_id}))
+
+
+def open_sink(layout: Layout, run: Run, lease: Lease) -> Sink:
+    """Begin a dataset, or take an existing one over.
+
+    Raises:
+        UsageError: the dataset is sealed, or holds scores of another fingerprint.
+        DatasetError: it holds scores, and nothing says of what fingerprint.
+        LostPlaceError: another writer has taken the dataset over.
+    """
+    log = read_log(layout)
+    if log.tokens and not storage.exists(layout.run):
+        found = f"{layout.url} has scores but no run.json, which says how they were made."
+        raise DatasetError(f"{found} Restore it, or score into another --out.")
+    about = {"run_id": run.run_id, "fingerprint": run.fingerprint, **run.about}  # the id tells ours from another's
+    if storage.create(layout.run, json_bytes(about)):
+        return Sink(layout, run, log, lease)
+    check_fingerprint(layout, run.fingerprint)
+    sink = Sink(layout, run, log, lease)
+    storage.remove(layout.summary)
+    sink.take_over()
+    return sink

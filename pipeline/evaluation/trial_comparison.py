@@ -1,0 +1,202 @@
+"""What the trials of a comparison say: figures per left-out source, their mean over sources, how sure it is.
+
+A source weighs as much as any other, however many tiles it has. Running the trials is `protocol`'s.
+"""
+
+import csv
+import io
+import json
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import NamedTuple
+
+from pipeline import storage
+from pipeline.evaluation import calibration, figures
+from pipeline.evaluation.calibration import Sample
+from pipeline.evaluation.figures import Standing
+from pipeline.evaluation.metrics import measure
+from pipeline.evaluation.trial_results import TrialResult, by_seed
+from pipeline.models.card import Calibration
+
+T_QUANTILES = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
+"""Student's t at 97.5 %, for 1 … 10 degrees of freedom; beyond, the last is taken, which is on the safe side."""
+
+
+class Figures(NamedTuple):
+    """What counts of one left-out source, or of the mean over sources."""
+
+    auc: float
+    average_precision: float
+    recall_at_5_percent_false_alarms: float
+    ece_before: float
+    """Expected calibration error of the raw scores at even odds, see `calibration`."""
+    ece_after: float
+    """Of scores calibrated on the other sources' trials."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over seeds, and its 95 % interval by Student's t; one seed has none."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    n: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One backbone with one recipe."""
+
+    backbone: str
+    augment: str
+    tiles_per_s: float
+    """On one thread of the CPU that made the comparison."""
+    sources: Mapping[str, Figures]
+    """Means over the seeds, by left-out source."""
+    macro: Mapping[str, Interval]
+    """Means over the sources, by figure."""
+    rounds: Mapping[int, Mapping[str, Figures]]
+    """Seed, left-out source, figures."""
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        return f"{self.backbone}, {self.augment}"
+
+    def macro_auc(self, seed: int) -> float:
+        """Return one seed's mean over the sources."""
+        return statistics.fmean(found.auc for found in self.rounds[seed].values())
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much higher one entry's macro AUC is than another's, over the seeds that both have."""
+
+    name: str
+    than: str
+    auc: Interval
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A finished comparison."""
+
+    out: str
+    """Canonical URL of its folder."""
+    entries: tuple[Entry, ...]
+    """The best macro AUC first."""
+    differences: tuple[Difference, ...]
+    """Of all entries to the first that was asked for."""
+
+
+def summed_up(out: str, results: Sequence[TrialResult], tiles_per_s: Mapping[str, float]) -> Comparison:
+    """Say what trials have shown."""
+    kinds = dict.fromkeys((result.backbone, result.augment) for result in results)
+    entries = [
+        _entry([result for result in results if (result.backbone, result.augment) == kind], tiles_per_s[kind[0]])
+        for kind in kinds
+    ]
+    best_first = sorted(entries, key=lambda entry: -entry.macro["auc"].mean)
+    differences = [_difference(entry, entries[0]) for entry in entries[1:]]
+    return Comparison(out, tuple(best_first), tuple(differences))
+
+
+def over_seeds(values: Sequence[float]) -> Interval:
+    """Return the mean and its 95 % interval."""
+    mean, n = statistics.fmean(values), len(values)
+    if n < 2:
+        return Interval(mean, None, None, n)
+    reach = T_QUANTILES[min(n - 1, len(T_QUANTILES)) - 1] * statistics.stdev(values) / math.sqrt(n)
+    return Interval(mean, mean - reach, mean + reach, n)
+
+
+def figures_of(found: Mapping[str, TrialResult]) -> dict[str, Figures]:
+    """Measure the trials of one seed, by left-out source; each is calibrated on the others."""
+    samples = [result.sample for result in found.values()]
+    others = calibration.leaving_out(samples)
+    return {
+        source: _figures(result.sample, calibration.fit_across(rest))
+        for (source, result), rest in zip(found.items(), others, strict=True)
+    }
+
+
+def write(comparison: Comparison) -> None:
+    """Write the comparison's files, `comparison.json` last: where that stands, the rest is whole."""
+    files = {
+        "comparison.csv": _csv(comparison),
+        "quality_speed.png": figures.quality_speed([_standing(entry) for entry in comparison.entries]),
+        "comparison.json": f"{json.dumps(as_dict(comparison), indent=2)}\n".encode(),
+    }
+    for name, data in files.items():
+        storage.write_whole(storage.join(comparison.out, name), data)
+
+
+def as_dict(comparison: Comparison) -> dict[str, object]:
+    """Return what `comparison.json` holds."""
+    return {
+        "entries": [
+            {
+                "backbone": entry.backbone,
+                "augment": entry.augment,
+                "tiles_per_s": entry.tiles_per_s,
+                "sources": {source: found._asdict() for source, found in entry.sources.items()},
+                "macro": {name: asdict(interval) for name, interval in entry.macro.items()},
+                "seeds": list(entry.rounds),
+            }
+            for entry in comparison.entries
+        ],
+        "differences": [asdict(difference) for difference in comparison.differences],
+    }
+
+
+def _entry(results: Sequence[TrialResult], tiles_per_s: float) -> Entry:
+    rounds = {seed: figures_of(found) for seed, found in by_seed(results).items()}
+    sources = {
+        source: Figures(
+            *(statistics.fmean(values) for values in zip(*(of[source] for of in rounds.values()), strict=True))
+        )
+        for source in next(iter(rounds.values()))
+    }
+    macro = {
+        name: over_seeds([statistics.fmean(getattr(of, name) for of in found.values()) for found in rounds.values()])
+        for name in Figures._fields
+    }
+    return Entry(results[0].backbone, results[0].augment, tiles_per_s, sources, macro, rounds)
+
+
+def _figures(sample: Sample, fitted: Calibration) -> Figures:
+    raw = Calibration()
+    found = measure(sample.labels, calibration.scores_of(sample, raw))
+    return Figures(
+        auc=found.auc or 0.0,
+        average_precision=found.average_precision or 0.0,
+        recall_at_5_percent_false_alarms=found.recall_at_5_percent_false_alarms or 0.0,
+        ece_before=calibration.calibration_error(sample, raw),
+        ece_after=calibration.calibration_error(sample, fitted),
+    )
+
+
+def _difference(entry: Entry, reference: Entry) -> Difference:
+    seeds = [seed for seed in entry.rounds if seed in reference.rounds]
+    gains = [entry.macro_auc(seed) - reference.macro_auc(seed) for seed in seeds]
+    return Difference(entry.name, reference.name, over_seeds(gains))
+
+
+def _standing(entry: Entry) -> Standing:
+    auc = entry.macro["auc"]
+    reach = 0.0 if auc.high is None else auc.high - auc.mean
+    return Standing(entry.name, entry.tiles_per_s, auc.mean, reach)
+
+
+def _csv(comparison: Comparison) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["backbone", "augment", "seed", "left_out", *Figures._fields, "tiles_per_s"])
+    for entry in comparison.entries:
+        for seed, found in entry.rounds.items():
+            for source, figures_ in found.items():
+                writer.writerow([entry.backbone, entry.augment, seed, source, *figures_, entry.tiles_per_s])
+    return text.getvalue().encode()

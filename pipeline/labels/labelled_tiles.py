@@ -1,0 +1,221 @@
+"""Labelled tiles: which files they are, cracked or sound, and which of them were cut from one photo.
+
+Reads folders with a folder per class, photos with crack masks (`masked`), and tables of path and label
+(`label_table`). What a tile looks like is left to `fingerprint`, which tiles are held out to `split`.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pipeline import storage
+from pipeline.core.errors import DataError, StorageError, UsageError
+from pipeline.core.secrets import check_places
+from pipeline.images.decode import PHOTO_SUFFIXES, decode
+from pipeline.labels import masks, tables
+from pipeline.labels.boxes import Box, cut, tile_name
+from pipeline.labels.near_duplicates import fingerprint
+from pipeline.labels.tables import ClassNames
+
+__all__ = ["Box", "ClassNames", "LabelledTiles", "fingerprints", "read"]
+
+NAMED_FAILURES = 10
+"""How many unreadable files an error names; the rest are counted."""
+
+
+@dataclass(frozen=True)
+class LabelledTiles:
+    """Tiles with their labels; the first five fields have one entry a tile."""
+
+    urls: tuple[str, ...]
+    labels: NDArray[np.bool_]
+    """True = cracked."""
+    groups: tuple[str, ...]
+    """Tiles of one photo share a group; a tile whose photo is unknown is a group of its own."""
+    sources: tuple[str, ...]
+    """The DATA argument each tile came from, as it was given."""
+    boxes: tuple[Box | None, ...]
+    """Which part of its file a tile is; None is all of it."""
+    unlabelled: int = 0
+    """Rows of tables that have no label yet; they are no tiles, and only counted."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each tile is called: its URL, and its box where it has one; no two are the same."""
+        return tuple(map(tile_name, self.urls, self.boxes))
+
+    def __len__(self) -> int:
+        """Count the tiles."""
+        return len(self.urls)
+
+    def by_file(self) -> Iterator[tuple[str, list[Box | None]]]:
+        """Yield each file's URL with its boxes, in order: what whoever reads a file once for all its tiles needs."""
+        for url, of_file in groupby(zip(self.urls, self.boxes, strict=True), key=itemgetter(0)):
+            yield url, [box for _, box in of_file]
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """Tell tiles cut in different sizes apart: half octaves of a box's height, 0 for whole files. Shape (n,)."""
+        return np.array([0 if box is None else round(2 * math.log2(box.height_px)) for box in self.boxes], np.int64)
+
+    def subset(self, indices: ArrayLike) -> "LabelledTiles":
+        """Return the tiles at these indices, or where this mask is True, in that order."""
+        chosen = np.asarray(indices)
+        rows = np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen.astype(np.int64)
+        return LabelledTiles(
+            urls=tuple(self.urls[row] for row in rows),
+            labels=self.labels[rows],
+            groups=tuple(self.groups[row] for row in rows),
+            sources=tuple(self.sources[row] for row in rows),
+            boxes=tuple(self.boxes[row] for row in rows),
+        )
+
+
+class _Tile(NamedTuple):
+    url: str
+    box: Box | None
+    cracked: bool
+    group: str
+    source: str
+
+
+def read(data: Sequence[str], classes: ClassNames | None = None) -> LabelledTiles:
+    """List the labelled tiles of folders and tables, sorted by URL and box; a tile reached twice is listed once.
+
+    Args:
+        data: folders or URLs with a folder per class at any depth, or with photos in `images/` and their crack masks in
+            `masks/`; or `.csv` and `.parquet` tables with the columns `path` (or `file`), `label` (class names, or 0
+            and 1; empty rows are left out) and optionally `group` (or `photo_block`) and a box; or folders that
+            `review` wrote.
+        classes: what the classes are called; Positive and Negative if not given.
+
+    Raises:
+        UsageError: a place is missing or holds no labelled tiles, a label is unknown or contradicts another, a mask
+            does not fit its photo, or all tiles are of one class.
+    """
+    check_places(("The data", place) for place in data)
+    names = classes or ClassNames()
+    found: dict[str, _Tile] = {}
+    unlabelled = 0
+    for source in data:
+        of_source, left_out = _read_source(source, names)
+        unlabelled += left_out
+        for tile in of_source:
+            name = tile_name(tile.url, tile.box)
+            first = found.setdefault(name, tile)
+            if first.cracked != tile.cracked:
+                raise UsageError(
+                    f"{name} is labelled cracked and sound: once by {first.source}, once by {tile.source}. "
+                    "Correct one of the labels."
+                )
+    tiles = sorted(found.values(), key=lambda tile: (tile.url, tile.box or ()))
+    _check_both_classes(tiles, data, names)
+    return LabelledTiles(
+        urls=tuple(tile.url for tile in tiles),
+        labels=np.array([tile.cracked for tile in tiles], dtype=np.bool_),
+        groups=tuple(tile.group for tile in tiles),
+        sources=tuple(tile.source for tile in tiles),
+        boxes=tuple(tile.box for tile in tiles),
+        unlabelled=unlabelled,
+    )
+
+
+def fingerprints(tiles: LabelledTiles, on_progress: Callable[[int, int], None] | None = None) -> NDArray[np.float32]:
+    """Read every tile and return its fingerprint; a photo is read once for all its boxes that follow each other.
+
+    Args:
+        tiles: the tiles to look at.
+        on_progress: called with the tiles done and their total.
+
+    Shape: (tiles, FINGERPRINT_SIZE).
+
+    Raises:
+        UsageError: tiles cannot be read; the message names them.
+    """
+    rows: list[NDArray[np.float32]] = []
+    failures: list[str] = []
+    done = failed = 0
+    for url, boxes in tiles.by_file():
+        try:
+            photo = decode(storage.read_bytes(url)).pixels
+            rows += [fingerprint(cut(photo, box)) for box in boxes]
+        except (DataError, StorageError) as error:
+            failures.append(f"{url}: {error}")
+            failed += len(boxes)
+        done += len(boxes)
+        if on_progress is not None:
+            on_progress(done, len(tiles))
+    if failures:
+        raise UsageError(_unreadable(failures, failed, len(tiles)))
+    return np.stack(rows)
+
+
+def _unreadable(failures: list[str], failed: int, total: int) -> str:
+    unnamed = len(failures) - NAMED_FAILURES
+    more = [f"… and {unnamed} more"] if unnamed > 0 else []
+    named = "\n  ".join([*failures[:NAMED_FAILURES], *more])
+    return f"{failed} of {total} labelled tiles cannot be read; repair or remove them:\n  {named}"
+
+
+def _read_source(source: str, names: ClassNames) -> tuple[list[_Tile], int]:
+    """Return the tiles of one DATA argument, and how many rows of its table have no label."""
+    url = storage.canonical(source)
+    if not storage.exists(url):
+        raise UsageError(f"{source} does not exist; expected a folder of labelled tiles, or a .csv or .parquet table.")
+    if (table := _table_of(url)) is not None:
+        rows, unlabelled = tables.read(table, names)
+        return [_Tile(row.url, row.box, row.cracked, row.group, source) for row in rows], unlabelled
+    tiles = list(_read_masked(url, source) if masks.is_masked(url) else _read_folder(url, source, names))
+    if not tiles:
+        raise UsageError(
+            f"{source} holds no labelled tiles; expected images in folders named {names.positive} and "
+            f"{names.negative}, or photos in {masks.IMAGES} with crack masks in {masks.MASKS}. Other names can be "
+            "given with --positive and --negative."
+        )
+    return tiles, 0
+
+
+def _table_of(url: str) -> str | None:
+    """Return the table that a DATA argument is, or that `review` has written into the folder that it is."""
+    if not storage.is_folder(url):
+        return url
+    table = storage.join(url, tables.REVIEW_TABLE)
+    return table if storage.exists(table) else None
+
+
+def _check_both_classes(tiles: list[_Tile], data: Sequence[str], names: ClassNames) -> None:
+    cracked = sum(tile.cracked for tile in tiles)
+    if not 0 < cracked < len(tiles):
+        raise UsageError(
+            f"{', '.join(data)} holds tiles of one class only: {cracked} cracked ({names.positive}) and "
+            f"{len(tiles) - cracked} sound ({names.negative}). Both classes are needed."
+        )
+
+
+def _read_folder(url: str, source: str, names: ClassNames) -> Iterator[_Tile]:
+    group_of = tables.groups_of_folder(url)
+    for file in storage.list_files(url):
+        # The folder's own name counts too: `evaluate tiles/Positive tiles/Negative` is what a shell makes of `tiles/*`.
+        folders = [storage.name(url), *file.path.split("/")[:-1]]
+        cracked = next((label for folder in reversed(folders) if (label := names.parse(folder)) is not None), None)
+        if cracked is not None and _is_image(file.path):
+            yield _Tile(file.url, None, cracked, group_of.get(file.url, file.url), source)
+
+
+def _read_masked(url: str, source: str) -> Iterator[_Tile]:
+    group_of = tables.groups_of_folder(url)
+    for photo in masks.photos(url):
+        group = group_of.get(photo.url, photo.url)
+        for box, cracked in masks.labelled_boxes(photo.crack):
+            yield _Tile(photo.url, box, cracked, group, source)
+
+
+def _is_image(path: str) -> bool:
+    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.split("/"))
+    return not hidden and path.rpartition(".")[2].lower() in PHOTO_SUFFIXES

@@ -1,0 +1,173 @@
+"""Photos with crack masks as labelled tiles: a folder with `images/` and `masks/` in it, cut into boxes by rule.
+
+A mask is a PNG of its photo's name and size in which every pixel over 0 is crack. The rule, the same for every source:
+
+* Boxes are squares of each of `SIDES_PX`, half a side apart, the last ones shifted in: together they cover the photo.
+* Cracked: the crack crosses at least a quarter of the box's rows or of its columns, and some of it lies in the middle
+  half, both ways. What only touches a corner is hardly visible, and no honest example of a crack.
+* Sound: no crack pixel in the box, nor within `MARGIN_PX` of it.
+* Any other box is left out: it has no honest label.
+
+What becomes of the boxes is left to `labelled`.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline import storage
+from pipeline.archives.members import file_kind
+from pipeline.core.errors import DataError, UsageError
+from pipeline.images.decode import PHOTO_SUFFIXES, decode
+from pipeline.images.tiles import starts
+from pipeline.labels.boxes import Box, Pixels
+
+IMAGES = "images"
+MASKS = "masks"
+SIDES_PX = (112, 160, 224)
+"""The network's 224 and, in two steps of the square root of two, half of it: cracks are seen at one to two times their
+size. In 1,011 photos of some 256 pixels, boxes of 224, 160 and 112 are sound 206, 2,329 and 7,126 times."""
+LEAST_SPAN = 0.25
+"""Part of the rows or columns that a crack must cross."""
+MARGIN_PX = 8
+"""Hand-drawn masks are some pixels off, and a crack's blurred edge is wider than its mask."""
+MOST_CRACK = 0.5
+"""Part of a photo that can be crack. The most in 1,011 masks of two sources is 0.15; an inverted mask has over 0.8."""
+
+Crack = NDArray[np.bool_]
+
+
+class MaskedPhoto(NamedTuple):
+    """A photo and where its cracks are."""
+
+    url: str
+    pixels: Pixels
+    """Shape (H, W, 3)."""
+    crack: Crack
+    """Shape (H, W)."""
+
+
+def is_masked(folder: str) -> bool:
+    """Tell whether a folder holds photos with masks."""
+    return all(storage.is_folder(storage.join(folder, part)) for part in (IMAGES, MASKS))
+
+
+def photos(folder: str) -> Iterator[MaskedPhoto]:
+    """Read the photos of a folder with their masks, sorted by name.
+
+    Raises:
+        UsageError: a photo or a mask lacks the other, is damaged, or does not fit it; or no mask marks a crack.
+    """
+    pairs = _pairs(folder)
+    files = storage.read_many([url for pair in pairs for url in pair])
+    marked = False
+    # `files` is one iterator: every turn takes a photo and its mask from it.
+    for (photo_url, mask_url), photo_data, mask_data in zip(pairs, files, files, strict=False):
+        pixels = _pixels(photo_url, photo_data)
+        crack: Crack = np.any(_pixels(mask_url, mask_data), axis=2)
+        _check(photo_url, mask_url, pixels, crack)
+        marked = marked or bool(crack.any())
+        yield MaskedPhoto(photo_url, pixels, crack)
+    if not marked:
+        raise UsageError(
+            f"None of the {len(pairs)} masks in {storage.join(folder, MASKS)} marks a crack; expected pixels over 0 "
+            "where a crack is. Give the masks that belong to these photos."
+        )
+
+
+def labelled_boxes(crack: Crack) -> Iterator[tuple[Box, bool]]:
+    """Yield the boxes that have an honest label, and whether they are cracked, the largest boxes last.
+
+    Args:
+        crack: where a photo's cracks are, shape (H, W).
+    """
+    for box in _boxes(*crack.shape):
+        cracked = label(crack, box)
+        if cracked is not None:
+            yield box, cracked
+
+
+def label(crack: Crack, box: Box) -> bool | None:
+    """Tell whether a square box is cracked, or None where neither can be said honestly."""
+    top, left, side, _ = box
+    inside = crack[top : top + side, left : left + side]
+    if inside.any():
+        most_crossed = max(int(inside.any(axis=0).sum()), int(inside.any(axis=1).sum()))
+        middle = slice(side // 4, side - side // 4)
+        plain = most_crossed >= LEAST_SPAN * side and bool(inside[middle, middle].any())
+        return True if plain else None
+    around = crack[
+        max(0, top - MARGIN_PX) : top + side + MARGIN_PX,
+        max(0, left - MARGIN_PX) : left + side + MARGIN_PX,
+    ]
+    return None if around.any() else False
+
+
+def _boxes(height_px: int, width_px: int) -> list[Box]:
+    """List the squares of every side that fits; the photo's own shorter side where none does."""
+    shorter_px = min(height_px, width_px)
+    sides = [side for side in SIDES_PX if side <= shorter_px] or [shorter_px]
+    return [
+        Box(top, left, side, side)
+        for side in sides
+        for top in starts(height_px, side, max(1, side // 2))
+        for left in starts(width_px, side, max(1, side // 2))
+    ]
+
+
+def _pairs(folder: str) -> list[tuple[str, str]]:
+    """List the URLs of photos and of their masks."""
+    photo_of = _by_stem(storage.join(folder, IMAGES), PHOTO_SUFFIXES)
+    mask_of = _by_stem(storage.join(folder, MASKS), frozenset({"png"}))
+    alone = sorted(photo_of.keys() - mask_of.keys())
+    if alone:
+        raise UsageError(
+            f"{len(alone)} of {len(photo_of)} photos have no mask, the first: {photo_of[alone[0]]}. Expected "
+            f"{MASKS}/{alone[0]}.png in {folder}; add it (all 0 where there is no crack) or remove the photo."
+        )
+    left_over = sorted(mask_of.keys() - photo_of.keys())
+    if left_over:
+        raise UsageError(
+            f"{len(left_over)} of {len(mask_of)} masks have no photo, the first: {mask_of[left_over[0]]}. Expected a "
+            f"photo {IMAGES}/{left_over[0]} in {folder}, such as .jpg; add it or remove the mask."
+        )
+    return [(photo_of[stem], mask_of[stem]) for stem in sorted(photo_of)]
+
+
+def _by_stem(folder: str, suffixes: frozenset[str]) -> dict[str, str]:
+    """List the URLs of a folder's pictures by their path in it without its ending."""
+    found: dict[str, str] = {}
+    for file in storage.list_files(folder):
+        stem, _, suffix = file.path.rpartition(".")
+        if file_kind(file.path) == "hidden" or suffix.lower() not in suffixes:
+            continue
+        first = found.setdefault(stem, file.url)
+        if first != file.url:
+            raise UsageError(
+                f"{first} and {file.url} have one name, and a mask belongs to one photo. Rename one of them."
+            )
+    return found
+
+
+def _pixels(url: str, data: bytes) -> Pixels:
+    try:
+        return decode(data).pixels
+    except DataError as error:
+        raise UsageError(f"{url} cannot be read: {error} Repair it, or remove both photo and mask.") from error
+
+
+def _check(photo_url: str, mask_url: str, pixels: Pixels, crack: Crack) -> None:
+    if pixels.shape[:2] != crack.shape:
+        photo, mask = (f"{height} pixels high and {width} wide" for height, width in (pixels.shape[:2], crack.shape))
+        raise UsageError(
+            f"The mask {mask_url} is {mask}; its photo {photo_url} is {photo} (upright, as its EXIF says). Expected "
+            "the same size; give the mask that was drawn on this photo."
+        )
+    share = float(crack.mean())
+    if share > MOST_CRACK:
+        raise UsageError(
+            f"The mask {mask_url} marks {share:.0%} of its photo; expected the crack alone, and 0 elsewhere. An "
+            "inverted or a transparent mask looks like this: store the crack as white on black."
+        )

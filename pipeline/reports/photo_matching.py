@@ -1,0 +1,134 @@
+"""Which photo of one inspection shows what a photo of another shows: by its name, or by where it was taken.
+
+Tables in, a table out, all in SQL. Matching treats both sides alike: exchanged, the same photos are found to belong
+together. What became of them is left to `changes`.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline.core.errors import UsageError
+from pipeline.dataset.sql import Connection
+from pipeline.reports.svg_plots import EARTH_RADIUS_M
+
+By = Literal["name", "place"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When two photos belong together."""
+
+    by: By = "name"
+    within_m: float = 5.0
+    """By place: they are at most so far from each other, metres."""
+
+    def __post_init__(self) -> None:
+        """Check the distance."""
+        if not 0.01 <= self.within_m <= 1000:
+            raise UsageError(f"The distance is {self.within_m:g} m; expected 0.01 to 1000. Give another --within.")
+
+
+_MATCHES = "CREATE OR REPLACE TEMP TABLE matches (a VARCHAR, b VARCHAR, distance_m DOUBLE, is_unclear BOOLEAN)"
+
+_KEYS = (
+    ("archive", "image", "occurrence"),
+    ("regexp_extract(archive, '[^/]*$')", "image", "occurrence"),
+    ("image", "occurrence"),
+)
+"""From the most certain to the least: the same file, a file of an archive of the same name, a file of the same name."""
+
+_BY_KEY = """
+    INSERT INTO matches
+    WITH one AS (SELECT [{key}] AS key, any_value(image_id) AS image_id FROM a GROUP BY key HAVING count(*) = 1),
+         other AS (SELECT [{key}] AS key, any_value(image_id) AS image_id FROM b GROUP BY key HAVING count(*) = 1)
+    SELECT one.image_id, other.image_id, NULL, false FROM one JOIN other USING (key)
+    WHERE one.image_id NOT IN (SELECT a FROM matches) AND other.image_id NOT IN (SELECT b FROM matches)
+"""
+"""A key that two photos of one side have tells nothing, whatever else is known of them."""
+
+_PLACED = """
+    CREATE OR REPLACE TEMP TABLE placed_{side} AS
+    WITH placed AS (
+        SELECT image_id, radians(latitude) AS latitude, radians(longitude) AS longitude,
+               epoch(captured_at) - min(epoch(captured_at)) OVER () AS after_s
+        FROM {side} WHERE latitude IS NOT NULL AND longitude IS NOT NULL AND NOT (latitude = 0 AND longitude = 0))
+    SELECT *, floor($radius / $within * cos(latitude) * cos(longitude))::BIGINT AS x,
+           floor($radius / $within * cos(latitude) * sin(longitude))::BIGINT AS y,
+           floor($radius / $within * sin(latitude))::BIGINT AS z
+    FROM placed
+"""
+"""Cubes of space as wide as the distance: what is near lies in the same or the next one, at the date line, too."""
+
+_CANDIDATES = """
+    CREATE OR REPLACE TEMP TABLE candidates AS
+    WITH step AS (SELECT unnest([-1, 0, 1]) AS step),
+         around AS (SELECT a.* EXCLUDE (x, y, z), x + dx.step AS x, y + dy.step AS y, z + dz.step AS z
+                    FROM placed_a a, step dx, step dy, step dz),
+         pair AS (SELECT around.image_id AS a, b.image_id AS b,
+                         coalesce(abs(around.after_s - b.after_s), 1e99) AS apart,
+                         2 * $radius * asin(sqrt(least(1.0,
+                             pow(sin((around.latitude - b.latitude) / 2), 2)
+                             + cos(around.latitude) * cos(b.latitude)
+                             * pow(sin((around.longitude - b.longitude) / 2), 2)))) AS distance_m
+                  FROM around JOIN placed_b b USING (x, y, z))
+    SELECT a, b, distance_m, row_number() OVER (ORDER BY round(distance_m, 1), apart, least(a, b), greatest(a, b), a)
+        AS place
+    FROM pair WHERE distance_m <= $within
+"""
+"""Haversine distances. Where they are alike to ten centimetres, which no camera knows, it counts how long after its
+inspection began each photo was taken: a flight that is repeated takes the photos of one place in the same order."""
+
+_NEAREST = """
+    INSERT INTO matches
+    SELECT a, b, distance_m, false FROM candidates
+    QUALIFY row_number() OVER (PARTITION BY a ORDER BY place) = 1
+        AND row_number() OVER (PARTITION BY b ORDER BY place) = 1
+"""
+"""Each is the other's nearest."""
+
+_REST = "DELETE FROM candidates WHERE a IN (SELECT a FROM matches) OR b IN (SELECT b FROM matches)"
+
+_SINGLE = """
+    INSERT INTO matches
+    WITH alone_a AS (SELECT * FROM a WHERE image_id NOT IN (SELECT a FROM matches WHERE a IS NOT NULL)),
+         alone_b AS (SELECT * FROM b WHERE image_id NOT IN (SELECT b FROM matches WHERE b IS NOT NULL))
+    SELECT image_id, NULL, NULL, {unclear_a} FROM alone_a
+    UNION ALL SELECT NULL, image_id, NULL, {unclear_b} FROM alone_b
+"""
+
+_UNCLEAR = {
+    "name": "([image, occurrence::VARCHAR] IN (SELECT [image, occurrence::VARCHAR] FROM alone_{other}))",
+    "place": "(latitude IS NULL OR longitude IS NULL OR (latitude = 0 AND longitude = 0))",
+}
+"""Whether a photo may well have its like on the other side, which cannot be told."""
+
+
+def match(photos: Connection, rule: Rule) -> None:
+    """Make the table `matches`: a row for each pair, and one for each photo that has no like.
+
+    Args:
+        photos: has the tables `a` and `b`, with `image_id`, `archive`, `image`, `occurrence`, `latitude`, `longitude`
+            and `captured_at`.
+        rule: when two photos belong together.
+
+    Shape: `a` and `b` are `image_id`, one of them null where a photo has no like; `is_unclear` where that may be wrong,
+        since its name stands for several photos or it has no position; `distance_m` of pairs found by place.
+    """
+    photos.execute(_MATCHES)
+    if rule.by == "name":
+        for key in _KEYS:
+            photos.execute(_BY_KEY.format(key=", ".join(f"({part})::VARCHAR" for part in key)))
+    else:
+        _match_by_place(photos, rule.within_m)
+    unclear = {f"unclear_{side}": _UNCLEAR[rule.by].format(other=other) for side, other in (("a", "b"), ("b", "a"))}
+    photos.execute(_SINGLE.format(**unclear))
+
+
+def _match_by_place(photos: Connection, within_m: float) -> None:
+    """Pair what is nearest, then what is nearest of the rest: each photo belongs to one other at most."""
+    facts = {"radius": EARTH_RADIUS_M, "within": within_m}
+    for side in ("a", "b"):
+        photos.execute(_PLACED.format(side=side), facts)
+    photos.execute(_CANDIDATES, facts)
+    while photos.execute(_NEAREST).fetchall()[0][0]:
+        photos.execute(_REST)

@@ -1,0 +1,187 @@
+"""Where marks stand in the plots of a page: bars, dots, axes and a scale bar, in pixels of an SVG.
+
+Geometry only: what is counted comes from `inspection` and `whereabouts`, and the page's template draws. Pixels count
+from the top left.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from math import ceil, cos, floor, log10, radians
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.reports import heatmap
+from pipeline.reports.whereabouts import Dot
+
+EARTH_RADIUS_M = 6_371_008.8
+"""Mean radius, IUGG."""
+
+WIDTH_PX = 640
+PAD_PX = 30
+"""Room for axes and for dots at the edge."""
+FEET_PX = 24
+"""Room below for what is written under an axis or a plan."""
+
+DIFFERENCE_BINS = 41
+"""Of differences, from -1 to 1: an odd number, so that none lies in the middle of one."""
+BETTER, ALIKE, WORSE = "#4a7fb5", "#9a9a9a", "#d7301f"
+"""Colours of differences; blue and red are told apart by all eyes."""
+
+_STEPS_S = (1, 10, 60, 300, 900, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 86400, 2 * 86400, 7 * 86400, 14 * 86400)
+_TICKS = 7
+"""At most so many along the time."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A bar or a dot."""
+
+    x_px: float
+    y_px: float
+    """Top left corner of a bar, middle of a dot."""
+    width_px: float
+    """Of a bar, or the radius of a dot."""
+    height_px: float
+    colour: str
+    title: str
+    """What it stands for, in words."""
+    image: str = ""
+    """The worst photo of a dot."""
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A place on an axis."""
+
+    place_px: float
+    label: str
+
+
+@dataclass(frozen=True)
+class Plot:
+    """What a template needs to draw a plot."""
+
+    height_px: int
+    marks: Sequence[Mark]
+    across: Sequence[Tick] = ()
+    down: Sequence[Tick] = ()
+    note: str = ""
+    """What is not drawn in it."""
+    width_px: int = WIDTH_PX
+
+
+def histogram(counts: Sequence[int], height_px: int = 200) -> Plot:
+    """Draw photos by score as bars, coloured as their score."""
+    most, bin_px = max(1, *counts), (WIDTH_PX - 2 * PAD_PX) / len(counts)
+    room_px = height_px - FEET_PX - PAD_PX
+    marks = [
+        _bar(number, count, len(counts), (bin_px, room_px * count / most, height_px - FEET_PX))
+        for number, count in enumerate(counts)
+        if count
+    ]
+    across = [Tick(score_px(tenth / 5), f"{tenth / 5:g}") for tenth in range(6)]
+    return Plot(height_px, marks, across, note=f"the highest bar is {counted(most)}" if marks else "none was scored")
+
+
+def differences(found: NDArray[np.float64], height_px: int = 200) -> Plot:
+    """Draw differences of scores as bars from -1 to 1: better on the left, worse on the right, about none between."""
+    edges = np.linspace(-1, 1, DIFFERENCE_BINS + 1)
+    counts = np.histogram(found, edges)[0].tolist()
+    plot, middle = histogram(counts, height_px), DIFFERENCE_BINS // 2
+    numbers = [number for number, count in enumerate(counts) if count]
+    colours = [BETTER if number < middle else WORSE if number > middle else ALIKE for number in numbers]
+    titles = [f"{counted(counts[number])} from {edges[number]:+.2f} to {edges[number + 1]:+.2f}" for number in numbers]
+    marks = [
+        replace(mark, colour=colour, title=title)
+        for mark, colour, title in zip(plot.marks, colours, titles, strict=True)
+    ]
+    across = [Tick(score_px((tick + 1) / 2), f"{tick:+g}" if tick else "0") for tick in (-1, -0.5, 0, 0.5, 1)]
+    return replace(plot, marks=marks, across=across)
+
+
+def score_px(score: float) -> float:
+    """Return where a score stands in the histogram."""
+    return PAD_PX + score * (WIDTH_PX - 2 * PAD_PX)
+
+
+def _bar(number: int, count: int, bins: int, size_px: tuple[float, float, float]) -> Mark:
+    width_px, long_px, floor_px = size_px
+    first, last = number / bins, (number + 1) / bins
+    title = f"{counted(count)} from {first:.3g} to {last:.3g}"
+    least_px = max(1.0, long_px)  # one photo among many thousands must be seen
+    x_px = round(PAD_PX + number * width_px, 1)
+    return Mark(x_px, round(floor_px - least_px, 1), round(width_px - 1, 1), round(least_px, 1),
+                heatmap.css((first + last) / 2), title)  # fmt: skip
+
+
+def plan(dots: Sequence[Dot], left_out: int) -> Plot | None:
+    """Draw positions as seen from above, north up and true to scale; None where there is none.
+
+    Around its middle the Earth is taken for a plane: on a bridge nobody sees the difference.
+    """
+    if not dots:
+        return None
+    to_east_m = radians(1) * EARTH_RADIUS_M * cos(radians(sum(dot.y for dot in dots) / len(dots)))
+    east_m = [dot.x * to_east_m for dot in dots]
+    north_m = [dot.y * radians(1) * EARTH_RADIUS_M for dot in dots]
+    wide_m, high_m = max(east_m) - min(east_m), max(north_m) - min(north_m)
+    px_per_m = min((WIDTH_PX - 2 * PAD_PX) / max(wide_m, 1), (WIDTH_PX - 2 * PAD_PX) * 0.6 / max(high_m, 1))
+    left_px = (WIDTH_PX - wide_m * px_per_m) / 2
+    marks = [
+        _dot(dot, left_px + (x_m - min(east_m)) * px_per_m, PAD_PX + (max(north_m) - y_m) * px_per_m, len(dots))
+        for dot, x_m, y_m in zip(dots, east_m, north_m, strict=True)
+    ]
+    note = f"{counted(left_out)} far away from all others not drawn." if left_out else ""
+    scale = _scale_bar(px_per_m)
+    return Plot(round(high_m * px_per_m) + 2 * PAD_PX + FEET_PX, marks, [scale], note=note)
+
+
+def timeline(dots: Sequence[Dot], height_px: int = 220) -> Plot | None:
+    """Draw scores along the time of capture; None where no photo tells it."""
+    if not dots:
+        return None
+    first, last = min(dot.x for dot in dots), max(dot.x for dot in dots)
+    px_per_s = (WIDTH_PX - 2 * PAD_PX) / max(last - first, 1)
+    room_px = height_px - FEET_PX - PAD_PX
+    marks = [_dot(dot, PAD_PX + (dot.x - first) * px_per_s, PAD_PX + (1 - dot.y) * room_px, len(dots)) for dot in dots]
+    across = [Tick(round(PAD_PX + (at - first) * px_per_s, 1), label) for at, label in _moments(first, last)]
+    down = [Tick(PAD_PX + (1 - score) * room_px, f"{score:g}") for score in (0, 0.5, 1)]
+    return Plot(height_px, marks, across, down)
+
+
+def _dot(dot: Dot, x_px: float, y_px: float, dots: int) -> Mark:
+    radius_px = 5.5 if dots < 200 else 3.5 if dots < 2000 else 2.2
+    more = f" and {counted(dot.photos - 1, 'other')}" if dot.photos > 1 else ""
+    title = f"{dot.image}{more}: score {dot.score:.2f}"
+    return Mark(round(x_px, 1), round(y_px, 1), radius_px, radius_px, heatmap.css(dot.score), title, dot.image)
+
+
+def _scale_bar(px_per_m: float) -> Tick:
+    """Return a round length of at most a quarter of the plan."""
+    most_m = WIDTH_PX / 4 / px_per_m
+    power = 10.0 ** floor(log10(most_m))
+    long_m = next(step * power for step in (5, 2, 1) if step * power <= most_m)
+    return Tick(round(long_m * px_per_m, 1), f"{long_m / 1000:g} km" if long_m >= 1000 else f"{long_m:g} m")
+
+
+def _moments(first_s: float, last_s: float) -> list[tuple[float, str]]:
+    """Return round moments between two, each with a label; at least the first."""
+    if last_s - first_s < 1:
+        return [(first_s, f"{_at(first_s):%d %b %Y %H:%M}")]
+    step_s = next((step for step in _STEPS_S if (last_s - first_s) / step <= _TICKS), None)
+    step_s = step_s or 86400 * ceil((last_s - first_s) / 86400 / _TICKS)
+    form = "%H:%M:%S" if step_s < 60 else "%d %b %H:%M" if step_s < 86400 else "%d %b %Y"
+    begin = -(-first_s // step_s) * step_s
+    places = [begin + number * step_s for number in range(_TICKS + 1) if begin + number * step_s <= last_s]
+    return [(at, f"{_at(at):{form}}") for at in places or [first_s]]
+
+
+def _at(seconds: float) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+
+
+def counted(number: int, noun: str = "photo") -> str:
+    """Write a number of things."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -1,0 +1,63 @@
+"""What a scoring command set out to do, settled before any of it is done."""
+
+from functools import partial
+from typing import NamedTuple
+
+from pipeline import storage
+from pipeline.archives.members import Limits
+from pipeline.core.secrets import check_places
+from pipeline.dataset.commit_log import read_run
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.run import Run, check_fingerprint, new_run
+from pipeline.images.tiles import TileSpec
+from pipeline.models import engines
+from pipeline.models.engines import Choice
+from pipeline.models.model import SHIPPED_MODEL, load_model
+from pipeline.monitoring.account import Account
+from pipeline.scoring.config import ScoreConfig
+from pipeline.scoring.placement import Hosting
+from pipeline.scoring.progress import Watch
+from pipeline.scoring.scorer import MakeEngine, MakeMapper, ScoreRule, Scoring, torch_mapper
+
+
+class ScoreJob(NamedTuple):
+    """What a command set out to do."""
+
+    config: ScoreConfig
+    layout: Layout
+    run: Run
+    scoring: Scoring
+    hosting: Hosting
+    engine: Choice
+    watch: Watch
+    account: Account
+
+
+def settle(
+    config: ScoreConfig, watch: Watch, make_engine: MakeEngine | None, make_mapper: MakeMapper = torch_mapper
+) -> ScoreJob:
+    """Settle what was not given: by the dataset's first run where there is one, else by the model.
+
+    Raises:
+        UsageError: options that cannot be, or that the dataset was not begun with.
+        ModelError: the model cannot be used.
+    """
+    check_places([("--out", config.out), ("--model", config.model), *(("An input", text) for text in config.inputs)])
+    layout = Layout(storage.canonical(config.out))
+    before = read_run(layout) if storage.exists(layout.run) else {"fingerprint": {}, "model": None}
+    given = before.get("model") if config.model is None else storage.canonical(config.model)
+    model, fingerprint = load_model(given or SHIPPED_MODEL), before["fingerprint"]
+    tile_px = config.tile_px or fingerprint.get("tile_px", model.card.tile_px)
+    overlap = fingerprint.get("overlap", model.card.overlap) if config.overlap is None else config.overlap
+    asked = fingerprint.get("engine", "auto") if config.engine == "auto" else config.engine
+    engine = engines.choose(asked, config.device, (model, tile_px), config.cluster)
+    batch_tiles = config.batch_tiles or engines.batch_tiles(engine.name)
+    rule = ScoreRule(TileSpec(tile_px, overlap), model.card.threshold, config.max_pixels, batch_tiles)
+    run = new_run(model, rule, given, engine)
+    if fingerprint:
+        check_fingerprint(layout, run.fingerprint)
+    make_engine = make_engine or partial(engines.make, engine.name, tile_px)
+    device = engines.device_for(engine.name, config.device)
+    limits = Limits(photo_bytes=config.max_photo_bytes, ratio=config.max_ratio)
+    scoring = Scoring(model, rule, make_engine, limits, make_mapper=make_mapper if config.maps else None)
+    return ScoreJob(config, layout, run, scoring, Hosting(config.actors, device), engine, watch, Account())

@@ -1,0 +1,90 @@
+"""Scores and crack maps of single photos, through the same workers as `flow`, without a dataset."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+from pipeline.archives.listing import image_id
+from pipeline.cluster.session import ClusterConfig, session
+from pipeline.core.interrupt import Interrupt, pumped, until_asked
+from pipeline.images.tiles import TileSpec
+from pipeline.models import engines
+from pipeline.models.model import load_model
+from pipeline.scoring.placement import Hosting
+from pipeline.scoring.plan import photo_files
+from pipeline.scoring.scorer import MakeMapper, ScoreRule, Scoring, torch_mapper
+
+OnProgress = Callable[[int, int], None]
+
+_WANTED = ["image_id", "crack_score", "crack_map", "failure_message"]
+
+
+class MappedPhoto(NamedTuple):
+    """What came of a photo whose crack map was asked for."""
+
+    crack_score: float
+    crack_map: bytes
+    """PNG, as `maps` draws it."""
+
+
+def crack_scores(
+    urls: Sequence[str],
+    model: str,
+    cluster: ClusterConfig = ClusterConfig(),
+    on_progress: OnProgress = lambda _done, _total: None,
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Score photos.
+
+    Args:
+        urls: canonical URLs of photos.
+        model: model folder.
+        cluster: which Ray to work on.
+        on_progress: is told photos done, and of how many.
+
+    Returns:
+        The highest tile score by URL, and why by URL where a photo failed.
+    """
+    rows, failures = _rows(urls, model, cluster, on_progress, None)
+    return {url: row["crack_score"] for url, row in rows.items()}, failures
+
+
+def crack_maps(
+    urls: Sequence[str],
+    model: str,
+    cluster: ClusterConfig = ClusterConfig(),
+    on_progress: OnProgress = lambda _done, _total: None,
+) -> tuple[dict[str, MappedPhoto], dict[str, str]]:
+    """Score photos and draw the crack map of each, over the threshold or not.
+
+    Args and returns as for `crack_scores`, with the maps.
+    """
+    rows, failures = _rows(urls, model, cluster, on_progress, torch_mapper)
+    return {url: MappedPhoto(row["crack_score"], row["crack_map"]) for url, row in rows.items()}, failures
+
+
+def _rows(
+    urls: Sequence[str], model: str, cluster: ClusterConfig, on_progress: OnProgress, make_mapper: MakeMapper | None
+) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """Return rows of schema `SCORED` by URL, with a map where a mapper is given, and why where a photo failed."""
+    loaded, members = load_model(model), photo_files(urls)
+    rule = ScoreRule(TileSpec(loaded.card.tile_px, loaded.card.overlap), threshold=0.0)  # so that every photo is mapped
+    engine = engines.choose("auto", "auto", (loaded, loaded.card.tile_px), cluster)
+    make_engine = partial(engines.make, engine.name, loaded.card.tile_px)
+    scoring = Scoring(loaded, rule, make_engine, make_mapper=make_mapper)
+    hosting = Hosting(device=engines.device_for(engine.name, "auto"))
+    by_id = {image_id(url.encode("utf-8", "surrogateescape"), 0): url for url in urls}
+    rows: dict[str, dict[str, Any]] = {}
+    failures: dict[str, str] = {}
+    with session(cluster), Interrupt() as interrupt:
+        from pipeline.scoring.ray_data import scored_photos  # loads Ray
+
+        with pumped(scored_photos(members, scoring, hosting, members["image_id"].slice(0, 0))) as scored:
+            for table in until_asked(scored, interrupt):
+                for row in [] if table is None else table.select(_WANTED).to_pylist():
+                    url = by_id[row["image_id"]]
+                    if row["failure_message"] is None:
+                        rows[url] = row
+                    else:
+                        failures[url] = row["failure_message"]
+                on_progress(len(rows) + len(failures), len(urls))
+    return rows, failures

@@ -1,0 +1,223 @@
+"""The tile scorer: photos in, crack scores out. A plain class that Ray happens to host.
+
+Tiles of neighbouring photos share batches, so that small photos fill them too; a photo is cut a few tiles at a time.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.archives.members import Limits
+from pipeline.core.errors import DataError, UsageError
+from pipeline.core.schema import SCORED
+from pipeline.core.usage import Effort, measured, so_far, with_peak
+from pipeline.images.decode import MAX_PIXELS, UNSUPPORTED_SUFFIXES, Decoder, Photo, decode
+from pipeline.images.exif import PhotoFacts
+from pipeline.images.tiles import Tile, TileSpec, cut, grid
+from pipeline.models.batching import BATCH_TILES, CHUNK_TILES, CRACK, DOMAIN, Device, Engine, score_in_batches
+from pipeline.models.crack_maps import PhotoMapper, ScoredPhoto, TileMapper
+from pipeline.models.model import Model
+
+MakeEngine = Callable[[Model, Device], Engine]
+MakeMapper = Callable[[Model, Device], TileMapper]
+
+_KEPT = ("image_id", "archive", "image", "occurrence", "size_bytes", "ended", "read_effort", "log")
+"""Columns that leave as they came. A row with `ended` is no photo but the end of an archive, and has no others."""
+
+
+@dataclass(frozen=True)
+class ScoreRule:
+    """How photos become scores, besides the model."""
+
+    tiles: TileSpec
+    threshold: float
+    """A tile at or over this score counts in `crack_tiles`."""
+    max_pixels: int = MAX_PIXELS
+    """Larger photos fail."""
+    batch_tiles: int = BATCH_TILES
+    """Tiles the network sees at once."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if self.batch_tiles < 1 or self.max_pixels < 1:
+            raise UsageError("--batch-tiles and --max-pixels must be at least 1.")
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What is done with each photo."""
+
+    model: Model
+    rule: ScoreRule
+    make_engine: MakeEngine
+    limits: Limits = field(default_factory=Limits)
+    """What is read into memory."""
+    decode: Decoder = decode
+    make_mapper: MakeMapper | None = None
+    """Finds cracks within tiles; None where no crack maps are asked for."""
+
+
+def torch_mapper(model: Model, device: Device) -> TileMapper:
+    """Make the mapper that is used unless another is given."""
+    from pipeline.models.saliency import ActivationMapper
+
+    return ActivationMapper(model, device)
+
+
+@dataclass
+class _Outcome:
+    """What became of one row."""
+
+    row: dict[str, Any]
+    height_px: int | None = None
+    width_px: int | None = None
+    facts: PhotoFacts = field(default_factory=PhotoFacts)
+    grid: list[Tile] = field(default_factory=list)
+    failure: dict[str, str] | None = None
+    """Its columns; the error itself would keep the photo's memory."""
+    decoding: Effort = field(default_factory=Effort)
+    """What decoding it and cutting it into tiles took."""
+
+
+class PhotoScorer:
+    """Decodes, cuts and scores a table of photos.
+
+    Args:
+        make_engine: builds the engine, once, in the process that will use it.
+        rule: tile grid, limits and batch size.
+        make_decoder: chooses the decoder, once, in that process.
+        make_mapper: builds what draws crack maps, once, in that process; None where no maps are asked for.
+        gpus: what it holds of a GPU.
+    """
+
+    def __init__(
+        self,
+        make_engine: Callable[[], Engine],
+        rule: ScoreRule,
+        make_decoder: Callable[[], Decoder] = lambda: decode,
+        make_mapper: Callable[[], PhotoMapper] | None = None,
+        gpus: float = 0.0,
+    ) -> None:
+        self._gpus = gpus
+        self._engine = make_engine()
+        self._decode = make_decoder()
+        self._draw_map = None if make_mapper is None else make_mapper()
+        self._rule = rule
+
+    def __call__(self, photos: pa.Table) -> pa.Table:
+        """Score photos, and let the ends of archives pass.
+
+        Shape: schema `READ` (n rows) → schema `SCORED` (n rows, in order).
+        """
+        before, outcomes = so_far(), list[_Outcome]()
+        batches = [*score_in_batches(self._engine, self._cut(photos, outcomes), self._rule.batch_tiles)]
+        scores = np.concatenate(batches) if batches else np.empty((0, 2), np.float32)
+        ends = np.cumsum([len(outcome.grid) for outcome in outcomes])
+        rows = [self._mapped_row(outcome, scores[end - len(outcome.grid) : end], data)
+                for outcome, end, data in zip(outcomes, ends, photos["data"], strict=True)]  # fmt: skip
+        self._add_efforts(rows, outcomes, so_far() - before)
+        return pa.Table.from_pylist(rows, schema=SCORED)
+
+    def _add_efforts(self, rows: list[dict[str, Any]], outcomes: list[_Outcome], whole: Effort) -> None:
+        """Say what each photo took: its own decoding, and by its tiles of all the rest, which was done together.
+
+        A GPU is held all the while: it computes while the next tiles are decoded.
+        """
+        rest = whole - sum((outcome.decoding for outcome in outcomes), Effort())
+        scoring = replace(with_peak(rest), gpu_s=self._gpus * whole.wall_s)
+        tiles = sum(len(outcome.grid) for outcome in outcomes)
+        for row, outcome in zip(rows, outcomes, strict=True):
+            part = len(outcome.grid) / tiles if tiles else 1 / len(outcomes)
+            row |= {"decode_effort": vars(outcome.decoding), "score_effort": vars(scoring.share(part))}
+
+    def _cut(self, photos: pa.Table, outcomes: list[_Outcome]) -> Iterator[NDArray[np.uint8]]:
+        """Yield the tiles of all photos, a few at a time, and note what became of each row."""
+        for index in range(photos.num_rows):
+            row = photos.slice(index, 1).to_pylist()[0]  # one photo's bytes in memory at a time
+            data = row.pop("data")
+            outcomes.append(_Outcome(row))
+            if row["ended"] is None:
+                yield from self._tiles(outcomes[-1], data, sum(len(outcome.grid) for outcome in outcomes))
+
+    def _tiles(self, outcome: _Outcome, data: bytes | None, tiles_before: int) -> Iterator[NDArray[np.uint8]]:
+        """Yield the tiles of one photo in chunks that fit batches; its pixels are gone before the next is decoded."""
+        before = so_far()
+        try:
+            photo = self._photo(outcome.row, data)
+        except DataError as error:
+            outcome.failure = error.columns()
+            return
+        finally:
+            outcome.decoding += so_far() - before
+        outcome.height_px, outcome.width_px = photo.pixels.shape[:2]
+        outcome.facts = photo.facts
+        outcome.grid = grid(outcome.height_px, outcome.width_px, self._rule.tiles)
+        for first in range(-(tiles_before % CHUNK_TILES), len(outcome.grid), CHUNK_TILES):
+            chunk = outcome.grid[max(0, first) : first + CHUNK_TILES]
+            tiles = measured(partial(cut, photo.pixels, chunk, self._rule.tiles.tile_px))
+            outcome.decoding += tiles.effort
+            yield tiles.result
+
+    def _photo(self, row: dict[str, Any], data: bytes | None) -> Photo:
+        """Decode a photo; one whose bytes could not be read fails with the reason that came instead of them."""
+        if row["failure_stage"] is not None:
+            raise DataError(row["failure_stage"], row["failure_kind"], row["failure_message"])
+        suffix = row["image"].rpartition(".")[2].lower()
+        if suffix in UNSUPPORTED_SUFFIXES:
+            raise DataError("decode", "unsupported_format", f"Photos of the kind .{suffix} cannot be decoded here.")
+        return self._decode(data or b"", self._rule.max_pixels)
+
+    def _mapped_row(self, outcome: _Outcome, scores: NDArray[np.float32], data: pa.Scalar) -> dict[str, Any]:
+        """Make a photo's row, with its crack map where maps are asked for and a tile is at or over the threshold.
+
+        The photo is decoded anew: its pixels were gone before all its tiles had their scores.
+        """
+        row = self._row(outcome, scores)
+        if self._draw_map is None or not row.get("crack_tiles"):
+            return row
+        try:
+            pixels = self._photo(outcome.row, data.as_py()).pixels
+        except DataError as error:  # what was decoded once fails now where memory is short or the machine stands still
+            outcome.failure = error.columns()
+            return self._row(outcome, scores)
+        return row | {"crack_map": self._draw_map(ScoredPhoto(row["image"], pixels, outcome.grid, scores[:, CRACK]))}
+
+    def _row(self, outcome: _Outcome, scores: NDArray[np.float32]) -> dict[str, Any]:
+        kept = {name: outcome.row[name] for name in _KEPT}
+        if outcome.row["ended"] is not None:
+            return kept
+        row = kept | {"scored_at": datetime.now(UTC), "status": "ok" if outcome.failure is None else "failed"}
+        if outcome.failure is not None:
+            return row | outcome.failure
+        cracks = scores[:, CRACK]
+        return row | {
+            "height_px": outcome.height_px,
+            "width_px": outcome.width_px,
+            **vars(outcome.facts),
+            "tiles": len(scores),
+            "crack_tiles": int(np.count_nonzero(cracks >= np.float32(self._rule.threshold))),
+            "crack_score": float(cracks.max()),
+            "domain_score": photo_domain_score(scores[:, DOMAIN]),
+            "grid": [
+                tile._asdict() | {"crack_score": score}
+                for tile, score in zip(outcome.grid, cracks.tolist(), strict=True)
+            ],
+        }
+
+
+def photo_domain_score(scores: NDArray[np.float32]) -> float | None:
+    """Say how strange a photo is by its tiles: their median, None where the model cannot tell.
+
+    A photo of concrete under a strip of sky, or with a hand in it, is still one of concrete. Of an even number of tiles
+    it is the lower of the middle two.
+
+    Shape: (n,).
+    """
+    middle = float(np.sort(scores)[(len(scores) - 1) // 2])
+    return None if np.isnan(middle) else middle

@@ -1,0 +1,180 @@
+"""Cracks as lines that wander and branch, drawn as depth over a surface; light and colour belong to `drawing`."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.synthetic.noise import Field, wander
+
+STEP_PX = 0.6
+"""Distance between two points of a path: below one pixel, so that the thinnest crack has no gaps."""
+
+WIDEST_SHARE = 0.25
+"""No crack is wider than this share of the shorter side, whatever widths were asked for."""
+
+CRACKED_FROM = 0.4
+"""Share of a pixel that makes it a crack pixel: under half, or a hairline between two rows would be in neither."""
+
+FAINTEST = 0.2
+"""No crack has less contrast than this, or its truth could not be seen."""
+
+RIM = 0.8
+"""How dark a crack is at its edge, as a share of its core: light still falls on the upper walls."""
+
+
+@dataclass(frozen=True)
+class Path:
+    """One crack without its branches, point by point.
+
+    Shapes:
+        x_px, y_px, width_px: (N,) float32
+    """
+
+    x_px: Field
+    y_px: Field
+    width_px: Field
+    contrast: float
+    """How dark its core is: 0 is invisible, 1 is black."""
+
+
+class Cracks(NamedTuple):
+    """What was drawn.
+
+    Shapes:
+        depth: (H, W) float32, 0 on the surface to 1 in the darkest core
+        mask: (H, W) bool, true where about half of a pixel or more is crack
+    """
+
+    depth: Field
+    mask: NDArray[np.bool_]
+    widest_px: float
+
+
+class Trend(NamedTuple):
+    """Where a path sets out to go."""
+
+    x_px: float
+    y_px: float
+    heading: float
+    """In radians."""
+    length_px: float
+    width_px: float
+
+
+def draw(relief: Field, rng: np.random.Generator, widths_px: tuple[float, float]) -> Cracks:
+    """Draw one to three cracks with their branches, or now and then a net of thin ones.
+
+    Args:
+        relief: (H, W) of the surface; the edges of a crack follow its grain.
+        rng: where the randomness comes from.
+        widths_px: the thinnest and widest crack wanted.
+    """
+    height_px, width_px = relief.shape
+    depth, cover = np.zeros_like(relief), np.zeros_like(relief)
+    widest_px = 0.0
+    for path in _paths(height_px, width_px, rng, widths_px):
+        inside = (path.x_px >= 0) & (path.x_px < width_px) & (path.y_px >= 0) & (path.y_px < height_px)
+        if inside.any():
+            widest_px = max(widest_px, float(path.width_px[inside].max()))
+            _carve(path, relief, cover, depth)
+    return Cracks(depth, cover >= CRACKED_FROM, widest_px)
+
+
+def _paths(height_px: int, width_px: int, rng: np.random.Generator, widths_px: tuple[float, float]) -> list[Path]:
+    cap_px = WIDEST_SHARE * min(height_px, width_px)
+    low_px, high_px = min(widths_px[0], cap_px), min(widths_px[1], cap_px)
+    net = rng.random() < 0.15
+    if net:
+        high_px = max(low_px, min(high_px, 4.0))
+    paths = []
+    for _ in range(int(rng.integers(4, 8)) if net else int(rng.integers(1, 4))):
+        width = low_px * (high_px / low_px) ** float(rng.random() ** 1.8)
+        trend = Trend(
+            x_px=float(rng.uniform(0.2, 0.8)) * width_px,
+            y_px=float(rng.uniform(0.2, 0.8)) * height_px,
+            heading=float(rng.uniform(0, 2 * np.pi)),
+            length_px=float(rng.uniform(0.4, 1.3)) * float(np.hypot(height_px, width_px)),
+            width_px=width,
+        )
+        contrast = float(rng.uniform(FAINTEST, 0.5) + 0.45 * min(1.0, width / 8))
+        paths += _grow(trend, contrast, rng, (low_px, high_px), generations=3 if net else 2)
+    return paths
+
+
+def _grow(
+    trend: Trend, contrast: float, rng: np.random.Generator, limits_px: tuple[float, float], generations: int
+) -> list[Path]:
+    """Return a crack through the trend's point, and the branches that leave it."""
+    ahead, behind = trend, trend._replace(heading=trend.heading + np.pi)
+    arms = [_walk(arm._replace(length_px=trend.length_px / 2), contrast, rng, limits_px) for arm in (ahead, behind)]
+    return [path for arm in arms for path in (arm, *_branches(arm, rng, limits_px, generations - 1))]
+
+
+def _branches(path: Path, rng: np.random.Generator, limits_px: tuple[float, float], generations: int) -> list[Path]:
+    if generations == 0 or len(path.x_px) < 40:
+        return []
+    found: list[Path] = []
+    for _ in range(int(rng.poisson(1.0))):
+        at = int(rng.integers(len(path.x_px) // 10, len(path.x_px) - 20))
+        along = float(np.arctan2(path.y_px[at + 10] - path.y_px[at], path.x_px[at + 10] - path.x_px[at]))
+        trend = Trend(
+            x_px=float(path.x_px[at]),
+            y_px=float(path.y_px[at]),
+            heading=along + float(rng.choice((-1, 1)) * rng.uniform(0.4, 1.4)),
+            length_px=float(rng.uniform(0.15, 0.6)) * len(path.x_px) * STEP_PX,
+            width_px=max(limits_px[0], float(path.width_px[at] * rng.uniform(0.3, 0.75))),
+        )
+        contrast = max(FAINTEST, path.contrast * float(rng.uniform(0.75, 1.0)))
+        branch = _walk(trend, contrast, rng, limits_px)
+        found += [branch, *_branches(branch, rng, limits_px, generations - 1)]
+    return found
+
+
+def _walk(trend: Trend, contrast: float, rng: np.random.Generator, limits_px: tuple[float, float]) -> Path:
+    """Return a walk that keeps to its heading in the long run, bends slowly, and kinks from grain to grain."""
+    count = max(30, int(trend.length_px / STEP_PX))
+    grain = float(rng.uniform(8, 25)) / STEP_PX
+    kinks = rng.standard_normal(int(count / grain) + 2).repeat(int(grain) + 1)[:count]
+    bend = 0.35 * wander(count, rng, (600, 150)) + 0.3 * wander(count, rng, (grain * 2, 4))
+    heading = trend.heading + bend + 0.35 * kinks
+    left = np.linspace(1, 0, count, dtype=np.float32)
+    taper = np.minimum(1, 3 * left) ** 0.7
+    width = trend.width_px * np.exp(0.35 * wander(count, rng, (300, 10))) * taper
+    return Path(
+        x_px=(trend.x_px + STEP_PX * np.cos(heading).cumsum()).astype(np.float32),
+        y_px=(trend.y_px + STEP_PX * np.sin(heading).cumsum()).astype(np.float32),
+        width_px=width.clip(*limits_px).astype(np.float32),
+        contrast=contrast,
+    )
+
+
+def _carve(path: Path, relief: Field, cover: Field, depth: Field) -> None:
+    """Stamp a disc at every point of a path, all discs of one size at once."""
+    progress = (STEP_PX / np.maximum(STEP_PX, 0.25 * path.width_px)).cumsum().astype(np.int64)
+    kept = np.flatnonzero(np.diff(progress, prepend=-1))
+    reaches = np.ceil(path.width_px[kept] * 0.75 + 1.5).astype(np.int64)
+    for reach in np.unique(reaches):
+        chosen = kept[reaches == reach]
+        per_batch = max(1, 2_000_000 // int(2 * reach + 1) ** 2)
+        for start in range(0, len(chosen), per_batch):
+            _stamp(path, chosen[start : start + per_batch], int(reach), relief, (cover, depth))
+
+
+def _stamp(path: Path, points: NDArray[np.int64], reach: int, relief: Field, layers: tuple[Field, Field]) -> None:
+    height_px, width_px = relief.shape
+    x, y, width = (values[points, None, None] for values in (path.x_px, path.y_px, path.width_px))
+    offsets = np.arange(-reach, reach + 1)
+    rows = np.floor(y).astype(np.int64) + offsets[:, None]
+    cols = np.floor(x).astype(np.int64) + offsets
+    inside = (rows >= 0) & (rows < height_px) & (cols >= 0) & (cols < width_px)
+    flat = (rows.clip(0, height_px - 1) * width_px + cols.clip(0, width_px - 1)).ravel()
+    # The grain of the concrete frays the edge; a hairline frays less, or it would break up.
+    fray = np.minimum(0.12 * width, 1.5) * relief.ravel()[flat].reshape(rows.shape[0], rows.shape[1], -1)
+    distance = np.hypot(rows + np.float32(0.5) - y, cols + np.float32(0.5) - x) + fray.clip(-width / 3, width / 3)
+    covered = (width / 2 + np.float32(0.5) - distance).clip(0, 1) * inside
+    core = np.float32(RIM) + np.float32(1 - RIM) * (1 - 2 * distance / width).clip(0, 1)
+    cover, depth = layers
+    np.maximum.at(cover.ravel(), flat, covered.astype(np.float32).ravel())
+    np.maximum.at(depth.ravel(), flat, (covered * core * path.contrast).astype(np.float32).ravel())

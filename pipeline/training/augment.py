@@ -1,0 +1,112 @@
+"""What a tile goes through before the network sees it: as it is for scoring, or changed at random for training.
+
+All randomness of a tile comes from a seed, the epoch and the tile's number, so that a picture depends neither on the
+number of workers nor on the order of work. Light and camera are `camera`'s, marks and drawn cracks `marks`';
+normalisation is `network`'s.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.images.decode import resize
+from pipeline.synthetic import augmentations
+from pipeline.training.photometric import FIELD, PLAIN, Camera, photographed
+
+Pixels = NDArray[np.uint8]
+
+Augment = Literal["none", "plain", "field"]
+"""Not at all; as another photo of the same concrete could differ; as other concrete in the field could differ."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """How far a training picture may be from the tile."""
+
+    crop_area: float
+    """Smallest part of the tile's area that is kept."""
+    crop_ratio: float
+    """Largest height to width, or width to height, of the part kept."""
+    camera: Camera
+    busy_sound: float = 0.0
+    """Probability of each kind of mark on a sound tile that gets marks."""
+    busy_cracked: float = 0.0
+    """The same on a cracked tile: fewer, or they would hide the crack."""
+    marked: float = 0.0
+    """Part of the tiles that get marks at all."""
+    sizes: tuple[float, ...] = (1.0,)
+    """Sides that the pictures of a step may have, as shares of the network's."""
+
+
+CHANGES = {
+    "plain": Change(crop_area=0.6, crop_ratio=1.25, camera=PLAIN),
+    "field": Change(crop_area=0.4, crop_ratio=1.25, camera=FIELD, busy_sound=0.25, busy_cracked=0.12, marked=0.5,
+                    sizes=(4 / 7, 5 / 7, 6 / 7, 1.0)),
+}  # fmt: skip
+
+
+def for_scoring(pixels: Pixels, tile_px: int) -> Pixels:
+    """Make a tile what `score` makes of it: resized.
+
+    Shape: (H, W, 3) → (tile_px, tile_px, 3).
+    """
+    return resize(pixels, tile_px, tile_px)
+
+
+def for_training(
+    pixels: Pixels, tile_px: int, random: np.random.Generator, change: Change, *, cracked: bool | None
+) -> Pixels:
+    """Change a tile: framing, marks, light, sharpness, noise.
+
+    Args:
+        pixels: (H, W, 3).
+        tile_px: side of the result.
+        random: of this tile in this epoch.
+        change: how far.
+        cracked: whether the tile shows a crack; None draws one on a tile that shows none.
+
+    Shape: → (tile_px, tile_px, 3).
+    """
+    framed = _turned(resize(_cropped(pixels, random, change), tile_px, tile_px), random)
+    if cracked is None:
+        framed = augmentations.cracked(framed, random, change.busy_cracked)
+    elif random.random() < change.marked:
+        framed = augmentations.weathered(framed, random, change.busy_cracked if cracked else change.busy_sound)
+    return photographed(framed, random, change.camera)
+
+
+def side_px(tile_px: int, change: Change, seed: int, epoch: int, step: int) -> int:
+    """Draw the side of a step's pictures: the same for all of them, so that they make one batch.
+
+    Args:
+        tile_px: the network's side.
+        change: which sides there are.
+        seed: of the run.
+        epoch: 0, 1, …
+        step: of the epoch.
+    """
+    return round(tile_px * float(np.random.default_rng((seed, epoch, step)).choice(change.sizes)))
+
+
+def generator(seed: int, epoch: int, tile: int) -> np.random.Generator:
+    """Return the source of all randomness of one tile in one epoch."""
+    return np.random.default_rng((seed, epoch, tile))
+
+
+def _cropped(pixels: Pixels, random: np.random.Generator, change: Change) -> Pixels:
+    height_px, width_px = pixels.shape[:2]
+    side = np.sqrt(random.uniform(change.crop_area, 1))
+    stretch = np.exp(random.uniform(-1, 1) * np.log(change.crop_ratio) / 2)
+    crop_height_px = max(1, min(height_px, round(height_px * side * stretch)))
+    crop_width_px = max(1, min(width_px, round(width_px * side / stretch)))
+    top_px = int(random.integers(height_px - crop_height_px + 1))
+    left_px = int(random.integers(width_px - crop_width_px + 1))
+    return pixels[top_px : top_px + crop_height_px, left_px : left_px + crop_width_px]
+
+
+def _turned(pixels: Pixels, random: np.random.Generator) -> Pixels:
+    """One of the eight ways to lay a square."""
+    turned = np.rot90(pixels, int(random.integers(4)))
+    return np.ascontiguousarray(turned[:, ::-1] if random.random() < 0.5 else turned)

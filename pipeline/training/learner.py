@@ -1,0 +1,183 @@
+"""Fine-tuning in two phases: first the head alone, then everything under a cosine schedule.
+
+A plain class and functions that any process can call; several processes join in through torch.distributed. Which data,
+where checkpoints go and who starts the processes is `fit`'s.
+
+Batch norm keeps its pre-trained statistics (its scale and shift are trained), so that a picture's gradient does not
+depend on which other pictures share its worker: two workers then differ from one by rounding only.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from timm.utils.model_ema import ModelEmaV3
+from torch import Tensor, distributed, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.parallel import DistributedDataParallel
+
+from pipeline.evaluation.metrics import measure
+from pipeline.models import backbones
+from pipeline.models.backbones import Backbone
+from pipeline.models.network import normalised
+from pipeline.training.config import TrainingConfig
+from pipeline.training.data_loader import Pixels
+from pipeline.training.progress import Phase
+from pipeline.training.sampler import Deck, Indices
+
+Part = TypeVar("Part")
+Floats = NDArray[np.float32]
+Bools = NDArray[np.bool_]
+State = dict[str, Any]
+"""What a checkpoint holds: tensors, numbers and words, so that it can be read without unpickling code."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What the averaged weights make of the validation tiles."""
+
+    logits: Floats
+    """Shape (n,), in the order of the tiles."""
+    loss: float
+    average_precision: float
+    auc: float
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """What makes one epoch better than another: average precision, and where that is as good, a smaller loss.
+
+        A thousandth is less than a thousand tiles can tell, and would prefer a trained head to a trained network.
+        """
+        return round(self.average_precision, 3), -self.loss
+
+
+class Learner:
+    """A network that is being fine-tuned, with its optimiser and the moving average of its weights."""
+
+    def __init__(self, backbone: Backbone, deck: Deck, config: TrainingConfig, device: torch.device) -> None:
+        self._backbone = backbone
+        self._config = config
+        self._device = device
+        self._network = backbone.network.to(device).to(memory_format=torch.channels_last)
+        self._average = ModelEmaV3(self._network, decay=config.ema_decay, use_warmup=True)
+        matrices = [parameter for parameter in self._network.parameters() if parameter.ndim > 1]
+        vectors = [parameter for parameter in self._network.parameters() if parameter.ndim <= 1]
+        groups: list[dict[str, Any]] = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
+        self._optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
+        self._targets, self._weights = targets_and_weights(deck, config.label_smoothing)
+        self._step = 0
+
+    def train_epoch(self, epoch: int, batches: Iterable[tuple[Indices, Pixels]]) -> Iterator[float]:
+        """Train on this worker's part of every batch of an epoch.
+
+        Yields:
+            The sum of the losses of this worker's tiles, step by step.
+        """
+        network = self._for_training(self._config.phase(epoch))
+        for done, (indices, pixels) in enumerate(batches):
+            for group in self._optimizer.param_groups:
+                group["lr"] = self._config.learning_rate_at(epoch, done / self._config.steps)
+            loss = self._loss_sum(network, indices, pixels)
+            self._optimizer.zero_grad(set_to_none=True)
+            # Gradients are averaged over the workers, and a batch may not divide evenly among them.
+            (loss * _workers() / self._config.batch_size).backward()  # type: ignore[no-untyped-call]
+            self._optimizer.step()
+            self._step += 1
+            self._average.update(self._network, step=self._step)
+            yield float(loss.detach())
+
+    @torch.no_grad()
+    def score(self, batches: Iterable[tuple[Indices, Pixels]]) -> Iterator[tuple[Indices, Floats]]:
+        """Return the averaged weights' logits of each batch."""
+        for indices, pixels in batches:
+            yield indices, self._logits(self._average.module, pixels).float().cpu().numpy()
+
+    def averaged_weights(self) -> dict[str, Tensor]:
+        """Copy the moving average of the weights to main memory."""
+        return {name: tensor.detach().cpu().clone() for name, tensor in self._average.module.state_dict().items()}
+
+    def state(self) -> State:
+        """Return all that is needed to go on."""
+        return {
+            "network": self._network.state_dict(),
+            "average": self._average.module.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "step": self._step,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` returned."""
+        self._network.load_state_dict(state["network"])
+        self._average.module.load_state_dict(state["average"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._step = int(state["step"])
+
+    def _for_training(self, phase: Phase) -> nn.Module:
+        backbones.freeze_body(self._network, frozen=phase == "head")
+        self._network.train()
+        for module in self._network.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001 - the one name for all of them
+                module.eval()
+        if _workers() == 1:
+            return self._network
+        parallel: nn.Module = DistributedDataParallel(self._network, broadcast_buffers=False)
+        return parallel
+
+    def _loss_sum(self, network: nn.Module, indices: Indices, pixels: Pixels) -> Tensor:
+        logits = self._logits(network, pixels)
+        targets, weights = (part[indices].to(self._device) for part in (self._targets, self._weights))
+        return binary_cross_entropy_with_logits(logits.float(), targets, weights, reduction="sum")
+
+    def _logits(self, network: nn.Module, pixels: Pixels) -> Tensor:
+        """Shape: (N, T, T, 3) uint8 → (N,)."""
+        inputs = normalised(torch.from_numpy(pixels).to(self._device), self._backbone.mean, self._backbone.std)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
+            return network(inputs)[:, 0]  # type: ignore[no-any-return]
+
+
+def targets_and_weights(deck: Deck, label_smoothing: float) -> tuple[Tensor, Tensor]:
+    """Return what each tile's probability should be, and how much it counts: both classes alike in sum.
+
+    Shapes: (n,) and (n,); the weights' mean over an epoch is 1.
+    """
+    cracked = torch.from_numpy(deck.tiles.labels.astype(np.float32))
+    share = deck.cracked_share
+    weights = torch.where(cracked > 0, 0.5 / share, 0.5 / (1 - share))
+    return cracked * (1 - label_smoothing) + label_smoothing / 2, weights
+
+
+def validate(scored: Iterable[tuple[Indices, Floats]], labels: Bools) -> Validation:
+    """Gather all workers' logits and measure them once.
+
+    Args:
+        scored: this worker's tiles and their logits.
+        labels: of all validation tiles.
+    """
+    logits = np.zeros(len(labels), np.float32)
+    for part in gathered(list(scored)):
+        for indices, values in part:
+            logits[indices] = values
+    truth, found = torch.from_numpy(labels.astype(np.float32)), torch.from_numpy(logits)
+    metrics = measure(labels, torch.sigmoid(found).numpy())
+    return Validation(
+        logits=logits,
+        loss=float(binary_cross_entropy_with_logits(found, truth)),
+        average_precision=metrics.average_precision or 0.0,
+        auc=metrics.auc or 0.0,
+    )
+
+
+def gathered(part: Part) -> list[Part]:
+    """Return every worker's part, in the order of their ranks."""
+    parts = [part] * _workers()
+    if _workers() == 1:
+        return parts
+    distributed.all_gather_object(parts, part)
+    return parts
+
+
+def _workers() -> int:
+    return distributed.get_world_size() if distributed.is_initialized() else 1

@@ -1,0 +1,118 @@
+"""The README of a model: what its card holds, in words for people."""
+
+from pipeline.evaluation.metrics import MEASURES
+from pipeline.evaluation.operating_point import OVERALL, PREFIX
+from pipeline.models.card import Card, DataSource
+
+LIMITS = (
+    "These figures say how well it does on concrete, cracks and cameras like those of its data, and nothing about "
+    "others. Thinner or wider cracks, other surfaces and other distances need `crackscan evaluate` on labelled tiles "
+    "of your own before its scores are trusted. It does not measure cracks and does not replace an inspection."
+)
+
+LEFT_OUT = (
+    "Networks were trained by the same recipe on all sources but one and tested on that one, each in turn. The "
+    "calibration error after, recall and false alarms are those of a calibration and a threshold fitted to the other "
+    "sources alone."
+)
+
+EVEN_ODDS = (
+    "A score is the probability of a crack at even odds: as many cracked tiles as sound ones. Where a share b of the "
+    "tiles is cracked, a score s stands for the probability s b / (s b + (1 - s) (1 - b))."
+)
+
+
+def readme(card: Card) -> str:
+    """Tell people what the model is, in Markdown."""
+    note = [f"> {card.note}", ""] if card.note else []
+    rows = [f"| {name.replace('_', ' ')} | {_shown(card.metrics.get(name))} |" for name in MEASURES]
+    sources = [line for source in card.data for line in _source_lines(source)]
+    return "\n".join(
+        [
+            f"# Crack classifier {card.model_id}",
+            "",
+            *note,
+            _purpose(card),
+            "",
+            "## How it was made",
+            "",
+            "```",
+            str(card.training["command"]),
+            "```",
+            "",
+            *sources,
+            "",
+            "## What it reached on the validation tiles",
+            "",
+            "| measure | value |",
+            "|---|---|",
+            *rows,
+            "",
+            *_left_out(card),
+            LIMITS,
+            "",
+            *_quantised(card),
+            "`card.json` holds the same and all settings for programs; `model.safetensors` holds the weights.",
+            "",
+        ]
+    )
+
+
+def _left_out(card: Card) -> list[str]:
+    """Tell what trials have shown, where there are any: a table of a row for each left-out source."""
+    found = [name.removeprefix(PREFIX).split("/") for name in card.metrics if name.startswith(PREFIX)]
+    sources = dict.fromkeys("/".join(parts[:-1]) for parts in found if len(parts) > 1)
+    if not sources:
+        return []
+    names = list(dict.fromkeys(parts[-1] for parts in found if len(parts) > 1))
+    rows = [[source, *(_shown(card.metrics.get(f"{PREFIX}{source}/{name}")) for name in names)] for source in sources]
+    overall = [f"{name.replace('_', ' ')} {_shown(card.metrics.get(f'{PREFIX}{name}'))}" for name in OVERALL]
+    return [
+        "## What it reached on sources it was not trained on",
+        "",
+        LEFT_OUT,
+        "",
+        f"| left out | {' | '.join(name.replace('_', ' ') for name in names)} |",
+        f"|---|{'---|' * len(names)}",
+        *(f"| {' | '.join(row)} |" for row in rows),
+        "",
+        f"In the mean: {', '.join(overall)}.",
+        "",
+        EVEN_ODDS,
+        "",
+    ]
+
+
+def _quantised(card: Card) -> list[str]:
+    """Tell what the int8 network costs, where there is one."""
+    int8 = card.int8
+    if int8 is None:
+        return []
+    return [
+        "## In eight-bit integers",
+        "",
+        "`int8.xml` and `int8.bin` hold the network quantised for CPUs.",
+        f"On {int8.tiles:,} held-out tiles its AUC is {_shown(int8.auc)}, in 32-bit floats {_shown(int8.auc_float)};",
+        f"crack scores move by {int8.mean_shift:.4f} in the mean and {int8.greatest_shift:.2f} at most.",
+        "",
+    ]
+
+
+def _purpose(card: Card) -> str:
+    return (
+        f"Tells cracked concrete from sound concrete, tile by tile: {card.architecture}, {card.tile_px} x "
+        f"{card.tile_px} pixels, started from {card.training['weights_from']}. A score is the probability of a "
+        f"crack; from {card.threshold} on a tile counts as cracked."
+    )
+
+
+def _source_lines(source: DataSource) -> list[str]:
+    rights = {"Licence": source.licence, "Source": source.attribution}
+    return [
+        f"* {source.role}: {source.name}, {source.tiles:,} tiles, {source.cracked:,} of them cracked",
+        *(f"  {word}: {text}" for word, text in rights.items() if text is not None),
+    ]
+
+
+def _shown(value: object) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else "not defined"

@@ -1,0 +1,153 @@
+"""What a camera, the light and a file format make of a picture, changed at random for training.
+
+Framing and turning are `augment`'s, what lies on the concrete is `marks`'. Everything here leaves a crack where it was.
+"""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageEnhance, ImageFilter
+
+from pipeline.images.decode import decode, resize
+from pipeline.synthetic.noise import Field
+
+Pixels = NDArray[np.uint8]
+
+DEEPEST_FALLOFF = 0.6
+"""Largest loss of light from one side to the other, as a share."""
+
+SMALLEST_PX = 8
+"""No picture is shrunk below this side."""
+
+
+@dataclass(frozen=True)
+class Camera:
+    """How far a picture may be from what the lens saw; probabilities and largest changes."""
+
+    exposure: float = 0.3
+    """Of the exposure, as a natural logarithm."""
+    gamma: float = 0.3
+    """Of the tone curve's exponent, as a natural logarithm."""
+    contrast: float = 0.0
+    """Of the distance from the mean brightness, as a natural logarithm."""
+    white_balance: float = 0.06
+    """Of one channel against the others, as a natural logarithm."""
+    saturation: float = 0.0
+    """Of the distance from grey, as a share; at 1 a picture may lose its colour, or have twice as much."""
+    grey: float = 0.0
+    """Probability of having no colour at all."""
+    falloff: float = 0.0
+    """Probability that the light falls off to one side."""
+    shrunk: float = 0.2
+    """Probability of losing detail by being shrunk and enlarged."""
+    shrunk_to: float = 0.4
+    """Smallest size while shrunk."""
+    sharpened: float = 0.0
+    """Probability of the halos that phones and drones draw around edges."""
+    blurred: float = 0.0
+    """Probability of a soft lens, up to 1.5 px."""
+    noise: float = 0.3
+    """Probability of sensor noise."""
+    noise_levels: float = 10.0
+    """Largest standard deviation of the noise, in levels of 0 … 255."""
+    coarse_noise: float = 0.0
+    """Probability that noise, where there is some, comes in grains of 2 px, as from an enlarged picture."""
+    jpeg: float = 0.25
+    """Probability of being compressed."""
+    jpeg_quality: int = 35
+    """Lowest quality."""
+
+
+PLAIN = Camera()
+"""The usual changes of light and sharpness."""
+
+FIELD = Camera(
+    exposure=0.35, gamma=0.4, contrast=0.4, white_balance=0.1, saturation=0.8, grey=0.15, falloff=0.3, shrunk=0.25,
+    shrunk_to=0.45, sharpened=0.15, blurred=0.1, noise=0.35, noise_levels=12, coarse_noise=0.4, jpeg=0.3,
+    jpeg_quality=30,
+)  # fmt: skip
+"""Other cameras, other weather, other software between the lens and the file."""
+
+
+def photographed(pixels: Pixels, random: np.random.Generator, camera: Camera) -> Pixels:
+    """Photograph a picture again, with another camera in another light.
+
+    Shape: (H, W, 3) → (H, W, 3).
+    """
+    seen = _lit(pixels, random, camera)
+    seen = _focused(seen, random, camera)
+    if random.random() < camera.noise:
+        seen = _noisy(seen, random, camera)
+    if random.random() < camera.jpeg:
+        seen = _compressed(seen, int(random.integers(camera.jpeg_quality, 96)))
+    return seen
+
+
+def _lit(pixels: Pixels, random: np.random.Generator, camera: Camera) -> Pixels:
+    """Change colour, contrast, exposure and white balance, and let the light fall off to one side."""
+    kept = 0.0 if random.random() < camera.grey else 1 + camera.saturation * random.uniform(-1, 1)
+    coloured = ImageEnhance.Color(Image.fromarray(pixels)).enhance(kept)
+    table = _tone(float(pixels.mean()) / 255, random, camera)
+    lit = np.asarray(coloured.point(table.T.ravel().tolist()))
+    if random.random() < camera.falloff:
+        return _levels(lit * _slope(lit.shape, random))
+    return lit
+
+
+def _tone(mean: float, random: np.random.Generator, camera: Camera) -> Pixels:
+    """Return what becomes of every level, shape (256, 3)."""
+    levels = np.linspace(0, 1, 256)[:, None]
+    levels = (levels - mean) * np.exp(random.uniform(-camera.contrast, camera.contrast)) + mean
+    gamma = np.exp(random.uniform(-camera.gamma, camera.gamma))
+    exposure = random.uniform(-camera.exposure, camera.exposure)
+    balance = random.uniform(-camera.white_balance, camera.white_balance, 3)
+    return _levels(levels.clip(0, 1) ** gamma * np.exp(exposure + balance) * 255 + 0.5)
+
+
+def _slope(shape: tuple[int, ...], random: np.random.Generator) -> Field:
+    """Return a factor a pixel that falls from 1 towards one side, in a random direction."""
+    turn, depth = random.uniform(0, 2 * np.pi), random.uniform(0, DEEPEST_FALLOFF)
+    down, right = (np.linspace(-1, 1, side, dtype=np.float32) for side in shape[:2])
+    across = np.float32(np.cos(turn)) * right + np.float32(np.sin(turn)) * down[:, None]
+    slope: Field = 1 - np.float32(depth) * (across - across.min()) / np.float32(2)
+    return slope[..., None]
+
+
+def _focused(pixels: Pixels, random: np.random.Generator, camera: Camera) -> Pixels:
+    """Lose detail in one of three ways, or none."""
+    drawn = random.random()
+    if drawn < camera.shrunk:
+        return _shrunk(pixels, random.uniform(camera.shrunk_to, 1))
+    if drawn < camera.shrunk + camera.sharpened:
+        halo = ImageFilter.UnsharpMask(float(random.uniform(0.7, 2)), int(random.integers(50, 180)), threshold=2)
+        return np.asarray(Image.fromarray(pixels).filter(halo))
+    if drawn < camera.shrunk + camera.sharpened + camera.blurred:
+        return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(float(random.uniform(0.3, 1.5)))))
+    return pixels
+
+
+def _shrunk(pixels: Pixels, scale: float) -> Pixels:
+    height_px, width_px = pixels.shape[:2]
+    small = resize(pixels, max(SMALLEST_PX, round(height_px * scale)), max(SMALLEST_PX, round(width_px * scale)))
+    return resize(small, height_px, width_px)
+
+
+def _noisy(pixels: Pixels, random: np.random.Generator, camera: Camera) -> Pixels:
+    """Add the same noise to all channels: what is left of it after a camera's processing is mostly brightness."""
+    height_px, width_px = pixels.shape[:2]
+    grain_px = 2 if random.random() < camera.coarse_noise else 1
+    noise = random.standard_normal((-(-height_px // grain_px), -(-width_px // grain_px), 1), np.float32)
+    noise = noise.repeat(grain_px, axis=0).repeat(grain_px, axis=1)[:height_px, :width_px]
+    return _levels(pixels + noise * np.float32(random.uniform(0, camera.noise_levels)))
+
+
+def _compressed(pixels: Pixels, quality: int) -> Pixels:
+    stored = io.BytesIO()
+    Image.fromarray(pixels).save(stored, "JPEG", quality=quality)
+    return decode(stored.getvalue()).pixels
+
+
+def _levels(values: Field) -> Pixels:
+    return np.clip(values, 0, 255).astype(np.uint8)
