@@ -10,7 +10,7 @@ from small_dataset import failed, ok, run_named
 
 from pipeline import storage
 from pipeline.core import schema
-from pipeline.core.log import to_file
+from pipeline.core.log import to_stream
 from pipeline.core.usage import Effort
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import hold
@@ -30,7 +30,7 @@ def test_photos_are_written_logged_and_counted_once(tmp_path: Path) -> None:
     }
     end = {"archive": "file:///a.tgz", "ended": b"held", "read_effort": asdict(Effort(wall_s=1.0))}
     photos = pa.Table.from_pylist([retried, failed("no.jpg")], schema.SCORED)
-    with hold(layout, "one", lambda _: None) as lease, to_file(layout.url, "one"):
+    with hold(layout, "one", lambda _: None) as lease, to_stream(storage.open_text(layout.log("one")), "one"):
         sink = open_sink(layout, run_named("one"), lease)
         arrivals = Arrivals(sink, account)
         for table in (photos, photos):

@@ -120,11 +120,11 @@ def test_scores_made_otherwise_are_refused(tmp_path: Path) -> None:
     """Another tile never gets into a dataset: exit code 2, both values, before anything is read or written."""
     from pipeline.dataset.layout import Layout
     from pipeline.dataset.lease import hold
-    from pipeline.dataset.run import new_run
     from pipeline.dataset.writer import open_sink
     from pipeline.images.tiles import TileSpec
     from pipeline.models.engines import Choice
     from pipeline.models.model import SHIPPED_MODEL, load_model
+    from pipeline.scoring.job import new_run
     from pipeline.scoring.scorer import ScoreRule
 
     rule = ScoreRule(TileSpec(224, 0.0), threshold=0.5)

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from pipeline import storage
 from pipeline.core.errors import DatasetError, StorageError, UsageError
-from pipeline.dataset.commit_log import NOTHING, TOKEN, CommitLog, read_log, read_run, read_table, table_bytes
+from pipeline.dataset.commit_log import NOTHING, TOKEN, CommitLog, read_log, read_table, table_bytes
 from pipeline.dataset.layout import Layout
+from pipeline.dataset.run import read_run
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.cluster.session import ClusterConfig
 from pipeline.core.errors import UsageError
 from pipeline.models import engines
 from pipeline.models.batching import CRACK, DOMAIN
@@ -27,6 +26,11 @@ MISSING = Openvino("OpenVINO cannot be loaded (No module named 'openvino'): pip 
 GOOD = Quantised("", 1000, auc=0.99, auc_float=0.99, mean_shift=0.003, greatest_shift=0.4, mean_domain_shift=0.01,
                  nncf="3")  # fmt: skip
 """What is measured of an int8 network that can be relied on."""
+
+
+def no_gpus() -> bool:
+    """A machine or cluster without a GPU."""
+    return False
 
 
 @pytest.fixture(scope="module")
@@ -81,22 +85,22 @@ def test_without_openvino_it_is_slower_and_says_so(shipped: Model, monkeypatch: 
     monkeypatch.setitem(__import__("sys").modules, "pipeline.models.openvino_runtime", None)
     monkeypatch.delattr("pipeline.models.openvino_runtime", raising=False)
 
-    choice = engines.choose("auto", "cpu", (shipped, 224), ClusterConfig())
+    choice = engines.choose("auto", "cpu", (shipped, 224), no_gpus)
 
     assert choice.name == "torch-fp32"
     assert choice.why.startswith("several times slower than need be: OpenVINO cannot be loaded (")
     assert choice.why.endswith("pip install openvino")
     with pytest.raises(UsageError, match=r"^--engine openvino-fp32: OpenVINO cannot be loaded .* --engine torch-fp32"):
-        engines.choose("openvino-fp32", "cpu", (shipped, 224), ClusterConfig())
+        engines.choose("openvino-fp32", "cpu", (shipped, 224), no_gpus)
 
 
 def test_what_was_asked_for_is_taken_or_refused(shipped: Model) -> None:
     """An int8 network that does not exist, or sees other tiles, is no reason to score with another silently."""
-    assert engines.choose("torch-fp32", "auto", (shipped, 224), ClusterConfig()).name == "torch-fp32"
+    assert engines.choose("torch-fp32", "auto", (shipped, 224), no_gpus).name == "torch-fp32"
     with pytest.raises(UsageError, match=r"has no int8 network. Make one with `crackscan models quantise`, or"):
-        engines.choose("openvino-int8", "auto", (replace(shipped, int8=None), 224), ClusterConfig())
+        engines.choose("openvino-int8", "auto", (replace(shipped, int8=None), 224), no_gpus)
     with pytest.raises(UsageError, match=r"is for tiles of 224 pixels, and --tile is 320\. Give --engine openvino"):
-        engines.choose("openvino-int8", "auto", (shipped, 320), ClusterConfig())
+        engines.choose("openvino-int8", "auto", (shipped, 320), no_gpus)
 
 
 def test_each_engine_runs_where_it_can() -> None:

@@ -3,12 +3,19 @@
 import json
 import threading
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from pipeline import storage
 from pipeline.core.errors import StorageError
-from pipeline.core.log import about, gathered, get_logger, repeat, to_file
+from pipeline.core.log import about, gathered, get_logger, repeat, to_stream
+from pipeline.dataset.layout import Layout
+
+
+def log_of(folder_url: str) -> IO[str]:
+    """Open the log of run `r1` of a dataset."""
+    return storage.open_text(Layout(folder_url).log("r1"))
 
 
 def _lines(folder: Path, run_id: str) -> list[dict[str, object]]:
@@ -17,7 +24,7 @@ def _lines(folder: Path, run_id: str) -> list[dict[str, object]]:
 
 def test_lines_are_json_with_the_runs_id(tmp_path: Path) -> None:
     """Each line names the event, its facts, the level, the module and the run."""
-    with to_file(storage.canonical(str(tmp_path)), "r1"):
+    with to_stream(log_of(storage.canonical(str(tmp_path))), "r1"):
         get_logger("sink").info("committed", part=3)
 
     (line,) = _lines(tmp_path, "r1")
@@ -28,7 +35,7 @@ def test_lines_are_json_with_the_runs_id(tmp_path: Path) -> None:
 def test_nothing_reaches_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Results go to stdout and errors to stderr; log lines to neither, with a file or without."""
     get_logger("plan").warning("before")
-    with to_file(storage.canonical(str(tmp_path)), "r1"):
+    with to_stream(log_of(storage.canonical(str(tmp_path))), "r1"):
         get_logger("plan").warning("within")
     get_logger("plan").warning("after")
 
@@ -38,7 +45,7 @@ def test_nothing_reaches_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixt
 
 def test_an_error_is_logged_and_raised(tmp_path: Path) -> None:
     """A run that ends early leaves its traceback in the log, and the error goes on its way."""
-    with pytest.raises(StorageError), to_file(storage.canonical(str(tmp_path)), "r1"):
+    with pytest.raises(StorageError), to_stream(log_of(storage.canonical(str(tmp_path))), "r1"):
         raise StorageError("the disk is full")
 
     (line,) = _lines(tmp_path, "r1")
@@ -49,7 +56,7 @@ def test_an_error_is_logged_and_raised(tmp_path: Path) -> None:
 
 def test_lone_surrogates_can_be_logged(tmp_path: Path) -> None:
     """A photo's name may be any bytes."""
-    with to_file(storage.canonical(str(tmp_path)), "r1"):
+    with to_stream(log_of(storage.canonical(str(tmp_path))), "r1"):
         get_logger("plan").info("seen", image="bad\udcff.jpg")
 
     assert len(_lines(tmp_path, "r1")) == 1
@@ -59,9 +66,9 @@ def test_a_full_disk_costs_lines_and_nothing_else(tmp_path: Path, capsys: pytest
     """No traceback on the terminal, and what the run ended with comes out, not the log's own trouble."""
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "r1.jsonl").symlink_to("/dev/full")
-    with pytest.raises(StorageError, match="tiles could not be written"), to_file(f"file://{tmp_path}", "r1"):
+    with pytest.raises(StorageError, match="tiles could not be written"), to_stream(log_of(f"file://{tmp_path}"), "r1"):
         raise StorageError("tiles could not be written: the disk is full.")
-    with to_file(f"file://{tmp_path}", "r1"):
+    with to_stream(log_of(f"file://{tmp_path}"), "r1"):
         get_logger("sink").info("committed")
 
     assert capsys.readouterr() == ("", "")
@@ -74,13 +81,13 @@ def test_a_log_that_cannot_be_stored_is_no_failure_of_the_run(tmp_path: Path, mo
         raise StorageError(f"{url} could not be written: permission was denied.")
 
     monkeypatch.setattr(storage, "upload", refuse)
-    with to_file(f"memory://{tmp_path.name}", "r1"):
+    with to_stream(log_of(f"memory://{tmp_path.name}"), "r1"):
         get_logger("sink").info("committed")
 
 
 def test_lines_of_all_threads_have_the_runs_id(tmp_path: Path) -> None:
     """Listing, renewing the lease and reading ahead are done in threads of their own."""
-    with to_file(storage.canonical(str(tmp_path)), "r1"):
+    with to_stream(log_of(storage.canonical(str(tmp_path))), "r1"):
         thread = threading.Thread(target=lambda: get_logger("lease").warning("lost"))
         thread.start()
         thread.join()
@@ -90,7 +97,7 @@ def test_lines_of_all_threads_have_the_runs_id(tmp_path: Path) -> None:
 
 def test_lines_name_what_is_worked_on(tmp_path: Path) -> None:
     """Whoever writes them, while it is."""
-    with to_file(storage.canonical(str(tmp_path)), "r1"):
+    with to_stream(log_of(storage.canonical(str(tmp_path))), "r1"):
         with about(archive="s3://b/a.zip"):
             get_logger("storage_retry").warning("tried again")
         get_logger("sink").info("committed")
@@ -103,7 +110,7 @@ def test_lines_of_a_worker_are_written_by_the_driver(tmp_path: Path) -> None:
     with gathered() as lines:
         get_logger("storage_retry").warning("tried again", url="s3://b/k", wait_s=0.2)
     get_logger("storage_retry").warning("after")
-    with to_file(storage.canonical(str(tmp_path)), "r1"):
+    with to_stream(log_of(storage.canonical(str(tmp_path))), "r1"):
         repeat(lines, archive="s3://b/a.zip", image="bad\udcff.jpg")
 
     (line,) = _lines(tmp_path, "r1")

@@ -17,9 +17,8 @@ from pipeline.evaluation.evaluate import EvaluationConfig, OnProgress
 from pipeline.evaluation.mask_evaluation import MaskEvaluation, evaluate_masks
 from pipeline.images.decode import decode
 from pipeline.images.tiles import TileSpec, grid
-from pipeline.models.crack_maps import PhotoMapper, ScoredPhoto
+from pipeline.models.crack_maps import MappedPhoto, PhotoMapper, ScoredPhoto
 from pipeline.models.model import SHIPPED_MODEL, load_card
-from pipeline.scoring.predict import MappedPhoto
 
 SPEC = TileSpec(32, 0.0)
 

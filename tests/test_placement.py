@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.cluster.session import Node
 from pipeline.core.errors import UsageError
 from pipeline.scoring.placement import (
     BLOCK_BYTES,
@@ -14,7 +15,6 @@ from pipeline.scoring.placement import (
     SMALL_UNIT_BYTES,
     UNIT_BYTES,
     Hosting,
-    Node,
     block_bytes,
     placed,
     unit_bytes,

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from pipeline.cluster.session import Node
 from pipeline.core.errors import UsageError
 from pipeline.monitoring.prices import Cost, Prices, parse
-from pipeline.scoring.placement import Node
 
 GOOD = {"currency": "EUR", "cpu_hour": 0.05, "gpu_hour": 1, "machine_hour": {"gpu": 1.21}}
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from pipeline import storage
 from pipeline.core.errors import DataError
 from pipeline.images.decode import PHOTO_SUFFIXES, UNSUPPORTED_SUFFIXES
 from pipeline.storage.byte_ranges import Source
@@ -115,7 +116,7 @@ def file_kind(path: str) -> str:
     """Tell a photo (`photo`) and an archive (`archive`) by name from what is skipped (`hidden`, `.txt`, …)."""
     parts = path.split("/")
     suffix = parts[-1].rpartition(".")[2].lower() if "." in parts[-1] else ""
-    if "__MACOSX" in parts or any(part.startswith(".") and part not in {".", ".."} for part in parts):
+    if storage.is_hidden(path):
         return "hidden"
     if suffix in PHOTO_SUFFIXES | UNSUPPORTED_SUFFIXES:
         return "photo"

@@ -14,11 +14,10 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from pipeline.cluster.machine import gpus
 from pipeline.core.errors import CrackscanError, UsageError
-from pipeline.scoring.placement import Node
 
 OBJECT_STORE_BYTES = 1 << 30
 """Shared memory of a private Ray. The flows bound what they keep in it; more would only hide a leak."""
@@ -74,6 +73,15 @@ class ClusterConfig:
                 f"--address {self.address} is a Ray client, which Ray Data cannot work through. "
                 "Run the command on a machine of the cluster with --address auto."
             )
+
+
+class Node(NamedTuple):
+    """A machine that Ray has."""
+
+    cpus: float
+    gpus: float = 0.0
+    group: str = ""
+    """Its node group, as KubeRay and `ray up` name it; empty on a Ray that knows no groups."""
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """Structured logs: one JSON object a line in a file of the run, nothing on the terminal.
 
-A module takes its logger with `get_logger(__name__)`; a run opens its file with `to_file`, and until then log lines go
-nowhere. Every line has the run's id, and what concerns an archive or a photo names it as `archive` and `image`, as the
-dataset's tables do. Lines of workers come with what they hand over (`gathered`), and are written by the driver.
+A module takes its logger with `get_logger(__name__)`; a run names its stream with `to_stream`, and until then log lines
+go nowhere. Every line has the run's id, and names the archive or photo that it concerns as `archive` and `image`, like
+the dataset's tables. Lines of workers travel with their results (`gathered`), and the driver writes them.
 """
 
 import json
@@ -14,7 +14,6 @@ from typing import IO, Any
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 
-from pipeline import storage
 from pipeline.core.errors import StorageError
 
 _ROOT = "crackscan"
@@ -112,12 +111,8 @@ def repeat(lines: Iterable[str], **concerned: str) -> None:
 
 
 @contextmanager
-def to_file(folder_url: str, run_id: str) -> Iterator[None]:
-    """Write every log line of this process to `logs/<run_id>.jsonl` while the context lasts, with the run's id.
-
-    A remote file appears when the context ends, since object stores cannot append.
-    """
-    stream = storage.open_text(storage.join(folder_url, "logs", f"{run_id}.jsonl"))
+def to_stream(stream: IO[str], run_id: str) -> Iterator[None]:
+    """Write every log line of this process to a stream while the context lasts, with the run's id; then close it."""
     handler = _Lines(stream)
     handler.setFormatter(_Line())
     before = dict(_of_the_run)

@@ -4,19 +4,18 @@
 the one writer is `sink`.
 """
 
-import json
 import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline import storage
-from pipeline.core.errors import DatasetError, StorageError, UsageError
+from pipeline.core.errors import DatasetError, StorageError
 from pipeline.dataset.layout import Layout
 
 TOKEN = b"crackscan.token"
@@ -84,23 +83,6 @@ def read_log(layout: Layout, known: CommitLog | None = None) -> CommitLog:
         except StorageError as error:  # a late writer may take its own file back between listing and reading
             if not error.lasting or {*files} <= {*_numbered(layout)}:
                 raise
-
-
-def read_run(layout: Layout) -> dict[str, Any]:
-    """Read `run.json`.
-
-    Raises:
-        UsageError: there is none.
-        DatasetError: it is damaged.
-    """
-    if not storage.exists(layout.run):
-        raise UsageError(f"There is no dataset at {layout.url}; expected a folder with run.json.")
-    try:
-        run: dict[str, Any] = json.loads(storage.read_bytes(layout.run))
-        run["fingerprint"].items()
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DatasetError(f"{layout.run} is damaged: {error!r}. Restore it, or score into another --out.") from error
-    return run
 
 
 def table_bytes(table: pa.Table) -> bytes:

@@ -17,13 +17,12 @@ import pyarrow.compute as pc
 from pipeline import storage
 from pipeline.core.errors import DatasetError, UsageError
 from pipeline.core.secrets import check_places
-from pipeline.dataset.commit_log import read_run
 from pipeline.dataset.diff import differences
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import Lease, hold
 from pipeline.dataset.map_files import copy_maps
 from pipeline.dataset.part_writer import PartWriter
-from pipeline.dataset.run import json_bytes
+from pipeline.dataset.run import json_bytes, read_run
 from pipeline.dataset.sql import views
 
 PART_BYTES = 256 << 20

@@ -15,9 +15,9 @@ from pipeline import storage
 from pipeline.core import schema
 from pipeline.core.errors import UsageError
 from pipeline.dataset import geojson
-from pipeline.dataset.commit_log import read_run
 from pipeline.dataset.destination import check_outside
 from pipeline.dataset.layout import Layout
+from pipeline.dataset.run import read_run
 from pipeline.dataset.sql import quoted, tables_of, views
 from pipeline.storage.errors import told
 

@@ -42,6 +42,10 @@ class Layout:
         """Table of what one archive holds."""
         return storage.join(self.plans, f"{hashlib.sha256(archive.encode()).hexdigest()[:16]}.parquet")
 
+    def log(self, run_id: str) -> str:
+        """Log lines of one run, as JSON; a remote file appears when the run ends, since object stores cannot append."""
+        return storage.join(self.url, "logs", f"{run_id}.jsonl")
+
     def noise(self, run_id: str) -> str:
         """Local file for what Ray writes beside its logs; nowhere where the dataset is remote."""
         if not self.url.startswith(storage.LOCAL):

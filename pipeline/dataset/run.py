@@ -1,26 +1,13 @@
-"""What is recorded of a scoring run: its name, and the fingerprint of everything that moves a score."""
+"""What `run.json` records: the run that began a dataset, and the fingerprint of everything that moves a score."""
 
 import json
-import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
+from dataclasses import dataclass
 from typing import Any
 
-from pipeline.core.errors import UsageError
-from pipeline.core.schema import SCHEMA_VERSION
-from pipeline.dataset.commit_log import read_run
+from pipeline import storage
+from pipeline.core.errors import DatasetError, UsageError
 from pipeline.dataset.layout import Layout
-from pipeline.models.engines import Choice
-from pipeline.models.model import Model
-from pipeline.scoring.scorer import ScoreRule
-
-DECODING = "pillow-1"
-"""How photos become pixels and boxes tiles; to be changed with anything in `decode` or `tiles` that moves a score."""
-
-SOFTWARE = ("crackscan", "pillow", "pyarrow", "ray")
-"""Packages whose versions are recorded, besides the engine's."""
 
 
 @dataclass(frozen=True)
@@ -36,37 +23,21 @@ class Run:
     """What else stands in `run.json`, for people."""
 
 
-def new_run(model: Model, rule: ScoreRule, model_url: str | None, engine: Choice) -> Run:
-    """Name a run and take its fingerprint.
+def read_run(layout: Layout) -> dict[str, Any]:
+    """Read `run.json`.
 
-    Args:
-        model: the model it scores with.
-        rule: tiles and limits.
-        model_url: canonical URL of the model folder; None for the model shipped with the package.
-        engine: what scores, and why.
+    Raises:
+        UsageError: there is none.
+        DatasetError: it is damaged.
     """
-    began_at = datetime.now(UTC)
-    int8 = model.int8 if engine.name == "openvino-int8" else None
-    return Run(
-        run_id=f"{began_at:%Y%m%dT%H%M%S}{uuid.uuid4().hex[:8]}",
-        model_id=model.model_id,
-        fingerprint={
-            "model_id": model.model_id,
-            "tile_px": rule.tiles.tile_px,
-            "overlap": rule.tiles.overlap,
-            "decoding": DECODING,
-            "engine": engine.name,
-            "schema_version": SCHEMA_VERSION,
-        }
-        | ({} if int8 is None else {"int8": int8.sha256[:12]}),
-        about={
-            "began_at": began_at.isoformat(timespec="seconds"),
-            "model": model_url,
-            "engine_because": engine.why,
-            "model_card": asdict(model.card),
-            "software": {name: version(name) for name in (*SOFTWARE, engine.library)},
-        },
-    )
+    if not storage.exists(layout.run):
+        raise UsageError(f"There is no dataset at {layout.url}; expected a folder with run.json.")
+    try:
+        run: dict[str, Any] = json.loads(storage.read_bytes(layout.run))
+        run["fingerprint"].items()
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DatasetError(f"{layout.run} is damaged: {error!r}. Restore it, or score into another --out.") from error
+    return run
 
 
 def json_bytes(value: Mapping[str, Any]) -> bytes:

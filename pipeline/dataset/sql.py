@@ -18,9 +18,10 @@ import pyarrow as pa
 from pipeline import storage
 from pipeline.core import schema
 from pipeline.core.errors import DatasetError, UsageError
-from pipeline.dataset.commit_log import TOKEN, read_run
+from pipeline.dataset.commit_log import TOKEN
 from pipeline.dataset.duckdb_filesystem import StoredFiles
 from pipeline.dataset.layout import Layout
+from pipeline.dataset.run import read_run
 
 MEMORY_LIMIT = "2GiB"
 """What DuckDB may hold; sorting and grouping more than that goes to a temporary folder."""

@@ -14,11 +14,11 @@ import pyarrow as pa
 from pipeline import storage
 from pipeline.core import schema
 from pipeline.core.errors import DatasetError
-from pipeline.dataset.commit_log import read_run
 from pipeline.dataset.diff import differences
 from pipeline.dataset.invariants import ADD_GRIDS, COUNTS, PROMISES, SIZES, TABLES, boxes
 from pipeline.dataset.inventory import Inventory, PartFile, take_inventory
 from pipeline.dataset.layout import Layout
+from pipeline.dataset.run import read_run
 from pipeline.dataset.sql import connected, file_name, file_rows
 from pipeline.images.tiles import TileSpec
 

@@ -20,8 +20,8 @@ from pipeline.evaluation.pixel_metrics import TOLERANCE_PX, MapQuality, Tally
 from pipeline.labels import masks
 from pipeline.labels.masks import MaskedPhoto
 from pipeline.models import crack_maps
+from pipeline.models.crack_maps import MappedPhoto
 from pipeline.models.model import load_card
-from pipeline.scoring.predict import MappedPhoto
 
 SHOWN = 6
 """Photos of each source on the contact sheet, spread evenly over it."""

@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import storage
-from pipeline.archives.members import file_kind
 from pipeline.core.errors import DataError, UsageError
 from pipeline.images.decode import PHOTO_SUFFIXES, decode
 from pipeline.images.tiles import starts
@@ -141,7 +140,7 @@ def _by_stem(folder: str, suffixes: frozenset[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for file in storage.list_files(folder):
         stem, _, suffix = file.path.rpartition(".")
-        if file_kind(file.path) == "hidden" or suffix.lower() not in suffixes:
+        if storage.is_hidden(file.path) or suffix.lower() not in suffixes:
             continue
         first = found.setdefault(stem, file.url)
         if first != file.url:

@@ -44,6 +44,14 @@ class ScoredPhoto(NamedTuple):
     """One a tile of the grid."""
 
 
+class MappedPhoto(NamedTuple):
+    """What came of a photo whose crack map was asked for."""
+
+    crack_score: float
+    crack_map: bytes
+    """PNG, as `PhotoMapper` draws it."""
+
+
 class PhotoMapper:
     """Draws the crack map of a photo.
 

@@ -3,9 +3,9 @@
 The rule looks at one machine, the one that begins a dataset; all that score for it are taken to be alike.
 """
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple, get_args
 
-from pipeline.cluster.session import ClusterConfig, has_gpus
 from pipeline.core.errors import UsageError
 from pipeline.models.batching import BATCH_TILES, Device, Engine
 from pipeline.models.card import Quantised
@@ -61,7 +61,7 @@ def choose(
     asked: EngineName | Literal["auto"],
     device: Device | Literal["auto"],
     seen: tuple[Model, int],
-    cluster: ClusterConfig,
+    has_gpus: Callable[[], bool],
 ) -> Choice:
     """Settle on an engine: the one asked for, or the best.
 
@@ -69,7 +69,7 @@ def choose(
         asked: by the user, or by the dataset's first run.
         device: what it is to run on; `auto` takes the GPUs of the cluster where it has any.
         seen: the model, and the side of the tiles that it sees.
-        cluster: which Ray it is to work on.
+        has_gpus: tells whether there is a GPU to work on; may take seconds, and is asked only where both are `auto`.
 
     Raises:
         UsageError: it cannot be, and what to do.
@@ -79,7 +79,7 @@ def choose(
         check(asked, *seen, there)
         return Choice(asked, "asked for")
     if device == "auto":
-        device = "cuda" if has_gpus(cluster) else "cpu"
+        device = "cuda" if has_gpus() else "cpu"
     return best(*seen, device, there)
 
 

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from pipeline.cluster.session import Node
 from pipeline.core.usage import Effort
 from pipeline.monitoring import run_stats
 from pipeline.monitoring.run_stats import Stage, Tally
-from pipeline.scoring.placement import Node
 
 
 class Shown(Protocol):

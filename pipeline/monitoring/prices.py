@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from pipeline.cluster.session import Node
 from pipeline.core.errors import UsageError
-from pipeline.scoring.placement import Node
 
 _HOUR_S = 3600
 _NUMBERS = ("cpu_hour", "gpu_hour")

@@ -10,9 +10,9 @@ from typing import Literal
 
 from pipeline import storage
 from pipeline.core import schema
-from pipeline.dataset.commit_log import read_run
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import Holder, is_gone, read_lease
+from pipeline.dataset.run import read_run
 from pipeline.dataset.sql import file_rows, views
 from pipeline.monitoring.prices import Cost
 from pipeline.monitoring.run_report import reports, total_cost

@@ -13,9 +13,10 @@ import pyarrow as pa
 
 from pipeline import storage
 from pipeline.core.errors import UsageError
-from pipeline.dataset.commit_log import read_run, table_bytes
+from pipeline.dataset.commit_log import table_bytes
 from pipeline.dataset.destination import check_outside
 from pipeline.dataset.layout import Layout
+from pipeline.dataset.run import read_run
 from pipeline.dataset.sql import Connection, connected
 from pipeline.reports import dataset_stats, html_page, score_changes, svg_plots
 from pipeline.reports.html_page import Column, Rows

@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from pipeline import storage
 from pipeline.core.errors import UsageError
-from pipeline.dataset.commit_log import read_run
 from pipeline.dataset.destination import check_outside
 from pipeline.dataset.layout import Layout
+from pipeline.dataset.run import read_run
 from pipeline.dataset.sql import Connection
 from pipeline.monitoring.run_report import cost_in, reports
 from pipeline.monitoring.status import status

@@ -17,9 +17,10 @@ from pipeline.cluster.session import nodes, session
 from pipeline.cluster.shared_disk import check_shared
 from pipeline.core.errors import CrackscanError
 from pipeline.core.interrupt import Interrupt, pumped, until_asked
-from pipeline.core.log import get_logger, repeat, to_file
-from pipeline.dataset.commit_log import CommitLog, read_log, read_run
+from pipeline.core.log import get_logger, repeat, to_stream
+from pipeline.dataset.commit_log import CommitLog, read_log
 from pipeline.dataset.lease import Holder, Lease, hold
+from pipeline.dataset.run import read_run
 from pipeline.dataset.writer import Sink, open_sink
 from pipeline.monitoring.run_report import cost_of, reported
 from pipeline.scoring.collector import Arrivals
@@ -97,7 +98,7 @@ def _writing(job: ScoreJob) -> Iterator[tuple[Lease, Interrupt]]:
     with (
         Interrupt() as interrupt,
         hold(job.layout, job.run.run_id, lambda holder: _wait(job.watch, holder, interrupt)) as lease,
-        to_file(job.layout.url, job.run.run_id),
+        to_stream(storage.open_text(job.layout.log(job.run.run_id)), job.run.run_id),
         reported(job.layout, job.run.run_id, lease, job.account, job.config.prices),
     ):
         yield lease, interrupt

@@ -1,23 +1,34 @@
 """What a scoring command set out to do, settled before any of it is done."""
 
+import uuid
+from dataclasses import asdict
+from datetime import UTC, datetime
 from functools import partial
+from importlib.metadata import version
 from typing import NamedTuple
 
 from pipeline import storage
 from pipeline.archives.members import Limits
+from pipeline.cluster.session import has_gpus
+from pipeline.core.schema import SCHEMA_VERSION
 from pipeline.core.secrets import check_places
-from pipeline.dataset.commit_log import read_run
 from pipeline.dataset.layout import Layout
-from pipeline.dataset.run import Run, check_fingerprint, new_run
+from pipeline.dataset.run import Run, check_fingerprint, read_run
 from pipeline.images.tiles import TileSpec
 from pipeline.models import engines
 from pipeline.models.engines import Choice
-from pipeline.models.model import SHIPPED_MODEL, load_model
+from pipeline.models.model import SHIPPED_MODEL, Model, load_model
 from pipeline.monitoring.account import Account
 from pipeline.scoring.config import ScoreConfig
 from pipeline.scoring.placement import Hosting
 from pipeline.scoring.progress import Watch
 from pipeline.scoring.scorer import MakeEngine, MakeMapper, ScoreRule, Scoring, torch_mapper
+
+DECODING = "pillow-1"
+"""How photos become pixels and boxes tiles; to be changed with anything in `decode` or `tiles` that moves a score."""
+
+SOFTWARE = ("crackscan", "pillow", "pyarrow", "ray")
+"""Packages whose versions are recorded, besides the engine's."""
 
 
 class ScoreJob(NamedTuple):
@@ -50,7 +61,7 @@ def settle(
     tile_px = config.tile_px or fingerprint.get("tile_px", model.card.tile_px)
     overlap = fingerprint.get("overlap", model.card.overlap) if config.overlap is None else config.overlap
     asked = fingerprint.get("engine", "auto") if config.engine == "auto" else config.engine
-    engine = engines.choose(asked, config.device, (model, tile_px), config.cluster)
+    engine = engines.choose(asked, config.device, (model, tile_px), partial(has_gpus, config.cluster))
     batch_tiles = config.batch_tiles or engines.batch_tiles(engine.name)
     rule = ScoreRule(TileSpec(tile_px, overlap), model.card.threshold, config.max_pixels, batch_tiles)
     run = new_run(model, rule, given, engine)
@@ -61,3 +72,36 @@ def settle(
     limits = Limits(photo_bytes=config.max_photo_bytes, ratio=config.max_ratio)
     scoring = Scoring(model, rule, make_engine, limits, make_mapper=make_mapper if config.maps else None)
     return ScoreJob(config, layout, run, scoring, Hosting(config.actors, device), engine, watch, Account())
+
+
+def new_run(model: Model, rule: ScoreRule, model_url: str | None, engine: Choice) -> Run:
+    """Name a run and take its fingerprint.
+
+    Args:
+        model: the model it scores with.
+        rule: tiles and limits.
+        model_url: canonical URL of the model folder; None for the model shipped with the package.
+        engine: what scores, and why.
+    """
+    began_at = datetime.now(UTC)
+    int8 = model.int8 if engine.name == "openvino-int8" else None
+    return Run(
+        run_id=f"{began_at:%Y%m%dT%H%M%S}{uuid.uuid4().hex[:8]}",
+        model_id=model.model_id,
+        fingerprint={
+            "model_id": model.model_id,
+            "tile_px": rule.tiles.tile_px,
+            "overlap": rule.tiles.overlap,
+            "decoding": DECODING,
+            "engine": engine.name,
+            "schema_version": SCHEMA_VERSION,
+        }
+        | ({} if int8 is None else {"int8": int8.sha256[:12]}),
+        about={
+            "began_at": began_at.isoformat(timespec="seconds"),
+            "model": model_url,
+            "engine_because": engine.why,
+            "model_card": asdict(model.card),
+            "software": {name: version(name) for name in (*SOFTWARE, engine.library)},
+        },
+    )

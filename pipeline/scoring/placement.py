@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Literal, NamedTuple
 
+from pipeline.cluster.session import Node
 from pipeline.core.errors import UsageError
 
 READ_CPUS = 0.25
@@ -41,15 +42,6 @@ class Hosting:
     """None takes one for each CPU, or as many as keep the GPUs busy."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` takes the GPUs of the cluster where it has any."""
-
-
-class Node(NamedTuple):
-    """A machine that Ray has."""
-
-    cpus: float
-    gpus: float = 0.0
-    group: str = ""
-    """Its node group, as KubeRay and `ray up` name it; empty on a Ray that knows no groups."""
 
 
 class Placement(NamedTuple):

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from pipeline.archives.listing import image_id
-from pipeline.cluster.session import ClusterConfig, session
+from pipeline.cluster.session import ClusterConfig, has_gpus, session
 from pipeline.core.interrupt import Interrupt, pumped, until_asked
 from pipeline.images.tiles import TileSpec
 from pipeline.models import engines
+from pipeline.models.crack_maps import MappedPhoto
 from pipeline.models.model import load_model
 from pipeline.scoring.placement import Hosting
 from pipeline.scoring.plan import photo_files
@@ -17,14 +18,6 @@ from pipeline.scoring.scorer import MakeMapper, ScoreRule, Scoring, torch_mapper
 OnProgress = Callable[[int, int], None]
 
 _WANTED = ["image_id", "crack_score", "crack_map", "failure_message"]
-
-
-class MappedPhoto(NamedTuple):
-    """What came of a photo whose crack map was asked for."""
-
-    crack_score: float
-    crack_map: bytes
-    """PNG, as `maps` draws it."""
 
 
 def crack_scores(
@@ -68,7 +61,7 @@ def _rows(
     """Return rows of schema `SCORED` by URL, with a map where a mapper is given, and why where a photo failed."""
     loaded, members = load_model(model), photo_files(urls)
     rule = ScoreRule(TileSpec(loaded.card.tile_px, loaded.card.overlap), threshold=0.0)  # so that every photo is mapped
-    engine = engines.choose("auto", "auto", (loaded, loaded.card.tile_px), cluster)
+    engine = engines.choose("auto", "auto", (loaded, loaded.card.tile_px), partial(has_gpus, cluster))
     make_engine = partial(engines.make, engine.name, loaded.card.tile_px)
     scoring = Scoring(loaded, rule, make_engine, make_mapper=make_mapper)
     hosting = Hosting(device=engines.device_for(engine.name, "auto"))

@@ -69,6 +69,12 @@ def name(url: str) -> str:
     return url.rpartition("/")[2]
 
 
+def is_hidden(path: str) -> bool:
+    """Tell whether a path leads through what systems hide: a name that begins with a dot, or macOS's `__MACOSX`."""
+    parts = path.split("/")
+    return "__MACOSX" in parts or any(part.startswith(".") and part not in {".", ".."} for part in parts)
+
+
 def local_path(url: str) -> Path:
     """Return a local place as a path.
 

@@ -118,9 +118,9 @@ def write_archives(folder: Path, photos: int, archives: int) -> None:
 
 def commit(out: Path, left: int) -> None:
     """Commit a row for every planned photo but some, a few hundred at a time."""
-    from pipeline.dataset.commit_log import read_log, read_run
+    from pipeline.dataset.commit_log import read_log
     from pipeline.dataset.lease import hold
-    from pipeline.dataset.run import Run
+    from pipeline.dataset.run import Run, read_run
     from pipeline.dataset.writer import open_sink
     from pipeline.scoring.plan import make_plan, planned_inputs
 

@@ -22,10 +22,9 @@ from browser import Browser, chromium
 from scored_photos import CARD, scored, zipped
 
 from pipeline.core import schema
-from pipeline.dataset.commit_log import read_run
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import hold
-from pipeline.dataset.run import Run
+from pipeline.dataset.run import Run, read_run
 from pipeline.dataset.sql import query
 from pipeline.dataset.writer import open_sink
 from pipeline.reports.report import ReportConfig, write_report

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.cluster.session import KEPT_MEMORY, ClusterConfig
+from pipeline.cluster.session import KEPT_MEMORY
 from pipeline.images.decode import decode
 from pipeline.images.tiles import TileSpec, cut, grid
 from pipeline.models import engines
@@ -40,7 +40,7 @@ class Speed(NamedTuple):
 def work(photos: list[bytes]) -> Speed:
     """Measure one process."""
     tiles, model = np.concatenate([*cut_photo(photos[0])]), load_model(SHIPPED_MODEL)
-    name = engines.choose("auto", "cpu", (model, SPEC.tile_px), ClusterConfig()).name
+    name = engines.choose("auto", "cpu", (model, SPEC.tile_px), lambda: False).name
     engine = engines.make(name, SPEC.tile_px, model, "cpu")
     size = engines.batch_tiles(name)
     batches = [tiles[first : first + size] for first in range(0, len(tiles) - size, size)]
