@@ -7,8 +7,7 @@ from typing import Any
 from test_tally import END, FAILED, OK, STEP
 
 from pipeline.cluster.session import Node
-from pipeline.monitoring.account import Account
-from pipeline.monitoring.run_stats import Tally, counted, spent
+from pipeline.monitoring.run_stats import Account, Tally, counted, spent
 
 
 class Heard:

@@ -15,7 +15,7 @@ from pipeline.core.usage import Effort
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import hold
 from pipeline.dataset.writer import open_sink
-from pipeline.monitoring.account import Account
+from pipeline.monitoring.run_stats import Account
 from pipeline.scoring.collector import Arrivals
 
 NONE = schema.SCORED.empty_table()

@@ -6,7 +6,7 @@ import pytest
 from fake_sources import Counted, Flipping
 
 from pipeline.core.errors import StorageError
-from pipeline.storage.confirmed import confirmed
+from pipeline.storage.byte_ranges import confirmed
 
 DATA = random.Random(0).randbytes(1_000)
 

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 from tar_forms import TOOLS, compressed
 
-from pipeline.archives import decompressed as module
-from pipeline.archives.decompressed import decompressed
+from pipeline.archives import compressed_tar as module
+from pipeline.archives.compressed_tar import decompressed
 from pipeline.archives.members import DAMAGED
 
 DATA = random.Random(0).randbytes(3_000) + bytes(200_000)

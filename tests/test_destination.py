@@ -3,8 +3,7 @@
 import pytest
 
 from pipeline.core.errors import UsageError
-from pipeline.dataset.destination import check_outside
-from pipeline.dataset.layout import Layout
+from pipeline.dataset.layout import Layout, check_outside
 
 LAYOUT = Layout("s3://results/tonight")
 

@@ -2,7 +2,7 @@
 
 import time
 
-from pipeline.core import traffic
+from pipeline.core import usage
 from pipeline.core.usage import Effort, measured, so_far, with_peak
 
 
@@ -14,7 +14,7 @@ def test_a_step_is_measured() -> None:
         while time.process_time() < until_s:
             pass
         time.sleep(0.05)
-        traffic.count(read_bytes=7, retries=2)
+        usage.count(read_bytes=7, retries=2)
         return "given"
 
     result, effort = measured(step)

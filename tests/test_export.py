@@ -16,9 +16,8 @@ from pipeline import storage
 from pipeline.cli import main
 from pipeline.core import schema
 from pipeline.core.errors import StorageError, UsageError
-from pipeline.dataset import export as module
-from pipeline.dataset import geojson, sql
-from pipeline.dataset.export import ExportConfig, Form, export
+from pipeline.dataset import sql
+from pipeline.dataset.export import GEOJSON_HEAD, TABLES, ExportConfig, Form, export
 from pipeline.dataset.layout import Layout
 
 
@@ -71,7 +70,7 @@ def test_a_duckdb_file_has_all_tables(layout: Layout, tmp_path: Path) -> None:
             found = connection.sql(f"FROM {table} ORDER BY ALL").to_arrow_table()
             assert found.equals(sql.query(layout.url, f"FROM {table} ORDER BY ALL", 0.25))
             assert made.rows[table] == found.num_rows > 0
-        assert {name for (name,) in connection.execute("SHOW TABLES").fetchall()} == {*module.TABLES}
+        assert {name for (name,) in connection.execute("SHOW TABLES").fetchall()} == {*TABLES}
 
 
 def test_a_duckdb_file_says_what_scored_it(layout: Layout, tmp_path: Path) -> None:
@@ -133,10 +132,10 @@ def test_an_export_that_fails_leaves_the_older_one(
     before = (tmp_path / "file").read_bytes()
 
     def full(_connection: object, path: Path) -> int:
-        path.write_bytes(geojson.HEAD.encode())
+        path.write_bytes(GEOJSON_HEAD.encode())
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(geojson, "write", full)
+    monkeypatch.setattr(export, "write", full)
     with pytest.raises(StorageError, match="could not be written: the disk is full"):
         export(config)
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [before]

@@ -110,10 +110,10 @@ def by_two(tiles: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 @pytest.mark.ray
 def test_a_run_leaves_a_model_and_its_history(tiles: Path, by_two: Trained) -> None:
-    """Model, card, README, history and TensorBoard lie in the folder, the checkpoints are gone; again is no work."""
+    """Model, card, README and history lie in the folder, the checkpoints are gone; again is no work."""
     out, watched, result = by_two
     assert sorted(path.name for path in out.iterdir()) == sorted(
-        [model.WEIGHTS_FILE, *model.INT8_FILES, model.CARD_FILE, model.README_FILE, "history.parquet", "tensorboard"]
+        [model.WEIGHTS_FILE, *model.INT8_FILES, model.CARD_FILE, model.README_FILE, "history.parquet"]
     )
     assert watched.workers == 2
     assert [epoch.phase for epoch in watched.epochs] == ["head", "all", "all"]

@@ -9,9 +9,8 @@ import pytest
 from inspections import inspected, photos
 from small_dataset import BEGAN_AT, ok, written
 
-from pipeline.dataset import geojson
+from pipeline.dataset.export import ExportConfig, export
 from pipeline.dataset.layout import Layout
-from pipeline.dataset.sql import views
 
 
 def collection(layout: Layout, path: Path, threshold: float | None = None) -> dict[str, Any]:
@@ -20,10 +19,9 @@ def collection(layout: Layout, path: Path, threshold: float | None = None) -> di
     def refuse(word: str) -> None:
         raise AssertionError(word)
 
-    with views(layout, threshold) as connection:
-        count = geojson.write(connection, path)
+    made = export(ExportConfig(layout.url, "geojson", str(path), threshold=threshold))
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
-    assert count == len(found["features"])
+    assert made.rows["images"] == len(found["features"])
     return found
 
 

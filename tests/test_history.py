@@ -1,16 +1,13 @@
-"""The history files: one row an epoch, the same for TensorBoard, and one history after a stop."""
+"""The history file: one row an epoch, and one history after a stop."""
 
 import io
 from dataclasses import asdict, fields
 from pathlib import Path
 
 import pyarrow.parquet as pq
-import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
-from pipeline.training import history
-from pipeline.training.history import HISTORY_FILE, SCHEMA, TENSORBOARD_FILE
 from pipeline.training.progress import EpochResult
+from pipeline.training.tracking import HISTORY, HISTORY_FILE, write_history
 
 
 def epoch(number: int) -> EpochResult:
@@ -31,17 +28,13 @@ def epoch(number: int) -> EpochResult:
 
 def test_the_schema_has_every_figure() -> None:
     """A figure added to an epoch must be given a column."""
-    assert SCHEMA.names == [field.name for field in fields(EpochResult)]
+    assert HISTORY.names == [field.name for field in fields(EpochResult)]
 
 
-@pytest.mark.filterwarnings("default::Warning")
-def test_both_files_hold_every_epoch(tmp_path: Path) -> None:
-    """Parquet rows are the epochs; TensorBoard shows the same numbers; writing again replaces both."""
-    history.write(f"file://{tmp_path}", [epoch(0)])
-    history.write(f"file://{tmp_path}", [epoch(0), epoch(1)])
+def test_the_file_holds_every_epoch(tmp_path: Path) -> None:
+    """A row is an epoch; writing again replaces the file."""
+    write_history(f"file://{tmp_path}", [epoch(0)])
+    write_history(f"file://{tmp_path}", [epoch(0), epoch(1)])
     rows = pq.read_table(io.BytesIO((tmp_path / HISTORY_FILE).read_bytes())).to_pylist()
     assert rows == [asdict(epoch(0)), asdict(epoch(1))]
-    assert [path.name for path in (tmp_path / "tensorboard").iterdir()] == [Path(TENSORBOARD_FILE).name]
-    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
-    assert [(event.step, event.value) for event in events.Scalars("loss/training")] == [(0, 1.0), (1, 0.5)]
-    assert [event.value for event in events.Scalars("validation/auc")] == [0.875, 0.875]
+    assert [path.name for path in tmp_path.iterdir()] == [HISTORY_FILE]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.reports import svg_plots
-from pipeline.reports.whereabouts import Dot
+from pipeline.reports.dataset_stats import Dot
 
 DAY_S = 86400.0
 PLACED = st.builds(Dot, st.floats(11, 11.1), st.floats(48, 48.1), st.integers(1, 99), st.floats(0, 1), st.just("a.jpg"))

@@ -6,7 +6,7 @@ from fake_sources import Counted
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.storage.read_ahead import AHEAD_BYTES, MOST_AHEAD_BYTES, ReadAhead
+from pipeline.storage.byte_ranges import AHEAD_BYTES, MOST_AHEAD_BYTES, ReadAhead
 
 DATA = random.Random(0).randbytes(300_000)
 

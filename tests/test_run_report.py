@@ -12,9 +12,9 @@ from pipeline.cluster.session import Node
 from pipeline.core.errors import InterruptedRunError, StorageError
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import Lease, hold
-from pipeline.monitoring.account import Account
 from pipeline.monitoring.prices import Cost, Prices
 from pipeline.monitoring.run_report import figures, reported, reports, total_cost
+from pipeline.monitoring.run_stats import Account
 
 FREE = Prices("EUR", 0.0, 0.0)
 

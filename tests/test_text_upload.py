@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.errors import StorageError
-from pipeline.storage.text_upload import TextUpload
+from pipeline.storage.files import TextUpload
 
 
 def test_it_is_stored_once_with_all_its_text() -> None:

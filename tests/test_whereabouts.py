@@ -8,7 +8,7 @@ import pytest
 from scored_photos import photo, scored, zipped
 
 from pipeline.dataset.sql import Connection
-from pipeline.reports import dataset_stats, whereabouts
+from pipeline.reports import dataset_stats
 
 NINE = datetime(2026, 5, 1, 9)  # noqa: DTZ001 - EXIF has no zone
 PHOTOS = {
@@ -30,7 +30,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
 
 def test_positions_are_dots_and_bad_ones_are_left_out(photos: Connection) -> None:
     """0, 0 is no position."""
-    dots, left_out = whereabouts.places(photos)
+    dots, left_out = dataset_stats.places(photos)
     assert {dot.image for dot in dots} | {"far.png"} == {"bad.png", "fair.png", "far.png"}
     assert sum(dot.photos for dot in dots) + left_out == 3
 
@@ -40,13 +40,13 @@ def test_one_position_far_from_many_is_left_out_and_counted(tmp_path: Path) -> N
     near = {f"{number:03d}.png": photo(9, place=(48.1 + number / 1e5, 11.5)) for number in range(60)}
     layout = scored(tmp_path / "out", zipped(tmp_path / "one.zip", near | {"far.png": photo(9, place=(-33, 18))}))
     with dataset_stats.inspected(layout, None) as photos:
-        dots, left_out = whereabouts.places(photos)
+        dots, left_out = dataset_stats.places(photos)
     assert (sum(dot.photos for dot in dots), left_out) == (60, 1)
 
 
 def test_moments_tell_when_and_how_bad(photos: Connection) -> None:
     """Photos without a time are not drawn; the worst is drawn last, over the others."""
-    dots = whereabouts.moments(photos)
+    dots = dataset_stats.moments(photos)
     assert [dot.image for dot in dots] == ["fair.png", "bad.png"]
     assert dots[1].x - dots[0].x == -3600
     assert dots[1].y == pytest.approx(250 / 255)
@@ -57,8 +57,8 @@ def test_photos_of_one_place_and_of_one_moment_are_one_dot(tmp_path: Path) -> No
     burst = {f"{number}.png": photo(number, NINE, (48.1, 11.5)) for number in (200, 201, 203, 202)}
     layout = scored(tmp_path / "out", zipped(tmp_path / "one.zip", burst | {"other.png": photo(0, NINE, (48.2, 11.5))}))
     with dataset_stats.inspected(layout, None) as photos:
-        _, here = whereabouts.places(photos)[0]
-        _, now = whereabouts.moments(photos)
+        _, here = dataset_stats.places(photos)[0]
+        _, now = dataset_stats.moments(photos)
     assert (here.photos, here.image) == (4, "203.png")
     assert here.score == pytest.approx(203 / 255)
     assert (now.photos, now.image) == (4, "203.png")
@@ -68,5 +68,5 @@ def test_no_photo_that_tells_is_no_dot(tmp_path: Path) -> None:
     """And none is left out."""
     layout = scored(tmp_path / "out", zipped(tmp_path / "one.zip", {"a.png": photo(1)}))
     with dataset_stats.inspected(layout, None) as photos:
-        assert whereabouts.places(photos) == ([], 0)
-        assert whereabouts.moments(photos) == []
+        assert dataset_stats.places(photos) == ([], 0)
+        assert dataset_stats.moments(photos) == []

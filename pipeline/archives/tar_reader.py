@@ -9,9 +9,7 @@ from collections.abc import Iterator, Sequence
 from pipeline.archives.members import Content, Entry, Limits
 from pipeline.archives.tar_headers import BLOCK_BYTES, MOST_PADDING_BYTES, entry_of, headers
 from pipeline.core.errors import DataError
-from pipeline.storage.byte_ranges import Source, Window, read_together, read_whole
-from pipeline.storage.confirmed import confirmed
-from pipeline.storage.read_ahead import ReadAhead
+from pipeline.storage.byte_ranges import ReadAhead, Source, Window, confirmed, read_together, read_whole
 
 
 class TarReader:

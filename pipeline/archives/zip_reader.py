@@ -14,8 +14,7 @@ from pipeline.archives.members import DAMAGED, Content, Entry, Limits
 from pipeline.archives.zip_directory import LOCAL_BYTES, entries, find_directory, name_of
 from pipeline.archives.zip_salvage import salvaged
 from pipeline.core.errors import DataError
-from pipeline.storage.byte_ranges import BytesSource, Source, Window, read_together, read_whole
-from pipeline.storage.confirmed import confirmed
+from pipeline.storage.byte_ranges import BytesSource, Source, Window, confirmed, read_together, read_whole
 
 SLACK_BYTES = 256
 """Read of a member beyond what its directory entry tells: its header has extra fields of its own, 28 bytes mostly."""

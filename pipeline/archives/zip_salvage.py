@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 from pipeline.archives.members import Entry, Limits
 from pipeline.archives.zip_directory import LOCAL_BYTES, large, name_of, refusal
-from pipeline.storage.byte_ranges import Source
-from pipeline.storage.read_ahead import ReadAhead
+from pipeline.storage.byte_ranges import ReadAhead, Source
 
 PIECE_BYTES = 1 << 20
 """Gone through at a time, where a member's end must be searched."""

@@ -1,6 +1,6 @@
 """What a person at a terminal sees of a comparison: a bar while trials run, a row for each that is done."""
 
-from pipeline.cli.bar import Bar
+from pipeline.cli.progress import Bar
 from pipeline.evaluation.calibration import scores_of
 from pipeline.evaluation.metrics import measure
 from pipeline.evaluation.trial_results import TrialResult

@@ -130,7 +130,7 @@ def measured(
     # Wrong DATA is told before Ray and torch take their seconds to import.
     tiles = read(data, ClassNames(positive, negative)) if data else None
     if tiles is not None and tiles.unlabelled:
-        from pipeline.cli.bar import unlabelled_words
+        from pipeline.cli.progress import unlabelled_words
 
         click.echo(unlabelled_words(tiles.unlabelled), err=True)
     config = _config(model, out, **options)

@@ -32,7 +32,7 @@ def command(
       crackscan models quantise demo/model demo/sample/tiles/train --val demo/sample/tiles/val
       crackscan models quantise s3://models/tonight tiles.csv
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
-    from pipeline.cli.bar import Bar
+    from pipeline.cli.progress import Bar
     from pipeline.core.errors import UsageError
     from pipeline.labels.tables import ClassNames
     from pipeline.models.engines import openvino

@@ -78,7 +78,7 @@ def command(out: str, **given: Any) -> None:  # noqa: ANN401 - Click's
     What is written:
       MODEL_DIR/model.safetensors, card.json, README.md   the model
       MODEL_DIR/int8.xml, int8.bin                        its network in eight-bit integers, for CPUs
-      MODEL_DIR/history.parquet, tensorboard/             every epoch's figures
+      MODEL_DIR/history.parquet                           every epoch's figures
 
     \b
     Examples:

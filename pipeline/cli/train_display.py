@@ -1,6 +1,6 @@
 """What a person at a terminal sees of a training run: a bar while it works, a row an epoch."""
 
-from pipeline.cli.bar import Bar
+from pipeline.cli.progress import Bar
 from pipeline.labels.split import HeldOut
 from pipeline.models.backbones import Backbone
 from pipeline.training.config import TrainingConfig

@@ -3,12 +3,13 @@
 Steps are measured per photo or batch: two looks at the clocks cost a few microseconds.
 """
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Generic, NamedTuple, TypeVar
 
-from pipeline.core import process, traffic
+from pipeline.core import process
 
 Result = TypeVar("Result")
 
@@ -69,7 +70,7 @@ def so_far(cpu_clock: Callable[[], float] = time.process_time) -> Effort:
     Args:
         cpu_clock: what counts CPU seconds; `time.thread_time` where other threads do other work meanwhile.
     """
-    return Effort(time.perf_counter(), cpu_clock(), 0.0, *traffic.so_far())
+    return Effort(time.perf_counter(), cpu_clock(), 0.0, *traffic_now())
 
 
 def with_peak(effort: Effort) -> Effort:
@@ -82,3 +83,42 @@ def measured(work: Callable[[], Result], cpu_clock: Callable[[], float] = time.p
     before = so_far(cpu_clock)
     result = work()
     return Measured(result, so_far(cpu_clock) - before)
+
+
+class Traffic(NamedTuple):
+    """Counts since the process began."""
+
+    read_bytes: int = 0
+    retries: int = 0
+
+
+class _Meter:
+    """Counts requests of all threads."""
+
+    def __init__(self) -> None:
+        self.total = Traffic()
+        self._lock = threading.Lock()
+
+    def add(self, read_bytes: int, retries: int) -> None:
+        """Count what one request was."""
+        with self._lock:
+            self.total = Traffic(self.total.read_bytes + read_bytes, self.total.retries + retries)
+
+
+_meter = _Meter()
+
+
+def count(*, read_bytes: int = 0, retries: int = 0) -> None:
+    """Count what came of a request; `storage` and `storage_retry` do."""
+    _meter.add(read_bytes, retries)
+
+
+def counted(pieces: list[bytes]) -> list[bytes]:
+    """Count what was read, and pass it on."""
+    count(read_bytes=sum(map(len, pieces)))
+    return pieces
+
+
+def traffic_now() -> Traffic:
+    """Look at the counts."""
+    return _meter.total

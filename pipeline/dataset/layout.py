@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass
 
 from pipeline import storage
+from pipeline.core.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -72,3 +73,13 @@ class Layout:
     def map(self, image_id: str) -> str:
         """Crack map of one photo."""
         return storage.join(self.maps, f"{image_id}.png")
+
+
+def check_outside(layout: Layout, url: str) -> None:
+    """Refuse a place in a dataset.
+
+    Raises:
+        UsageError: `url` is the dataset or lies in it.
+    """
+    if f"{url}/".startswith(f"{layout.url}/"):
+        raise UsageError(f"{url} lies in the dataset {layout.url}, which holds its own files only. Give another --out.")

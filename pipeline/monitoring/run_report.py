@@ -18,9 +18,8 @@ from pipeline.core.log import get_logger
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import Lease
 from pipeline.dataset.run import json_bytes
-from pipeline.monitoring.account import Account
 from pipeline.monitoring.prices import Cost, Prices
-from pipeline.monitoring.run_stats import STAGES
+from pipeline.monitoring.run_stats import STAGES, Account
 from pipeline.storage.retry import limited
 
 Ended = Literal["done", "interrupted", "failed"]

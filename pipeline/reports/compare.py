@@ -14,8 +14,7 @@ import pyarrow as pa
 from pipeline import storage
 from pipeline.core.errors import UsageError
 from pipeline.dataset.commit_log import table_bytes
-from pipeline.dataset.destination import check_outside
-from pipeline.dataset.layout import Layout
+from pipeline.dataset.layout import Layout, check_outside
 from pipeline.dataset.run import read_run
 from pipeline.dataset.sql import Connection, connected
 from pipeline.reports import dataset_stats, html_page, score_changes, svg_plots

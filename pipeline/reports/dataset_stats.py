@@ -1,7 +1,7 @@
-"""What a dataset says of an inspection, in figures: how much, how bad, and what failed.
+"""Statistics of a dataset: how many photos, how high their scores, what failed, where and when they were taken.
 
-Counted with SQL over the views of `results`; what is returned is bounded, however many photos there are. How it is
-drawn is left to `plots` and the page; where and when photos were taken is `whereabouts`.
+SQL over the views of `dataset.sql` counts; the answers are bounded, however many photos there are: photos of one place,
+or of one moment and one score, become one dot. `svg_plots` and the page draw them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,6 +22,16 @@ HISTOGRAM_BINS = 40
 """Of the score, from 0 to 1."""
 ARCHIVES_SHOWN = 200
 """The worst ones."""
+PLACES_ACROSS = 100
+"""Photos whose positions fall into one of so many by so many squares are one dot."""
+MOMENTS_ACROSS = 160
+"""Photos of one of so many spans of time, and of nearly one score, are one dot …"""
+MOMENTS_DOWN = 40
+"""… so nearly: the score is cut in so many steps."""
+FAR = 3.0
+"""Beyond the middle 96 % of positions, so many times their spread …"""
+LEAST_FAR_DEGREES = 0.002
+"""… and some two hundred metres are left out."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +145,50 @@ _TILES = """
 """
 
 
+@dataclass(frozen=True)
+class Dot:
+    """Some photos that are drawn as one."""
+
+    x: float
+    """Longitude in degrees, or seconds since 1970."""
+    y: float
+    """Latitude in degrees, or a score."""
+    photos: int
+    score: float
+    """The highest."""
+    image: str
+    """The photo that has it."""
+
+
+_PLACED = """
+    FROM photos WHERE crack_score IS NOT NULL AND latitude IS NOT NULL AND longitude IS NOT NULL
+        AND NOT (latitude = 0 AND longitude = 0)
+"""
+"""Cameras without a fix write 0, 0, which lies in the sea."""
+
+_PLACES = f"""
+    WITH placed AS (SELECT longitude AS x, latitude AS y, crack_score, image {_PLACED}),
+         middle AS (SELECT quantile_cont(x, [0.02, 0.98]) AS xs, quantile_cont(y, [0.02, 0.98]) AS ys FROM placed),
+         near AS (SELECT placed.* FROM placed, middle
+                  WHERE x BETWEEN xs[1] - $far * (xs[2] - xs[1]) - $least AND xs[2] + $far * (xs[2] - xs[1]) + $least
+                    AND y BETWEEN ys[1] - $far * (ys[2] - ys[1]) - $least AND ys[2] + $far * (ys[2] - ys[1]) + $least),
+         size AS (SELECT greatest(max(x) - min(x), max(y) - min(y), 1e-9) AS side, min(x) AS west, min(y) AS south
+                  FROM near)
+    SELECT avg(x) AS x, avg(y) AS y, count(*) AS photos, max(crack_score) AS score, arg_max(image, crack_score) AS image
+    FROM near, size
+    GROUP BY floor((x - west) / side * {PLACES_ACROSS}), floor((y - south) / side * {PLACES_ACROSS}) ORDER BY score
+"""  # noqa: S608 - our own numbers
+"""A position far from all others is a camera's mistake, and would leave a plan of two dots."""
+
+_MOMENTS = f"""
+    WITH dated AS (SELECT epoch(captured_at) AS x, crack_score AS y, image FROM photos
+                   WHERE crack_score IS NOT NULL AND captured_at IS NOT NULL),
+         span AS (SELECT min(x) AS first, greatest(max(x) - min(x), 1e-9) AS length FROM dated)
+    SELECT avg(x) AS x, avg(y) AS y, count(*) AS photos, max(y) AS score, arg_max(image, y) AS image FROM dated, span
+    GROUP BY floor((x - first) / length * {MOMENTS_ACROSS}), floor(y * {MOMENTS_DOWN}) ORDER BY score
+"""  # noqa: S608
+
+
 @contextmanager
 def inspected(layout: Layout, threshold: float | None) -> Iterator[Connection]:
     """Open DuckDB with a dataset's views, and its photos as a table of their own that the functions below read.
@@ -217,3 +271,15 @@ def rows(photos: Connection, sql: str, values: Any = None) -> list[dict[str, Any
     """Run a query; returns its rows."""
     found: list[dict[str, Any]] = photos.sql(sql, params=values).to_arrow_table().to_pylist()
     return found
+
+
+def places(photos: Connection) -> tuple[list[Dot], int]:
+    """Return dots at positions, the worst last, and how many photos are left out as too far away."""
+    dots = [Dot(**row) for row in rows(photos, _PLACES, {"far": FAR, "least": LEAST_FAR_DEGREES})]
+    placed = rows(photos, f"SELECT count(*) AS photos {_PLACED}")[0]["photos"]
+    return dots, placed - sum(dot.photos for dot in dots)
+
+
+def moments(photos: Connection) -> list[Dot]:
+    """Return dots along the time of capture, the worst last."""
+    return [Dot(**row) for row in rows(photos, _MOMENTS)]

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from pipeline import storage
 from pipeline.core.errors import UsageError
-from pipeline.dataset.destination import check_outside
-from pipeline.dataset.layout import Layout
+from pipeline.dataset.layout import Layout, check_outside
 from pipeline.dataset.sql import Connection
 from pipeline.reports import dataset_stats, heatmap, thumbnails
 from pipeline.reports.heatmap import Pixels, TileScores

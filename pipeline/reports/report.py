@@ -12,13 +12,12 @@ import pyarrow as pa
 
 from pipeline import storage
 from pipeline.core.errors import UsageError
-from pipeline.dataset.destination import check_outside
-from pipeline.dataset.layout import Layout
+from pipeline.dataset.layout import Layout, check_outside
 from pipeline.dataset.run import read_run
 from pipeline.dataset.sql import Connection
 from pipeline.monitoring.run_report import cost_in, reports
 from pipeline.monitoring.status import status
-from pipeline.reports import dataset_stats, html_page, svg_plots, whereabouts
+from pipeline.reports import dataset_stats, html_page, svg_plots
 from pipeline.reports.html_page import Column, Rows
 from pipeline.reports.photo_cards import SeenPhoto, seen_photos
 
@@ -126,8 +125,8 @@ def _figures(photos: Connection) -> dict[str, Any]:
         "by_archive": dataset_stats.by_archive(photos),
         "by_archive_count": dataset_stats.archives(photos),
         "histogram": svg_plots.histogram(counts),
-        "plan": svg_plots.plan(*whereabouts.places(photos)),
-        "timeline": svg_plots.timeline(whereabouts.moments(photos)),
+        "plan": svg_plots.plan(*dataset_stats.places(photos)),
+        "timeline": svg_plots.timeline(dataset_stats.moments(photos)),
         "failures": dataset_stats.failures(photos),
         "runs": dataset_stats.runs(photos),
     }

@@ -13,8 +13,7 @@ from typing import Any, Literal
 
 from pipeline import storage
 from pipeline.core.errors import CrackscanError, DataError, UsageError
-from pipeline.dataset.destination import check_outside
-from pipeline.dataset.layout import Layout
+from pipeline.dataset.layout import Layout, check_outside
 from pipeline.dataset.run import read_run
 from pipeline.dataset.sql import views
 from pipeline.labels.boxes import cut

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.reports import heatmap
-from pipeline.reports.whereabouts import Dot
+from pipeline.reports.dataset_stats import Dot
 
 EARTH_RADIUS_M = 6_371_008.8
 """Mean radius, IUGG."""

@@ -10,8 +10,7 @@ import pyarrow as pa
 from pipeline.core.log import get_logger, repeat
 from pipeline.core.usage import Result, measured
 from pipeline.dataset.writer import Sink
-from pipeline.monitoring.account import Account
-from pipeline.monitoring.run_stats import COLUMNS
+from pipeline.monitoring.run_stats import COLUMNS, Account
 
 _log = get_logger("flow")
 

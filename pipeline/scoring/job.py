@@ -18,7 +18,7 @@ from pipeline.images.tiles import TileSpec
 from pipeline.models import engines
 from pipeline.models.engines import Choice
 from pipeline.models.model import SHIPPED_MODEL, Model, load_model
-from pipeline.monitoring.account import Account
+from pipeline.monitoring.run_stats import Account
 from pipeline.scoring.config import ScoreConfig
 from pipeline.scoring.placement import Hosting
 from pipeline.scoring.progress import Watch

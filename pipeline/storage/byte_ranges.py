@@ -1,7 +1,7 @@
 """Bytes that can be read by range: a stored file, a window of one, or bytes in memory.
 
-What the readers of archives stand on: neighbours are read together, with few requests. Where a file is stored, and
-trying again, is the business of `storage`.
+The readers of archives stand on this: it reads neighbours together, with few requests, reads ahead where places are
+near each other, and reads twice where a wire may damage bytes. `storage` knows where a file lies and tries again.
 """
 
 import io
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import IO, NamedTuple, Protocol, cast
 
 from pipeline import storage
+from pipeline.core.errors import StorageError
 
 GAP_BYTES = 64 << 10
 """Neighbours closer than this are read in one request: reading so much takes less time than asking once more."""
@@ -17,6 +18,13 @@ REQUEST_BYTES = 8 << 20
 """Largest request; what is longer is read in parts of this size, several at once."""
 BATCH_BYTES = 32 << 20
 """What is asked for at once, and held in memory."""
+AHEAD_BYTES = 64 << 10
+"""Read at a place that was jumped to; twice as much each time that the next place is near …"""
+MOST_AHEAD_BYTES = 16 << 20
+"""… up to this …"""
+NEAR_BYTES = 1 << 20
+"""… and a place is near when reading up to it costs less than asking once more."""
+
 Place = tuple[int, int]
 """Bytes [start, end) of a source."""
 
@@ -212,3 +220,72 @@ class _SourceFile(io.RawIOBase):
         buffer[: len(data)] = data
         self._position += len(data)
         return len(data)
+
+
+class ReadAhead:
+    """Looks at places further and further on with few requests: much at once where they are near each other."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._start = 0
+        self._data = b""
+        self._ahead_bytes = AHEAD_BYTES
+
+    def at(self, position: int, size_bytes: int) -> bytes:
+        """Return the bytes that begin there; less where the source ends before."""
+        end = min(position + size_bytes, self._source.size_bytes)
+        if position < self._start or end > self._start + len(self._data):
+            self._fill(position, size_bytes)
+        return self._data[position - self._start : end - self._start]
+
+    def _fill(self, position: int, size_bytes: int) -> None:
+        is_near = 0 <= position - (self._start + len(self._data)) < NEAR_BYTES
+        self._ahead_bytes = min(2 * self._ahead_bytes, MOST_AHEAD_BYTES) if is_near else AHEAD_BYTES
+        self._start, self._data = position, b""
+        self._data = read_whole(self._source, position, position + max(size_bytes, self._ahead_bytes))
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """A source whose every byte is read twice, and a third time where the two differ."""
+
+    source: Source
+
+    is_protected = True
+
+    @property
+    def name(self) -> str:
+        """As the source."""
+        return self.source.name
+
+    @property
+    def size_bytes(self) -> int:
+        """As the source."""
+        return self.source.size_bytes
+
+    def read(self, ranges: Sequence[Place]) -> list[bytes]:
+        """Read what two readings agree on.
+
+        Raises:
+            StorageError: three readings were three different ones.
+        """
+        both = self.source.read([*ranges, *ranges])
+        pairs = zip(ranges, both[: len(ranges)], both[len(ranges) :], strict=True)
+        return [first if first == second else self._decided(place, first, second) for place, first, second in pairs]
+
+    def _decided(self, place: Place, first: bytes, second: bytes) -> bytes:
+        [third] = self.source.read([place])
+        if third not in {first, second}:
+            raise StorageError(
+                f"{self.name} could not be read: its bytes {place[0]:,} to {place[1]:,} came differently three times. "
+                "The connection damages what it carries; use https."
+            )
+        return third
+
+
+def confirmed(source: Source) -> Source:
+    """Return a source whose bytes can be believed without a checksum of their own.
+
+    TCP's checksum misses about one damaged packet in 65,536, and where nothing encrypts, nothing else looks.
+    """
+    return source if source.is_protected else Confirmed(source)

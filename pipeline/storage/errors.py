@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from typing import IO, Any, NamedTuple
 
-from pipeline.core import traffic
+from pipeline.core import usage
 from pipeline.core.errors import NotFoundError, StorageError
 
 _CAUSES = {
@@ -181,7 +181,7 @@ class ToldFile(io.RawIOBase):
         """Fill a buffer as far as there are bytes."""
         with told(self._url, "read"):
             size_bytes = int(self._file.readinto(buffer))  # type: ignore[union-attr]  # typeshed's IO lacks it
-        traffic.count(read_bytes=size_bytes)
+        usage.count(read_bytes=size_bytes)
         return size_bytes
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:

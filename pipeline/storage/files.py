@@ -7,19 +7,19 @@ the place. On remote stores each request is tried again for a while (`storage_re
 
 import io
 import os
+import tempfile
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, cast
 
-from pipeline.core import traffic
+from pipeline.core import usage
 from pipeline.core.errors import UsageError
 from pipeline.storage.backends import is_local, open_filesystem, open_store
 from pipeline.storage.errors import ToldFile, told
 from pipeline.storage.local import LocalDisk
-from pipeline.storage.text_upload import TextUpload
 
 LOCAL = "file://"
 
@@ -141,7 +141,7 @@ def read_bytes(url: str) -> bytes:
     """Read a whole file."""
     with told(url, "read"):
         store, path = open_store(url)
-        return traffic.counted([store.read_whole(path)])[0]
+        return usage.counted([store.read_whole(path)])[0]
 
 
 def read_many(urls: Sequence[str]) -> Iterator[bytes]:
@@ -160,7 +160,7 @@ def read_ranges(url: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
     """Read the bytes [start, end) of each range, in order; a range past the end gives what is there."""
     with told(url, "read"):
         store, path = open_store(url)
-        return traffic.counted(store.read_ranges(path, ranges))
+        return usage.counted(store.read_ranges(path, ranges))
 
 
 def open_file(url: str) -> IO[bytes]:
@@ -253,3 +253,26 @@ def _stored(filesystem: Any, info: dict[str, Any], below: str) -> StoredFile:  #
         size_bytes=size_bytes,
         version=str(version).strip('"'),
     )
+
+
+class TextUpload(io.TextIOWrapper):
+    """Text that goes where `store` puts it; object stores cannot append.
+
+    Args:
+        store: is given the local file with all the text, once.
+    """
+
+    def __init__(self, store: Callable[[Path], None]) -> None:
+        self._store = store
+        self._file = tempfile.NamedTemporaryFile(prefix="crackscan-")  # noqa: SIM115 - closed with this
+        super().__init__(self._file, encoding="utf-8", errors="backslashreplace", line_buffering=True)
+
+    def close(self) -> None:
+        """Store the text and close; the first time."""
+        if self.closed:
+            return
+        try:
+            self.flush()
+            self._store(Path(self._file.name))
+        finally:
+            super().close()

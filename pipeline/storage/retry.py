@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
-from pipeline.core import traffic
+from pipeline.core import usage
 from pipeline.storage.errors import cause_of, is_passing
 
 LIMIT_S = 120.0
@@ -80,7 +80,7 @@ def retried(url: str, attempt: Callable[[], Result]) -> Result:
 def _note(url: str, state: RetryCallState) -> None:
     from pipeline.core.log import get_logger  # which writes through `storage` itself
 
-    traffic.count(retries=1)
+    usage.count(retries=1)
     wait_s = round(state.upcoming_sleep, 2)
     get_logger(__name__).warning("tried again", url=url, cause=cause_of(_error_of(state)), wait_s=wait_s)
 

@@ -20,7 +20,7 @@ from pipeline.models import engines, model, network
 from pipeline.models.backbones import Backbone
 from pipeline.models.card import Card
 from pipeline.models.model import Model
-from pipeline.training import domain_fit, history, model_card, model_readme, ray_trainer, tracking  # fmt: skip
+from pipeline.training import domain_fit, model_card, model_readme, ray_trainer, tracking  # fmt: skip
 from pipeline.training.config import TrainConfig
 from pipeline.training.loop import Course, Task
 from pipeline.training.progress import EpochResult
@@ -201,7 +201,7 @@ class _Shown:
 
     def update(self, step: tuple[int, int, int] | None, epochs: list[EpochResult]) -> None:
         if len(epochs) > self._epochs:
-            history.write(self._folder, epochs)
+            tracking.write_history(self._folder, epochs)
             self._tracked.note(epochs)
             for result in epochs[self._epochs :]:
                 self._watcher.on_epoch(result)

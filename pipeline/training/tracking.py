@@ -1,23 +1,54 @@
-"""A training run as an MLflow server shows it: its settings, every epoch's figures, what came of it.
+"""Every epoch's figures: as Parquet beside the model, and as a run of an MLflow server where one is given.
 
-Optional. The process that started the run writes it all, from what the first worker noted: one writer, and nothing
-twice where a run goes on after a stop. A server that is away in the middle costs nothing: what it lacks is sent at the
-next epoch.
+The process that started the training writes both, from the first worker's notes: one writer, and nothing twice where a
+run goes on after a stop. A server that goes away in the middle costs nothing: the next epoch sends what it lacks.
 """
 
+import io
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline import storage
 from pipeline.core.errors import InterruptedRunError, UsageError
 from pipeline.models.card import Card, Value
-from pipeline.training.history import SCALARS
 from pipeline.training.progress import EpochResult
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+HISTORY_FILE = "history.parquet"
+HISTORY = pa.schema(
+    [
+        pa.field("epoch", pa.int32(), nullable=False),
+        pa.field("phase", pa.string(), nullable=False),
+        pa.field("learning_rate", pa.float64(), nullable=False),
+        pa.field("tiles", pa.int32(), nullable=False),
+        pa.field("loss", pa.float64(), nullable=False),
+        pa.field("validation_loss", pa.float64(), nullable=False),
+        pa.field("average_precision", pa.float64(), nullable=False),
+        pa.field("auc", pa.float64(), nullable=False),
+        pa.field("seconds", pa.float64(), nullable=False),
+        pa.field("tiles_per_s", pa.float64(), nullable=False),
+    ]
+)
+"""A row an epoch."""
+
+SCALARS = {
+    "loss/training": "loss",
+    "loss/validation": "validation_loss",
+    "validation/average_precision": "average_precision",
+    "validation/auc": "auc",
+    "learning_rate": "learning_rate",
+    "tiles_per_s": "tiles_per_s",
+}
+"""What MLflow calls the columns it shows."""
 
 EXPERIMENT = "crackscan"
 RUN_TAG = "crackscan.run"
@@ -33,6 +64,13 @@ FOR_MLFLOW = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
 }
 """MLflow reads these from the environment alone; what is set there already stands."""
+
+
+def write_history(folder: str, history: Sequence[EpochResult]) -> None:
+    """Write the history beside the model, whole after every epoch: a resumed run leaves one history, too."""
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([asdict(result) for result in history], schema=HISTORY), sink)
+    storage.write_whole(storage.join(folder, HISTORY_FILE), sink.getvalue())
 
 
 class Tracking:
