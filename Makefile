@@ -38,18 +38,18 @@ check: $(INSTALLED)  ## Lint and types
 
 soak: $(INSTALLED)  ## The kill tests, fifty times over, all real tiles compared, and the longest tests; by hand
 	$(BIN)/pytest -m ray -k killed --kills 50 --timeout 7200
-	$(BIN)/pytest tests/test_no_leak.py --part 1 --timeout 7200
+	$(BIN)/pytest tests/end_to_end/test_no_leak.py --part 1 --timeout 7200
 	$(BIN)/pytest -m soak
 
 bench: $(INSTALLED)  ## Figures for docs/experiments.md and the README; an hour on a quiet machine
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
 	mkdir -p build
-	$(BIN)/python tests/bench/pipelines.py --json build/pipelines.json --plot docs/pictures/pipelines.png
-	$(BIN)/python tests/bench/memory.py
-	$(BIN)/python tests/bench/large.py
-	$(BIN)/python tests/bench/listing.py
-	$(BIN)/python tests/bench/after.py
-	$(BIN)/python tests/bench/report.py
+	$(BIN)/python -m tests.bench.pipelines --json build/pipelines.json --plot docs/pictures/pipelines.png
+	$(BIN)/python -m tests.bench.memory
+	$(BIN)/python -m tests.bench.large
+	$(BIN)/python -m tests.bench.listing
+	$(BIN)/python -m tests.bench.after
+	$(BIN)/python -m tests.bench.report
 
 METU := Özgenel, Çağlar Fırat (2019), Concrete Crack Images for Classification, Mendeley Data, V2, doi 10.17632/5y9wdsg2zt.2; Özgenel & Gönenç Sorguç, ISARC 2018. A selection of it, without near-identical tiles.
 UAV := UAVCRACK of "Deep Neural Networks with Outdoor Bridge Image Datasets for Concrete Crack Detection and Quantification", from github.com/bridging-big-data/model-crack; MIT licence, (c) 2017 Matterport, Inc. Crops put together again to photos.
@@ -57,8 +57,8 @@ SDNET := SDNET2018, Maguire, Dorafshan & Thomas 2018, doi 10.15142/T3TD19; masks
 SOURCES := $(DATA)/metu_tiles/train $(DATA)/bridge_deck_uav $(DATA)/sdnet2018_deck_cracked
 
 scale: $(INSTALLED)  ## How cost grows with photos, overlap, scorers and the plan; half an hour
-	$(BIN)/python tests/bench/scale.py
-	$(BIN)/python tests/bench/million.py
+	$(BIN)/python -m tests.bench.scale
+	$(BIN)/python -m tests.bench.million
 
 model: $(INSTALLED)  ## The shipped model again, from DATA: trials on left-out sources, then the training; an hour on 2 quiet cores
 	$(BIN)/crackscan models compare $(SOURCES) --out $(TRIALS)

@@ -11,10 +11,12 @@ from uuid import uuid4
 
 import numpy as np
 import pytest
-from fault_proxy import FaultProxy, Rule
 from hypothesis import settings
 from PIL import Image
-from s3_server import BUCKET, S3Server, command, serving
+
+from tests import ROOT
+from tests.helpers.fault_proxy import FaultProxy, Rule
+from tests.helpers.s3_server import BUCKET, S3Server, command, serving
 
 settings.register_profile("unhurried", deadline=None)  # machines are shared: a slow moment is no failure
 settings.load_profile("unhurried")
@@ -77,7 +79,7 @@ def ray_of_two() -> Iterator[None]:
     from pipeline.cluster.session import ClusterConfig, session
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(__file__).parent))
+        patch.setenv("PYTHONPATH", str(ROOT))
         with session(ClusterConfig(cpus=2)):
             yield
 

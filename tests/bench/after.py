@@ -1,6 +1,6 @@
 """How long the commands that only read take on a large dataset, and how much memory.
 
-Run as `python tests/bench/after.py --photos 143000`. The dataset is synthetic: photos of 4,000 x 3,000 pixels in 140
+Run as `python -m tests.bench.after --photos 143000`. The dataset is synthetic: photos of 4,000 x 3,000 pixels in 140
 tiles each, in random order as many workers score them, scores as random as a network's. Memory is the most that the
 process itself ever held.
 """

@@ -9,8 +9,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from pipelines import MIB, QUIET, draw_photos
-from process_tree import Usage, used
+from tests import ROOT
+from tests.bench.pipelines import MIB, QUIET, draw_photos
+from tests.bench.process_tree import Usage, used
 
 PHOTOS = (30, 60)
 """Some seconds of photos, and twice as many."""
@@ -37,7 +38,7 @@ def score(photos: Path, place: Path) -> Usage:
     out = place / "out" / str(len(list(place.glob("out/*"))))
     command = [sys.executable, "-m", "pipeline.cli", "score", str(photos), "--out", str(out)]
     (place / "ray").mkdir(exist_ok=True)
-    environment = QUIET | {"PYTHONPATH": str(Path(__file__).parents[2]), "RAY_TMPDIR": str(place / "ray")}
+    environment = QUIET | {"PYTHONPATH": str(ROOT), "RAY_TMPDIR": str(place / "ray")}
     return used(command, place / "log", os.environ | environment)
 
 

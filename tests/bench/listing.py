@@ -1,6 +1,6 @@
 """How long does it take to list a large archive? A zip and a tar, on local disk and on an S3 server on loopback.
 
-Run as `python tests/bench/listing.py`. The anchor is fsspec's pull request 332: 123,403 photos of a zip of 19 GB on S3
+Run as `python -m tests.bench.listing`. The anchor is fsspec's pull request 332: 123,403 photos of a zip of 19 GB on S3
 in 4.69 s. Photos are small here: a zip's directory does not depend on their size, and a tar's headers are then read
 with all that lies between them. S3 is left out where its server is not installed.
 """
@@ -18,14 +18,11 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parents[1]))
-
-import s3_server
-
 from pipeline import storage
 from pipeline.archives.tar_reader import TarReader
 from pipeline.archives.zip_reader import ZipReader
 from pipeline.storage.byte_ranges import StoredSource
+from tests.helpers import s3_server
 
 PHOTO = bytes(600)
 

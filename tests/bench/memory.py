@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from process_tree import used
+
+from tests.bench.process_tree import used
 
 SIDE_PX = 448
 """Four tiles of 224 px; noise, so that a photo has 600 kB and 2,000 of them do not fit into the object store."""

@@ -9,7 +9,6 @@ import io
 import multiprocessing
 import os
 import resource
-import sys
 import tempfile
 import time
 import zipfile
@@ -26,10 +25,9 @@ from pipeline.cluster.session import ClusterConfig
 from pipeline.dataset.layout import Layout
 from pipeline.scoring.config import ScoreConfig
 from pipeline.scoring.progress import Progress, ScoreSummary, Watch
+from tests import ROOT
 
-TESTS = str(Path(__file__).parents[1])
-sys.path.insert(0, TESTS)
-os.environ["PYTHONPATH"] = TESTS  # where the workers find `brightness`
+os.environ["PYTHONPATH"] = str(ROOT)  # where the workers find `tests.helpers.brightness_engine`
 
 COMMIT_PHOTOS = 500
 MIB = 1 << 20
@@ -96,9 +94,8 @@ def score(archives: Path, out: Path) -> str:
 
 def run_score(archives: Path, out: Path, watch: Watch) -> ScoreSummary:
     """Run the flow with a fake engine."""
-    import brightness
-
     from pipeline.scoring.flow import score
+    from tests.helpers import brightness_engine as brightness
 
     brightness.SECONDS_A_TILE = 0.0
     config = ScoreConfig((str(archives),), str(out), cluster=ClusterConfig(cpus=2))

@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow.dataset
-from process_tree import Usage, used
 
-HERE = Path(__file__).parent / "contenders"
+from tests import ROOT
+from tests.bench.process_tree import Usage, used
+
 MIB = 1 << 20
 QUIET = {"DO_NOT_TRACK": "true", "RAY_USAGE_STATS_ENABLED": "0", "DAFT_PROGRESS_BAR": "0"}
 
@@ -40,15 +41,15 @@ class Contender(NamedTuple):
         """Return what scores a folder."""
         if self.script is None:
             return [sys.executable, "-m", "pipeline.cli", "score", str(folder), "--out", str(out)]
-        return [sys.executable, str(HERE / self.script), str(folder), str(out)]
+        return [sys.executable, "-m", f"tests.bench.contenders.{self.script}", str(folder), str(out)]
 
 
 CONTENDERS = {
     "crackscan": Contender("crackscan score", None, 80, 400),
-    "ray_documented": Contender("Ray Data after its guide", "ray_documented.py", 1, 3),
-    "ray_tuned": Contender("Ray Data, tuned", "ray_tuned.py", 1, 4),
-    "daft": Contender("Daft", "daft_script.py", 1, 4),
-    "torch_loader": Contender("torch DataLoader", "torch_loader.py", 1, 4),
+    "ray_documented": Contender("Ray Data after its guide", "ray_documented", 1, 3),
+    "ray_tuned": Contender("Ray Data, tuned", "ray_tuned", 1, 4),
+    "daft": Contender("Daft", "daft_script", 1, 4),
+    "torch_loader": Contender("torch DataLoader", "torch_loader", 1, 4),
 }
 
 
@@ -134,8 +135,7 @@ def run(contender: Contender, place: Path, photos: int) -> tuple[Usage, int, flo
     for photo in sorted((place / "all").iterdir())[:photos]:
         (folder / photo.name).hardlink_to(photo)
     began_at = datetime.now().astimezone()
-    path = os.pathsep.join([str(Path(__file__).parents[2]), str(HERE)])
-    usage = used(contender.command(folder, out), place / "log", os.environ | QUIET | {"PYTHONPATH": path})
+    usage = used(contender.command(folder, out), place / "log", os.environ | QUIET | {"PYTHONPATH": str(ROOT)})
     tiles = pyarrow.dataset.dataset(out / "tiles" if contender.script is None else out).count_rows()
     if tiles % photos or tiles < photos:
         sys.exit(f"{contender.words} wrote {tiles} tiles of {photos} photos")
@@ -153,7 +153,7 @@ def events(out: Path, name: str) -> Iterator[datetime]:
 
 def bare_engine(place: Path) -> dict[str, float]:
     """Measure what no whole job can surpass."""
-    command = [sys.executable, str(HERE / "bare_engine.py"), str(place / "all")]
+    command = [sys.executable, "-m", "tests.bench.contenders.bare_engine", str(place / "all")]
     found: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     return found
 

@@ -1,13 +1,12 @@
 """How large the report of a large dataset is, how long it takes to make, and how fast Chromium opens it.
 
-Run as `python tests/bench/report.py --photos 10000`. The photos on cards are pictures of 1,600 x 1,200 pixels, drawn as
+Run as `python -m tests.bench.report --photos 10000`. The photos on cards are pictures of 1,600 x 1,200 pixels, drawn as
 `crackscan sample` draws; the others are rows with positions and times along a bridge.
 """
 
 import argparse
 import io
 import statistics
-import sys
 import tempfile
 import time
 from datetime import datetime, timedelta
@@ -17,10 +16,6 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from browser import Browser, chromium
-from scored_photos import CARD, scored, zipped
-
 from pipeline.core import schema
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import hold
@@ -29,6 +24,8 @@ from pipeline.dataset.sql import query
 from pipeline.dataset.writer import open_sink
 from pipeline.reports.report import ReportConfig, write_report
 from pipeline.synthetic.drawing import draw_photo
+from tests.helpers.browser import Browser, chromium
+from tests.helpers.scored_photos import CARD, scored, zipped
 
 CARDS = 24
 OPENED = 5

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow.dataset
 from PIL import Image
-from process_tree import used
+
+from tests.bench.process_tree import used
 
 SMALL_PX = 224
 """A photo of one tile: what is not scoring weighs most."""

@@ -4,8 +4,9 @@ from typing import Any
 
 import daft
 import numpy as np
-from common import arguments, network, prepared, scores, tiles_of
 from daft import DataType, ImageMode, Series, col
+
+from tests.bench.contenders.common import arguments, network, prepared, scores, tiles_of
 
 TILE = DataType.struct({"row": DataType.int32(), "col": DataType.int32(), "crack_score": DataType.float32()})
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 import ray
-from common import BATCH_TILES, arguments, network, prepared, scores, tiles_of
+
+from tests.bench.contenders.common import BATCH_TILES, arguments, network, prepared, scores, tiles_of
 
 
 def to_tiles(row: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import ray
 import torch
-from common import BATCH_TILES, arguments, network, prepared, scores, tiles_of
+
+from tests.bench.contenders.common import BATCH_TILES, arguments, network, prepared, scores, tiles_of
 
 Batch = dict[str, np.ndarray[Any, Any]]
 

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from common import arguments, network, prepared, scores, tiles_of
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
+
+from tests.bench.contenders.common import arguments, network, prepared, scores, tiles_of
 
 Cut = tuple[str, list[tuple[int, int]], Tensor]
 

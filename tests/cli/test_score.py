@@ -1,0 +1,116 @@
+"""`crackscan score` as a user runs it: exit codes, sentences, resume, kills and Ctrl-C."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from pipeline.cli import score_display
+from pipeline.dataset.commit_log import read_log
+from pipeline.dataset.layout import Layout
+from tests.conftest import Crackscan
+
+pytestmark = pytest.mark.ray
+
+EAGER = (
+    "from pipeline.dataset import writer; from pipeline.scoring import placement;"
+    "placement.BLOCK_BYTES = writer.COMMIT_PHOTOS = 1;"
+    "from pipeline.cli import main; main(prog_name='crackscan')"
+)
+"""The command, handing over and committing every photo on its own: many moments to be killed in."""
+
+
+def count(dataset: Path, table: str) -> tuple[int, ...]:
+    """Rows and distinct rows, read bare: every Parquet file, whatever the commit log says."""
+    key = "image_id" if table == "images" else "image_id || '/' || \"row\" || '/' || col"
+    return first_row(f"SELECT count(*), count(DISTINCT {key}) FROM read_parquet('{dataset}/{table}/*.parquet')")
+
+
+def has_commits(dataset: Path, at_least: int) -> bool:
+    """Tell whether a dataset has that many commits."""
+    return commits(dataset) >= at_least
+
+
+def first_row(sql: str) -> tuple[int, ...]:
+    """The first row that DuckDB answers."""
+    row: tuple[int, ...] | None = duckdb.execute(sql).fetchone()
+    assert row is not None
+    return row
+
+
+def commits(dataset: Path) -> int:
+    """How many commits a dataset has."""
+    return len(list(dataset.glob("images/part-*.parquet")))
+
+
+def wait_until(ready: Callable[[], bool], process: "subprocess.Popen[bytes]", timeout_s: float = 120) -> None:
+    """Wait until something is so, or the process has ended."""
+    deadline = time.monotonic() + timeout_s
+    while not ready() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def test_bad_photos_fail_alone_and_a_second_run_scores_nothing(
+    photos: Path, crackscan: Crackscan, tmp_path: Path
+) -> None:
+    """Unreadable photos and archives are failed rows and exit code 3; running again says there is nothing to do.
+
+    What is no concrete, as these coloured clouds, is said to be strange.
+    """
+    inputs = tmp_path / "inputs"
+    shutil.copytree(photos, inputs)
+    (inputs / "bad.jpg").write_bytes(b"no photo")
+    (inputs / "empty.png").write_bytes(b"")
+    (inputs / "phone.heic").write_bytes(b"ftypheic")
+    (inputs / "broken.zip").write_bytes(b"PK no zip")
+    first = crackscan("score", "inputs", "--out", "scores")
+    assert first.returncode == 3, first.stderr
+    assert "Scored 12 photos" in first.stdout
+    assert "4 photos failed" in first.stdout
+    assert "12 photos are unlike what the model was trained on; do not trust their scores." in first.stdout
+    strangest = crackscan("query", "scores", score_display.STRANGEST, "--format", "csv")
+    assert len(strangest.stdout.splitlines()) == 1 + 12
+    failures = crackscan("query", "scores", "SELECT image, failure_stage, failure_kind FROM failures ORDER BY 1",
+                         "--format", "csv")  # fmt: skip
+    assert failures.stdout.splitlines()[1:] == [
+        '"","open","archive_unreadable"',
+        '"bad.jpg","decode","not_an_image"',
+        '"empty.png","decode","empty_file"',
+        '"phone.heic","decode","unsupported_format"',
+    ]
+    before = sorted(path for path in (tmp_path / "scores").rglob("*"))
+    again = crackscan("score", "inputs", "--out", "scores")
+    assert again.returncode == 3
+    assert "Nothing left to score: all 16 photos have their row" in again.stdout
+    assert sorted(path for path in (tmp_path / "scores").rglob("*")) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_commits_what_is_finished(
+    number: signal.Signals, packed: dict[str, Path], tmp_path: Path
+) -> None:
+    """Ctrl-C and SIGTERM end with exit code 4 and one sentence, whatever is going on, and leave a sound dataset."""
+    scores = tmp_path / "scores"
+    command = [sys.executable, "-c", EAGER, "score", str(packed["tar"]), "--out", str(scores), "--tile", "16",
+               "--batch-tiles", "8"]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait_until((scores / "run.json").exists, process)
+    if number == signal.SIGINT:
+        wait_until(partial(has_commits, scores, 1), process)
+    process.send_signal(number)
+    told = process.communicate(timeout=120)[1].decode()
+    assert process.returncode == 4, told
+    assert told.strip().endswith("Interrupted. What is finished is committed; run the same command again to go on.")
+    assert "Traceback" not in told
+    done = len(read_log(Layout(f"file://{scores}")).done)
+    assert done >= (1 if number == signal.SIGINT else 0)
+    (run,) = json.loads((scores / "run-report.json").read_text())["runs"]
+    assert (run["ended"], run["photos"]) == ("interrupted", done)

@@ -1,0 +1,260 @@
+"""Every promise of a dataset: broken alone on a real small dataset, its check tells, and no other."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline import storage
+from pipeline.core import schema
+from pipeline.core.errors import UsageError
+from pipeline.dataset.commit_log import read_table, table_bytes
+from pipeline.dataset.invariants import PROMISES, boxes
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.verify import Check, verify
+from pipeline.images.tiles import TileSpec, grid
+from tests.helpers.small_dataset import COMMITS, failed, image_id, ok, plan, written
+
+Rows = list[dict[str, Any]]
+
+
+def checked(layout: Layout) -> list[Check]:
+    """All checks."""
+    return verify(layout.url, lambda _done, _total: None)
+
+
+def broken(layout: Layout) -> dict[str, tuple[str, ...]]:
+    """The broken promises, with the names that are told."""
+    return {check.promise: check.names for check in checked(layout) if check.broken}
+
+
+def rewrite(url: str, change: Callable[[Rows], object], declared: pa.Schema | None = None, **metadata: str) -> None:
+    """Change rows or metadata of a file, and nothing else."""
+    table = read_table(url)
+    rows = table.to_pylist()
+    change(rows)
+    facts = table.schema.metadata | {f"crackscan.{name}".encode(): value.encode() for name, value in metadata.items()}
+    changed = pa.Table.from_pylist(rows, declared or table.schema).replace_schema_metadata(facts)
+    storage.write_whole(url, table_bytes(changed))
+
+
+def keep(_rows: Rows) -> None:
+    """Change no row."""
+
+
+def setting(**values: object) -> Callable[[Rows], object]:
+    """Set columns of the first row."""
+    return lambda rows: rows[0].update(values)
+
+
+def box(row: dict[str, Any]) -> dict[str, Any]:
+    """A tile's place."""
+    return {name: row[name] for name in ("row", "col", "top_px", "left_px")}
+
+
+def flip_a_byte(layout: Layout) -> None:
+    """Damage the scores of a tiles file, in the middle of a page."""
+    path = storage.local_path(layout.tiles(0, "one"))
+    column = pq.ParquetFile(path).metadata.row_group(0).column(schema.TILES.get_field_index("crack_score"))
+    data = bytearray(path.read_bytes())
+    first = column.dictionary_page_offset or column.data_page_offset
+    data[first + column.total_compressed_size - 2] ^= 1
+    path.write_bytes(data)
+
+
+def widen_scores(layout: Layout) -> None:
+    """Write scores as float64."""
+    at = schema.TILES.get_field_index("crack_score")
+    rewrite(layout.tiles(0, "one"), keep, schema.TILES.set(at, pa.field("crack_score", pa.float64())))
+
+
+def raise_version(layout: Layout) -> None:
+    """Name another schema version."""
+    rewrite(layout.images(0), keep, schema="99")
+
+
+def move_rows(layout: Layout) -> None:
+    """Number the rows of a commit otherwise, photos and tiles alike."""
+    for url in (layout.images(0), layout.failed(0), layout.tiles(0, "one")):
+        rewrite(url, lambda rows: [row.update(part=7) for row in rows])
+
+
+def leave_tiles(layout: Layout) -> None:
+    """Leave tiles of a run that committed nothing, and an unfinished file."""
+    storage.write_whole(layout.tiles(0, "other"), storage.read_bytes(layout.tiles(0, "one")))
+    storage.write_whole(f"{layout.url}/images/.part-000009.parquet.tmp", b"PAR1")
+
+
+def repeat_row(layout: Layout) -> None:
+    """Give a photo a second row, and count it."""
+    rewrite(layout.images(0), lambda rows: rows.append(rows[0]))
+    recount(layout, photos=6)
+
+
+def recount(layout: Layout, **figures: int) -> None:
+    """Change `summary.json`."""
+    summary = json.loads(storage.read_bytes(layout.summary))
+    storage.write_whole(layout.summary, json.dumps(summary | figures).encode())
+
+
+def plan_more(layout: Layout) -> None:
+    """Plan one more photo."""
+    plan(layout, [ok("a.jpg"), ok("ccc.jpg"), ok("d.jpg"), failed("no.jpg"), failed("nope.jpg"), ok("bb.jpg")])
+
+
+def plan_stream(layout: Layout) -> None:
+    """Plan an archive whose photos are not known."""
+    plan(layout, [{"entry": "stream", "archive": "file:///photos/three.tgz", "image": ""}])
+
+
+def add_stray_tile(layout: Layout) -> None:
+    """Add a tile of a photo that is not there."""
+    rewrite(layout.tiles(0, "one"), lambda rows: rows.append(rows[0] | {"image_id": "0" * 16, "image": "stray.jpg"}))
+
+
+def rename_tile(layout: Layout) -> None:
+    """Give a tile the name of another photo."""
+    rewrite(layout.tiles(0, "one"), setting(image="other.jpg"))
+
+
+def exceed_one(layout: Layout) -> None:
+    """Score the only tile of a photo 1.5, in both tables."""
+
+    def change(rows: Rows) -> None:
+        [row.update(crack_score=1.5, **more) for row in rows if row["image"] == "bb.jpg" for more in [extra]]
+
+    extra: dict[str, Any] = {}
+    rewrite(layout.tiles(1, "one"), change)
+    extra = {"crack_tiles": 1}
+    rewrite(layout.images(1), change)
+
+
+FAULTS: list[tuple[Callable[[Layout], object], str, str]] = [
+    (lambda out: rewrite(out.tiles(0, "one"), keep, token="x"), "file names the run", "part-000000-one.parquet"),  # noqa: S106 - no secret
+    (lambda out: rewrite(out.failed(1), keep, model="x"), "file names the model", "failed-000001.parquet"),
+    (leave_tiles, "that no commit names", ".part-000009.parquet.tmp"),
+    (move_rows, "in the file of its commit", "images/part-000000.parquet"),
+    (lambda out: rewrite(out.images(0), setting(run_id="x")), "row names the run", "a.jpg"),
+    (lambda out: rewrite(out.failed(0), setting(model_id="x")), "row names the model", "no.jpg"),
+    (repeat_row, "No photo has two rows", "a.jpg"),
+    (plan_more, "Every planned photo has its row", "d.jpg"),
+    (plan_stream, "archive's photos are known", "file:///photos/three.tgz"),
+    (lambda out: storage.remove(out.plan("s3://bucket/two.tar")), "of a planned photo", "a.jpg"),
+    (lambda out: rewrite(out.failed(0), setting(width_px=9)), "Failed photos stand", "no.jpg"),
+    (lambda out: rewrite(out.failed(0), setting(failure_kind=None)), "Failed photos stand", "no.jpg"),
+    (lambda out: rewrite(out.images(0), setting(failure_stage="read")), "All other photos are ok", "a.jpg"),
+    (add_stray_tile, "of a photo of its commit", "stray.jpg"),
+    (rename_tile, "of a photo of its commit", ""),
+    (lambda out: rewrite(out.tiles(0, "one"), lambda rows: rows.pop()), "as many tiles", "a.jpg"),
+    (lambda out: storage.remove(out.tiles(0, "one")), "as many tiles", "a.jpg"),
+    (lambda out: rewrite(out.tiles(0, "one"), setting(left_px=1)), "the grid that covers", "a.jpg"),
+    (
+        lambda out: rewrite(out.tiles(0, "one"), lambda rows: rows[0].update(box(rows[1]))),
+        "the grid that covers",
+        "a.jpg",
+    ),
+    (lambda out: rewrite(out.images(0), setting(crack_score=0.99)), "the highest of its tiles", "a.jpg"),
+    (lambda out: rewrite(out.images(0), setting(crack_tiles=0)), "the highest of its tiles", "a.jpg"),
+    (exceed_one, "is a probability", "bb.jpg"),
+    (lambda out: recount(out, failed=1), "summary.json", "failed is 1, and there are 2"),
+]
+
+
+def test_a_sound_dataset_keeps_every_promise(tmp_path: Path) -> None:
+    """Nothing is broken, nothing open, nothing left unchecked."""
+    checks = checked(written(str(tmp_path / "out")))
+    assert len(checks) == len({check.promise for check in checks}) > len(PROMISES)
+    assert {(check.broken, check.open, check.names) for check in checks} == {(0, 0, ())}
+
+
+@pytest.mark.parametrize("fault", range(len(FAULTS)))
+def test_a_broken_promise_is_told_and_no_other(fault: int, tmp_path: Path) -> None:
+    """Of a dataset that breaks one promise, that one is named, with the file or photo."""
+    layout = written(str(tmp_path / "out"))
+    do, promise, name = FAULTS[fault]
+    do(layout)
+    found = broken(layout)
+    assert [sentence for sentence in found if promise in sentence] == [*found]
+    assert any(told.endswith(name) for names in found.values() for told in names), found
+
+
+@pytest.mark.parametrize(("damage", "promise"), [
+    (flip_a_byte, "Every file is whole."),
+    (widen_scores, "Every file has the declared columns and version."),
+    (raise_version, "Every file has the declared columns and version."),
+])  # fmt: skip
+def test_rows_of_damaged_files_are_not_judged(damage: Callable[[Layout], None], promise: str, tmp_path: Path) -> None:
+    """Where a file is damaged or of another version, that is told, and what its rows promise is not checked."""
+    layout = written(str(tmp_path / "out"))
+    damage(layout)
+    assert [*broken(layout)] == [promise]
+    assert sum(check.broken is None for check in checked(layout)) == len(PROMISES) + 1
+
+
+def test_a_gap_in_the_commit_log_is_told(tmp_path: Path) -> None:
+    """A part that is missing is named, also where no photo is lost with it."""
+    layout = written(str(tmp_path / "out"), [COMMITS[0]], finish=False)
+    written(layout.url, [COMMITS[1]], "two", finish=False)
+    storage.remove(layout.images(1))  # the fence of the second run
+    plan(layout, [row for rows in COMMITS for row in rows])
+    assert broken(layout) == {"The commit log has no gap.": ("part-000001.parquet",)}
+
+
+def test_names_that_are_not_canonical_are_told(tmp_path: Path) -> None:
+    """An archive that is spelled with a detour, and an `image_id` that is not made of the address."""
+    detour = ok("a.jpg") | {"archive": "file:///a/../b.zip", "image_id": image_id("file:///a/../b.zip", "a.jpg")}
+    layout = written(str(tmp_path / "out"), [[detour, ok("b.jpg") | {"image_id": "0" * 16}, ok("c.jpg")]])
+    (names,) = broken(layout).values()
+    assert names == ("file:///a/../b.zip a.jpg", "s3://bucket/two.tar b.jpg")
+
+
+def test_an_unfinished_dataset_is_not_broken(tmp_path: Path) -> None:
+    """Photos without a row and the files of an interrupted commit are open, not broken, until `summary.json` stands."""
+    layout = written(str(tmp_path / "out"), finish=False)
+    for do in (plan_more, plan_stream, leave_tiles):
+        do(layout)
+    checks = checked(layout)
+    assert not any(check.broken for check in checks)
+    assert [(check.open, check.names[-1]) for check in checks if check.open] == [
+        (2, "part-000000-other.parquet"),
+        (1, "d.jpg"),
+        (1, "file:///photos/three.tgz"),
+        (1, "it is not there, as the dataset is not finished"),
+    ]
+
+
+def test_an_archive_that_cannot_be_read_is_a_planned_failed_row(tmp_path: Path) -> None:
+    """The row with an empty `image` keeps every promise; so do names that are not UTF-8, and empty datasets."""
+    odd = ok("bad-\\xff.jpg") | {"image_id": "0123456789abcdef"}
+    layout = written(str(tmp_path / "out"), [[failed("", "archive_unreadable"), odd]])
+    assert broken(layout) == {}
+    assert broken(written(str(tmp_path / "empty"), [], finish=False)) == {}
+
+
+def test_no_dataset_is_told(tmp_path: Path) -> None:
+    """A folder without `run.json` is wrong usage."""
+    with pytest.raises(UsageError, match="There is no dataset at"):
+        checked(Layout(storage.canonical(str(tmp_path))))
+
+
+def test_the_grids_are_those_of_tiles(tmp_path: Path) -> None:
+    """However many sizes there are, each has its whole grid, once."""
+    del tmp_path
+    spec = TileSpec(64, 0.5)
+    sizes = [(height_px, 65 + height_px % 7) for height_px in range(1, 1203)]
+    rows = pa.concat_tables(list(boxes(sizes, spec)))
+    assert rows.num_rows == sum(len(grid(*size, spec)) for size in sizes)
+    assert {tuple(row.values())[:2] for row in rows.to_pylist()} == {*sizes}
+
+
+def test_photos_of_an_archive_that_was_not_read_to_its_end_are_not_broken(tmp_path: Path) -> None:
+    """A stream's photos have rows before the plan has them; those of other archives are planned first."""
+    layout = written(str(tmp_path / "out"), finish=False)
+    plan(layout, [{"entry": "stream", "archive": "s3://bucket/two.tar", "image": ""}])
+    assert broken(layout) == {}
+    storage.remove(layout.plan("file:///photos/one.zip"))
+    assert broken(layout) == {"Every row is of a planned photo.": ("bb.jpg", "no.jpg", "nope.jpg")}

@@ -1,0 +1,66 @@
+"""The notebook for newcomers: valid, stored without outputs, whole, and it runs from top to bottom."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from tests import ROOT
+
+NOTEBOOK = ROOT / "docs" / "notebooks" / "crackscan.ipynb"
+
+STAGES = ("Data", "A pre-trained network", "Fine-tuning", "Training and evaluation", "Looking at predictions",
+          "Going further", "Troubleshooting")  # fmt: skip
+
+
+@pytest.fixture
+def notebook() -> Any:  # noqa: ANN401 - nbformat ships no types
+    """The notebook as it is stored."""
+    return nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]
+
+
+def test_it_is_valid_and_stored_without_outputs(notebook: Any) -> None:  # noqa: ANN401
+    """What a run leaves behind is nobody's to review."""
+    nbformat.validate(notebook)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert {(len(cell.outputs), cell.execution_count) for cell in cells} == {(0, None)}
+    assert {key for cell in notebook.cells for key in cell.metadata} == set()
+    assert notebook.metadata.kernelspec.name == "python3"
+
+
+def test_it_has_the_seven_stages_and_its_links_lead_to_them(notebook: Any) -> None:  # noqa: ANN401
+    """In order, numbered."""
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    assert headings == [f"{number} {stage}" for number, stage in enumerate(STAGES, start=1)]
+    assert re.findall(r"\]\(#(.+?)\)", text) == [heading.replace(" ", "-") for heading in headings]
+
+
+def test_its_cells_are_short_and_explained(notebook: Any) -> None:  # noqa: ANN401
+    """No cell is longer than a screen, and none of a stage stands without words before its stage begins."""
+    assert max(cell.source.count("\n") + 1 for cell in notebook.cells if cell.cell_type == "code") <= 26
+    assert sum(cell.cell_type == "markdown" for cell in notebook.cells) >= len(notebook.cells) / 2 - 1
+
+
+@pytest.mark.ray
+@pytest.mark.soak
+@pytest.mark.timeout(1500)
+def test_it_runs_from_top_to_bottom(notebook: Any, tmp_path: Path) -> None:  # noqa: ANN401
+    """No error, nothing installed by the first cell, figures drawn, and a model that is better than chance."""
+    from nbclient import NotebookClient
+
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    client = NotebookClient(notebook, timeout=1200, resources={"metadata": {"path": str(tmp_path)}})
+    client.execute(env=os.environ | {"PYTHONPATH": path})
+    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    printed = "".join(output.text for output in outputs if output.output_type == "stream" and output.name == "stdout")
+    pictures = [output for output in outputs if "image/png" in output.get("data", {})]
+    assert notebook.cells[1].outputs == []
+    assert len(pictures) >= 7
+    assert "6 photos, 72 tiles, 0 failed" in printed
+    judged = re.search(r"^AUC (\d\.\d+); at threshold", printed, re.MULTILINE)
+    assert judged is not None
+    assert float(judged[1]) > 0.6

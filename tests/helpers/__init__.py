@@ -1,0 +1,1 @@
+"""Fakes, servers and packers that tests share; no tests but their own."""

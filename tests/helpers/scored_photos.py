@@ -1,0 +1,95 @@
+"""A dataset made of real photos in a real archive, scored in this process by an engine that anybody can check.
+
+A tile's score is its mean brightness, and its domain score is how red it is.
+"""
+
+import io
+import zipfile
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.TiffImagePlugin import IFDRational
+
+from pipeline import storage
+from pipeline.archives.members import Limits
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.lease import hold
+from pipeline.dataset.run import Run
+from pipeline.dataset.writer import open_sink
+from pipeline.images.tiles import TileSpec
+from pipeline.scoring.reading import read_unit, units
+from pipeline.scoring.scorer import PhotoScorer, ScoreRule
+from tests.helpers.plans import kept
+
+SPEC = TileSpec(50, 0.0)
+THRESHOLD = 0.5
+DOMAIN_THRESHOLD = 0.9
+CARD = {"threshold": THRESHOLD, "domain_threshold": DOMAIN_THRESHOLD}
+
+
+def photo(
+    level: int, at: datetime | None = None, place: tuple[float, float] | None = None, *, red: int | None = None
+) -> bytes:
+    """A black photo of 150 x 100 pixels, six tiles, whose right lower tile is of one grey level.
+
+    Args:
+        level: of that tile; its score is this over 255.
+        at: time of capture, in the EXIF.
+        place: latitude and longitude, in the EXIF.
+        red: level of red everywhere: `DOMAIN_THRESHOLD` of 255 and more is unlike the training data.
+    """
+    pixels = np.zeros((100, 150, 3), np.uint8)
+    pixels[50:, 100:] = level
+    if red is not None:
+        pixels[..., 0] = red
+    exif = Image.Exif()
+    if at is not None:
+        exif.get_ifd(0x8769)[0x9003] = f"{at:%Y:%m:%d %H:%M:%S}"
+    if place is not None:
+        latitude, longitude = place
+        exif.get_ifd(0x8825).update({1: "S" if latitude < 0 else "N", 2: _degrees(latitude)})
+        exif.get_ifd(0x8825).update({3: "W" if longitude < 0 else "E", 4: _degrees(longitude)})
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", exif=exif.tobytes())
+    return buffer.getvalue()
+
+
+def zipped(path: Path, photos: Mapping[str, bytes]) -> Path:
+    """Pack photos by name."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in photos.items():
+            archive.writestr(name, data)
+    return path
+
+
+def scored(out: Path, *inputs: Path) -> Layout:
+    """Score archives and folders into a dataset that is finished."""
+    layout = Layout(storage.canonical(str(out)))
+    members = kept([str(path) for path in inputs], layout).members
+    scorer = PhotoScorer(lambda: _brightness, ScoreRule(SPEC, THRESHOLD))
+    fingerprint = {"model_id": "brightness", "tile_px": SPEC.tile_px, "overlap": SPEC.overlap}
+    run = Run("one", "brightness", fingerprint, {"model_card": CARD})
+    nothing = pa.chunked_array([], pa.string())
+    with hold(layout, "one", lambda _holder: None) as lease:
+        sink = open_sink(layout, run, lease)
+        for unit in units(members):
+            for read in read_unit(unit, Limits(), nothing):
+                if read["ended"][0].as_py() is None:
+                    sink.add(scorer(read))
+        sink.commit()
+        sink.finish(members["image_id"])
+    return layout
+
+
+def _brightness(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+    scores = np.stack([tiles[..., 1].mean(axis=(1, 2)), tiles[..., 0].mean(axis=(1, 2))], axis=1) / 255
+    return scores.astype(np.float32)
+
+
+def _degrees(value: float) -> tuple[IFDRational, IFDRational, IFDRational]:
+    return IFDRational(round(abs(value) * 1_000_000), 1_000_000), IFDRational(0, 1), IFDRational(0, 1)

@@ -1,0 +1,125 @@
+"""`run-report.json` tells what each run did, took and cost, however it ended."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import storage
+from pipeline.cluster.session import Node
+from pipeline.core.errors import InterruptedRunError, StorageError
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.lease import Lease, hold
+from pipeline.monitoring.prices import Cost, Prices
+from pipeline.monitoring.run_report import figures, reported, reports, total_cost
+from pipeline.monitoring.run_stats import Account
+from tests.monitoring.test_totals import FAILED, OK, STEP
+
+FREE = Prices("EUR", 0.0, 0.0)
+
+
+class Silent:
+    """Shows nothing."""
+
+    def count(self, _made: object) -> None:
+        """Nothing."""
+
+    def time(self, _rows: object) -> None:
+        """Nothing."""
+
+    def waits(self, _photos: int) -> None:
+        """Nothing."""
+
+
+def account() -> Account:
+    """Two photos on two machines of a CPU each."""
+    made = Account()
+    made.work_begins((Node(1.0), Node(1.0, 1.0, "gpu")), Silent())
+    made.spend("list", STEP)
+    made.take([OK, FAILED])
+    return made
+
+
+def run(out: Path, run_id: str, error: BaseException | None = None, prices: Prices | None = None) -> list[Any]:
+    """The reports after one more run that ends so."""
+    layout = Layout(storage.canonical(str(out)))
+    with hold(layout, run_id, lambda _: None) as lease, reported(layout, run_id, lease, account(), prices):
+        if error is not None:
+            raise error
+    return reports(layout)
+
+
+def test_figures_are_those_of_the_account() -> None:
+    """Photos, failures by why, stages, machines; and no cost where nobody gave prices."""
+    found = figures(account(), None)
+    assert (found["photos"], found["failed"], found["tiles"], found["photo_bytes"]) == (2, 1, 6, 1010)
+    assert found["failures"] == [{"stage": "decode", "kind": "not_an_image", "photos": 1}]
+    assert (found["read_bytes"], found["storage_retries"], found["cost"]) == (300, 3, None)
+    assert [*found["stages"]] == ["list", "read", "decode", "score", "write"]
+    assert found["stages"]["score"] == {
+        "wall_s": 2.0, "cpu_s": 1.0, "gpu_s": 0.5, "read_bytes": 100, "retries": 1, "peak_bytes": 7,
+    }  # fmt: skip
+    assert found["stages"]["write"] == {"wall_s": 0, "cpu_s": 0, "gpu_s": 0, "read_bytes": 0, "retries": 0}
+    assert found["machines"][1] == {"group": "gpu", "cpus": 1.0, "gpus": 1.0}
+    assert 0 <= found["first_photo_s"] <= found["wall_s"]
+    assert found["driver"]["peak_bytes"] > 0
+    assert found["began_at"] <= found["ended_at"]
+
+
+def test_the_cost_is_that_of_the_machines() -> None:
+    """Two CPUs at 3,600 an hour are 2 a second; the price table is kept with it."""
+    found = figures(account(), Prices("EUR", 3600.0, 0.0))
+    assert found["cost"]["amount"] == pytest.approx(2 * found["wall_s"], abs=0.01)
+    assert found["cost"]["currency"] == "EUR"
+    assert found["cost"]["prices"] == {"currency": "EUR", "cpu_hour": 3600.0, "gpu_hour": 0.0, "machine_hour": {}}
+
+
+def test_every_run_is_reported_however_it_ends(tmp_path: Path) -> None:
+    """A resume adds to the report, and what a run ended with goes on its way."""
+    run(tmp_path, "one", prices=FREE)
+    for run_id, error in (("two", InterruptedRunError("Ctrl-C")), ("three", StorageError("the disk is full"))):
+        with pytest.raises(type(error)):
+            run(tmp_path, run_id, error)
+    ends = [(one["run_id"], one["ended"]) for one in run(tmp_path, "four")]
+    assert ends == [("one", "done"), ("two", "interrupted"), ("three", "failed"), ("four", "done")]
+    assert [*json.loads((tmp_path / "run-report.json").read_text())] == ["runs"]
+
+
+def test_who_has_lost_the_dataset_reports_nothing(tmp_path: Path) -> None:
+    """The report is the new writer's."""
+    run(tmp_path, "one")
+    layout = Layout(storage.canonical(str(tmp_path)))
+    with hold(layout, "two", lambda _: None) as lease, reported(layout, "two", lease, account(), None):
+        lease_of_another = json.loads((tmp_path / "lease").read_text()) | {"run_id": "three"}
+        (tmp_path / "lease").write_text(json.dumps(lease_of_another))
+    assert [one["run_id"] for one in reports(layout)] == ["one"]
+
+
+def test_a_report_that_cannot_be_written_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the run did stands without it."""
+
+    def refuse(_lease: Lease) -> None:
+        raise StorageError("the disk is full")
+
+    monkeypatch.setattr(Lease, "check", refuse)
+    assert run(tmp_path, "one") == []
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"runs": 5}', '{"other": []}', "\x00"])
+def test_a_damaged_report_is_begun_anew(damage: str, tmp_path: Path) -> None:
+    """It must not keep a night from being scored."""
+    (tmp_path / "run-report.json").write_text(damage)
+    assert [one["run_id"] for one in run(tmp_path, "one")] == ["one"]
+
+
+def test_costs_of_runs_are_added() -> None:
+    """In the currency of the last one; runs without prices have none."""
+    runs: list[dict[str, Any]] = [
+        {"cost": {"amount": 5.0, "currency": "USD"}},
+        {"cost": {"amount": 1.0, "currency": "EUR"}},
+        {"cost": None},
+        {"cost": {"amount": 0.5, "currency": "EUR"}},
+    ]
+    assert total_cost(runs) == Cost(1.5, "EUR")
+    assert total_cost([{"cost": None}, {}, {"cost": 5}, {"cost": {"amount": "5", "currency": "EUR"}}]) is None

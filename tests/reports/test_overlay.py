@@ -1,0 +1,99 @@
+"""Photos with their heat as files: which photo is meant, what is drawn, and what is said where none can be."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline import storage
+from pipeline.core.errors import UsageError
+from pipeline.dataset.layout import Layout
+from pipeline.reports.overlay import Overlay, OverlayConfig, write_overlays
+from tests.helpers.scored_photos import photo, scored, zipped
+
+PHOTOS = {
+    "span-1/a.png": photo(250),
+    "span-2/a.png": photo(51),
+    "span-2/b#?é.png": photo(20),
+    "a.png": photo(30),
+    "broken.png": b"no",
+}
+
+
+@pytest.fixture(scope="module")
+def layout(tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    """Five photos, three of which have one name in different folders."""
+    folder = tmp_path_factory.mktemp("overlay")
+    return scored(folder / "out", zipped(folder / "one.zip", PHOTOS))
+
+
+def drawn(layout: Layout, to: Path, *names: str) -> list[Overlay]:
+    """Overlays of these photos."""
+    return list(write_overlays(OverlayConfig(layout.url, names, str(to))))
+
+
+def test_the_cracked_tile_is_coloured_and_the_others_are_as_they_were(layout: Layout, tmp_path: Path) -> None:
+    """In the photo's own size, with the scale below."""
+    [overlay] = drawn(layout, tmp_path, "span-1/a.png")
+    assert overlay.image == "span-1/a.png"
+    assert overlay.crack_score == pytest.approx(250 / 255)
+    pixels = np.asarray(Image.open(io.BytesIO(storage.read_bytes(str(overlay.url)))).convert("RGB"))
+    assert pixels.shape[0] > 100
+    assert pixels.shape[1] == 150
+    assert (pixels[:50] == 0).all()
+    red, green, blue = pixels[75, 125].tolist()
+    assert red > 200
+    assert max(green, blue) < 180
+
+
+def test_a_photo_is_known_by_path_end_of_path_and_id(layout: Layout, tmp_path: Path) -> None:
+    """A whole path goes before the end of another; one photo named twice is drawn once."""
+    assert [one.image for one in drawn(layout, tmp_path, "a.png")] == ["a.png"]
+    [odd] = drawn(layout, tmp_path, "b#?é.png")
+    assert odd.url is not None
+    image_id = odd.url.rpartition("-")[2].removesuffix(".png")
+    assert odd.url == f"file://{tmp_path}/b__é-{image_id}.png"
+    again = drawn(layout, tmp_path, image_id, "span-2/b#?é.png", "span-2/a.png")
+    assert sorted(one.image for one in again) == ["span-2/a.png", "span-2/b#?é.png"]
+
+
+def test_a_name_that_means_no_one_photo_is_refused(layout: Layout, tmp_path: Path) -> None:
+    """Nothing is drawn, not even the photos that are known."""
+    with pytest.raises(UsageError) as unknown:
+        drawn(layout, tmp_path / "none", "a.png", "c.png")
+    assert str(unknown.value) == (
+        f"No photo of {layout.url} is called c.png; expected its path in its archive, the end of that path, or its "
+        "image_id. The table of `crackscan report` lists them all."
+    )
+    with pytest.raises(UsageError, match=r"broken.png was not scored: No photo in 2 bytes .* Choose another photo."):
+        drawn(layout, tmp_path / "none", "broken.png")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_name_of_several_photos_is_refused_with_their_ids(tmp_path: Path) -> None:
+    """So that one can be chosen."""
+    archive = zipped(tmp_path / "one.zip", {"x/a.png": photo(1), "y/a.png": photo(2)})
+    layout = scored(tmp_path / "out", archive)
+    with pytest.raises(UsageError, match=r"^a.png may be any of 2 photos: [0-9a-f]{16} \(file://.*one.zip x/a.png\), "):
+        drawn(layout, tmp_path, "a.png")
+
+
+def test_a_photo_that_cannot_be_read_any_more_is_told(tmp_path: Path) -> None:
+    """The others are drawn."""
+    one, two = (zipped(tmp_path / f"{name}.zip", {f"{name}.png": photo(9)}) for name in ("one", "two"))
+    layout = scored(tmp_path / "out", one, two)
+    with zipfile.ZipFile(one, "a") as changed:
+        changed.writestr("more.png", b"")
+    first, second = drawn(layout, tmp_path, "one.png", "two.png")
+    assert (first.image, first.url) == ("one.png", None)
+    assert "was replaced" in first.why
+    assert second.url is not None
+
+
+def test_a_dataset_is_no_place_for_pictures(layout: Layout) -> None:
+    """Every file in it has its meaning."""
+    with pytest.raises(UsageError, match="lies in the dataset"):
+        list(write_overlays(OverlayConfig(layout.url, ["a.png"], f"{layout.url}/maps")))

@@ -1,0 +1,211 @@
+"""The report in a real browser: what is rendered is what SQL says, and everything answers to mouse and keys."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.sql import query
+from pipeline.reports.compare import CompareConfig, compare
+from pipeline.reports.report import ReportConfig, write_report
+from tests.helpers.browser import Browser, chromium, console, picture
+from tests.helpers.scored_photos import photo, scored, zipped
+
+pytestmark = pytest.mark.ray  # seconds to minutes, as those
+
+HOSTILE = "<script>document.title='taken over'</script>.png"
+BEGAN_AT = datetime(2026, 5, 12, 9)  # noqa: DTZ001 - EXIF has no zone
+MANY = {
+    f"span/{number:03d}.png": photo(3 * number, BEGAN_AT + timedelta(minutes=number), (48.1 + number / 1e4, 11.5))
+    for number in range(80)
+}
+OTHERS = {HOSTILE: photo(255), "sky.png": photo(40, red=250), "broken.png": b"no photo", "empty.png": b""}
+
+
+@pytest.fixture(scope="module")
+def layout(tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    """Eighty-four photos of two archives: hostile, strange and failed ones among them."""
+    folder = tmp_path_factory.mktemp("report")
+    return scored(folder / "out", zipped(folder / "span.zip", MANY), zipped(folder / "others.zip", OTHERS))
+
+
+@pytest.fixture(scope="module")
+def opened(layout: Layout, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One browser for all tests of the module."""
+    page = tmp_path_factory.mktemp("page") / "report.html"
+    write_report(ReportConfig(layout.url, str(page), top=12))
+    with chromium(tmp_path_factory.mktemp("profile")) as browser:
+        browser.get(page.as_uri())
+        yield browser
+
+
+@pytest.fixture
+def browser(opened: Browser) -> Iterator[Browser]:
+    """A report just opened; nothing may be wrong on the console afterwards."""
+    opened.refresh()
+    yield opened
+    assert console(opened) == []
+
+
+def texts(browser: Browser, selector: str) -> list[str]:
+    """What can be read in elements."""
+    return [element.text for element in browser.find_elements("css selector", selector)]
+
+
+def names(browser: Browser) -> list[str]:
+    """Photos in the table, as far as it is drawn."""
+    return texts(browser, "#photos tbody tr:not(.space) td:first-child")
+
+
+def press(browser: Browser, *keys: str) -> None:
+    """Type, wherever the focus is."""
+    from selenium.webdriver import ActionChains
+
+    ActionChains(browser).send_keys(*keys).perform()
+
+
+def test_counts_are_those_of_sql(layout: Layout, browser: Browser) -> None:
+    """Headline, archives, failures and table all count the same photos."""
+    sql = """SELECT count(*), count(*) FILTER (status = 'failed'), count(*) FILTER (crack_tiles > 0), sum(tiles),
+             sum(crack_tiles) FROM images"""
+    photos, failed, cracked, tiles, crack_tiles = query(layout.url, sql).to_pylist()[0].values()
+    assert texts(browser, ".figures dd") == [
+        f"{100 * cracked / (photos - failed):.1f} %\n{cracked} of {photos - failed} scored",
+        f"{100 * crack_tiles / tiles:.1f} %\n{crack_tiles} of {tiles}",
+        f"{photos}\n2 archives",
+        f"{failed}\nnot scored",
+        "1\nunlike the training data",
+    ]
+    assert texts(browser, "#found") == [f"{photos} of {photos} photos"]
+    assert texts(browser, "#archives tbody td:nth-child(2)") == ["4", "80"]
+    assert texts(browser, "#failures tbody td:nth-child(1)") == ["empty_file", "not_an_image"]
+    assert len(browser.find_elements("css selector", "#worst .card")) == 12
+
+
+def test_hostile_names_are_shown_and_not_run(browser: Browser) -> None:
+    """As the first row, the first card, and nothing more."""
+    assert names(browser)[0] == HOSTILE
+    assert texts(browser, "#worst .name")[0] == HOSTILE
+    assert browser.title == "Crack report: out"
+
+
+def test_a_click_on_a_heading_sorts(layout: Layout, browser: Browser) -> None:
+    """The table follows SQL's order; a second click turns it round, and failed photos stay last."""
+    [score] = [
+        button for button in browser.find_elements("css selector", "#photos th button") if "Score" in button.text
+    ]
+    for order, spoken in (("DESC", "descending"), ("ASC", "ascending")):
+        score.click()
+        sql = f"SELECT image FROM images WHERE status = 'ok' ORDER BY crack_score {order} LIMIT 10"
+        assert names(browser)[:10] == query(layout.url, sql)["image"].to_pylist()
+        assert texts(browser, f'th[aria-sort="{spoken}"]') == [f"Score {'↓' if order == 'DESC' else '↑'}"]
+
+
+def test_search_and_filters_narrow_the_table(browser: Browser) -> None:
+    """By name, by score, by archive and by state; together."""
+    search = browser.find_element("id", "search")
+    search.send_keys("SPAN/07")
+    assert texts(browser, "#found") == ["10 of 84 photos"]
+    assert names(browser) == [f"span/07{digit}.png" for digit in range(9, -1, -1)]
+    browser.find_element("id", "least").send_keys("0.9")
+    assert names(browser) == ["span/079.png", "span/078.png", "span/077.png"]
+    search.clear()
+    browser.find_element("id", "least").clear()
+    state = next(
+        select for select in browser.find_elements("css selector", "#filters select") if "State" in select.text
+    )
+    state.send_keys("failed: empty_file")
+    assert names(browser) == ["empty.png"]
+
+
+def test_rows_are_drawn_where_they_are_seen(browser: Browser) -> None:
+    """A page of many thousands opens at once; scrolling brings the others."""
+    assert len(names(browser)) < 60
+    browser.execute_script("document.querySelector('.scroller').scrollTop = 1e6")
+    browser.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
+    assert names(browser)[-1] == "empty.png"
+    assert len(names(browser)) < 60
+
+
+def test_a_card_opens_by_mouse_and_keys(browser: Browser) -> None:
+    """Large view, from photo to photo, heat on and off, closed with the focus where it was."""
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    shown = "return document.querySelector('#viewer').open && document.querySelector('#viewer h2').textContent"
+    cards = browser.find_elements("css selector", "#worst button.view")
+    browser.execute_script("arguments[0].focus()", cards[1])
+    press(browser, Keys.ENTER)
+    assert browser.execute_script(shown) == "span/079.png"
+    assert len(browser.find_elements("css selector", "#viewer .large img")) == 3
+    press(browser, Keys.ARROW_RIGHT)
+    assert browser.execute_script(shown) == "span/078.png"
+    press(browser, Keys.ARROW_LEFT, Keys.ARROW_LEFT)
+    assert browser.execute_script(shown) == HOSTILE
+    heat = browser.find_element("css selector", "#viewer .heat")
+    assert heat.is_displayed()
+    press(browser, "h")
+    assert not heat.is_displayed()
+    press(browser, Keys.ESCAPE)
+    assert browser.execute_script(shown) is False
+    focused = "return document.activeElement === arguments[0]"  # once the dialog's close event is told, a moment later
+    assert WebDriverWait(browser, 10).until(lambda opened: opened.execute_script(focused, cards[0]))
+    browser.find_element("css selector", "#photos td .link").click()
+    assert browser.execute_script(shown) == HOSTILE
+
+
+def test_a_slash_searches_and_a_dot_leads_to_its_row(browser: Browser) -> None:
+    """Keys and plan lead into the table."""
+    press(browser, "/", "s", "k", "y")
+    assert names(browser) == ["sky.png"]
+    dot = browser.find_elements("css selector", ".plot.tall circle")[-1]
+    browser.execute_script("arguments[0].dispatchEvent(new MouseEvent('click', {bubbles: true}))", dot)
+    assert names(browser) == ["span/079.png"]
+
+
+def test_all_that_is_seen_can_be_told(browser: Browser) -> None:
+    """Pictures have alternative texts, plots, fields and buttons have names."""
+    for selector, attribute in (("img", "alt"), ("svg", "aria-label"), ("button.view", "aria-label")):
+        elements = browser.find_elements("css selector", selector)
+        assert elements
+        assert all(element.get_attribute(attribute) for element in elements), selector
+    unnamed = "return [...document.querySelectorAll('input, select')].filter(e => !e.ariaLabel && !e.labels.length)"
+    assert browser.execute_script(unnamed) == []
+
+
+def test_it_is_drawn_light_dark_and_on_paper(browser: Browser) -> None:
+    """As large as the window, not blank, and as bright as it should be."""
+    light, dark = picture(browser), picture(browser, dark=True)
+    paper = picture(browser, dark=True, media="print")
+    assert light.shape == dark.shape
+    assert light.shape[0] > 600
+    assert light.shape[1] > 1200
+    assert min(image.std() for image in (light, dark, paper)) > 5
+    assert dark.mean() < 80
+    assert min(light.mean(), paper.mean()) > 200
+    assert not browser.find_element("css selector", "nav").is_displayed()
+    picture(browser)
+
+
+def test_nothing_is_fetched(browser: Browser) -> None:
+    """The page is one file; a mail attachment shows the same."""
+    fetched = "return performance.getEntriesByType('resource').filter(entry => !entry.name.startsWith('data:')).length"
+    assert browser.execute_script(fetched) == 0
+
+
+def test_a_comparison_shows_both_sides(opened: Browser, layout: Layout, tmp_path: Path) -> None:
+    """Its page has the same parts: cards of pairs, a large view with two pictures, and a table with filters."""
+    later = {"span/001.png": photo(250), "span/002.png": photo(6), "new.png": photo(9), HOSTILE: photo(0)}
+    other = scored(tmp_path / "later", zipped(tmp_path / "later.zip", later))
+    made = compare(CompareConfig(layout.url, other.url, str(tmp_path / "made")))
+    opened.get(made.page_url)
+    assert texts(opened, ".figures dd")[:5] == ["1", "1", "1", "1\nonly in B", "81\nonly in A"]
+    assert names(opened)[:2] == ["span/001.png", HOSTILE]
+    opened.find_elements("css selector", "button.view")[1].click()
+    assert len(opened.find_elements("css selector", "#viewer[open] .stack")) == 2
+    opened.find_element("css selector", "#viewer .close").click()
+    opened.find_elements("css selector", "#photos th button")[4].click()
+    assert texts(opened, "#photos tbody tr:first-child td:nth-child(5)") == ["+0.969"]
+    assert console(opened) == []

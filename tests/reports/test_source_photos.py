@@ -1,0 +1,112 @@
+"""Photos of a dataset, read again from their archives; and what is said where that cannot be."""
+
+import shutil
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline import storage
+from pipeline.archives.listing import decoded
+from pipeline.archives.members import Limits
+from pipeline.dataset.layout import Layout
+from pipeline.reports.source_photos import NOT_LISTED, Original, originals
+from pipeline.scoring.plan import keep_ended
+from pipeline.scoring.reading import read_unit, units
+from tests.helpers.plans import kept
+from tests.helpers.scored_photos import photo, zipped
+
+PHOTOS = {"a.png": photo(40), "sub/b.png": photo(80), "c.png": photo(120)}
+
+
+def read(tmp_path: Path, *inputs: Path) -> dict[str, Original]:
+    """Every photo of some inputs, by name."""
+    layout = Layout(storage.canonical(str(tmp_path / "out")))
+    rows = kept([str(path) for path in inputs], layout).members.to_pylist()
+    return found(layout, rows)
+
+
+def found(layout: Layout, rows: list[dict[str, str]]) -> dict[str, Original]:
+    """Photos of a plan, read again."""
+    names = {row["image_id"]: row["image"] for row in rows}
+    read = list(originals(layout, {row["image_id"]: row["archive"] for row in rows}))
+    assert len(read) == len(rows)
+    return {names[image_id]: original for image_id, original in read}
+
+
+def level(original: Original) -> int:
+    """The grey level of a photo's right lower corner."""
+    assert isinstance(original, np.ndarray)
+    return int(original[-1, -1, 0])
+
+
+def test_photos_come_from_zip_tar_folder_and_nested_archives(tmp_path: Path) -> None:
+    """The readers are those of scoring, so every format is read."""
+    archive = zipped(tmp_path / "one.zip", PHOTOS)
+    with tarfile.open(tmp_path / "two.tar", "w") as tar:
+        tar.add(archive, "in.zip")
+    with zipfile.ZipFile(archive) as members:
+        members.extractall(tmp_path / "folder")  # noqa: S202 - our own
+    for place, prefix in ((archive, ""), (tmp_path / "two.tar", "in.zip!/"), (tmp_path / "folder", "")):
+        levels = {name: level(original) for name, original in read(tmp_path / place.stem, place).items()}
+        assert levels == {f"{prefix}a.png": 40, f"{prefix}sub/b.png": 80, f"{prefix}c.png": 120}
+
+
+def test_photos_come_from_a_compressed_tar_that_was_read_to_its_end(tmp_path: Path) -> None:
+    """It is streamed once more; before its first end, nobody knows what it holds."""
+    zipped(tmp_path / "one.zip", PHOTOS)
+    with tarfile.open(tmp_path / "three.tgz", "w:gz") as tar, zipfile.ZipFile(tmp_path / "one.zip") as members:
+        for name in members.namelist():
+            header = tarfile.TarInfo(name)
+            header.size = len(members.read(name))
+            tar.addfile(header, members.open(name))
+    layout = Layout(storage.canonical(str(tmp_path / "out")))
+    [unit] = units(kept([str(tmp_path / "three.tgz")], layout).members)
+    read = [table.to_pylist()[0] for table in read_unit(unit, Limits(), pa.chunked_array([], pa.string()))]
+    *rows, end = read
+    assert set(found(layout, rows).values()) == {NOT_LISTED}
+    keep_ended(layout, decoded(end["ended"]))
+    levels = {name: level(original) for name, original in found(layout, rows).items()}
+    assert levels == {"a.png": 40, "sub/b.png": 80, "c.png": 120}
+
+
+def test_an_archive_that_is_gone_is_told(tmp_path: Path) -> None:
+    """Its photos come with the reason, those of others with their pixels."""
+    gone, there = (
+        zipped(tmp_path / "gone.zip", {"a.png": photo(1)}),
+        zipped(tmp_path / "there.zip", {"b.png": photo(9)}),
+    )
+    layout = Layout(storage.canonical(str(tmp_path / "out")))
+    rows = kept([str(gone), str(there)], layout).members.to_pylist()
+    gone.unlink()
+    read = found(layout, rows)
+    assert level(read["b.png"]) == 9
+    assert "gone.zip" in str(read["a.png"])
+    assert "not found" in str(read["a.png"]) or "cannot be" in str(read["a.png"])
+
+
+def test_an_archive_that_was_replaced_is_not_shown(tmp_path: Path) -> None:
+    """Another photo of the same name would lie about the score."""
+    archive = zipped(tmp_path / "one.zip", {"a.png": photo(1)})
+    layout = Layout(storage.canonical(str(tmp_path / "out")))
+    rows = kept([str(archive)], layout).members.to_pylist()
+    zipped(archive, {"a.png": photo(200), "b.png": photo(3)})
+    assert "was replaced" in str(found(layout, rows)["a.png"])
+
+
+def test_a_photo_that_cannot_be_decoded_is_told(tmp_path: Path) -> None:
+    """As the row of a failed photo says it."""
+    read_ = read(tmp_path, zipped(tmp_path / "one.zip", {"a.png": b"no photo"}))
+    assert str(read_["a.png"]).startswith("No photo in 8 bytes")
+
+
+def test_a_photo_that_is_in_no_plan_is_told(tmp_path: Path) -> None:
+    """Such are the photos of a compressed tar that has not been read to its end, and a dataset without its plan."""
+    archive = zipped(tmp_path / "one.zip", {"a.png": photo(1)})
+    layout = Layout(storage.canonical(str(tmp_path / "out")))
+    rows = kept([str(archive)], layout).members.to_pylist()
+    assert list(originals(layout, {"0" * 16: rows[0]["archive"]})) == [("0" * 16, NOT_LISTED)]
+    shutil.rmtree(tmp_path / "out")
+    assert found(layout, rows) == {"a.png": NOT_LISTED}

@@ -1,0 +1,364 @@
+"""The tile scorer, with an engine that anybody can check: mean brightness and mean red are a tile's two scores."""
+
+import io
+import math
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline.core.errors import DataError, UsageError
+from pipeline.core.schema import READ, SCORED
+from pipeline.images.decode import Decoder, Photo, decode
+from pipeline.images.tiles import TileSpec
+from pipeline.models.batching import DOMAIN
+from pipeline.models.crack_maps import PhotoMapper, parsed
+from pipeline.scoring.scorer import PhotoScorer, ScoreRule
+from tests.helpers.hostile_photos import BROKEN, SLIM, SOUND
+
+SPEC = TileSpec(16, 0.0)
+
+
+def brightness(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Score each tile by its mean brightness, and that of its red, in [0, 1]."""
+    assert tiles.shape[1:] == (16, 16, 3)
+    scores = np.stack([tiles.mean(axis=(1, 2, 3)), tiles[..., 0].mean(axis=(1, 2))], axis=1) / 255
+    return scores.astype(np.float32)
+
+
+def _png(pixels: NDArray[np.uint8]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _photos(data: Mapping[str, bytes | None], failure: dict[str, str] | None = None) -> pa.Table:
+    rows = [
+        {
+            "image_id": f"id {name}",
+            "archive": "file:///a",
+            "image": name,
+            "occurrence": 0,
+            "size_bytes": 7,
+            "data": bytes_,
+        }
+        | ((failure or {}) if bytes_ is None else {})
+        for name, bytes_ in data.items()
+    ]
+    return pa.Table.from_pylist(rows, schema=READ)
+
+
+def _scored(photos: pa.Table, batch_tiles: int = 4, threshold: float = 0.5) -> pa.Table:
+    return PhotoScorer(lambda: brightness, ScoreRule(SPEC, threshold, batch_tiles=batch_tiles))(photos)
+
+
+def _noise(height_px: int, width_px: int, seed: int) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (height_px, width_px, 3), np.uint8)
+    pixels[: height_px // 2] //= 4
+    return _png(pixels)
+
+
+PHOTOS = {
+    "a.png": _noise(40, 70, 1),
+    "b.png": _noise(10, 12, 2),
+    "c.png": _noise(100, 16, 3),
+    "d.png": _noise(33, 33, 4),
+}
+
+
+NO_MEASURES = ["scored_at", "log", "read_effort", "decode_effort", "score_effort"]
+
+
+def _measures(scored: pa.Table) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = scored.drop_columns(NO_MEASURES).to_pylist()
+    return rows
+
+
+def test_a_photo_gets_the_score_of_its_worst_tile() -> None:
+    """Counts, boxes and scores can be worked out by hand: one white tile among five black ones."""
+    pixels = np.zeros((32, 48, 3), np.uint8)
+    pixels[16:, 32:] = 255
+
+    scored = _scored(_photos({"a.png": _png(pixels)}))
+
+    assert scored.schema == SCORED
+    (row,) = scored.to_pylist()
+    assert (row["status"], row["tiles"], row["crack_tiles"], row["crack_score"]) == ("ok", 6, 1, 1.0)
+    assert (row["height_px"], row["width_px"], row["image_id"], row["size_bytes"]) == (32, 48, "id a.png", 7)
+    assert row["scored_at"] is not None
+    assert row["failure_kind"] is None
+    assert row["grid"][5] == {
+        "row": 1, "col": 2, "top_px": 16, "left_px": 32, "height_px": 16, "width_px": 16, "crack_score": 1.0,
+    }  # fmt: skip
+    assert [tile["crack_score"] for tile in row["grid"][:5]] == [0.0] * 5
+    assert row["domain_score"] == 0.0
+
+
+@pytest.mark.parametrize(("red", "score"), [((3, 1, 2), 2), ((9, 1, 2, 3), 2), ((5,), 5), ((1, 7, 7, 7, 1), 7)])
+def test_a_photo_is_as_strange_as_its_middle_tile(red: tuple[int, ...], score: int) -> None:
+    """Of an even number the less strange of the middle two: up to half of a photo may be sky."""
+    pixels = np.zeros((16, 16 * len(red), 3), np.uint8)
+    pixels[..., 0] = np.repeat(red, 16)
+
+    assert _scored(_photos({"a.png": _png(pixels)}))["domain_score"].to_pylist() == [np.float32(score / 255)]
+
+
+def test_a_model_that_knows_no_strangers_says_nothing() -> None:
+    """NaN of the engine is null in the table: no measure, not a high or a low one."""
+
+    def untold(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        scores = brightness(tiles)
+        scores[:, DOMAIN] = np.nan
+        return scores
+
+    scored = PhotoScorer(lambda: untold, ScoreRule(SPEC, 0.5))(_photos(PHOTOS))
+
+    assert scored["domain_score"].null_count == len(PHOTOS)
+    assert scored["crack_score"].to_pylist() == _scored(_photos(PHOTOS))["crack_score"].to_pylist()
+
+
+@pytest.mark.parametrize(("threshold", "crack_tiles"), [(0.2, 1), (51 / 255, 1), (0.21, 0), (0.0, 1)])
+def test_a_tile_at_the_threshold_counts(threshold: float, crack_tiles: int) -> None:
+    """At or over; the comparison is made in the precision of the scores, as a reader of the Parquet makes it."""
+    photo = {"a.png": _png(np.full((16, 16, 3), 51, np.uint8))}
+
+    assert _scored(_photos(photo), threshold=threshold)["crack_tiles"].to_pylist() == [crack_tiles]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 64))
+def test_scores_do_not_depend_on_the_batch_size(batch_tiles: int) -> None:
+    """Tiles of several photos share batches, and each finds its way home."""
+    assert _measures(_scored(_photos(PHOTOS), batch_tiles)) == _measures(_scored(_photos(PHOTOS), 1))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.sets(st.integers(1, 3)))
+def test_scores_do_not_depend_on_the_tables(cuts: set[int]) -> None:
+    """However photos are grouped, each gets the same row."""
+    whole = _photos(PHOTOS)
+    edges = [0, *sorted(cuts), 4]
+
+    parts = [_scored(whole.slice(first, end - first)) for first, end in pairwise(edges)]
+
+    assert _measures(pa.concat_tables(parts)) == _measures(_scored(whole))
+
+
+def test_a_photo_that_fails_leaves_its_neighbours() -> None:
+    """It is a row with the reason and no measures; the others score as they do without it."""
+    scored = _scored(_photos(PHOTOS | {"bad.jpg": b"no photo"}))
+
+    *neighbours, failed = _measures(scored)
+    assert neighbours == _measures(_scored(_photos(PHOTOS)))
+    assert (failed["status"], failed["failure_stage"], failed["failure_kind"]) == ("failed", "decode", "not_an_image")
+    measures = {"width_px", "height_px", "captured_at", "latitude", "longitude", "altitude_m", "camera", "tiles",
+                "focal_length_mm", "crack_tiles", "crack_score", "domain_score", "grid", "crack_map",
+                "ended"}  # fmt: skip
+    assert {name for name, value in failed.items() if value is None} == measures
+    assert failed["size_bytes"] == 7
+
+
+def test_a_photo_that_could_not_be_read_keeps_its_reason() -> None:
+    """What went wrong while its archive was read comes through as it is."""
+    reason = {"failure_stage": "read", "failure_kind": "member_unreadable", "failure_message": "Bad CRC."}
+
+    (row,) = _scored(_photos({"a.jpg": None}, reason)).to_pylist()
+
+    assert {name: row[name] for name in reason} == reason
+    assert row["status"] == "failed"
+
+
+@pytest.mark.parametrize("name", ["a.heic", "b.HEIF", "c.dng", "d.Svg"])
+def test_formats_that_nobody_decodes_are_named(name: str) -> None:
+    """They are photos to people, so that they must not vanish."""
+    (row,) = _scored(_photos({name: b"data"})).to_pylist()
+
+    assert row["failure_kind"] == "unsupported_format"
+    assert row["failure_message"] == f"Photos of the kind .{name[2:].lower()} cannot be decoded here."
+
+
+def test_too_large_a_photo_is_not_decoded() -> None:
+    """The rule's limit holds."""
+    scorer = PhotoScorer(lambda: brightness, ScoreRule(SPEC, 0.5, max_pixels=100))
+
+    assert scorer(_photos({"a.png": PHOTOS["a.png"]}))["failure_kind"].to_pylist() == ["too_many_pixels"]
+
+
+def test_the_decoder_is_chosen_where_the_scorer_is_made() -> None:
+    """Once, in its process; its failures are rows like any other."""
+    chosen = []
+
+    def careful(data: bytes, max_pixels: int) -> Photo:
+        if data == b"crash":
+            raise DataError("decode", "decoder_crashed", "The decoder ended.")
+        return decode(data, max_pixels)
+
+    def choose() -> Decoder:
+        chosen.append(careful)
+        return careful
+
+    scorer = PhotoScorer(lambda: brightness, ScoreRule(SPEC, 0.5), choose)
+    scored = [scorer(_photos({"a.png": PHOTOS["a.png"], "b.jpg": b"crash"})) for _ in range(2)]
+
+    assert chosen == [careful]
+    assert [table["failure_kind"].to_pylist() for table in scored] == [[None, "decoder_crashed"]] * 2
+
+
+def test_a_photo_is_gone_before_the_next_is_decoded() -> None:
+    """Whether it was scored or failed: a block of small files may hold many large photos."""
+    alive: list[weakref.ref[NDArray[np.uint8]]] = []
+
+    def noted(data: bytes, max_pixels: int) -> Photo:
+        assert [ref() for ref in alive] == [None] * len(alive)
+        photo = decode(data, max_pixels)
+        alive.append(weakref.ref(photo.pixels))
+        if len(alive) % 2:
+            raise DataError("decode", "truncated_image", "Cut short.")
+        return photo
+
+    scored = PhotoScorer(lambda: brightness, ScoreRule(SPEC, 0.5), lambda: noted)(_photos(PHOTOS))
+
+    assert scored["status"].to_pylist() == ["failed", "ok", "failed", "ok"]
+
+
+def test_the_end_of_an_archive_passes() -> None:
+    """It has no photo and gets no score; the photos around it keep theirs, and all keep their order."""
+    end = pa.Table.from_pylist([{"archive": "file:///a.tgz", "ended": b"what it held"}], schema=READ)
+    photos = _photos(PHOTOS)
+
+    first, passed, *others = _measures(_scored(pa.concat_tables([photos.slice(0, 1), end, photos.slice(1)])))
+
+    assert [first, *others] == _measures(_scored(photos))
+    assert {name: value for name, value in passed.items() if value is not None} == {
+        "archive": "file:///a.tgz",
+        "ended": b"what it held",
+    }
+
+
+def test_hostile_photos_are_one_row_each() -> None:
+    """Sound ones are scored, broken ones fail with their kind, and none touches its neighbours."""
+    files = SOUND | SLIM | {name: data for name, (data, _) in BROKEN.items()}
+
+    rows = {row["image"]: row for row in _scored(_photos(files | PHOTOS)).to_pylist()}
+
+    assert [*rows] == [*files, *PHOTOS]
+    assert {name: row["failure_kind"] for name, row in rows.items() if row["status"] == "failed"} == {
+        name: kind for name, (_, kind) in BROKEN.items()
+    }
+    assert [rows[name]["crack_score"] for name in PHOTOS] == _scored(_photos(PHOTOS))["crack_score"].to_pylist()
+
+
+@pytest.mark.parametrize("name", SLIM)
+def test_tiles_cover_the_slimmest_photos(name: str) -> None:
+    """From the first pixel to the last, though no side is as long as a tile."""
+    (row,) = _scored(_photos({name: SLIM[name]})).to_pylist()
+
+    covered = np.zeros((row["height_px"], row["width_px"]), bool)
+    for tile in row["grid"]:
+        top_px, left_px = tile["top_px"], tile["left_px"]
+        covered[top_px : top_px + tile["height_px"], left_px : left_px + tile["width_px"]] = True
+
+    assert f"{row['height_px']}x{row['width_px']}.png" == name
+    assert covered.all()
+    assert row["crack_score"] == 0
+
+
+def test_no_photos_are_an_empty_table() -> None:
+    """Ray Data hands over empty tables now and then."""
+    assert _scored(READ.empty_table()).equals(SCORED.empty_table())
+
+
+def _redness(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Map tiles, shape (N, 16, 16, 3) → (N, 16, 16)."""
+    maps: NDArray[np.float32] = (tiles[..., 0] / 255).astype(np.float32)
+    return maps
+
+
+def _mapping(threshold: float, make_decoder: Callable[[], Decoder] = lambda: decode) -> PhotoScorer:
+    rule = ScoreRule(SPEC, threshold, batch_tiles=4)
+    return PhotoScorer(lambda: brightness, rule, make_decoder, lambda: PhotoMapper(_redness, SPEC.tile_px, "model00"))
+
+
+def test_photos_with_a_tile_at_the_threshold_get_a_map() -> None:
+    """And no others: neither those below it nor those that fail; nobody's measures change."""
+    pixels = np.zeros((16, 32, 3), np.uint8)
+    pixels[4, 20:] = 255
+    files = PHOTOS | {"line.png": _png(pixels), "bad.jpg": b"no photo"}
+    plain = _measures(_scored(_photos(files), threshold=0.04))
+
+    mapped = _measures(_mapping(0.04)(_photos(files)))
+
+    assert {row["image"] for row in mapped if row["crack_map"]} == {row["image"] for row in plain if row["crack_tiles"]}
+    assert [row | {"crack_map": None} for row in mapped] == plain
+    line = next(row for row in mapped if row["image"] == "line.png")
+    assert isinstance(line["crack_map"], bytes)
+    grey, scale = parsed(line["crack_map"])
+    assert (scale, grey.shape) == (1, (16, 32))
+    assert not grey.any()  # its tile scores too little to be seen
+
+
+def test_a_map_shows_where() -> None:
+    """As bright as the tile's score."""
+    pixels = np.zeros((16, 32, 3), np.uint8)
+    pixels[:8, 16:] = 255
+
+    [png] = _mapping(0.5)(_photos({"a.png": _png(pixels)}))["crack_map"].to_pylist()
+
+    assert (parsed(png)[0] == pixels[..., 0] // 255 * 128).all()
+
+
+def test_a_photo_that_cannot_be_decoded_for_its_map_fails() -> None:
+    """With the reason, not half a row: a photo over the threshold has a map, or has failed."""
+    decoded = []
+
+    def once(data: bytes, max_pixels: int) -> Photo:
+        decoded.append(data)
+        if decoded.count(data) > 1:
+            raise DataError("decode", "too_large", "Memory is short.")
+        return decode(data, max_pixels)
+
+    (row,) = _mapping(0.0, lambda: once)(_photos({"a.png": PHOTOS["a.png"]})).to_pylist()
+
+    assert (row["status"], row["failure_kind"], row["crack_score"], row["crack_map"]) == (
+        "failed", "too_large", None, None,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", [{"batch_tiles": 0}, {"max_pixels": 0}])
+def test_a_wrong_rule_is_refused(wrong: dict[str, int]) -> None:
+    """Before anything is started."""
+    with pytest.raises(UsageError, match=r"^--batch-tiles and --max-pixels must be at least 1\.$"):
+        ScoreRule(SPEC, 0.5, **wrong)
+
+
+def test_each_photo_says_what_it_took() -> None:
+    """Its own decoding, and by its tiles of the time that all were scored in; its share of a GPU is held all along."""
+
+    def slow(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        time.sleep(0.02)
+        return brightness(tiles)
+
+    def slowly(data: bytes, max_pixels: int) -> Photo:
+        time.sleep(0.03)
+        return decode(data, max_pixels)
+
+    files = {"a.png": PHOTOS["a.png"], "c.png": PHOTOS["c.png"], "bad.jpg": b"no photo"}
+    scorer = PhotoScorer(lambda: slow, ScoreRule(SPEC, 0.5, batch_tiles=4), lambda: slowly, gpus=0.25)
+    rows = scorer(_photos(files)).to_pylist()
+    tiles = [row["tiles"] or 0 for row in rows]
+    scoring = [row["score_effort"] for row in rows]
+    assert all(0.03 <= row["decode_effort"]["wall_s"] < 1 for row in rows)
+    whole_s = sum(effort["wall_s"] for effort in scoring)
+    assert 0.02 * math.ceil(sum(tiles) / 4) <= whole_s
+    assert [effort["wall_s"] for effort in scoring] == pytest.approx([n / sum(tiles) * whole_s for n in tiles])
+    held_s = 0.25 * (whole_s + sum(row["decode_effort"]["wall_s"] for row in rows))
+    assert [effort["gpu_s"] for effort in scoring] == pytest.approx([n / sum(tiles) * held_s for n in tiles])
+    assert all(effort["peak_bytes"] > 10 << 20 for effort in scoring)

@@ -1,0 +1,128 @@
+"""What a finished network learns of its training tiles, and that it tells concrete from what is none."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from matplotlib import cbook
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline.images.tiles import TileSpec, cut, grid
+from pipeline.labels.labelled_tiles import LabelledTiles
+from pipeline.models import backbones
+from pipeline.models.backbones import DEFAULT_BACKBONE
+from pipeline.models.batching import DOMAIN
+from pipeline.models.model import SHIPPED_MODEL, Model, load_card, load_model
+from pipeline.models.network import encoded
+from pipeline.models.torch_engine import TorchEngine
+from pipeline.scoring.scorer import photo_domain_score
+from pipeline.synthetic.drawing import draw_photo
+from pipeline.training import domain_fit
+from pipeline.training.config import TrainingConfig
+from pipeline.training.loop import Task
+from tests import ROOT
+from tests.helpers.out_of_domain_photos import STRANGE
+
+METU = ROOT.parent / "shared" / "data" / "metu_tiles" / "val"
+SMALL = "test_efficientnet.r160_in1k"
+"""The smallest network of timm: 0.4 million parameters."""
+
+
+def tiles(folder: Path, pictures: Sequence[NDArray[np.uint8]], groups: Sequence[str] | None = None) -> LabelledTiles:
+    """Write tiles, every other one labelled cracked."""
+    for number, pixels in enumerate(pictures):
+        Image.fromarray(pixels).save(folder / f"{number:03d}.png")
+    urls = tuple(f"file://{folder}/{number:03d}.png" for number in range(len(pictures)))
+    labels = np.arange(len(pictures)) % 2 == 0
+    return LabelledTiles(urls, labels, tuple(groups or urls), ("tiles",) * len(urls), (None,) * len(urls))
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Task:
+    """Noise to have learnt from, by a small network at random weights."""
+    random = np.random.default_rng(0)
+    listed = tiles(tmp_path, [random.integers(0, 256, (32, 32, 3), np.uint8) for _ in range(10)])
+    torch.manual_seed(0)
+    backbone = replace(backbones.load(SMALL, "none"), tile_px=32)
+    return Task(backbone, listed, listed, TrainingConfig())
+
+
+def test_every_tile_is_looked_at_twice_and_the_same_way_again(task: Task) -> None:
+    """As it is and changed; the same task and weights give the same numbers, to the last bit."""
+    told: list[tuple[int, int]] = []
+    weights = task.backbone.network.state_dict()
+
+    first = domain_fit.learn(task, weights, lambda *now: told.append(now))
+    again = domain_fit.learn(task, weights, lambda *_: None)
+
+    assert told == [(10, 20), (20, 20)]
+    assert first.threshold == again.threshold > 0
+    assert torch.equal(first.domain.whitening, again.domain.whitening)
+
+
+def test_no_more_tiles_than_are_needed(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large training set takes no longer than a small one."""
+    monkeypatch.setattr(domain_fit, "TILES", 4)
+    told: list[tuple[int, int]] = []
+    domain_fit.learn(task, task.backbone.network.state_dict(), lambda *now: told.append(now))
+    assert told[-1] == (8, 8)
+
+
+def test_tiles_of_one_photo_are_on_one_side() -> None:
+    """What is learnt from one half says something of the other; one photo alone is parted all the same."""
+    halves = domain_fit._halves(["a", "b", "a", "c", "b"])
+    assert halves.tolist() == [True, False, True, True, False]
+    assert domain_fit._halves(["a", "a", "a"]).tolist() == [True, False, True]
+
+
+def concrete(seed: int, side_px: int = 224) -> NDArray[np.uint8]:
+    """Draw concrete, cracked where the seed is odd."""
+    return draw_photo(side_px, side_px, seed, cracked=seed % 2 == 1).pixels
+
+
+@pytest.mark.ray
+def test_what_is_no_concrete_is_strange(tmp_path: Path) -> None:
+    """Sky, leaves, grass, print, noise and even colour are over the threshold; other concrete is not."""
+    listed = tiles(tmp_path, [concrete(seed) for seed in range(60)])
+    backbone = backbones.load(DEFAULT_BACKBONE)
+    task = Task(backbone, listed, listed, TrainingConfig())
+    learnt = domain_fit.learn(task, backbone.network.state_dict(), lambda *_: None)
+    weights = encoded(backbone.network.state_dict() | learnt.domain.tensors())
+    card = replace(load_card(SHIPPED_MODEL), domain_threshold=learnt.threshold)
+
+    is_strange = _judge(Model("file:///model", card, weights))
+
+    assert [name for name, photo in STRANGE.items() if not is_strange(photo)] == []
+    assert not any(is_strange(concrete(seed)) for seed in range(100, 120))
+
+
+@pytest.mark.ray
+def test_the_shipped_model_knows_concrete() -> None:
+    """A portrait is strange to it, as are leaves and the rest; photos of concrete are not."""
+    is_strange = _judge(load_model(SHIPPED_MODEL))
+    portrait = cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
+    photos = STRANGE | {"portrait": np.asarray(Image.open(str(portrait)).convert("RGB"))}
+    assert [name for name, photo in photos.items() if not is_strange(photo)] == []
+    if not METU.is_dir():
+        pytest.skip("needs the METU tiles in ../shared/data for the other half")
+    held_out = sorted(METU.glob("*/*.jpg"))[::20]
+    assert sum(is_strange(np.asarray(Image.open(path).convert("RGB"))) for path in held_out) <= len(held_out) // 50
+
+
+def _judge(model: Model) -> Callable[[NDArray[np.uint8]], bool]:
+    """Return what tells whether a photo is unlike a model's training data, as `score` does."""
+    threshold, spec = model.card.domain_threshold, TileSpec(model.card.tile_px, 0.0)
+    assert threshold is not None
+    engine = TorchEngine(model, "cpu")
+
+    def is_strange(photo: NDArray[np.uint8]) -> bool:
+        height_px, width_px = photo.shape[:2]
+        scores = np.asarray(engine(cut(photo, grid(height_px, width_px, spec), spec.tile_px)))
+        found = photo_domain_score(scores[:, DOMAIN])
+        return found is not None and found >= threshold
+
+    return is_strange
