@@ -1,7 +1,7 @@
 #!/bin/sh
-# Lets a night's driver commit what is finished before its machine goes: Kubernetes tells only the container's first
-# process that it ends, which is Ray's, and Ray kills the driver. Run as preStop hook; the grace period is its limit.
-# The one argument, for tests, is another /proc.
+# Lets a night's driver commit finished photos before its machine goes away. Kubernetes signals only the container's
+# first process, which is Ray's, and Ray kills the driver. Runs as a preStop hook; the grace period is its limit.
+# The only argument is another /proc, for tests.
 set -u
 proc=${1:-/proc}
 asked=" "
@@ -14,9 +14,9 @@ drivers() {
     done
 }
 
-# SIGINT, as Ctrl-C sends it: of SIGTERM Ray has a handler of its own in a job's driver, which crashes over and over (2.60.0).
-# A driver listens for it (bit 2 of the signals it catches) until it is asked to end: a second signal would end it at once,
-# and `ray job stop`, which KubeRay calls when a job is deleted, may have sent the first.
+# This sends SIGINT, like Ctrl-C: Ray has its own handler for SIGTERM in a job's driver, which crashes over and over (2.60.0).
+# A driver listens for SIGINT (bit 2 of the signals it catches) until the first one arrives. A second would end it at once,
+# and `ray job stop`, which KubeRay calls when someone deletes a job, may have sent the first.
 listens() {
     grep -Eqs '^SigCgt:.*[2367abef]$' "$proc/$1/status"
 }

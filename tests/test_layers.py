@@ -1,128 +1,89 @@
-"""The walls of the house: which module may know which foreign power, and that imports point one way."""
+"""The shape of the house that no linter checks: sizes, package docstrings, environment, and what an import loads."""
 
 import ast
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+import pipeline
 from tests import ROOT
 
 MODULES = sorted([*ROOT.glob("pipeline/**/*.py"), *ROOT.glob("jobs/*.py")])
+PACKAGES = sorted(path.parent for path in ROOT.glob("pipeline/*/__init__.py"))
 
-WALLS = {
-    "ray": {"cluster", "shared_disk", "hosting", "counters", "trainer", "fit_worker", "job_server"},
-    # Ray's client of its job server raises its errors.
-    "aiohttp": {"job_server"},
-    "click": {"cli", "jobs"},
-    "fsspec": {"stores", "s3_requests", "duckdb_files"},
-    "s3fs": set[str](),
-    "packaging": {"machine", "checks"},
-    "tenacity": {"storage_retry"},
-    "yaml": {"cli"},
-    # Scoring decodes in one place. The others make pictures: augmentation, maps, tiles as files, the synthetic sample;
-    # `machine` asks which codecs there are.
-    "PIL": {"decode", "exif", "camera", "marks", "maps", "cut_tiles", "drawing", "noise", "pictures", "sample_photos",
-            "sample_tiles", "sample_truth", "machine"},
-    "simplejpeg": {"decode"},
-    # Photos on their way are rows of Arrow tables, from the listing of their archive to the sink; `decompressed` takes
-    # zstd from it.
-    "pyarrow": {"schema", "listing", "archives", "inputs", "plan", "reading", "scoring", "hosting", "flow",
-                "progress", "arrivals", "outlook", "decompressed", "dataset", "sink", "results", "inventory",
-                "promises", "verify", "compact", "part_writer", "map_files", "label_table", "history", "trainer",
-                "sample_truth", "originals", "inspection", "report", "changes", "compare", "cli"},
-    "duckdb": {"results"},
-    "torch": {"activation", "backbones", "course", "domain", "domain_tiles", "engine", "figures", "fit_worker",
-              "graph", "history", "metrics", "network", "quantise", "trainer", "training", "weights"},
-    # Whoever imports it from there imports it as `ov`.
-    "openvino": {"openvino_runtime"},
-    "nncf": {"quantise"},
-    "mlflow": {"tracking"},
-    "timm": {"backbones", "training", "weights"},
-    "matplotlib": {"figures"},
-    "jinja2": {"page"},
-}  # fmt: skip
-"""Foreign package to the modules that may import it."""
+MOST_MODULES = 20
+"""In one package; `cli` has one for each command."""
+MOST_LINES = 400
 
-PURE = {
-    "tiles",
-    "boxes",
-    "heat",
-    "plots",
-    "matching",
-    "changes",
-    "split",
-    "submission",
-    "disclosure",
-    "metrics",
-    "intervals",
-    "recipe",
-    "capacity",
-    "placement",
-    "prices",
-    "tally",
-    "card",
-    "errors",
-    "schema",
+ENVIRONMENT_READERS = {
+    "cli",  # reads what the user has set
+    "cluster.job_server",  # Ray's client reads its token there
+    "cluster.session",  # tells Ray's processes their settings
+    "training.ray_trainer",
+    "training.tracking",  # tells MLflow its own
+    "training.worker",
 }
-"""Geometry, splits, metrics, settings, and what a job is: no disk of their own, no Ray, no GPU."""
+"""Packages and modules that may know the environment."""
 
 
 def name_of(path: Path) -> str:
-    """The module's name; everything in `cli/` counts as `cli`, and in `jobs/` as `jobs`."""
-    return path.parent.name if path.parent.name in {"cli", "jobs"} else path.stem
+    """A package's name, or a path below the root."""
+    return path.name if path.is_dir() else str(path.relative_to(ROOT))
 
 
-def imported(path: Path, *, at_import: bool = False) -> set[str]:
-    """Full names of what a module imports; only what its own import pulls in, if asked."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    nodes = tree.body if at_import else list(ast.walk(tree))
-    names = set[str]()
-    for node in nodes:
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return names
+def loaded_by(statement: str) -> set[str]:
+    """Top-level names of what a fresh process has loaded after a statement."""
+    code = f"import sys; {statement}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(run.stdout.split())
 
 
-def ours(path: Path) -> set[str]:
-    """Modules of `pipeline` that a module imports when it is imported."""
-    names = {path.stem for path in MODULES if path.parent.name == "pipeline"}
-    found = {name.split(".")[1] for name in imported(path, at_import=True) if name.startswith("pipeline.")}
-    return found & names
+@pytest.mark.parametrize("package", PACKAGES, ids=name_of)
+def test_a_package_can_be_taken_in_at_a_glance(package: Path) -> None:
+    """It has at most twenty modules, and its docstring names each of them once, in a line of its own."""
+    modules = sorted(path.stem for path in package.glob("*.py") if not path.stem.startswith("__"))
+    if package.name != "cli":
+        assert len(modules) <= MOST_MODULES
+    docstring = ast.get_docstring(ast.parse((package / "__init__.py").read_text(encoding="utf-8"))) or ""
+    assert sorted(re.findall(r"^\* `(\w+)`: .{10,}", docstring, re.MULTILINE)) == modules
 
 
-@pytest.mark.parametrize("power", WALLS)
-def test_each_foreign_power_lives_behind_its_wall(power: str) -> None:
-    """A package is imported by the modules that are listed for it, all of them and no others."""
-    users = {name_of(path) for path in MODULES if any(name.split(".")[0] == power for name in imported(path))}
-    assert users == WALLS[power]
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_module_fits_in_the_head(path: Path) -> None:
+    """It is one noun, and not long."""
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MOST_LINES
 
 
-def test_imports_point_one_way() -> None:
-    """No module imports itself by a detour: they can be put in an order in which each knows only earlier ones."""
-    left = {path.stem: ours(path) for path in MODULES if path.parent.name == "pipeline" and path.stem != "__init__"}
-    while left:
-        free = {name for name, needs in left.items() if not needs & left.keys()}
-        assert free, f"a circle of imports among {sorted(left)}"
-        left = {name: needs for name, needs in left.items() if name not in free}
+def test_only_the_edge_knows_the_environment() -> None:
+    """Configuration is read once; Ray and MLflow are told theirs before they begin."""
+    readers = {
+        ".".join(path.relative_to(ROOT / "pipeline").with_suffix("").parts)
+        for path in ROOT.glob("pipeline/*/*.py")
+        if "os.environ" in path.read_text(encoding="utf-8")
+    }
+    assert {name.partition(".")[0] if name.startswith("cli.") else name for name in readers} <= ENVIRONMENT_READERS
 
 
-@pytest.mark.parametrize("name", sorted(PURE))
-def test_pure_modules_know_neither_ray_nor_cli(name: str) -> None:
-    """Geometry, splits, metrics and settings can be tested in a second."""
-    found = {import_.split(".")[0] for import_ in imported(ROOT / "pipeline" / f"{name}.py")}
-    assert not found & {"ray", "click", "fsspec", "duckdb"}
+def test_the_package_and_the_command_load_little() -> None:
+    """`import pipeline` and `crackscan --help` answer at once."""
+    heavy = {"torch", "ray", "pyarrow", "openvino", "duckdb", "numpy", "fsspec"}
+    assert not loaded_by("import pipeline") & heavy
+    assert not loaded_by("import pipeline.cli") & heavy
 
 
-def test_nothing_below_the_command_line_imports_it() -> None:
-    """`cli` is the top, and `jobs` stands on it: no module of the pipeline knows either, nor `cli` the jobs."""
-    for path in MODULES:
-        tops = {"pipeline": ("pipeline.cli", "jobs"), "cli": ("jobs",), "jobs": ()}[path.parent.name]
-        assert not any(name.startswith(tops) for name in imported(path)), path
+@pytest.mark.parametrize("module", ["scoring.flow", "scoring.ray_data", "scoring.reading", "training.progress", "dataset.sql"])
+def test_drivers_and_readers_load_no_torch(module: str) -> None:
+    """It takes seconds and half a gigabyte in each process."""
+    assert "torch" not in loaded_by(f"import pipeline.{module}")
 
 
-def test_only_the_edge_reads_the_environment() -> None:
-    """Below the command line there is no environment; Ray, OpenBLAS and MLflow are told theirs before they begin."""
-    readers = {name_of(path) for path in MODULES if "os.environ" in path.read_text(encoding="utf-8")}
-    assert readers <= {"__init__", "cluster", "cli", "trainer", "fit_worker", "job_server", "tracking"}
+def test_public_names_are_there() -> None:
+    """Each is found when it is first used, is what its module calls by that name, and can be listed."""
+    for name in pipeline.__all__:
+        assert getattr(pipeline, name) is not None
+    assert {*pipeline.__all__} <= {*dir(pipeline)}
+    with pytest.raises(AttributeError, match="has no attribute 'scores'"):
+        _ = pipeline.scores  # type: ignore[attr-defined]

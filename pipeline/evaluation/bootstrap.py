@@ -9,10 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluation.metrics import CALIBRATION_BINS, FALSE_ALARM_RATES, MEASURES, ROUNDING, Bools, Floats
-
-Weights = NDArray[np.float64]
-"""How often each tile was drawn, shape (repeats, n)."""
+from pipeline.evaluation.metrics import MEASURES, Bools, Floats, RankedTiles, Weights
 
 CELLS_A_BATCH = 2_000_000
 """Resampled tiles looked at in one go: 16 MB for each of about ten arrays."""
@@ -45,9 +42,8 @@ def bootstrap(
     if not len(labels):
         return dict.fromkeys(MEASURES)
     _, group = np.unique(np.array(groups), return_inverse=True)
-    falling = np.argsort(-scores, kind="stable")
-    sample = _Sample(labels[falling], scores[falling].astype(np.float32), threshold)
-    batches = [sample.measure(drawn[:, group[falling]]) for drawn in _draws(group, resampling)]
+    tiles = RankedTiles(labels, scores, threshold)
+    batches = [tiles.measure(drawn[:, group[tiles.falling]]) for drawn in _draws(group, resampling)]
     return {name: _interval(np.concatenate([batch[name] for batch in batches])) for name in MEASURES}
 
 
@@ -67,68 +63,3 @@ def _interval(values: Weights) -> tuple[float, float] | None:
         return None
     low, high = np.percentile(defined, PERCENTILES)
     return float(low), float(high)
-
-
-class _Sample:
-    """Tiles in falling order of score, measured under many weightings at once.
-
-    The same definitions as in `metrics`, where torchmetrics measures one set at a time; a test holds them equal.
-    """
-
-    def __init__(self, labels: Bools, scores: NDArray[np.float32], threshold: float) -> None:
-        self._labels = labels.astype(np.float64)
-        self._called = scores >= threshold
-        # A threshold can only stand between different scores: the last tile of each run of equal scores.
-        self._ends = np.flatnonzero(np.append(np.diff(scores) != 0, [True]))
-        edges = np.linspace(0, 1, CALIBRATION_BINS + 1, dtype=np.float32)
-        bins = np.searchsorted(edges, scores, side="right")
-        self._bin_starts = np.flatnonzero(np.append([True], np.diff(bins) != 0))
-        self._scores = scores.astype(np.float64)
-
-    def measure(self, weights: Weights) -> dict[str, Weights]:
-        """Return every measure of every weighting, not a number where it has no meaning.
-
-        Shapes: (repeats, n) → (repeats,) each.
-        """
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return self._of_calls(weights) | self._of_scores(weights)
-
-    def _of_calls(self, weights: Weights) -> dict[str, Weights]:
-        cracked = weights @ self._labels
-        total = weights.sum(axis=1)
-        tp = weights @ (self._labels * self._called)
-        called = weights @ self._called.astype(np.float64)
-        tn = total - cracked - (called - tp)
-        recall = tp / cracked
-        return {
-            "accuracy": (tp + tn) / total,
-            "balanced_accuracy": (recall + tn / (total - cracked)) / 2,
-            "precision": tp / called,
-            "recall": recall,
-            "f1": np.where(cracked > 0, 2 * tp / (called + cracked), np.nan),
-        }
-
-    def _of_scores(self, weights: Weights) -> dict[str, Weights]:
-        positives = np.cumsum(weights * self._labels, axis=1)[:, self._ends]
-        everything = np.cumsum(weights, axis=1)[:, self._ends]
-        negatives = everything - positives
-        recall = positives / positives[:, -1:]
-        false_alarm_rate = negatives / negatives[:, -1:]
-        defined = (positives[:, -1] > 0) & (negatives[:, -1] > 0)
-        precision = np.divide(positives, everything, out=np.zeros_like(positives), where=everything > 0)
-        area = np.trapezoid(np.pad(recall, ((0, 0), (1, 0))), np.pad(false_alarm_rate, ((0, 0), (1, 0))), axis=1)
-        values = {
-            "average_precision": (np.diff(recall, prepend=0, axis=1) * precision).sum(axis=1),
-            "auc": area,
-        }
-        for name, allowed in FALSE_ALARM_RATES.items():
-            values[name] = np.where(false_alarm_rate <= allowed + ROUNDING, recall, 0).max(axis=1)
-        return {name: np.where(defined, value, np.nan) for name, value in values.items()} | {
-            "calibration_error": self._calibration_error(weights)
-        }
-
-    def _calibration_error(self, weights: Weights) -> Weights:
-        """Return sum over bins of |cracked tiles - expected cracked tiles|, over all tiles."""
-        surprise = np.add.reduceat(weights * (self._labels - self._scores), self._bin_starts, axis=1)
-        error: Weights = np.abs(surprise).sum(axis=1) / weights.sum(axis=1)
-        return error

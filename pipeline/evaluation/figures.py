@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluation.metrics import CALIBRATION_BINS
+from pipeline.evaluation.metrics import CALIBRATION_BINS, Curves, RankedTiles
 from pipeline.images.decode import resize
 
 if TYPE_CHECKING:
-    import torch
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, FigureBase
 
@@ -72,25 +71,21 @@ class Standing(NamedTuple):
 
 def precision_recall(curves: Sequence[Curve]) -> bytes:
     """Draw precision over recall; lines of one class only are left out."""
-    from torchmetrics.functional.classification import binary_precision_recall_curve
-
     figure, axes = _axes("Recall: cracked tiles found", "Precision: found tiles that are cracked")
     for curve in _of_both_classes(curves):
-        precision, recall, _ = binary_precision_recall_curve(*_tensors(curve))
-        axes.step(recall.numpy(), precision.numpy(), where="post", label=curve.name)
+        points = _points(curve)
+        axes.step([0, *points.recall[0]], [1, *points.precision[0]], where="pre", label=curve.name)
     axes.set(xlim=(0, 1.01), ylim=(0, 1.01))
     return _png(figure, axes)
 
 
 def roc(curves: Sequence[Curve]) -> bytes:
     """Draw recall over the false-alarm rate, logarithmic; lines of one class only are left out."""
-    from torchmetrics.functional.classification import binary_roc
-
     figure, axes = _axes("False-alarm rate: sound tiles called cracked", "Recall: cracked tiles found")
     for curve in _of_both_classes(curves):
-        false_alarm_rate, recall, _ = binary_roc(*_tensors(curve))
-        shown = np.maximum(false_alarm_rate.numpy(), LOWEST_FALSE_ALARM_RATE)
-        axes.step(shown, recall.numpy(), where="post", label=curve.name)
+        points = _points(curve)
+        shown = np.maximum([0, *points.false_alarm_rate[0]], LOWEST_FALSE_ALARM_RATE)
+        axes.step(shown, [0, *points.recall[0]], where="post", label=curve.name)
     for rate in (0.01, 0.05):
         axes.axvline(rate, color="grey", linewidth=0.8, linestyle=":")
     axes.set(xscale="log", xlim=(LOWEST_FALSE_ALARM_RATE, 1), ylim=(0, 1.01))
@@ -191,10 +186,8 @@ def _of_both_classes(curves: Sequence[Curve]) -> list[Curve]:
     return [curve for curve in curves if curve.labels.any() and not curve.labels.all()]
 
 
-def _tensors(curve: Curve) -> tuple["torch.Tensor", "torch.Tensor"]:
-    import torch
-
-    return torch.from_numpy(curve.scores), torch.from_numpy(curve.labels.astype(np.int64))
+def _points(curve: Curve) -> Curves:
+    return RankedTiles(curve.labels, curve.scores).curves(np.ones((1, len(curve.labels))))
 
 
 def _axes(x_label: str, y_label: str) -> tuple["Figure", "Axes"]:

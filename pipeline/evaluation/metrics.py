@@ -5,12 +5,15 @@ Knows labels and scores only; neither disk nor Ray nor GPU. Curves are drawn by 
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.floating]
 Bools = NDArray[np.bool_]
+Weights = NDArray[np.float64]
+"""How often each tile counts, shape (repeats, n); and what was measured of each repeat."""
 
 CALIBRATION_BINS = 15
 """The number that Guo et al. 2017 (On Calibration of Modern Neural Networks) report with."""
@@ -65,8 +68,19 @@ MEASURES = (
 """The fields of `Metrics` that are ratios, and have an interval."""
 
 
+class Curves(NamedTuple):
+    """What calling more and more tiles cracked finds: a point for each different score, from the highest down.
+
+    Shapes: (repeats, points).
+    """
+
+    recall: Weights
+    precision: Weights
+    false_alarm_rate: Weights
+
+
 def measure(labels: Bools, scores: Floats, threshold: float = 0.5) -> Metrics:
-    """Measure how well scores tell cracked tiles from sound ones, with torchmetrics.
+    """Measure how well scores tell cracked tiles from sound ones.
 
     Args:
         labels: True = cracked.
@@ -80,40 +94,82 @@ def measure(labels: Bools, scores: Floats, threshold: float = 0.5) -> Metrics:
     fn, tn = int((~called & labels).sum()), int((~called & ~labels).sum())
     values: dict[str, float | None] = dict.fromkeys(MEASURES)
     if len(labels):
-        values |= _of_scores(labels, scores) | _of_calls(labels, called)
+        found = RankedTiles(labels, scores, threshold).measure(np.ones((1, len(labels))))
+        values |= {name: None if np.isnan(value[0]) else float(value[0]) for name, value in found.items()}
     return Metrics(len(labels), threshold, tp, fp, fn, tn, **values)
 
 
-def _of_calls(labels: Bools, called: Bools) -> dict[str, float | None]:
-    """Return the measures at a threshold; torchmetrics itself would not count a score at it."""
-    import torch
-    from torchmetrics.functional import classification as tm
+class RankedTiles:
+    """Tiles in falling order of score, measured under many weightings at once.
 
-    truth, calls = torch.from_numpy(labels.astype(np.int64)), torch.from_numpy(called.astype(np.int64))
-    recall = float(tm.binary_recall(calls, truth)) if labels.any() else None
-    specificity = float(tm.binary_specificity(calls, truth)) if not labels.all() else None
-    return {
-        "accuracy": float(tm.binary_accuracy(calls, truth)),
-        "balanced_accuracy": None if recall is None or specificity is None else (recall + specificity) / 2,
-        "precision": float(tm.binary_precision(calls, truth)) if called.any() else None,
-        "recall": recall,
-        "f1": float(tm.binary_f1_score(calls, truth)) if labels.any() else None,
-    }
+    The one implementation of the measures: `measure` gives every tile the weight 1, `bootstrap` the number of times that
+    it was drawn.
 
+    Shapes: `labels` and `scores` are (n,).
+    """
 
-def _of_scores(labels: Bools, scores: Floats) -> dict[str, float | None]:
-    """Return the measures that need no threshold."""
-    import torch
-    from torchmetrics.functional import classification as tm
+    def __init__(self, labels: Bools, scores: Floats, threshold: float = 0.5) -> None:
+        self.falling = np.argsort(-scores, kind="stable")
+        """The order that weights come in."""
+        self._labels = labels[self.falling].astype(np.float64)
+        ranked = scores[self.falling]
+        self._called = ranked >= threshold
+        # A threshold can only stand between different scores: the last tile of each run of equal scores.
+        self._ends = np.flatnonzero(np.append(np.diff(ranked) != 0, [True]))
+        edges = np.linspace(0, 1, CALIBRATION_BINS + 1, dtype=np.float32)
+        bins = np.searchsorted(edges, ranked, side="right")
+        self._bin_starts = np.flatnonzero(np.append([True], np.diff(bins) != 0))
+        self._scores = ranked.astype(np.float64)
 
-    truth, predicted = torch.from_numpy(labels.astype(np.int64)), torch.from_numpy(scores.astype(np.float32))
-    values: dict[str, float | None] = {
-        "calibration_error": float(tm.binary_calibration_error(predicted, truth, CALIBRATION_BINS))
-    }
-    if labels.any() and not labels.all():
-        values["average_precision"] = float(tm.binary_average_precision(predicted, truth))
-        values["auc"] = float(tm.binary_auroc(predicted, truth))
-        false_alarm_rate, recall, _ = tm.binary_roc(predicted, truth)
+    def measure(self, weights: Weights) -> dict[str, Weights]:
+        """Return every measure of every weighting, not a number where it has no meaning.
+
+        Shapes: (repeats, n) → (repeats,) each.
+        """
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self._at_threshold(weights) | self._over_thresholds(weights)
+
+    def curves(self, weights: Weights) -> Curves:
+        """Return the points of the precision-recall and ROC curves; not numbers where a class has no tile.
+
+        Shape: (repeats, n).
+        """
+        positives = np.cumsum(weights * self._labels, axis=1)[:, self._ends]
+        everything = np.cumsum(weights, axis=1)[:, self._ends]
+        negatives = everything - positives
+        precision = np.divide(positives, everything, out=np.zeros_like(positives), where=everything > 0)
+        return Curves(positives / positives[:, -1:], precision, negatives / negatives[:, -1:])
+
+    def _at_threshold(self, weights: Weights) -> dict[str, Weights]:
+        cracked = weights @ self._labels
+        total = weights.sum(axis=1)
+        tp = weights @ (self._labels * self._called)
+        called = weights @ self._called.astype(np.float64)
+        tn = total - cracked - (called - tp)
+        recall = tp / cracked
+        return {
+            "accuracy": (tp + tn) / total,
+            "balanced_accuracy": (recall + tn / (total - cracked)) / 2,
+            "precision": tp / called,
+            "recall": recall,
+            "f1": np.where(cracked > 0, 2 * tp / (called + cracked), np.nan),
+        }
+
+    def _over_thresholds(self, weights: Weights) -> dict[str, Weights]:
+        recall, precision, false_alarm_rate = self.curves(weights)
+        values = {
+            "average_precision": (np.diff(recall, prepend=0, axis=1) * precision).sum(axis=1),
+            "auc": np.trapezoid(np.pad(recall, ((0, 0), (1, 0))), np.pad(false_alarm_rate, ((0, 0), (1, 0))), axis=1),
+        }
         for name, allowed in FALSE_ALARM_RATES.items():
-            values[name] = float(recall[false_alarm_rate <= allowed + ROUNDING].max())
-    return values
+            values[name] = np.where(false_alarm_rate <= allowed + ROUNDING, recall, 0).max(axis=1)
+        defined = np.isfinite(recall[:, -1]) & np.isfinite(false_alarm_rate[:, -1])
+        return {name: np.where(defined, value, np.nan) for name, value in values.items()} | {
+            "calibration_error": self._calibration_error(weights)
+        }
+
+    def _calibration_error(self, weights: Weights) -> Weights:
+        """Return sum over bins of |cracked tiles - expected cracked tiles|, over all tiles."""
+        surprise = np.add.reduceat(weights * (self._labels - self._scores), self._bin_starts, axis=1)
+        error: Weights = np.abs(surprise).sum(axis=1) / weights.sum(axis=1)
+        return error

@@ -1,12 +1,9 @@
 """Bootstrap intervals."""
 
 import numpy as np
-import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pipeline.evaluation.bootstrap import Resampling, _Sample, bootstrap
+from pipeline.evaluation.bootstrap import Resampling, bootstrap
 from pipeline.evaluation.metrics import MEASURES, measure
 
 
@@ -15,21 +12,6 @@ def drawn(seed: int, n: int, decimals: int) -> tuple[NDArray[np.bool_], NDArray[
     random = np.random.default_rng(seed)
     labels = random.random(n) < 0.4
     return labels, np.round(labels * 0.3 + random.random(n) * 0.7, decimals).astype(np.float32)
-
-
-@given(seed=st.integers(0, 10_000), n=st.integers(2, 60), decimals=st.sampled_from([1, 6]))
-@settings(deadline=None)  # the first call imports torch
-def test_weighted_measures_are_those_of_torchmetrics(seed: int, n: int, decimals: int) -> None:
-    """A weighting measures what torchmetrics measures on the tiles written out as often as they were drawn."""
-    labels, scores = drawn(seed, n, decimals)
-    times = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n))
-    rows = np.repeat(np.arange(n), times)
-    expected = measure(labels[rows], scores[rows], 0.45)
-    falling = np.argsort(-scores, kind="stable")
-    found = _Sample(labels[falling], scores[falling], 0.45).measure(times[None, falling].astype(np.float64))
-    for name in MEASURES:
-        value = getattr(expected, name)
-        assert found[name][0] == pytest.approx(np.nan if value is None else value, abs=1e-5, nan_ok=True), name
 
 
 def test_interval_holds_the_estimate() -> None:

@@ -2,8 +2,20 @@
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torchmetrics.functional import classification as tm
 
-from pipeline.evaluation.metrics import MEASURES, measure
+from pipeline.evaluation.metrics import (
+    CALIBRATION_BINS,
+    FALSE_ALARM_RATES,
+    MEASURES,
+    ROUNDING,
+    RankedTiles,
+    measure,
+)
 
 LABELS = np.array([True, True, True, False, False, False, False])
 SCORES = np.array([0.9, 0.8, 0.3, 0.6, 0.2, 0.1, 0.0], dtype=np.float32)
@@ -78,3 +90,67 @@ def test_no_tiles() -> None:
     found = measure(LABELS[:0], SCORES[:0])
     assert found.n == 0
     assert {getattr(found, name) for name in MEASURES} == {None}
+
+
+def drawn(seed: int, n: int, decimals: int) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    """Draw labels and scores that tell something of them; few decimals make equal scores."""
+    random = np.random.default_rng(seed)
+    labels = random.random(n) < 0.4
+    return labels, np.round(labels * 0.3 + random.random(n) * 0.7, decimals).astype(np.float32)
+
+
+def by_torchmetrics(labels: NDArray[np.bool_], scores: NDArray[np.float32], threshold: float) -> dict[str, float]:
+    """Measure with torchmetrics, the oracle; where a measure has no meaning there is none."""
+    truth, predicted = torch.from_numpy(labels.astype(np.int64)), torch.from_numpy(scores)
+    calls = torch.from_numpy((scores >= threshold).astype(np.int64))  # torchmetrics would not count a score at it
+    found = {"accuracy": tm.binary_accuracy(calls, truth)}
+    found["calibration_error"] = tm.binary_calibration_error(predicted, truth, CALIBRATION_BINS)
+    if calls.any():
+        found["precision"] = tm.binary_precision(calls, truth)
+    if labels.any():
+        found |= {"recall": tm.binary_recall(calls, truth), "f1": tm.binary_f1_score(calls, truth)}
+    if labels.any() and not labels.all():
+        found["balanced_accuracy"] = (tm.binary_recall(calls, truth) + tm.binary_specificity(calls, truth)) / 2
+        found["average_precision"] = tm.binary_average_precision(predicted, truth)
+        found["auc"] = tm.binary_auroc(predicted, truth)
+        false_alarm_rate, recall, _ = tm.binary_roc(predicted, truth)
+        for name, allowed in FALSE_ALARM_RATES.items():
+            found[name] = recall[false_alarm_rate <= allowed + ROUNDING].max()
+    return {name: float(value) for name, value in found.items()}
+
+
+@given(seed=st.integers(0, 10_000), n=st.integers(1, 60), decimals=st.sampled_from([1, 6]))
+def test_measures_are_those_of_torchmetrics(seed: int, n: int, decimals: int) -> None:
+    """All of them, also with equal scores; and what torchmetrics cannot measure has no meaning here either."""
+    labels, scores = drawn(seed, n, decimals)
+    found, expected = measure(labels, scores, 0.45), by_torchmetrics(labels, scores, 0.45)
+    for name in MEASURES:
+        assert getattr(found, name) == pytest.approx(expected.get(name), abs=1e-5), name
+
+
+@given(seed=st.integers(0, 10_000), n=st.integers(2, 60), decimals=st.sampled_from([1, 6]))
+def test_a_weight_is_a_number_of_tiles(seed: int, n: int, decimals: int) -> None:
+    """A weighting measures what the tiles do that are written out as often as they were drawn."""
+    labels, scores = drawn(seed, n, decimals)
+    times = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n))
+    rows = np.repeat(np.arange(n), times)
+    expected = measure(labels[rows], scores[rows], 0.45)
+    tiles = RankedTiles(labels, scores, 0.45)
+    found = tiles.measure(times[None, tiles.falling].astype(np.float64))
+    for name in MEASURES:
+        value = getattr(expected, name)
+        assert found[name][0] == pytest.approx(np.nan if value is None else value, abs=1e-5, nan_ok=True), name
+
+
+@given(seed=st.integers(0, 10_000), n=st.integers(2, 60), decimals=st.sampled_from([1, 6]))
+def test_curves_are_those_of_torchmetrics(seed: int, n: int, decimals: int) -> None:
+    """Point for point, but for the ends that torchmetrics adds."""
+    labels, scores = drawn(seed, n, decimals)
+    assume(labels.any() and not labels.all())
+    truth, predicted = torch.from_numpy(labels.astype(np.int64)), torch.from_numpy(scores)
+    found = RankedTiles(labels, scores).curves(np.ones((1, n)))
+    precision, recall, _ = tm.binary_precision_recall_curve(predicted, truth)
+    false_alarm_rate, _, _ = tm.binary_roc(predicted, truth)
+    assert found.precision[0] == pytest.approx(precision.numpy()[-2::-1], abs=1e-5)
+    assert found.recall[0] == pytest.approx(recall.numpy()[-2::-1], abs=1e-5)
+    assert found.false_alarm_rate[0] == pytest.approx(false_alarm_rate.numpy()[1:], abs=1e-5)
