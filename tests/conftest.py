@@ -76,11 +76,11 @@ def crackscan(tmp_path: Path) -> Crackscan:
 @pytest.fixture(scope="module")
 def ray_of_two() -> Iterator[None]:
     """A private Ray of two CPUs that the tests of a module share; its workers find the tests' modules."""
-    from pipeline.cluster.session import ClusterConfig, session
+    from pipeline.cluster.session import ClusterConfig, ray_session
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(ROOT))
-        with session(ClusterConfig(cpus=2)):
+        with ray_session(ClusterConfig(cpus=2)):
             yield
 
 

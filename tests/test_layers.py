@@ -74,7 +74,9 @@ def test_the_package_and_the_command_load_little() -> None:
     assert not loaded_by("import pipeline.cli") & heavy
 
 
-@pytest.mark.parametrize("module", ["scoring.flow", "scoring.ray_data", "scoring.reading", "training.progress", "dataset.sql"])
+@pytest.mark.parametrize(
+    "module", ["scoring.flow", "scoring.ray_data", "scoring.reading", "training.progress", "dataset.sql"]
+)
 def test_drivers_and_readers_load_no_torch(module: str) -> None:
     """It takes seconds and half a gigabyte in each process."""
     assert "torch" not in loaded_by(f"import pipeline.{module}")
@@ -86,4 +88,4 @@ def test_public_names_are_there() -> None:
         assert getattr(pipeline, name) is not None
     assert {*pipeline.__all__} <= {*dir(pipeline)}
     with pytest.raises(AttributeError, match="has no attribute 'scores'"):
-        _ = pipeline.scores  # type: ignore[attr-defined]
+        _ = pipeline.scores

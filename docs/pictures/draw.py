@@ -1,8 +1,8 @@
-"""Draws the README's pictures beside itself; `make pictures` scores the sample for it first.
+"""Draws the README's pictures into its own folder; `make pictures` first scores the sample.
 
     python docs/pictures/draw.py SCORES REPORT
 
-SCORES is a dataset of the sample, REPORT the page that `crackscan report` made of it; a picture of that needs Chromium.
+SCORES is a dataset of the sample, REPORT the page that `crackscan report` made from it; its picture needs Chromium.
 """
 
 import io
@@ -25,11 +25,11 @@ from pipeline.reports.overlay import OverlayConfig, write_overlays
 
 HERE = Path(__file__).parent
 OVERLAY_PX, REPORT_PX = 760, 900
-"""How wide they are kept: concrete is noise, which no PNG makes small."""
+"""Widths of the saved pictures: concrete is noise, which PNG cannot compress."""
 PHOTOS = 100
 """The sample has fewer."""
 WINDOW = "1200,1500"
-"""Width and height in which the page is opened."""
+"""Width and height of the browser window."""
 
 INK, PAPER = "#1f2933", "#ffffff"
 READS, WORKS, WRITES = "#dbeafe", "#fde68a", "#bbf7d0"
@@ -44,31 +44,31 @@ class Step(NamedTuple):
 
 
 SCORE = (
-    Step("archives", "zip, tar, folder,\ndisk or S3", READS),
+    Step("inputs", "zip, tar, folder,\ndisk or S3", READS),
     Step("plan", "every photo\nonce", READS),
-    Step("reading", "bytes out of\narchives", WORKS),
+    Step("reading", "bytes from\narchives", WORKS),
     Step("decode", "upright\nRGB", WORKS),
     Step("tiles", "a grid over\nall pixels", WORKS),
     Step("engine", "scores\nin batches", WORKS),
-    Step("sink", "Parquet, whole\nor not at all", WRITES),
+    Step("writer", "Parquet, whole\nor not at all", WRITES),
 )
 TRAIN = (
-    Step("labelled", "tiles, masks,\ntables", READS),
+    Step("labels", "tiles, masks,\ntables", READS),
     Step("split", "no photo on\nboth sides", READS),
-    Step("augment", "other light,\nother lens", WORKS),
-    Step("training", "head, then\neverything", WORKS),
+    Step("augment", "other light,\ndrawn cracks", WORKS),
+    Step("learner", "head, then\nall layers", WORKS),
     Step("model", "weights and\ncard", WRITES),
 )
 AFTER = (
     Step("query", "SQL", READS),
-    Step("report", "to look at", READS),
+    Step("report", "one page,\nno network", READS),
     Step("any tool", "DuckDB, Spark,\npandas, …", READS),
 )
 WIDTH, GAP, HEIGHT = 1.62, 0.28, 0.95
 
 
 def flow() -> Figure:
-    """Draw what becomes of photos and of labelled tiles, from left to right."""
+    """Draw the paths of photos and of labelled tiles, from left to right."""
     figure, axes = plt.subplots(figsize=(13, 4.4))
     axes.axis("off")
     axes.set_aspect("equal")
@@ -78,7 +78,7 @@ def flow() -> Figure:
     _arrow(axes, _middle(4), 4.0 - HEIGHT, _middle(5) - WIDTH / 4, 2.0)  # the model goes into the engine
     for number in (4, 5, 6):
         _arrow(axes, _middle(6), 2.0 - HEIGHT, _middle(number), 0.0)
-    note = "Ray hosts what is yellow, on one laptop or many machines; pixels stay there"
+    note = "Ray runs the yellow steps, on one laptop or many machines; pixels stay there"
     axes.text(0, 2.0 - HEIGHT - 0.45, note, color=INK, fontsize=10, style="italic")
     axes.set(xlim=(-1.1, _middle(6) + WIDTH / 2 + 0.1), ylim=(-HEIGHT - 0.1, 4.1))
     return figure
@@ -89,7 +89,7 @@ def _middle(number: int) -> float:
 
 
 def _row(axes: Axes, title: str, steps: tuple[Step, ...], top: float, *, first: int = 0, in_turn: bool = True) -> None:
-    """Draw boxes from a place on, each after the one before it or side by side."""
+    """Draw a row of boxes from a given position, in sequence or side by side."""
     y = top - HEIGHT / 2
     axes.text(first * (WIDTH + GAP) - 0.25, y, title, color=INK, fontsize=13, weight="bold", ha="right", va="center")
     for number, step in enumerate(steps, start=first):
@@ -116,19 +116,19 @@ def drawn(figure: Figure) -> Image.Image:
 
 
 def overlay(scores: str, folder: str) -> Image.Image:
-    """Return a photo with the scores of its tiles over it: the one with the fewest that are cracked."""
+    """Return a photo with the scores of its tiles over it: the cracked photo with the fewest cracked tiles."""
     photo = min((photo for photo in worst(scores, PHOTOS) if photo.crack_tiles), key=lambda photo: photo.crack_tiles)
     (written,) = write_overlays(OverlayConfig(scores, [photo.image], folder))
     if written.url is None:
-        sys.exit(f"{photo.image} cannot be read any more: {written.why}")
+        sys.exit(f"{photo.image} can no longer be read: {written.why}")
     return Image.open(io.BytesIO(storage.read_bytes(written.url)))
 
 
 def screenshot(page: Path, folder: str) -> Image.Image:
-    """Return what a browser shows of a page."""
+    """Return a screenshot of a page in a browser."""
     chromium = shutil.which("chromium")
     if chromium is None:
-        sys.exit("No Chromium to take a picture of the report with: apt-get install chromium")
+        sys.exit("A picture of the report needs Chromium: apt-get install chromium")
     to = Path(folder) / "report.png"
     switches = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
                 "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
@@ -138,7 +138,7 @@ def screenshot(page: Path, folder: str) -> Image.Image:
 
 
 def save(picture: Image.Image, name: str, width_px: int | None = None) -> None:
-    """Keep a picture as a small PNG: no wider than that, and with a palette that has its rare colours, too."""
+    """Save a picture as a small PNG, at most `width_px` wide, with a palette that includes its rare colours."""
     width, height = picture.size
     if width_px is not None and width > width_px:
         picture = picture.resize((width_px, round(height * width_px / width)), Image.Resampling.LANCZOS)
@@ -147,7 +147,7 @@ def save(picture: Image.Image, name: str, width_px: int | None = None) -> None:
 
 
 def main(scores: str, report: str) -> None:
-    """Draw them all."""
+    """Draw all pictures."""
     with tempfile.TemporaryDirectory() as folder:
         save(drawn(flow()), "flow.png")
         save(overlay(scores, folder), "overlay.png", OVERLAY_PX)

@@ -1,6 +1,6 @@
 """Compressed tars, read in one pass from front to back.
 
-What a header means is the business of `tar_headers`; taking a compression off that of `decompressed`.
+What a header means is the business of `tar_headers`; taking a compression off that of `decompress`.
 """
 
 import bz2
@@ -17,7 +17,7 @@ import pyarrow as pa
 from pipeline.archives.members import DAMAGED, Content, Entry, Limits, archive_suffix
 from pipeline.archives.tar_headers import MOST_PADDING_BYTES, entry_of, headers
 from pipeline.core.errors import DataError
-from pipeline.storage.byte_ranges import Source, confirmed, open_source
+from pipeline.storage.byte_ranges import RangeReader, double_checked, open_reader
 
 PIECE_BYTES = 1 << 20
 """Decompressed at a time where nothing of it is wanted."""
@@ -28,8 +28,8 @@ Wanted = Callable[[Entry], bool]
 class CompressedTarReader:
     """Files of a tar in gzip, bzip2, xz or zstd; the position of each is its number in the stream."""
 
-    def __init__(self, source: Source) -> None:
-        self._source = confirmed(source)
+    def __init__(self, source: RangeReader) -> None:
+        self._source = double_checked(source)
 
     def stream(self, wanted: Wanted, limits: Limits) -> Iterator[tuple[Entry, Content | None]]:
         """Go through the files once; through a part of them once more where hard links are wanted.
@@ -49,7 +49,7 @@ class CompressedTarReader:
     def _files(self, wanted: Wanted, limits: Limits, links: list[Entry]) -> Iterator[tuple[Entry, Content | None]]:
         """Go through the files, and put hard links aside."""
         files: dict[str, Entry] = {}
-        with open_source(self._source) as raw:
+        with open_reader(self._source) as raw:
             cursor = _StreamCursor(raw, limits)
             for number, header in enumerate(headers(cursor)):
                 entry = entry_of(header._replace(position=number), files)
@@ -102,7 +102,7 @@ class _StreamCursor:
     def __init__(self, raw: IO[bytes], limits: Limits) -> None:
         self._raw = raw
         self._limits = limits
-        self._file = decompressed(raw)
+        self._file = decompress(raw)
         self.position = 0
 
     def take(self, size_bytes: int) -> bytes:
@@ -146,7 +146,7 @@ _ZSTD_SKIPPED = b"\x2a\x4d\x18"
 """Behind a byte of 0x50 to 0x5f: a frame for whoever knows it, as `pzstd` puts before its data (RFC 8878, 3.1.2)."""
 
 
-def decompressed(file: IO[bytes]) -> IO[bytes]:
+def decompress(file: IO[bytes]) -> IO[bytes]:
     """Return what is in a compressed file, by how it begins: names are often wrong.
 
     Raises:

@@ -160,7 +160,7 @@ def skipped_of(table: pa.Table) -> Counter[str]:
     return Counter(json.loads(table.schema.metadata[b"skipped"]))
 
 
-def encoded(table: pa.Table) -> bytes:
+def encode_listing(table: pa.Table) -> bytes:
     """Return a listing as bytes, to travel in a column."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
@@ -168,7 +168,7 @@ def encoded(table: pa.Table) -> bytes:
     return bytes(sink.getvalue())
 
 
-def decoded(data: bytes) -> pa.Table:
+def decode_listing(data: bytes) -> pa.Table:
     """Return the listing that travelled as bytes."""
     return pa.ipc.open_stream(data).read_all()
 

@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 from pipeline import storage
 from pipeline.core.errors import DataError
 from pipeline.images.decode import PHOTO_SUFFIXES, UNSUPPORTED_SUFFIXES
-from pipeline.storage.byte_ranges import Source
+from pipeline.storage.byte_ranges import RangeReader
 
 SEEKABLE_SUFFIXES = (".zip", ".tar")
 """Archives of which a part can be read by itself."""
@@ -99,7 +99,7 @@ Content = bytes | DataError
 class SeekableReader(Protocol):
     """Lists and reads an archive whose members can be read by themselves."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: RangeReader) -> None:
         """Take the archive; nothing is read yet."""
 
     def entries(self) -> Iterator[Entry]:
@@ -108,7 +108,7 @@ class SeekableReader(Protocol):
     def read(self, entries: Sequence[Entry], limits: Limits) -> Iterator[tuple[Entry, Content]]:
         """Read files, neighbours together; each comes exactly once, in any order."""
 
-    def opened(self, entry: Entry, limits: Limits) -> Source:
+    def opened(self, entry: Entry, limits: Limits) -> RangeReader:
         """Return one file as a source: a window where it is not compressed, else its bytes; raises `DataError`."""
 
 

@@ -27,9 +27,9 @@ from pipeline.archives.members import (
 from pipeline.archives.tar_reader import TarReader
 from pipeline.archives.zip_reader import ZipReader
 from pipeline.core.errors import DataError, StorageError
-from pipeline.core.log import about
-from pipeline.core.usage import Effort, measured, with_peak
-from pipeline.storage.byte_ranges import Source, StoredSource
+from pipeline.core.log import bind
+from pipeline.core.usage import Usage, measure, with_peak
+from pipeline.storage.byte_ranges import FileRangeReader, RangeReader
 
 LOOSE_AT_ONCE = 8
 """Loose photos are read this many at a time: each waits for the store more than it is read."""
@@ -47,7 +47,7 @@ class Listed(NamedTuple):
     archive: str
     table: pa.Table
     """As `Listing.table`."""
-    effort: Effort
+    effort: Usage
     log: Sequence[str] = ()
     """What was logged meanwhile, where that was in another process."""
 
@@ -63,17 +63,17 @@ def list_folder(url: str, without: str) -> tuple[Listing, list[storage.StoredFil
     for file in storage.list_files(url):
         if file.url.startswith(without):
             continue
-        target = storage.linked(file) if file_kind(file.path) == "archive" else None
+        target = storage.resolve_link(file) if file_kind(file.path) == "archive" else None
         if target is None:
-            listing.add(loose(file))
+            listing.add(entry_of_file(file))
         elif target.url != file.url and storage.is_folder(target.url):
-            listing.add(loose(file)._replace(is_link=True))
+            listing.add(entry_of_file(file)._replace(is_link=True))
         else:  # what a link leads to may be called anything, as in a store of content by its hash
             archives.append(target if archive_suffix(target.url) is not None else replace(target, url=file.url))
     return listing, archives
 
 
-def loose(file: storage.StoredFile) -> Entry:
+def entry_of_file(file: storage.StoredFile) -> Entry:
     """Return a stored file as an entry of its folder."""
     return Entry(file.path, file.size_bytes, version=file.version)
 
@@ -85,7 +85,7 @@ def list_archive(file: storage.StoredFile) -> pa.Table:
         listing.add_stream()
         return listing.table()
     try:
-        _list_into(listing, seekable(StoredSource(file.url, file.size_bytes)), None)
+        _list_into(listing, seekable_reader_of(FileRangeReader(file.url, file.size_bytes)), None)
     except StorageError as error:
         if not error.lasting:
             raise
@@ -95,8 +95,8 @@ def list_archive(file: storage.StoredFile) -> pa.Table:
 
 def list_measured(file: storage.StoredFile) -> Listed:
     """List an archive as `list_archive`, and measure it."""
-    with about(archive=file.url):
-        table, effort = measured(partial(list_archive, file))
+    with bind(archive=file.url):
+        table, effort = measure(partial(list_archive, file))
     return Listed(file.url, table, with_peak(effort))
 
 
@@ -118,9 +118,9 @@ def read_members(
     left = dict.fromkeys(entries)
     reason = "it has changed since it was listed"
     try:
-        reader = seekable(source_of(url))
+        reader = seekable_reader_of(range_reader_of(url))
         if inner is not None:
-            reader = seekable(reader.opened(inner, limits))
+            reader = seekable_reader_of(reader.opened(inner, limits))
         for entry, content in reader.read(list(left), limits):
             del left[entry]
             yield entry, content
@@ -130,12 +130,12 @@ def read_members(
         yield entry, DataError("read", "member_unreadable", f"The archive does not yield this photo; {reason}.")
 
 
-def source_of(url: str) -> Source:
+def range_reader_of(url: str) -> RangeReader:
     """Return an archive as a source."""
-    return StoredSource(url, storage.stat(url).size_bytes)
+    return FileRangeReader(url, storage.stat(url).size_bytes)
 
 
-def seekable(source: Source) -> SeekableReader:
+def seekable_reader_of(source: RangeReader) -> SeekableReader:
     """Choose the reader of an archive whose members can be read by themselves."""
     return SEEKABLE[archive_suffix(source.name) or ""](source)
 
@@ -169,7 +169,7 @@ def _list_nested(listing: Listing, reader: SeekableReader, inner: Entry) -> None
         except (*DAMAGED, DataError) as error:
             listing.fail(error, inner)
         else:
-            _list_into(listing, seekable(source), inner)
+            _list_into(listing, seekable_reader_of(source), inner)
 
 
 def _read_loose(url: str, entry: Entry, limits: Limits) -> Content:

@@ -11,16 +11,16 @@ from typing import Any
 from pipeline.archives.compressed_tar import CompressedTarReader
 from pipeline.archives.listing import Listing
 from pipeline.archives.members import DAMAGED, Content, Entry, Limits, file_kind
-from pipeline.archives.readers import is_stream, seekable, source_of
+from pipeline.archives.readers import is_stream, range_reader_of, seekable_reader_of
 from pipeline.core.errors import DataError
-from pipeline.storage.byte_ranges import BytesSource, Source
+from pipeline.storage.byte_ranges import BytesRangeReader, RangeReader
 
 Photo = tuple[dict[str, Any], Content]
 """A row of the plan, and the photo's bytes or why there are none."""
 
 
 @dataclass(frozen=True)
-class Streaming:
+class StreamedArchive:
     """One pass through an archive.
 
     Args:
@@ -36,21 +36,21 @@ class Streaming:
     def photos(self, inner: Entry | None) -> Iterator[Photo]:
         """Yield the photos of the archive, or of an archive nested in it by itself."""
         try:
-            source = source_of(self.listing.url)
+            source = range_reader_of(self.listing.url)
             if inner is not None:
-                source = seekable(source).opened(inner, self.limits)
+                source = seekable_reader_of(source).opened(inner, self.limits)
         except (*DAMAGED, DataError) as error:
             yield from self._failed(error, inner)
             return
         yield from self._of(source, inner)
 
-    def _of(self, source: Source, inner: Entry | None) -> Iterator[Photo]:
+    def _of(self, source: RangeReader, inner: Entry | None) -> Iterator[Photo]:
         try:
             yield from (self._in_one_pass if is_stream(source.name) else self._by_parts)(source, inner)
         except (*DAMAGED, DataError) as error:
             yield from self._failed(error, inner)
 
-    def _in_one_pass(self, source: Source, inner: Entry | None) -> Iterator[Photo]:
+    def _in_one_pass(self, source: RangeReader, inner: Entry | None) -> Iterator[Photo]:
         def wanted(entry: Entry) -> bool:
             return self._is_nested(entry, inner) or self._is_wanted(entry, inner)
 
@@ -60,9 +60,9 @@ class Streaming:
             else:
                 yield from self._listed(entry, inner, content)
 
-    def _by_parts(self, source: Source, inner: Entry | None) -> Iterator[Photo]:
+    def _by_parts(self, source: RangeReader, inner: Entry | None) -> Iterator[Photo]:
         """List, then read; what comes before damage is read first."""
-        reader, damage, rows = seekable(source), None, dict[Entry, list[dict[str, Any]]]()
+        reader, damage, rows = seekable_reader_of(source), None, dict[Entry, list[dict[str, Any]]]()
         try:
             for entry in reader.entries():
                 is_wanted = self._is_wanted(entry, inner)
@@ -78,7 +78,7 @@ class Streaming:
 
     def _nested(self, inner: Entry, content: Content | None) -> Iterator[Photo]:
         if isinstance(content, bytes):
-            yield from self._of(BytesSource(inner.path, content), inner)
+            yield from self._of(BytesRangeReader(inner.path, content), inner)
         elif content is not None:
             yield from self._failed(content, inner)
 

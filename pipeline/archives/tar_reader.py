@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pipeline.archives.members import Content, Entry, Limits
 from pipeline.archives.tar_headers import BLOCK_BYTES, MOST_PADDING_BYTES, entry_of, headers
 from pipeline.core.errors import DataError
-from pipeline.storage.byte_ranges import ReadAhead, Source, Window, confirmed, read_together, read_whole
+from pipeline.storage.byte_ranges import RangeReader, ReadAhead, Window, double_checked, read_together, read_whole
 
 
 class TarReader:
@@ -18,9 +18,9 @@ class TarReader:
     It has no checksums of its data: where nothing protects the connection, all is read twice.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: RangeReader) -> None:
         self._source = source
-        self._confirmed = confirmed(source)
+        self._confirmed = double_checked(source)
 
     def entries(self) -> Iterator[Entry]:
         """List the headers, skipping over the data; a hard link is the file it leads to once more."""
@@ -47,7 +47,7 @@ class TarReader:
         for entry, found in zip(readable, read_together(self._confirmed, places), strict=True):
             yield entry, _content(entry, found)
 
-    def opened(self, entry: Entry, limits: Limits) -> Source:  # noqa: ARG002 - nothing is read into memory
+    def opened(self, entry: Entry, limits: Limits) -> RangeReader:  # noqa: ARG002 - nothing is read into memory
         """Return a file as a window of the tar."""
         if entry.failure:
             raise entry.failure
@@ -57,7 +57,7 @@ class TarReader:
 class _SourceCursor:
     """A tar that is skipped through by ranges."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: RangeReader) -> None:
         self._source = source
         self._ahead = ReadAhead(source)
         self.position = 0

@@ -17,7 +17,7 @@ import numpy as np
 
 from pipeline.archives.members import Entry
 from pipeline.core.errors import DataError
-from pipeline.storage.byte_ranges import Source, read_whole
+from pipeline.storage.byte_ranges import RangeReader, read_whole
 
 METHODS = {0: "stored", 8: "deflated", 12: "bzip2", 14: "LZMA"}
 """How members are compressed that can be read."""
@@ -72,7 +72,7 @@ class Record(NamedTuple):
     position: int
 
 
-def find_directory(source: Source) -> Directory:
+def find_directory(source: RangeReader) -> Directory:
     """Find the directory by the record at the end of the zip.
 
     Raises:
@@ -220,7 +220,7 @@ def _end_of(tail: bytes) -> int:
     return last
 
 
-def _end64(source: Source, tail: bytes, at: int) -> tuple[int, tuple[int, ...]]:
+def _end64(source: RangeReader, tail: bytes, at: int) -> tuple[int, tuple[int, ...]]:
     """Find the zip64 record: before its locator, or where the locator says; return its position and its fields."""
     _, stated, disks = _LOCATOR.unpack_from(tail, at - _LOCATOR.size)
     if disks > 1:
@@ -233,7 +233,7 @@ def _end64(source: Source, tail: bytes, at: int) -> tuple[int, tuple[int, ...]]:
     raise BadZipFile("its zip64 record is missing")
 
 
-def _shift(source: Source, begin: int, stated: int, count: int) -> int:
+def _shift(source: RangeReader, begin: int, stated: int, count: int) -> int:
     """Return how much further on the directory begins than the end record states."""
     for position in (begin, stated):
         if position >= 0 and (not count or source.read([(position, position + 4)]) == [b"PK\1\2"]):

@@ -12,9 +12,16 @@ from zipfile import BadZipFile
 
 from pipeline.archives.members import DAMAGED, Content, Entry, Limits
 from pipeline.archives.zip_directory import LOCAL_BYTES, entries, find_directory, name_of
-from pipeline.archives.zip_salvage import salvaged
+from pipeline.archives.zip_salvage import salvage
 from pipeline.core.errors import DataError
-from pipeline.storage.byte_ranges import BytesSource, Source, Window, confirmed, read_together, read_whole
+from pipeline.storage.byte_ranges import (
+    BytesRangeReader,
+    RangeReader,
+    Window,
+    double_checked,
+    read_together,
+    read_whole,
+)
 
 SLACK_BYTES = 256
 """Read of a member beyond what its directory entry tells: its header has extra fields of its own, 28 bytes mostly."""
@@ -26,16 +33,16 @@ _LOCAL = struct.Struct("<4s4xH4x3L2H")
 class ZipReader:
     """Members of a zip."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: RangeReader) -> None:
         self._source = source
 
     def entries(self) -> Iterator[Entry]:
         """List the directory; where there is none, what can be found without it, and then the damage."""
-        source = confirmed(self._source)
+        source = double_checked(self._source)
         try:
             directory = find_directory(source)
         except BadZipFile:
-            yield from salvaged(source)
+            yield from salvage(source)
             raise
         yield from entries(directory)
 
@@ -52,17 +59,19 @@ class ZipReader:
         for entry, found in zip(readable, read_together(self._source, places), strict=True):
             yield entry, self._content(entry, found)
 
-    def opened(self, entry: Entry, limits: Limits) -> Source:
+    def opened(self, entry: Entry, limits: Limits) -> RangeReader:
         """Return a member as a source of its own."""
         if entry.method:
             _check(entry, limits, nested=True)
             content = self._content(entry, b"")
             if isinstance(content, DataError):
                 raise content
-            return BytesSource(entry.path, content)
+            return BytesRangeReader(entry.path, content)
         if entry.failure:
             raise entry.failure
-        [header] = confirmed(self._source).read([(entry.position, entry.position + LOCAL_BYTES + _MOST_SLACK_BYTES)])
+        [header] = double_checked(self._source).read(
+            [(entry.position, entry.position + LOCAL_BYTES + _MOST_SLACK_BYTES)]
+        )
         start = entry.position + _data_offset(entry, header)
         return Window(self._source, start, start + entry.stored_bytes, entry.path)
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from pipeline.archives.members import Entry, Limits
 from pipeline.archives.zip_directory import LOCAL_BYTES, large, name_of, refusal
-from pipeline.storage.byte_ranges import ReadAhead, Source
+from pipeline.storage.byte_ranges import RangeReader, ReadAhead
 
 PIECE_BYTES = 1 << 20
 """Gone through at a time, where a member's end must be searched."""
@@ -33,7 +33,7 @@ class _Extent(NamedTuple):
     next_position: int
 
 
-def salvaged(source: Source) -> Iterator[Entry]:
+def salvage(source: RangeReader) -> Iterator[Entry]:
     """List the files up to where the zip breaks off."""
     ahead, position = ReadAhead(source), 0
     while found := _entry_at(ahead, position):

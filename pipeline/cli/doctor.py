@@ -30,10 +30,10 @@ def command(places: tuple[str, ...], with_ray: bool, as_json: bool) -> None:
       crackscan doctor --ray
       crackscan doctor s3://inspections/tonight/ s3://results --json
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
-    from pipeline.scoring.doctor import examined
+    from pipeline.scoring.doctor import run_checks
 
     findings: list[Finding] = []
-    for finding in examined(places, with_ray=with_ray):
+    for finding in run_checks(places, with_ray=with_ray):
         findings.append(finding)
         if not as_json:
             _show(finding)

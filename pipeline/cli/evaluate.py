@@ -125,10 +125,10 @@ def measured(
     """Evaluate as the options say, and print the tables."""
     if not data and not masks:
         raise click.MissingParameter(param_hint="'DATA...' or '--masks'", param_type="argument")
-    from pipeline.labels.labelled_tiles import ClassNames, read
+    from pipeline.labels.labelled_tiles import ClassNames, read_labelled_tiles
 
     # Wrong DATA is told before Ray and torch take their seconds to import.
-    tiles = read(data, ClassNames(positive, negative)) if data else None
+    tiles = read_labelled_tiles(data, ClassNames(positive, negative)) if data else None
     if tiles is not None and tiles.unlabelled:
         from pipeline.cli.progress import unlabelled_words
 
@@ -148,7 +148,7 @@ def _config(
     **ray: Any,  # noqa: ANN401 - Click's
 ) -> "EvaluationConfig":
     from pipeline.cluster.session import ClusterConfig
-    from pipeline.evaluation.bootstrap import Resampling
+    from pipeline.evaluation.bootstrap import Bootstrap
     from pipeline.evaluation.evaluate import EvaluationConfig
     from pipeline.models.model import SHIPPED_MODEL
 
@@ -156,7 +156,7 @@ def _config(
         model=model or SHIPPED_MODEL,
         out=out or (f"{model.rstrip('/')}/evaluation" if model else "evaluation"),
         threshold=threshold,
-        resampling=Resampling(repeats, seed),
+        resampling=Bootstrap(repeats, seed),
         cluster=ClusterConfig(**ray),
     )
 
@@ -165,10 +165,10 @@ def _on_tiles(tiles: "LabelledTiles", config: "EvaluationConfig") -> "Evaluation
     """Evaluate on labelled tiles, and print the table."""
     from pipeline.cli.progress import progress
     from pipeline.evaluation.evaluate import evaluate
-    from pipeline.scoring.predict import crack_scores
+    from pipeline.scoring.predict import predict_scores
 
     with progress("tiles") as on_progress:
-        evaluation = evaluate(tiles, config, crack_scores, on_progress)
+        evaluation = evaluate(tiles, config, predict_scores, on_progress)
     _tell(evaluation)
     return evaluation
 
@@ -178,10 +178,10 @@ def _on_masks(folders: tuple[str, ...], config: "EvaluationConfig") -> "MaskEval
     from pipeline.cli.masks_display import tell
     from pipeline.cli.progress import progress
     from pipeline.evaluation.mask_evaluation import evaluate_masks
-    from pipeline.scoring.predict import crack_maps
+    from pipeline.scoring.predict import predict_maps
 
     with progress("photos") as on_progress:
-        evaluation = evaluate_masks(folders, config, crack_maps, on_progress)
+        evaluation = evaluate_masks(folders, config, predict_maps, on_progress)
     tell(evaluation)
     return evaluation
 

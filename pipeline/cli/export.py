@@ -24,7 +24,7 @@ def command(dataset: str, **given: Any) -> None:  # noqa: ANN401 - Click's
     \b
     csv      images, or tiles with --table; times in ISO 8601, nothing where a value is missing
     geojson  photos with a position as points with their scores, for QGIS (RFC 7946)
-    duckdb   a database with the tables images, tiles, failures, strange, and run: what scored them
+    duckdb   a database with the tables images, tiles, failures, out_of_domain, run: what scored them
 
     The file appears when it is whole; until then it takes room in the temporary folder; TMPDIR chooses another.
 

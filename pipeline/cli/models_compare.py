@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from pipeline.evaluation.trial_comparison import Comparison, Interval
-    from pipeline.training.trials import ProtocolConfig
+    from pipeline.training.trials import LeaveOneSourceOutConfig
 
 TRAINING_OPTIONS = ("epochs", "head_epochs", "epoch_tiles", "batch_size", "learning_rate")
 """Where not given, the preset `trial` decides."""
@@ -85,20 +85,20 @@ def command(data: tuple[str, ...], out: str, **given: Any) -> None:  # noqa: ANN
     from pipeline.training import leave_one_source_out
 
     with CompareDisplay() as display:
-        comparison = leave_one_source_out.compare(config, display)
+        comparison = leave_one_source_out.run_trials(config, display)
     _tell(comparison)
 
 
-def _config(data: tuple[str, ...], out: str, given: dict[str, Any]) -> "ProtocolConfig":
+def _config(data: tuple[str, ...], out: str, given: dict[str, Any]) -> "LeaveOneSourceOutConfig":
     """Lay what was given over the preset."""
     from pipeline.cluster.session import ClusterConfig
     from pipeline.labels.tables import ClassNames
     from pipeline.models.backbones import DEFAULT_BACKBONE
     from pipeline.training.config import TRIAL
-    from pipeline.training.trials import ProtocolConfig
+    from pipeline.training.trials import LeaveOneSourceOutConfig
 
     training = {name: given.pop(name) for name in TRAINING_OPTIONS}
-    return ProtocolConfig(
+    return LeaveOneSourceOutConfig(
         data=data,
         out=out,
         backbones=tuple(dict.fromkeys(given.pop("backbone"))) or (DEFAULT_BACKBONE,),

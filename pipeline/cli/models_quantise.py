@@ -35,9 +35,9 @@ def command(
     from pipeline.cli.progress import Bar
     from pipeline.core.errors import UsageError
     from pipeline.labels.tables import ClassNames
-    from pipeline.models.engines import openvino
+    from pipeline.models.engines import probe_openvino
 
-    if (problem := openvino().problem) is not None:
+    if (problem := probe_openvino().problem) is not None:
         raise UsageError(f"Nothing can be quantised here: {problem}")
     from pipeline.training.quantise import QuantiseConfig, quantise_folder
 

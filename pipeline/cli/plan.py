@@ -41,10 +41,10 @@ def command(
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
     from pipeline.cluster.session import ClusterConfig
     from pipeline.scoring.config import ScoreConfig
-    from pipeline.scoring.flow import planned
+    from pipeline.scoring.flow import preview
 
     with watching() as watch:
-        found = planned(ScoreConfig(inputs, out, cluster=ClusterConfig(address, cpus, verbose), **options), watch)
+        found = preview(ScoreConfig(inputs, out, cluster=ClusterConfig(address, cpus, verbose), **options), watch)
     _print_archives(found)
     if found.skipped:
         kinds = ", ".join(f"{count:,} x {kind}" for kind, count in sorted(found.skipped.items()))

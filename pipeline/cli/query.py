@@ -30,7 +30,7 @@ def command(out: str, sql: str, form: str, threshold: float | None, max_rows: in
     """Run the DuckDB query SQL (or @file.sql) over the dataset OUT.
 
     Views: `images` (one row per photo), `tiles` (one row per tile), `failures` (the photos that failed),
-    `strange` (those unlike the training data).
+    `out_of_domain` (those unlike the training data).
     The README lists their columns; "DESCRIBE images" shows them too.
 
     \b

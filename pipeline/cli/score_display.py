@@ -15,23 +15,23 @@ DONE_WITH_FAILED_PHOTOS = 3
 WORST_SHOWN = 5
 WHY_FAILED = "SELECT image, failure_kind, failure_message FROM failures"
 WORST = "SELECT image, crack_score FROM images ORDER BY crack_score DESC LIMIT 20"
-STRANGEST = "SELECT image, domain_score, crack_score FROM strange ORDER BY domain_score DESC"
+OUT_OF_DOMAIN = "SELECT image, domain_score, crack_score FROM out_of_domain ORDER BY domain_score DESC"
 
 
 @contextmanager
 def watching() -> Iterator[Any]:  # a Watch, whose module loads pyarrow
     """Show how far a run is while the context lasts."""
     from pipeline.dataset.lease import Holder
-    from pipeline.models.engines import Choice
-    from pipeline.scoring.progress import Progress, Watch
+    from pipeline.models.engines import EngineChoice
+    from pipeline.scoring.progress import Progress, ScoreCallbacks
 
     began_at = time.monotonic()
     with progress("photos") as show:
 
-        class Shown(Watch):
+        class Shown(ScoreCallbacks):
             told = False
 
-            def chose(self, engine: Choice) -> None:
+            def chose(self, engine: EngineChoice) -> None:
                 click.echo(f"Engine: {engine.name} ({engine.why})", err=True)
 
             def waits(self, holder: Holder) -> None:
@@ -83,14 +83,14 @@ def _print_run(summary: Any, out: str, seconds: float) -> None:  # noqa: ANN401 
 
 
 def _print_worst(summary: Any, out: str) -> None:  # noqa: ANN401 - its module loads pyarrow
-    from pipeline.dataset.sql import strange, worst
+    from pipeline.dataset.sql import out_of_domain, worst
 
     for photo in worst(out, WORST_SHOWN):
-        doubt = "  (unlike the training data)" if photo.is_strange else ""
+        doubt = "  (unlike the training data)" if photo.is_out_of_domain else ""
         click.echo(f"  {photo.crack_score:.3f}  {photo.crack_tiles:>4} of {photo.tiles} tiles  {photo.image}{doubt}")
-    if count := strange(out):
+    if count := out_of_domain(out):
         click.echo(f"{count:,} photos are unlike what the model was trained on; do not trust their scores. See which:")
-        click.echo(f"  crackscan query {shlex.quote(out)} '{STRANGEST}'")
+        click.echo(f"  crackscan query {shlex.quote(out)} '{OUT_OF_DOMAIN}'")
     if summary.failed:
         click.echo(f"{summary.failed:,} photos failed; see why, or try them again:")
         click.echo(f"  crackscan query {shlex.quote(out)} '{WHY_FAILED}'\n  crackscan retry {shlex.quote(out)}")

@@ -10,7 +10,7 @@ from pipeline.cli.config_file import config_option
 from pipeline.cli.options import training_options
 
 if TYPE_CHECKING:
-    from pipeline.evaluation.operating_point import FieldUse
+    from pipeline.evaluation.operating_point import OperatingTarget
     from pipeline.training.config import TrainConfig
     from pipeline.training.flow import FitResult
 
@@ -102,16 +102,16 @@ def trained(out: str, preset: str, **given: Any) -> "FitResult":  # noqa: ANN401
         return flow.train(config, display, use)
 
 
-def _use(given: dict[str, Any]) -> "FieldUse | None":
+def _use(given: dict[str, Any]) -> "OperatingTarget | None":
     """Take out what scores are calibrated for."""
-    from pipeline.evaluation.operating_point import FieldUse
+    from pipeline.evaluation.operating_point import OperatingTarget
 
     trials = given.pop("calibrate_on")
     rates = {"false_alarm_rate": given.pop("false_alarms"), "base_rate": given.pop("base_rate")}
     known = {name: rate for name, rate in rates.items() if rate is not None}
     if trials is None and known:
         raise click.UsageError("--false-alarms and --base-rate need trials: give --calibrate-on as well.")
-    return None if trials is None else FieldUse(trials, **known)
+    return None if trials is None else OperatingTarget(trials, **known)
 
 
 def _config(out: str, preset: str, given: dict[str, Any]) -> "TrainConfig":

@@ -1,23 +1,23 @@
 """What a person at a terminal sees of a training run: a bar while it works, a row an epoch."""
 
 from pipeline.cli.progress import Bar
-from pipeline.labels.split import HeldOut
+from pipeline.labels.split import TrainValSplit
 from pipeline.models.backbones import Backbone
-from pipeline.training.config import TrainingConfig
-from pipeline.training.flow import Watcher
+from pipeline.training.config import Hyperparameters
+from pipeline.training.flow import TrainCallbacks
 from pipeline.training.progress import EpochResult
 
 HEADER = "  epoch  trained    loss  val loss  val AP  val AUC  tiles/s  seconds"
 
 
-class TrainDisplay(Bar, Watcher):
+class TrainDisplay(Bar, TrainCallbacks):
     """Shows a run as `fit` tells it; a context that cleans up its bar.
 
     Args:
         config: says how many epochs there are at most.
     """
 
-    def __init__(self, config: TrainingConfig) -> None:
+    def __init__(self, config: Hyperparameters) -> None:
         super().__init__()
         self._config = config
         self._rows = 0
@@ -26,7 +26,7 @@ class TrainDisplay(Bar, Watcher):
         """So many tiles were read to find repeats."""
         self.show("comparing tiles", done, total)
 
-    def on_split(self, parts: HeldOut) -> None:
+    def on_split(self, parts: TrainValSplit) -> None:
         """Say what is trained and validated on."""
         dropped = f" ({parts.dropped:,} repeat validation tiles and are left out)" if parts.dropped else ""
         self.print(f"Training on {len(parts.training):,} tiles{dropped}, validating on {len(parts.validation):,}.")

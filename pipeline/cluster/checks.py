@@ -11,7 +11,7 @@ from packaging.specifiers import SpecifierSet
 
 from pipeline.cluster.machine import Folder, Gpus, Processor
 from pipeline.cluster.session import OBJECT_STORE_BYTES
-from pipeline.storage.probe import Access
+from pipeline.storage.probe import Probe
 
 State = Literal["ok", "warning", "failed"]
 """Fine; works, but slower or not everywhere; does not work."""
@@ -162,7 +162,7 @@ def ray(version: str | None) -> Finding:
     return Finding("Ray", "ok", f"{version} is installed; --ray starts it and scores a photo")
 
 
-def storage(found: Access) -> Finding:
+def storage(found: Probe) -> Finding:
     """Judge what a place lets us do: reading will do for photos, a dataset is written, too."""
     subject = "storage"
     if found.read_error is not None:

@@ -85,7 +85,7 @@ class Node(NamedTuple):
 
 
 @contextmanager
-def session(config: ClusterConfig, noise: str = os.devnull) -> Iterator[None]:
+def ray_session(config: ClusterConfig, noise: str = os.devnull) -> Iterator[None]:
     """Run Ray while the context lasts.
 
     Args:
@@ -122,7 +122,7 @@ def has_gpus(config: ClusterConfig) -> bool:
     if config.address is None:
         found = gpus()
         return bool(found.names) and found.torch_cuda is not None
-    with session(config):
+    with ray_session(config):
         import ray
 
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]

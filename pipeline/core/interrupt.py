@@ -63,7 +63,7 @@ class Interrupt:
 
 
 @contextmanager
-def pumped(items: Iterable[Item], end_s: float = END_S) -> Iterator[Iterator[Item | None]]:
+def iterate_in_thread(items: Iterable[Item], end_s: float = END_S) -> Iterator[Iterator[Item | None]]:
     """Iterate in a thread while the context lasts; what comes is None whenever nothing has come for a moment.
 
     An error of the iterator is raised here. At most a few items wait, so a slow consumer holds the producer back. A
@@ -116,7 +116,7 @@ def _passing(waiting: queue.Queue[Any]) -> Iterator[Any]:
         yield item
 
 
-def until_asked(items: Iterable[Item], interrupt: Interrupt) -> Iterator[Item]:
+def until_interrupted(items: Iterable[Item], interrupt: Interrupt) -> Iterator[Item]:
     """Pass items on until a signal asks to stop."""
     for item in items:
         yield item

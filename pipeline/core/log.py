@@ -2,7 +2,7 @@
 
 A module takes its logger with `get_logger(__name__)`; a run names its stream with `to_stream`, and until then log lines
 go nowhere. Every line has the run's id, and names the archive or photo that it concerns as `archive` and `image`, like
-the dataset's tables. Lines of workers travel with their results (`gathered`), and the driver writes them.
+the dataset's tables. Lines of workers travel with their results (`capture`), and the driver writes them.
 """
 
 import json
@@ -86,24 +86,24 @@ def _handled(handler: logging.Handler) -> Iterator[None]:
         root.removeHandler(handler)
 
 
-def about(**concerned: str) -> AbstractContextManager[None]:
+def bind(**concerned: str) -> AbstractContextManager[None]:
     """Let the log lines of this thread name what is being worked on: the `archive`, and the `image` if it is one."""
     return structlog.contextvars.bound_contextvars(**concerned)
 
 
 @contextmanager
-def gathered() -> Iterator[list[str]]:
-    """Keep the log lines of this process while the context lasts, for `repeat` in another."""
+def capture() -> Iterator[list[str]]:
+    """Keep the log lines of this process while the context lasts, for `replay` in another."""
     kept = _Kept()
     with _handled(kept):
         yield kept.lines
 
 
-def repeat(lines: Iterable[str], **concerned: str) -> None:
+def replay(lines: Iterable[str], **concerned: str) -> None:
     """Write the log lines of another process.
 
     Args:
-        lines: as they were `gathered`.
+        lines: as they were `capture`.
         concerned: the `archive`, and the `image` if it was one, that was being worked on.
     """
     for line in lines:

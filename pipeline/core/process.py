@@ -19,7 +19,7 @@ def machine() -> str:
         return socket.gethostname()
 
 
-def started(pid: int) -> str:
+def start_time(pid: int) -> str:
     """Return when a process of this machine began, in clock ticks since the boot.
 
     Returns:
@@ -38,7 +38,7 @@ def has_ended(of_machine: str, pid: int, began: str) -> bool:
     Args:
         of_machine: as its `machine()` was; False for any other than this one, of which we cannot know.
         pid: its number.
-        began: as `started` was.
+        began: as `start_time` was.
     """
     if of_machine != machine():
         return False
@@ -48,7 +48,7 @@ def has_ended(of_machine: str, pid: int, began: str) -> bool:
         return True
     except PermissionError:  # another user's process; whether we can see its start depends on the machine
         pass
-    return started(pid) not in {began, ""}
+    return start_time(pid) not in {began, ""}
 
 
 def peak_bytes() -> int:

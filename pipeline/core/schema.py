@@ -40,7 +40,7 @@ MEMBERS = pa.schema(
 `inner` is the nested archive that holds the photo, null for most.
 """
 
-EFFORT = pa.struct(
+USAGE = pa.struct(
     [
         ("wall_s", pa.float64()),
         ("cpu_s", pa.float64()),
@@ -52,7 +52,7 @@ EFFORT = pa.struct(
 )
 """What a step of the work took, see `effort`."""
 
-_OF_READING = [("read_effort", EFFORT), ("log", pa.list_(pa.string()))]
+_OF_READING = [("read_effort", USAGE), ("log", pa.list_(pa.string()))]
 
 READ = pa.schema([*MEMBERS, ("data", pa.large_binary()), ("ended", pa.large_binary()), *_OF_READING])
 """A photo on its way to a scorer, with its bytes; or the end of a stream, which has nothing but `archive` and `ended`:
@@ -132,8 +132,8 @@ SCORED = pa.schema(
         ("crack_map", pa.large_binary()),
         ("ended", pa.large_binary()),
         *_OF_READING,
-        ("decode_effort", EFFORT),
-        ("score_effort", EFFORT),
+        ("decode_effort", USAGE),
+        ("score_effort", USAGE),
     ]
 )
 """A photo as a scoring actor hands it over: its `images` columns, all its tiles in one list, and its crack map as PNG

@@ -54,7 +54,7 @@ def check_no_secrets(texts: Iterable[tuple[str, str]], known: Collection[str]) -
             )
 
 
-def check_places(places: Iterable[tuple[str, str | None]]) -> None:
+def refuse_credentials(places: Iterable[tuple[str, str | None]]) -> None:
     """Refuse addresses that hold a secret: they would be kept in datasets and models, logged, and shown on pages.
 
     Args:

@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Effort:
+class Usage:
     """What a step took; columns of `schema.EFFORT`."""
 
     wall_s: float = 0.0
@@ -30,9 +30,9 @@ class Effort:
     peak_bytes: int = 0
     """The most memory that the process has had, since it began."""
 
-    def __add__(self, other: "Effort") -> "Effort":
+    def __add__(self, other: "Usage") -> "Usage":
         """Add another step; memory is that of the larger process."""
-        return Effort(
+        return Usage(
             self.wall_s + other.wall_s,
             self.cpu_s + other.cpu_s,
             self.gpu_s + other.gpu_s,
@@ -41,9 +41,9 @@ class Effort:
             max(self.peak_bytes, other.peak_bytes),
         )
 
-    def __sub__(self, part: "Effort") -> "Effort":
+    def __sub__(self, part: "Usage") -> "Usage":
         """Take a part of the step out."""
-        return Effort(
+        return Usage(
             self.wall_s - part.wall_s,
             self.cpu_s - part.cpu_s,
             self.gpu_s - part.gpu_s,
@@ -52,7 +52,7 @@ class Effort:
             self.peak_bytes,
         )
 
-    def share(self, part: float) -> "Effort":
+    def share(self, part: float) -> "Usage":
         """Return a share of the time, for one of several photos that were worked on together."""
         return replace(self, wall_s=part * self.wall_s, cpu_s=part * self.cpu_s, gpu_s=part * self.gpu_s)
 
@@ -61,28 +61,28 @@ class Measured(NamedTuple, Generic[Result]):
     """What a step gave, and what it took."""
 
     result: Result
-    effort: Effort
+    effort: Usage
 
 
-def so_far(cpu_clock: Callable[[], float] = time.process_time) -> Effort:
+def usage_now(cpu_clock: Callable[[], float] = time.process_time) -> Usage:
     """Look at the clocks and counts of this process; a step is the difference of two looks.
 
     Args:
         cpu_clock: what counts CPU seconds; `time.thread_time` where other threads do other work meanwhile.
     """
-    return Effort(time.perf_counter(), cpu_clock(), 0.0, *traffic_now())
+    return Usage(time.perf_counter(), cpu_clock(), 0.0, *traffic_now())
 
 
-def with_peak(effort: Effort) -> Effort:
+def with_peak(effort: Usage) -> Usage:
     """Add the most memory that this process has had."""
     return replace(effort, peak_bytes=process.peak_bytes())
 
 
-def measured(work: Callable[[], Result], cpu_clock: Callable[[], float] = time.process_time) -> Measured[Result]:
-    """Do a step and measure it, as `so_far`."""
-    before = so_far(cpu_clock)
+def measure(work: Callable[[], Result], cpu_clock: Callable[[], float] = time.process_time) -> Measured[Result]:
+    """Do a step and measure it, as `usage_now`."""
+    before = usage_now(cpu_clock)
     result = work()
-    return Measured(result, so_far(cpu_clock) - before)
+    return Measured(result, usage_now(cpu_clock) - before)
 
 
 class Traffic(NamedTuple):

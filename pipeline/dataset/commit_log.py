@@ -94,11 +94,11 @@ def table_bytes(table: pa.Table) -> bytes:
 
 
 def read_table(url: str) -> pa.Table:
-    """Read a Parquet file whole; as `parsed`."""
-    return parsed(url, storage.read_bytes(url))
+    """Read a Parquet file whole; as `parse_parquet`."""
+    return parse_parquet(url, storage.read_bytes(url))
 
 
-def parsed(url: str, data: bytes) -> pa.Table:
+def parse_parquet(url: str, data: bytes) -> pa.Table:
     """Read what stands in a Parquet file.
 
     Raises:

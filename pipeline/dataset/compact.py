@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from pipeline import storage
 from pipeline.core import schema
 from pipeline.core.errors import DatasetError, UsageError
-from pipeline.core.secrets import check_places
+from pipeline.core.secrets import refuse_credentials
 from pipeline.dataset.commit_log import TOKEN
 from pipeline.dataset.diff import differences
 from pipeline.dataset.layout import Layout
@@ -135,7 +135,7 @@ def compact(out: str, to: str, part_bytes: int, on_progress: OnProgress) -> Comp
         UsageError: the dataset is not finished, or compact already; there is something else at `to`.
         DatasetError: a file is damaged, or the dataset was written to meanwhile.
     """
-    check_places([("--to", to)])
+    refuse_credentials([("--to", to)])
     old, new = Layout(storage.canonical(out)), Layout(storage.canonical(to))
     about = _about(old)
     _check_free(old, new)

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline import storage
 from pipeline.dataset.layout import Layout
-from pipeline.dataset.sql import connected, views
+from pipeline.dataset.sql import connect, views
 
 SHOWN = 3
 """Photos that a sentence names."""
@@ -46,7 +46,7 @@ def differences(out: str, other: str) -> list[str]:
     here, there = Layout(storage.canonical(out)), Layout(storage.canonical(other))
     with ExitStack() as stack:
         sides = [stack.enter_context(views(layout)) for layout in (here, there)]
-        both = stack.enter_context(connected(here))
+        both = stack.enter_context(connect(here))
         for name, side in zip(("here", "there"), sides, strict=True):
             both.register(name, side.sql(_DIGESTS).to_arrow_table())
         both.execute(_COMPARED)

@@ -16,14 +16,16 @@ from pipeline.core import schema
 from pipeline.core.errors import UsageError
 from pipeline.dataset.layout import Layout, check_outside
 from pipeline.dataset.run import read_run
-from pipeline.dataset.sql import quoted, tables_of, views
-from pipeline.storage.errors import told
+from pipeline.dataset.sql import VIEWS, quoted, tables_of, views
+from pipeline.storage.errors import translate_errors
 
 Form = Literal["csv", "geojson", "duckdb"]
 Table = Literal["images", "tiles"]
 
-TABLES = ("failures", "images", "run", "strange", "tiles")
+TABLES = ("failures", "images", "out_of_domain", "run", "tiles")
 """What stands in a DuckDB file, in the order of the alphabet."""
+
+_TABLES_BEFORE_0_2 = {*TABLES} - {"out_of_domain"} | {"strange"}
 
 _ROWS = {
     "images": """
@@ -117,7 +119,7 @@ def export(config: ExportConfig) -> Exported:
             _check_ours(connection, config.form, url)
         is_finished = storage.exists(layout.summary)
         path = Path(folder) / "export"
-        with told(url, "written"):
+        with translate_errors(url, "written"):
             rows = _WRITERS[config.form](connection, config, path)
         storage.upload(path, url)
         unplaced = connection.execute(_UNPLACED).fetchall()[0][0] if config.form == "geojson" else 0
@@ -129,7 +131,8 @@ def _check_ours(connection: Any, form: Form, url: str) -> None:  # noqa: ANN401 
     if storage.is_folder(url):
         raise UsageError(f"{url} is a folder; expected the name of a file to write. Give another --out.")
     if form == "duckdb":
-        is_ours = url.startswith(storage.LOCAL) and tables_of(connection, storage.local_path(url)) == {*TABLES}
+        is_local = url.startswith(storage.LOCAL)
+        is_ours = is_local and tables_of(connection, storage.local_path(url)) in ({*TABLES}, _TABLES_BEFORE_0_2)
     else:
         head = storage.read_ranges(url, [(0, max(map(len, _HEADS[form])))])[0]
         is_ours = head.startswith(_HEADS[form])
@@ -180,7 +183,7 @@ def _write_duckdb(connection: Any, config: ExportConfig, path: Path) -> dict[str
     facts = {"dataset": layout.url, "run": run, "threshold": config.threshold}
     connection.execute(f"ATTACH {quoted(path)} AS made")
     connection.execute(_RUN, facts | {"is_finished": storage.exists(layout.summary)})
-    for table in ("images", "tiles", "failures", "strange"):
+    for table in VIEWS:
         connection.execute(f"CREATE TABLE made.{table} AS FROM {table}")
     counts = {table: connection.table(f"made.{table}").count("*").fetchall()[0][0] for table in TABLES}
     connection.execute("DETACH made")

@@ -18,7 +18,7 @@ SIZES_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
-class Promise:
+class Invariant:
     """Something that holds for every row."""
 
     sentence: str
@@ -60,8 +60,8 @@ ADD_GRIDS = """
 COUNTS = "SELECT count(*), count_if(status = 'failed') FROM image_rows"
 """Photos, and failed ones."""
 
-PROMISES = (
-    Promise(
+INVARIANTS = (
+    Invariant(
         "Every row stands in the file of its commit.",
         """
         SELECT filename AS name
@@ -69,38 +69,38 @@ PROMISES = (
         JOIN files USING (filename) WHERE found.part IS DISTINCT FROM files.part
         """,
     ),
-    Promise(
+    Invariant(
         "Every row names the run that committed it.",
         "SELECT image AS name FROM image_rows JOIN files USING (filename) WHERE run_id IS DISTINCT FROM token",
         of_unsealed=True,
     ),
-    Promise(
+    Invariant(
         "Every row names the model of run.json.",
         "SELECT image AS name FROM image_rows CROSS JOIN run WHERE image_rows.model_id IS DISTINCT FROM run.model_id",
     ),
-    Promise(
+    Invariant(
         "No photo has two rows.",
         "SELECT any_value(image) AS name FROM image_rows GROUP BY image_id HAVING count(*) > 1",
     ),
-    Promise(
+    Invariant(
         "Every planned photo has its row.",
         "SELECT image AS name FROM (SELECT image_id, any_value(image) AS image FROM planned GROUP BY image_id) "
         "ANTI JOIN image_rows USING (image_id) WHERE image_id <> ''",
         of_finished=True,
     ),
-    Promise(
+    Invariant(
         "Every archive's photos are known.",
         "SELECT archive AS name FROM planned WHERE coalesce(image_id, '') = ''",
         of_finished=True,
     ),
-    Promise(
+    Invariant(
         "Every row is of a planned photo.",  # or of an archive that the plan takes them from when it has been read
         """
         SELECT image AS name FROM image_rows ANTI JOIN planned USING (image_id, archive, image, occurrence)
         WHERE archive NOT IN (SELECT archive FROM planned WHERE coalesce(image_id, '') = '')
         """,
     ),
-    Promise(
+    Invariant(
         "Archives are canonical URLs, and image_id is made of the photo's address.",
         r"""
         SELECT archive || ' ' || image AS name FROM image_rows
@@ -113,7 +113,7 @@ PROMISES = (
                AND image_id <> substr(sha256(archive || '!/' || image || chr(0) || occurrence), 1, 16))
         """,
     ),
-    Promise(
+    Invariant(
         "Failed photos stand in failed files, with a reason and no measure.",
         """
         SELECT image AS name FROM image_rows JOIN files USING (filename)
@@ -124,7 +124,7 @@ PROMISES = (
                AND captured_at IS NULL AND camera IS NULL) IS NOT TRUE
         """,
     ),
-    Promise(
+    Invariant(
         "All other photos are ok, with size, tiles and scores, and no reason.",
         """
         SELECT image AS name FROM image_rows JOIN files USING (filename)
@@ -134,7 +134,7 @@ PROMISES = (
                AND coalesce(failure_stage, failure_kind, failure_message) IS NULL) IS NOT TRUE
         """,
     ),
-    Promise(
+    Invariant(
         "Every tile is of a photo of its commit.",
         """
         SELECT cut.image AS name FROM cut LEFT JOIN image_rows i USING (part, image_id)
@@ -142,12 +142,12 @@ PROMISES = (
                AND first_address = hash(i.archive, i.image)) IS NOT TRUE
         """,
     ),
-    Promise(
+    Invariant(
         "Every photo has as many tiles as its row says.",
         "SELECT i.image AS name FROM image_rows i LEFT JOIN cut USING (part, image_id) "
         "WHERE status = 'ok' AND coalesce(cut.tiles, 0) <> i.tiles",
     ),
-    Promise(
+    Invariant(
         "Every photo's tiles are the grid that covers it.",
         """
         SELECT i.image AS name FROM image_rows i JOIN cut USING (part, image_id)
@@ -156,7 +156,7 @@ PROMISES = (
           AND (cut.tiles = grids.tiles AND cut.boxes = grids.boxes) IS NOT TRUE
         """,
     ),
-    Promise(
+    Invariant(
         "Every photo's crack_score is the highest of its tiles, and crack_tiles those at or over the threshold.",
         """
         SELECT i.image AS name FROM image_rows i JOIN cut USING (part, image_id)
@@ -164,7 +164,7 @@ PROMISES = (
           AND (cut.crack_score = i.crack_score AND cut.crack_tiles = i.crack_tiles) IS NOT TRUE
         """,
     ),
-    Promise("Every score is a probability.", "SELECT image AS name FROM cut WHERE improbable > 0"),
+    Invariant("Every score is a probability.", "SELECT image AS name FROM cut WHERE improbable > 0"),
 )
 """In the order in which they are checked and listed."""
 

@@ -226,4 +226,4 @@ def _encoded(holder: Holder) -> bytes:
 
 def _this_process(run_id: str) -> Holder:
     now, pid = datetime.now(UTC), os.getpid()
-    return Holder(run_id, socket.gethostname(), process.machine(), pid, process.started(pid), now, now, TTL_S)
+    return Holder(run_id, socket.gethostname(), process.machine(), pid, process.start_time(pid), now, now, TTL_S)

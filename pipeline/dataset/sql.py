@@ -1,4 +1,4 @@
-"""Reading a dataset with SQL: DuckDB over the views `images`, `tiles`, `failures` and `strange`.
+"""Reading a dataset with SQL: DuckDB over the views `images`, `tiles`, `failures` and `out_of_domain`.
 
 The views show committed photos only, each once, also in the moment of a crash and while a run is writing. Everything
 that asks DuckDB gets its connection here.
@@ -23,6 +23,9 @@ from pipeline.dataset.duckdb_filesystem import StoredFiles
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.run import read_run
 
+VIEWS = ("images", "tiles", "failures", "out_of_domain")
+"""What queries read."""
+
 MEMORY_LIMIT = "2GiB"
 """What DuckDB may hold; sorting and grouping more than that goes to a temporary folder."""
 
@@ -41,7 +44,7 @@ class WorstPhoto:
     crack_score: float
     crack_tiles: int
     tiles: int
-    is_strange: bool
+    is_out_of_domain: bool
     """Whether it is unlike the model's training data."""
 
 
@@ -73,14 +76,14 @@ def query(out: str, sql: str, threshold: float | None = None) -> pa.Table:
 def worst(out: str, photos: int) -> list[WorstPhoto]:
     """List the photos with the highest crack scores."""
     ranked = f"FROM images WHERE status = 'ok' ORDER BY crack_score DESC, image LIMIT {photos:d}"
-    is_strange = "image_id IN (SELECT image_id FROM strange) AS is_strange"
-    found = query(out, f"SELECT archive, image, crack_score, crack_tiles, tiles, {is_strange} {ranked}")
+    is_out_of_domain = "image_id IN (SELECT image_id FROM out_of_domain) AS is_out_of_domain"
+    found = query(out, f"SELECT archive, image, crack_score, crack_tiles, tiles, {is_out_of_domain} {ranked}")
     return [WorstPhoto(**row) for row in found.to_pylist()]
 
 
-def strange(out: str) -> int:
+def out_of_domain(out: str) -> int:
     """Count the photos that are unlike the model's training data."""
-    return int(query(out, "SELECT count(*) FROM strange")[0][0].as_py())
+    return int(query(out, "SELECT count(*) FROM out_of_domain")[0][0].as_py())
 
 
 @contextmanager
@@ -100,13 +103,13 @@ def views(layout: Layout, threshold: float | None = None) -> Iterator[duckdb.Duc
         raise UsageError(f"The threshold is {threshold:g}; expected a score from 0 to 1.")
     if not storage.exists(layout.run):
         raise UsageError(f"There is no dataset at {layout.url}; expected a folder that `crackscan score` wrote.")
-    with connected(layout) as connection:
+    with connect(layout) as connection:
         images, tiles = (_parquet(layout, table) for table in ("images", "tiles"))
         file_rows(connection, "images_files", _committed(connection, images), schema.IMAGES)
         file_rows(connection, "tiles_files", tiles, schema.TILES)
         connection.execute("SET VARIABLE domain_threshold = CAST(? AS FLOAT)", [_domain_threshold(layout)])
         connection.execute("SET VARIABLE threshold = CAST(? AS FLOAT)", [threshold])
-        for statement in (_IMAGES if threshold is None else _RECOUNTED_IMAGES, *_VIEWS):
+        for statement in (_IMAGES if threshold is None else _RECOUNTED_IMAGES, *_STATEMENTS):
             connection.execute(statement)
         yield connection
 
@@ -124,9 +127,10 @@ _RECOUNTED_IMAGES = """
 """
 """With `crack_tiles` counted anew: tiles are filtered before they are counted, since most are of sound concrete."""
 
-_VIEWS = (
+_STATEMENTS = (
     "CREATE VIEW failures AS SELECT * FROM images WHERE status = 'failed'",
-    "CREATE VIEW strange AS SELECT * FROM images WHERE domain_score >= getvariable('domain_threshold')",
+    "CREATE VIEW out_of_domain AS SELECT * FROM images WHERE domain_score >= getvariable('domain_threshold')",
+    "CREATE VIEW strange AS FROM out_of_domain",  # its name before 0.2; to go with 0.3
     "CREATE VIEW tiles AS SELECT * EXCLUDE (filename) FROM tiles_files SEMI JOIN images_files USING (part, image_id)",
 )
 """A tile that no commit names belongs to no photo of its part."""
@@ -138,7 +142,7 @@ _TOKENS = "SELECT file_name, value FROM parquet_kv_metadata(?) WHERE key = ?"
 
 
 @contextmanager
-def connected(layout: Layout) -> Iterator[duckdb.DuckDBPyConnection]:
+def connect(layout: Layout) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open DuckDB for the files of a dataset, bounded in memory.
 
     Raises:

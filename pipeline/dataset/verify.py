@@ -15,11 +15,11 @@ from pipeline import storage
 from pipeline.core import schema
 from pipeline.core.errors import DatasetError
 from pipeline.dataset.diff import differences
-from pipeline.dataset.invariants import ADD_GRIDS, COUNTS, PROMISES, SIZES, TABLES, boxes
+from pipeline.dataset.invariants import ADD_GRIDS, COUNTS, INVARIANTS, SIZES, TABLES, boxes
 from pipeline.dataset.inventory import Inventory, PartFile, take_inventory
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.run import read_run
-from pipeline.dataset.sql import connected, file_name, file_rows
+from pipeline.dataset.sql import connect, file_name, file_rows
 from pipeline.images.tiles import TileSpec
 
 __all__ = ["Check", "differences", "verify"]
@@ -93,14 +93,14 @@ def _promised(run: Mapping[str, Any]) -> dict[str, tuple[str, bool]]:
     """Return what holds for the rows of this dataset: sentence to SQL, and whether only the finished keep it."""
     return {
         promise.sentence: (promise.broken_by, promise.of_finished)
-        for promise in PROMISES
+        for promise in INVARIANTS
         if not (promise.of_unsealed and run.get("sealed"))
     }
 
 
 def _of_rows(layout: Layout, files: Sequence[PartFile], run: Mapping[str, Any], *, is_finished: bool) -> list[Check]:
     checks = []
-    with connected(layout) as connection:
+    with connect(layout) as connection:
         _make_tables(connection, layout, files, run)
         for sentence, (sql, of_finished) in _promised(run).items():
             count, names = connection.sql(sql).aggregate(f"count(*), min(name, {SHOWN:d})").fetchall()[0]

@@ -32,8 +32,8 @@ COMMIT_S = 20.0
 _log = get_logger("sink")
 
 
-class Sink:
-    """Writes one dataset. Made by `open_sink`, which takes the dataset over first.
+class DatasetWriter:
+    """Writes one dataset. Made by `open_writer`, which takes the dataset over first.
 
     Args:
         layout: where the dataset lies.
@@ -215,7 +215,7 @@ class Sink:
         return table_bytes(table.replace_schema_metadata(facts | {"crackscan.model": self._run.model_id}))
 
 
-def open_sink(layout: Layout, run: Run, lease: Lease) -> Sink:
+def open_writer(layout: Layout, run: Run, lease: Lease) -> DatasetWriter:
     """Begin a dataset, or take an existing one over.
 
     Raises:
@@ -229,9 +229,9 @@ def open_sink(layout: Layout, run: Run, lease: Lease) -> Sink:
         raise DatasetError(f"{found} Restore it, or score into another --out.")
     about = {"run_id": run.run_id, "fingerprint": run.fingerprint, **run.about}  # the id tells ours from another's
     if storage.create(layout.run, json_bytes(about)):
-        return Sink(layout, run, log, lease)
+        return DatasetWriter(layout, run, log, lease)
     check_fingerprint(layout, run.fingerprint)
-    sink = Sink(layout, run, log, lease)
+    sink = DatasetWriter(layout, run, log, lease)
     storage.remove(layout.summary)
     sink.take_over()
     return sink

@@ -17,7 +17,7 @@ PERCENTILES = (2.5, 97.5)
 
 
 @dataclass(frozen=True)
-class Resampling:
+class Bootstrap:
     """How intervals are found."""
 
     repeats: int = 1000
@@ -30,7 +30,7 @@ def bootstrap(
     scores: Floats,
     groups: Sequence[str],
     threshold: float,
-    resampling: Resampling,
+    resampling: Bootstrap,
 ) -> dict[str, tuple[float, float] | None]:
     """Return the 95 % percentile interval of every measure, from groups drawn with replacement.
 
@@ -47,7 +47,7 @@ def bootstrap(
     return {name: _interval(np.concatenate([batch[name] for batch in batches])) for name in MEASURES}
 
 
-def _draws(group: NDArray[np.int64], resampling: Resampling) -> Iterator[Weights]:
+def _draws(group: NDArray[np.int64], resampling: Bootstrap) -> Iterator[Weights]:
     """Yield how often each group was drawn, shape (batch, groups)."""
     total = int(group.max()) + 1
     random = np.random.default_rng(resampling.seed)

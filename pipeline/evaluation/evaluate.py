@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from pipeline import storage
 from pipeline.cluster.session import ClusterConfig
 from pipeline.core.errors import CrackscanError, StorageError, UsageError
-from pipeline.core.secrets import check_places
+from pipeline.core.secrets import refuse_credentials
 from pipeline.evaluation import figures
-from pipeline.evaluation.bootstrap import Resampling, bootstrap
+from pipeline.evaluation.bootstrap import Bootstrap, bootstrap
 from pipeline.evaluation.figures import Curve, Mistake
 from pipeline.evaluation.metrics import Metrics, measure
 from pipeline.images.decode import decode
@@ -51,7 +51,7 @@ class EvaluationConfig:
     """Folder or URL for the report."""
     threshold: float | None = None
     """A tile at or over it is called cracked; None takes the model card's."""
-    resampling: Resampling = field(default_factory=Resampling)
+    resampling: Bootstrap = field(default_factory=Bootstrap)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
 
     def __post_init__(self) -> None:
@@ -111,10 +111,10 @@ def evaluate(
     """
     from pipeline.models.model import load_card
 
-    check_places([("--model", config.model), ("--out", config.out)])
+    refuse_credentials([("--model", config.model), ("--out", config.out)])
     card = load_card(config.model)
-    out = writable(config.out)
-    with crops.as_files(tiles, storage.join(out, CUT)) as files:
+    out = check_writable(config.out)
+    with crops.write_crops(tiles, storage.join(out, CUT)) as files:
         score_of, told = crack_scores(files, config.model, config.cluster, on_progress)
     # Nothing is dropped silently: a name that is not UTF-8 comes back from Parquet spelled otherwise.
     failures = {
@@ -133,7 +133,7 @@ def evaluate(
 
 
 def assess(
-    tiles: LabelledTiles, scores: NDArray[np.float32], threshold: float, resampling: Resampling
+    tiles: LabelledTiles, scores: NDArray[np.float32], threshold: float, resampling: Bootstrap
 ) -> tuple[Result, ...]:
     """Measure each source, and all together last."""
     sources = list(dict.fromkeys(tiles.sources))
@@ -149,7 +149,7 @@ def assess(
     )
 
 
-def writable(place: str) -> str:
+def check_writable(place: str) -> str:
     """Find out before the work, not after it, whether the report can be written."""
     out = storage.canonical(place)
     trial = storage.join(out, ".crackscan-trial")

@@ -14,9 +14,9 @@ from pipeline import storage
 from pipeline.cluster.session import ClusterConfig
 from pipeline.core.errors import CrackscanError, UsageError
 from pipeline.evaluation import figures
-from pipeline.evaluation.evaluate import ALL, EvaluationConfig, OnProgress, writable
+from pipeline.evaluation.evaluate import ALL, EvaluationConfig, OnProgress, check_writable
 from pipeline.evaluation.figures import MaskedMap
-from pipeline.evaluation.pixel_metrics import TOLERANCE_PX, MapQuality, Tally
+from pipeline.evaluation.pixel_metrics import TOLERANCE_PX, MapQuality, PixelCounts
 from pipeline.labels import masks
 from pipeline.labels.masks import MaskedPhoto
 from pipeline.models import crack_maps
@@ -59,7 +59,7 @@ class MaskEvaluation:
 class _Comparison:
     """Photos that were compared with their masks."""
 
-    tally: Tally = field(default_factory=Tally)
+    tally: PixelCounts = field(default_factory=PixelCounts)
     scores: list[float] = field(default_factory=list)
     shown: list[MaskedMap] = field(default_factory=list)
 
@@ -87,7 +87,7 @@ def evaluate_masks(
     """
     urls_of = {source: [photo.url for photo in _photos(source)] for source in sources}
     card = load_card(config.model)
-    out = writable(config.out)
+    out = check_writable(config.out)
     mapped, failures = crack_maps([*chain(*urls_of.values())], config.model, config.cluster, on_progress)
     threshold = card.threshold if config.threshold is None else config.threshold
     comparisons = {source: _compared(source, urls, mapped) for source, urls in urls_of.items()}
@@ -116,7 +116,7 @@ def _photos(source: str) -> Iterator[MaskedPhoto]:
     folder = storage.canonical(source)
     if not storage.exists(folder) or not masks.is_masked(folder):
         raise UsageError(f"{source} has no masks; expected a folder with {masks.IMAGES}/ and {masks.MASKS}/ in it.")
-    return masks.photos(folder)
+    return masks.read_masked_photos(folder)
 
 
 def _compared(source: str, urls: Sequence[str], mapped: Mapping[str, MappedPhoto]) -> _Comparison:
@@ -125,7 +125,7 @@ def _compared(source: str, urls: Sequence[str], mapped: Mapping[str, MappedPhoto
     for photo in _photos(source):
         if photo.url in mapped:
             score, png = mapped[photo.url]
-            grey = crack_maps.enlarged(*crack_maps.parsed(png), *photo.crack.shape)
+            grey = crack_maps.enlarge_map(*crack_maps.decode_map(png), *photo.crack.shape)
             found.tally.add(grey, photo.crack)
             found.scores.append(score)
             if photo.url in shown:
@@ -135,5 +135,5 @@ def _compared(source: str, urls: Sequence[str], mapped: Mapping[str, MappedPhoto
 
 def _together(comparisons: Collection[_Comparison]) -> _Comparison:
     """Count the photos of all sources as one; the sheet shows them already."""
-    tally = sum((comparison.tally for comparison in comparisons), start=Tally())
+    tally = sum((comparison.tally for comparison in comparisons), start=PixelCounts())
     return _Comparison(tally, [*chain(*(comparison.scores for comparison in comparisons))])

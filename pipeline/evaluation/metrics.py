@@ -102,8 +102,8 @@ def measure(labels: Bools, scores: Floats, threshold: float = 0.5) -> Metrics:
 class RankedTiles:
     """Tiles in falling order of score, measured under many weightings at once.
 
-    The one implementation of the measures: `measure` gives every tile the weight 1, `bootstrap` the number of times that
-    it was drawn.
+    The one implementation of the measures: `measure` gives every tile the weight 1, and `bootstrap` the number of times
+    that it was drawn.
 
     Shapes: `labels` and `scores` are (n,).
     """

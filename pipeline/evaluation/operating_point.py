@@ -25,7 +25,7 @@ OVERALL = ("false_alarm_rate", "recall", "base_rate", "precision_at_base_rate")
 
 
 @dataclass(frozen=True)
-class FieldUse:
+class OperatingTarget:
     """What scores are made for, and on which trials."""
 
     trials: str
@@ -43,7 +43,7 @@ class FieldUse:
 
 
 @dataclass(frozen=True)
-class Expectation:
+class OperatingPoint:
     """What a card says of structures not seen."""
 
     calibration: Calibration
@@ -54,7 +54,7 @@ class Expectation:
     others."""
 
 
-def expected(use: FieldUse, backbone: str, augment: str) -> Expectation:
+def choose_operating_point(use: OperatingTarget, backbone: str, augment: str) -> OperatingPoint:
     """Read the trials of a backbone and recipe, and fit to all of them.
 
     Raises:
@@ -78,7 +78,7 @@ def expected(use: FieldUse, backbone: str, augment: str) -> Expectation:
         )
     samples = [_joined([found[source].sample for found in rounds.values()]) for source in sorted(sources)]
     calibration = fit_across(samples)
-    return Expectation(
+    return OperatingPoint(
         calibration=calibration,
         threshold=threshold_for(samples, calibration, use.false_alarm_rate),
         metrics=_figures(rounds) | _overall(dict(zip(sorted(sources), samples, strict=True)), use),
@@ -108,7 +108,7 @@ def _figures(rounds: Mapping[int, Mapping[str, TrialResult]]) -> dict[str, Value
     }
 
 
-def _overall(samples: Mapping[str, Sample], use: FieldUse) -> dict[str, Value]:
+def _overall(samples: Mapping[str, Sample], use: OperatingTarget) -> dict[str, Value]:
     """Return what the threshold does on each source when it was chosen on the others, and in the mean."""
     found: dict[str, Value] = {}
     rates: list[Rates] = []

@@ -48,7 +48,7 @@ class MapQuality:
     much of a pixel called crack."""
 
 
-class Tally:
+class PixelCounts:
     """Counts of pixels by level, photo by photo."""
 
     def __init__(self) -> None:
@@ -64,13 +64,13 @@ class Tally:
 
         Shapes: (H, W) and (H, W).
         """
-        near = widened(crack.astype(np.uint8), TOLERANCE_PX) > 0
-        parts = (grey.ravel(), grey[crack], grey[near], widened(grey, TOLERANCE_PX)[crack])
+        near = widen(crack.astype(np.uint8), TOLERANCE_PX) > 0
+        parts = (grey.ravel(), grey[crack], grey[near], widen(grey, TOLERANCE_PX)[crack])
         self._counts += [np.bincount(part, minlength=LEVELS) for part in parts]
 
-    def __add__(self, other: "Tally") -> "Tally":
+    def __add__(self, other: "PixelCounts") -> "PixelCounts":
         """Count two sets of photos together."""
-        both = Tally()
+        both = PixelCounts()
         both._counts = self._counts + other._counts
         return both
 
@@ -87,7 +87,7 @@ class Tally:
         return MapQuality(int(called[-1]), crack_pixels, exact, tolerant)
 
 
-def widened(grey: Grey, by_px: int) -> Grey:
+def widen(grey: Grey, by_px: int) -> Grey:
     """Give every pixel the highest level of the square around it.
 
     Shape: (H, W) → (H, W).

@@ -92,7 +92,7 @@ class Comparison:
     """Of all entries to the first that was asked for."""
 
 
-def summed_up(out: str, results: Sequence[TrialResult], tiles_per_s: Mapping[str, float]) -> Comparison:
+def summarise(out: str, results: Sequence[TrialResult], tiles_per_s: Mapping[str, float]) -> Comparison:
     """Say what trials have shown."""
     kinds = dict.fromkeys((result.backbone, result.augment) for result in results)
     entries = [
@@ -104,7 +104,7 @@ def summed_up(out: str, results: Sequence[TrialResult], tiles_per_s: Mapping[str
     return Comparison(out, tuple(best_first), tuple(differences))
 
 
-def over_seeds(values: Sequence[float]) -> Interval:
+def mean_over_seeds(values: Sequence[float]) -> Interval:
     """Return the mean and its 95 % interval."""
     mean, n = statistics.fmean(values), len(values)
     if n < 2:
@@ -123,7 +123,7 @@ def figures_of(found: Mapping[str, TrialResult]) -> dict[str, Figures]:
     }
 
 
-def write(comparison: Comparison) -> None:
+def write_comparison(comparison: Comparison) -> None:
     """Write the comparison's files, `comparison.json` last: where that stands, the rest is whole."""
     files = {
         "comparison.csv": _csv(comparison),
@@ -161,7 +161,9 @@ def _entry(results: Sequence[TrialResult], tiles_per_s: float) -> Entry:
         for source in next(iter(rounds.values()))
     }
     macro = {
-        name: over_seeds([statistics.fmean(getattr(of, name) for of in found.values()) for found in rounds.values()])
+        name: mean_over_seeds(
+            [statistics.fmean(getattr(of, name) for of in found.values()) for found in rounds.values()]
+        )
         for name in Figures._fields
     }
     return Entry(results[0].backbone, results[0].augment, tiles_per_s, sources, macro, rounds)
@@ -182,7 +184,7 @@ def _figures(sample: Sample, fitted: Calibration) -> Figures:
 def _difference(entry: Entry, reference: Entry) -> Difference:
     seeds = [seed for seed in entry.rounds if seed in reference.rounds]
     gains = [entry.macro_auc(seed) - reference.macro_auc(seed) for seed in seeds]
-    return Difference(entry.name, reference.name, over_seeds(gains))
+    return Difference(entry.name, reference.name, mean_over_seeds(gains))
 
 
 def _standing(entry: Entry) -> Standing:

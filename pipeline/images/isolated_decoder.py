@@ -35,7 +35,7 @@ _SERVE = "import sys; sys.path[:] = {path!r}; from pipeline.images.isolated_deco
 """What a child runs. It finds modules where this process does, and never loads its `__main__` or torch."""
 
 
-def watched(decode: Decoder) -> Decoder:
+def with_watchdog(decode: Decoder) -> Decoder:
     """Let a decoder work in this process, and end the process with a traceback where it hangs: its host restarts it."""
 
     def decoded(data: bytes, max_pixels: int) -> Photo:
@@ -48,7 +48,7 @@ def watched(decode: Decoder) -> Decoder:
     return decoded
 
 
-class GuardedDecoder:
+class IsolatedDecoder:
     """Decodes in a child process that is kept between photos, and replaced when it dies.
 
     Args:

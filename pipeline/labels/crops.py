@@ -22,7 +22,7 @@ COMPRESSION = 1
 
 
 @contextmanager
-def as_files(tiles: LabelledTiles, folder: str) -> Iterator[list[str]]:
+def write_crops(tiles: LabelledTiles, folder: str) -> Iterator[list[str]]:
     """Give the URL of every tile as a file of its own: its file, or for a box a PNG in `folder`, which goes in the end.
 
     Args:
@@ -66,11 +66,11 @@ def _written(url: str, photo: Pixels, box: Box | None, place: str) -> str:
         tile = cut(photo, box)
     except DataError as error:
         raise UsageError(f"The tile {tile_name(url, box)} cannot be cut: {error} Correct or remove it.") from error
-    storage.write_whole(place, png(tile))
+    storage.write_whole(place, encode_png(tile))
     return place
 
 
-def png(tile: Pixels) -> bytes:
+def encode_png(tile: Pixels) -> bytes:
     """Return the file of a tile. Shape: (H, W, 3)."""
     data = io.BytesIO()
     Image.fromarray(tile).save(data, "PNG", compress_level=COMPRESSION)

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from pipeline import storage
 from pipeline.images.decode import decode, resize
 from pipeline.labels.boxes import Pixels, cut
-from pipeline.labels.crops import png
+from pipeline.labels.crops import encode_png
 from pipeline.labels.labelled_tiles import LabelledTiles
 
 SIDE_PX = 224
 """Of a far tile; the four in it have half of that."""
 
 
-def half_far(tiles: LabelledTiles, folder: str) -> LabelledTiles:
+def downscale_half(tiles: LabelledTiles, folder: str) -> LabelledTiles:
     """Show every other tile of each class from afar.
 
     A far cracked tile is one cracked tile and three sound ones, a far sound tile four sound ones, all of this list.
@@ -39,7 +39,7 @@ def half_far(tiles: LabelledTiles, folder: str) -> LabelledTiles:
         chosen = random.choice(sound, 4)
         chosen[random.integers(4)] = number
         url = storage.join(folder, f"{number}.png")
-        storage.write_whole(url, png(_side_by_side(quarters[chosen])))
+        storage.write_whole(url, encode_png(_side_by_side(quarters[chosen])))
         urls.append(url)
     return LabelledTiles(
         urls=(*near.urls, *urls),

@@ -1,7 +1,7 @@
 """Labelled tiles: which files they are, cracked or sound, and which of them were cut from one photo.
 
 Reads folders with a folder per class, photos with crack masks (`masked`), and tables of path and label
-(`label_table`). What a tile looks like is left to `fingerprint`, which tiles are held out to `split`.
+(`label_table`). What a tile looks like is left to `descriptor`, which tiles are held out to `split`.
 """
 
 import math
@@ -16,14 +16,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from pipeline import storage
 from pipeline.core.errors import DataError, StorageError, UsageError
-from pipeline.core.secrets import check_places
+from pipeline.core.secrets import refuse_credentials
 from pipeline.images.decode import PHOTO_SUFFIXES, decode
 from pipeline.labels import masks, tables
 from pipeline.labels.boxes import Box, cut, tile_name
-from pipeline.labels.near_duplicates import fingerprint
+from pipeline.labels.near_duplicates import descriptor
 from pipeline.labels.tables import ClassNames
 
-__all__ = ["Box", "ClassNames", "LabelledTiles", "fingerprints", "read"]
+__all__ = ["Box", "ClassNames", "LabelledTiles", "compute_descriptors", "read_labelled_tiles"]
 
 NAMED_FAILURES = 10
 """How many unreadable files an error names; the rest are counted."""
@@ -85,7 +85,7 @@ class _Tile(NamedTuple):
     source: str
 
 
-def read(data: Sequence[str], classes: ClassNames | None = None) -> LabelledTiles:
+def read_labelled_tiles(data: Sequence[str], classes: ClassNames | None = None) -> LabelledTiles:
     """List the labelled tiles of folders and tables, sorted by URL and box; a tile reached twice is listed once.
 
     Args:
@@ -99,7 +99,7 @@ def read(data: Sequence[str], classes: ClassNames | None = None) -> LabelledTile
         UsageError: a place is missing or holds no labelled tiles, a label is unknown or contradicts another, a mask
             does not fit its photo, or all tiles are of one class.
     """
-    check_places(("The data", place) for place in data)
+    refuse_credentials(("The data", place) for place in data)
     names = classes or ClassNames()
     found: dict[str, _Tile] = {}
     unlabelled = 0
@@ -126,7 +126,9 @@ def read(data: Sequence[str], classes: ClassNames | None = None) -> LabelledTile
     )
 
 
-def fingerprints(tiles: LabelledTiles, on_progress: Callable[[int, int], None] | None = None) -> NDArray[np.float32]:
+def compute_descriptors(
+    tiles: LabelledTiles, on_progress: Callable[[int, int], None] | None = None
+) -> NDArray[np.float32]:
     """Read every tile and return its fingerprint; a photo is read once for all its boxes that follow each other.
 
     Args:
@@ -144,7 +146,7 @@ def fingerprints(tiles: LabelledTiles, on_progress: Callable[[int, int], None] |
     for url, boxes in tiles.by_file():
         try:
             photo = decode(storage.read_bytes(url)).pixels
-            rows += [fingerprint(cut(photo, box)) for box in boxes]
+            rows += [descriptor(cut(photo, box)) for box in boxes]
         except (DataError, StorageError) as error:
             failures.append(f"{url}: {error}")
             failed += len(boxes)
@@ -210,9 +212,9 @@ def _read_folder(url: str, source: str, names: ClassNames) -> Iterator[_Tile]:
 
 def _read_masked(url: str, source: str) -> Iterator[_Tile]:
     group_of = tables.groups_of_folder(url)
-    for photo in masks.photos(url):
+    for photo in masks.read_masked_photos(url):
         group = group_of.get(photo.url, photo.url)
-        for box, cracked in masks.labelled_boxes(photo.crack):
+        for box, cracked in masks.label_boxes(photo.crack):
             yield _Tile(photo.url, box, cracked, group, source)
 
 

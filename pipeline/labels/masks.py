@@ -53,7 +53,7 @@ def is_masked(folder: str) -> bool:
     return all(storage.is_folder(storage.join(folder, part)) for part in (IMAGES, MASKS))
 
 
-def photos(folder: str) -> Iterator[MaskedPhoto]:
+def read_masked_photos(folder: str) -> Iterator[MaskedPhoto]:
     """Read the photos of a folder with their masks, sorted by name.
 
     Raises:
@@ -76,19 +76,19 @@ def photos(folder: str) -> Iterator[MaskedPhoto]:
         )
 
 
-def labelled_boxes(crack: Crack) -> Iterator[tuple[Box, bool]]:
+def label_boxes(crack: Crack) -> Iterator[tuple[Box, bool]]:
     """Yield the boxes that have an honest label, and whether they are cracked, the largest boxes last.
 
     Args:
         crack: where a photo's cracks are, shape (H, W).
     """
     for box in _boxes(*crack.shape):
-        cracked = label(crack, box)
+        cracked = label_box(crack, box)
         if cracked is not None:
             yield box, cracked
 
 
-def label(crack: Crack, box: Box) -> bool | None:
+def label_box(crack: Crack, box: Box) -> bool | None:
     """Tell whether a square box is cracked, or None where neither can be said honestly."""
     top, left, side, _ = box
     inside = crack[top : top + side, left : left + side]

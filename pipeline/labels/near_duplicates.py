@@ -36,7 +36,7 @@ _GREY = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """ITU-R BT.601 luma."""
 
 
-def fingerprint(pixels: NDArray[np.uint8]) -> Floats:
+def descriptor(pixels: NDArray[np.uint8]) -> Floats:
     """Return the texture of a tile: grey, averaged to 32 x 32 cells, without illumination, of length one.
 
     The best quadratic surface is taken away: with it, any two near-flat tiles lit from the same side are alike (up to
@@ -55,7 +55,7 @@ def fingerprint(pixels: NDArray[np.uint8]) -> Floats:
     return unit
 
 
-def families(prints: Floats) -> NDArray[np.int64]:
+def duplicate_groups(prints: Floats) -> NDArray[np.int64]:
     """Return a number for every tile that tiles of the same picture share, also where a third tile links them.
 
     Costs n² comparisons of sketches: 11,000 tiles take some 3 s of one core, 37,000 some 25 s.
@@ -73,7 +73,7 @@ def families(prints: Floats) -> NDArray[np.int64]:
     return family
 
 
-def repeats(prints: Floats, of: Floats) -> NDArray[np.bool_]:
+def duplicates_of(prints: Floats, of: Floats) -> NDArray[np.bool_]:
     """Tell which tiles show the same picture as any tile in `of`."""
     found = np.zeros(len(prints), dtype=np.bool_)
     for first, _ in _same_pictures(prints, of):

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from pipeline.core.errors import UsageError
 from pipeline.labels.labelled_tiles import LabelledTiles
-from pipeline.labels.near_duplicates import Floats, families, repeats
+from pipeline.labels.near_duplicates import Floats, duplicate_groups, duplicates_of
 
 Bools = NDArray[np.bool_]
 Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class TrainValSplit:
     """What to train on, what to validate on, and how many training tiles were left out as repeats."""
 
     training: LabelledTiles
@@ -44,12 +44,12 @@ class SplitRule:
             raise UsageError(f"The part held out for validation is {self.fraction}; expected a number between 0 and 1.")
 
 
-def held_out(
+def split(
     tiles: LabelledTiles,
     validation: LabelledTiles | None,
     rule: SplitRule,
     look: Callable[[LabelledTiles], Floats],
-) -> HeldOut:
+) -> TrainValSplit:
     """Return what to train on and what to validate on.
 
     Args:
@@ -62,17 +62,17 @@ def held_out(
         UsageError: nothing is left to train on, or the tiles cannot be divided.
     """
     if validation is None:
-        is_validation = assign(tiles, families(look(tiles)), rule)
-        return HeldOut(tiles.subset(~is_validation), tiles.subset(is_validation), dropped=0)
+        is_validation = assign(tiles, duplicate_groups(look(tiles)), rule)
+        return TrainValSplit(tiles.subset(~is_validation), tiles.subset(is_validation), dropped=0)
     same_photo = np.isin(np.array(tiles.groups), np.array(validation.groups))
-    dropped = same_photo | repeats(look(tiles), look(validation))
+    dropped = same_photo | duplicates_of(look(tiles), look(validation))
     training = tiles.subset(~dropped)
     if not 0 < int(training.labels.sum()) < len(training):
         raise UsageError(
             f"{int(dropped.sum())} of {len(tiles)} training tiles repeat validation tiles; what is left is of one "
             "class only. Give other tiles for training or for validation."
         )
-    return HeldOut(training, validation, dropped=int(dropped.sum()))
+    return TrainValSplit(training, validation, dropped=int(dropped.sum()))
 
 
 def assign(tiles: LabelledTiles, family: Integers, rule: SplitRule) -> Bools:

@@ -73,7 +73,7 @@ class PhotoMapper:
         for key, value in {"scale": str(scale), "model_id": self._model_id, "image": photo.image}.items():
             about.add_text(key, value)
         buffer = io.BytesIO()
-        Image.fromarray(reduced(self._drawn(photo), scale)).save(buffer, "PNG", pnginfo=about)
+        Image.fromarray(reduce_map(self._drawn(photo), scale)).save(buffer, "PNG", pnginfo=about)
         return buffer.getvalue()
 
     def _drawn(self, photo: ScoredPhoto) -> Grey:
@@ -102,7 +102,7 @@ def scale_of(height_px: int, width_px: int) -> int:
     return max(1, isqrt(max(0, height_px * width_px - 1) // MAP_PIXELS) + 1)
 
 
-def reduced(grey: Grey, scale: int) -> Grey:
+def reduce_map(grey: Grey, scale: int) -> Grey:
     """Take the highest of every `scale` x `scale` pixels, so that a crack of one pixel does not fade.
 
     Shape: (H, W) → (ceil(H / scale), ceil(W / scale)).
@@ -114,13 +114,13 @@ def reduced(grey: Grey, scale: int) -> Grey:
     return blocks
 
 
-def parsed(png: bytes) -> tuple[Grey, int]:
+def decode_map(png: bytes) -> tuple[Grey, int]:
     """Read a map: its pixels and its scale."""
     with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
         return np.asarray(image), int(image.info["scale"])
 
 
-def enlarged(grey: Grey, scale: int, height_px: int, width_px: int) -> Grey:
+def enlarge_map(grey: Grey, scale: int, height_px: int, width_px: int) -> Grey:
     """Bring a map to the size of its photo.
 
     Shape: (h, w) → (height_px, width_px).

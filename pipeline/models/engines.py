@@ -27,7 +27,7 @@ MOST_DOMAIN_SHIFT = 0.1
 """… or its domain scores, of which the training tiles' are about 1."""
 
 
-class Choice(NamedTuple):
+class EngineChoice(NamedTuple):
     """An engine, and why this one."""
 
     name: EngineName
@@ -40,7 +40,7 @@ class Choice(NamedTuple):
         return self.name.partition("-")[0]
 
 
-class Openvino(NamedTuple):
+class OpenVinoProbe(NamedTuple):
     """What there is to compute with on this machine's CPU."""
 
     problem: str | None
@@ -48,13 +48,13 @@ class Openvino(NamedTuple):
     has_bf16: bool
 
 
-def openvino() -> Openvino:
+def probe_openvino() -> OpenVinoProbe:
     """Look whether OpenVINO can be loaded, and what it can do here."""
     try:
         from pipeline.models import openvino_runtime
     except ImportError as error:
-        return Openvino(f"OpenVINO cannot be loaded ({error}): pip install openvino", has_bf16=False)
-    return Openvino(None, openvino_runtime.has_bf16())
+        return OpenVinoProbe(f"OpenVINO cannot be loaded ({error}): pip install openvino", has_bf16=False)
+    return OpenVinoProbe(None, openvino_runtime.has_bf16())
 
 
 def choose(
@@ -62,7 +62,7 @@ def choose(
     device: Device | Literal["auto"],
     seen: tuple[Model, int],
     has_gpus: Callable[[], bool],
-) -> Choice:
+) -> EngineChoice:
     """Settle on an engine: the one asked for, or the best.
 
     Args:
@@ -74,16 +74,16 @@ def choose(
     Raises:
         UsageError: it cannot be, and what to do.
     """
-    there = openvino() if device != "cuda" else Openvino(None, has_bf16=False)
+    there = probe_openvino() if device != "cuda" else OpenVinoProbe(None, has_bf16=False)
     if asked != "auto":
         check(asked, *seen, there)
-        return Choice(asked, "asked for")
+        return EngineChoice(asked, "asked for")
     if device == "auto":
         device = "cuda" if has_gpus() else "cpu"
-    return best(*seen, device, there)
+    return fastest_trusted(*seen, device, there)
 
 
-def best(model: Model, tile_px: int, device: Device, there: Openvino) -> Choice:
+def fastest_trusted(model: Model, tile_px: int, device: Device, there: OpenVinoProbe) -> EngineChoice:
     """Choose the fastest engine whose scores can be relied on.
 
     Args:
@@ -93,13 +93,13 @@ def best(model: Model, tile_px: int, device: Device, there: Openvino) -> Choice:
         there: what OpenVINO can do.
     """
     if device == "cuda":
-        return Choice("torch-fp16", "a GPU scores")
+        return EngineChoice("torch-fp16", "a GPU scores")
     if there.problem is not None:
-        return Choice("torch-fp32", f"several times slower than need be: {there.problem}")
+        return EngineChoice("torch-fp32", f"several times slower than need be: {there.problem}")
     refusal = why_not_int8(model.card.int8, model.card.tile_px, tile_px)
     if refusal is None:
-        return Choice("openvino-int8", "the model's int8 network was measured and is as good")
-    return Choice("openvino-bf16" if there.has_bf16 else "openvino-fp32", refusal)
+        return EngineChoice("openvino-int8", "the model's int8 network was measured and is as good")
+    return EngineChoice("openvino-bf16" if there.has_bf16 else "openvino-fp32", refusal)
 
 
 def why_not_int8(measured: Quantised | None, own_px: int, tile_px: int) -> str | None:
@@ -141,7 +141,7 @@ def batch_tiles(name: EngineName) -> int:
     return 128 if name == "torch-fp16" else BATCH_TILES
 
 
-def check(name: EngineName, model: Model, tile_px: int, there: Openvino) -> None:
+def check(name: EngineName, model: Model, tile_px: int, there: OpenVinoProbe) -> None:
     """Refuse an engine that was asked for, now or in a dataset's first run, and cannot be.
 
     Raises:
@@ -180,5 +180,5 @@ def make(name: EngineName, tile_px: int, model: Model, device: Device) -> Engine
     from pipeline.models import openvino_graph
 
     return OpenVinoEngine(
-        openvino_graph.whole(model, tile_px), model.card, "bf16" if name == "openvino-bf16" else "f32"
+        openvino_graph.build_graph(model, tile_px), model.card, "bf16" if name == "openvino-bf16" else "f32"
     )

@@ -75,12 +75,12 @@ def tensors_of(model: Model) -> dict[str, Tensor]:
     return {name: _full_precision(tensor) for name, tensor in state.items()}
 
 
-def encoded(state: Mapping[str, Tensor]) -> bytes:
+def encode_weights(state: Mapping[str, Tensor]) -> bytes:
     """Return tensors as they are kept: matrices in half precision, safetensors."""
     return safetensors.torch.save({name: _half_precision(tensor) for name, tensor in state.items()})
 
 
-def answer(network: nn.Module, inputs: Tensor) -> Answer:
+def apply_network(network: nn.Module, inputs: Tensor) -> Answer:
     """Apply a network of timm, looking at the textures that it sees on its way.
 
     Shape: (N, 3, H, W) normalised float.
@@ -95,7 +95,7 @@ def crack_scores(logits: Tensor, calibration: Calibration) -> Tensor:
     return torch.sigmoid(logits / calibration.temperature + calibration.bias)
 
 
-def normalised(pixels: Tensor, mean: tuple[float, ...] | Tensor, std: tuple[float, ...] | Tensor) -> Tensor:
+def normalise(pixels: Tensor, mean: tuple[float, ...] | Tensor, std: tuple[float, ...] | Tensor) -> Tensor:
     """Turn pixels into what the network expects.
 
     Shape: (N, H, W, 3) uint8 → (N, 3, H, W) float32, channels last in memory.

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pipeline.models.domain import Domain, domain_of
 from pipeline.models.model import Model
-from pipeline.models.network import answer, network_of, normalised
+from pipeline.models.network import apply_network, network_of, normalise
 from pipeline.models.openvino_runtime import ov
 
 
@@ -25,10 +25,10 @@ class _Pixels(nn.Module):
 
     def forward(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
         """Shape: (N, T, T, 3) uint8 → (N,) and (N, F), as in `network.Answer`."""
-        return tuple(answer(self._network, normalised(tiles, self._card.mean, self._card.std)))  # type: ignore[return-value]
+        return tuple(apply_network(self._network, normalise(tiles, self._card.mean, self._card.std)))  # type: ignore[return-value]
 
 
-def traced(model: Model, tile_px: int) -> ov.Model:
+def trace(model: Model, tile_px: int) -> ov.Model:
     """Write a model's network down.
 
     Shape: (N, T, T, 3) uint8 → logits (N,) and textures (N, F).
@@ -39,12 +39,12 @@ def traced(model: Model, tile_px: int) -> ov.Model:
         return ov.convert_model(_Pixels(model), example_input=example, input=[(-1, tile_px, tile_px, 3)])
 
 
-def whole(model: Model, tile_px: int) -> ov.Model:
+def build_graph(model: Model, tile_px: int) -> ov.Model:
     """Write a model down with what it knows of its training tiles; the result is `OpenVinoEngine`'s."""
-    return with_domain(traced(model, tile_px), domain_of(model))
+    return append_domain(trace(model, tile_px), domain_of(model))
 
 
-def with_domain(graph: ov.Model, domain: Domain | None) -> ov.Model:
+def append_domain(graph: ov.Model, domain: Domain | None) -> ov.Model:
     """Put a domain behind the textures of a graph.
 
     Shape: logits (N,) and textures (N, F) → logits (N,) and, where there is a domain, its distances (N,).

@@ -19,7 +19,7 @@ from torch.nn.functional import conv2d, interpolate, pad
 
 from pipeline.models.batching import Device
 from pipeline.models.model import Model
-from pipeline.models.network import network_of, normalised
+from pipeline.models.network import network_of, normalise
 
 FINEST_STRIDE = 8
 """Pixels from one place to the next in the first layer that counts; earlier ones tell edges, not cracks."""
@@ -31,7 +31,7 @@ HIGHEST_PLACES, HIGHEST_LINES, HIGHEST = 0.98, 0.995, 0.999
 """Quantiles that count as the highest of a layer, of the dark lines and of a map: a single pore is not the measure."""
 
 
-class ActivationMapper:
+class SaliencyMapper:
     """Finds cracks in tiles with a model's network: a `maps.TileMapper`."""
 
     def __init__(self, model: Model, device: Device) -> None:
@@ -48,7 +48,7 @@ class ActivationMapper:
         Shape: (N, T, T, 3) → (N, T, T), the highest places of each tile 1.
         """
         pixels = torch.from_numpy(tiles).to(self._device)
-        logits = self._network(normalised(pixels, self._card.mean, self._card.std))
+        logits = self._network(normalise(pixels, self._card.mean, self._card.std))
         sides = pixels.shape[1:3]
         layers = [interpolate(layer[:, None], sides, mode="bilinear")[:, 0] for layer in self._listener.weighed(logits)]
         matters = torch.stack(layers).log().mean(dim=0).exp()

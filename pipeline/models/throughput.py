@@ -55,6 +55,6 @@ def _engine(name: str) -> tuple[Engine, int]:
         note=None,
         weights_sha256="",
     )
-    model = Model("memory:", card, network.encoded(backbone.network.state_dict()))
-    choice = engines.best(model, backbone.tile_px, "cpu", engines.openvino())
+    model = Model("memory:", card, network.encode_weights(backbone.network.state_dict()))
+    choice = engines.fastest_trusted(model, backbone.tile_px, "cpu", engines.probe_openvino())
     return engines.make(choice.name, backbone.tile_px, model, "cpu"), backbone.tile_px

@@ -13,7 +13,7 @@ from torch import Tensor
 from pipeline.models.batching import Device
 from pipeline.models.domain import domain_of
 from pipeline.models.model import Model
-from pipeline.models.network import answer, crack_scores, network_of, normalised
+from pipeline.models.network import apply_network, crack_scores, network_of, normalise
 
 
 class TorchEngine:
@@ -53,9 +53,9 @@ class TorchEngine:
 
     def _scored(self, pixels: Tensor) -> Tensor:
         """Shape: (N, T, T, 3) uint8 → (N, 2) float32."""
-        inputs = normalised(pixels, self._mean, self._std)
+        inputs = normalise(pixels, self._mean, self._std)
         with torch.autocast(self._device.type, torch.float16, enabled=self._half):
-            found = answer(self._network, inputs)
+            found = apply_network(self._network, inputs)
         cracked = crack_scores(found.logits.float(), self._calibration)
         strange = torch.full_like(cracked, torch.nan) if self._domain is None else self._domain(found.textures.float())
         return torch.stack((cracked, strange), dim=1)

@@ -9,13 +9,13 @@ from typing import Any
 
 from ray.util.metrics import Counter, Gauge, Histogram
 
-from pipeline.monitoring.run_stats import Tally
+from pipeline.monitoring.run_stats import Totals
 
 PHOTO_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Bounds of the histograms: from a phone's picture to a panorama."""
 
 
-class Counters:
+class RayMetrics:
     """All metrics of this process; Ray must be running. `ray_crackscan_…` is what they are called outside."""
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Counters:
         self._score_s = Histogram("crackscan_score_seconds", "Scoring all tiles of a photo.", [*PHOTO_S])
         self._uncommitted = Gauge("crackscan_uncommitted_photos", "Photos that wait for their commit.")
 
-    def count(self, made: Tally) -> None:
+    def count(self, made: Totals) -> None:
         """Count what has come in since the last call."""
         counts = {
             self._tiles: made.tiles,

@@ -19,8 +19,8 @@ from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import Lease
 from pipeline.dataset.run import json_bytes
 from pipeline.monitoring.prices import Cost, Prices
-from pipeline.monitoring.run_stats import STAGES, Account
-from pipeline.storage.retry import limited
+from pipeline.monitoring.run_stats import STAGES, RunStats
+from pipeline.storage.retry import limit_retries
 
 Ended = Literal["done", "interrupted", "failed"]
 
@@ -31,7 +31,7 @@ _log = get_logger("run_report")
 
 
 @contextmanager
-def reported(layout: Layout, run_id: str, lease: Lease, account: Account, prices: Prices | None) -> Iterator[None]:
+def report_run(layout: Layout, run_id: str, lease: Lease, account: RunStats, prices: Prices | None) -> Iterator[None]:
     """Add a run to the dataset's report when the context ends, however it ends.
 
     A report that cannot be written is told in the log: it must not hide how the run ended.
@@ -46,14 +46,14 @@ def reported(layout: Layout, run_id: str, lease: Lease, account: Account, prices
     finally:
         entry = {"run_id": run_id, "ended": ended, **figures(account, prices)}
         try:
-            with limited(REPORT_S):
+            with limit_retries(REPORT_S):
                 lease.check()  # the report is the holder's: another may be about to write his
-                storage.write_whole(layout.report, json_bytes({"runs": [*reports(layout), entry]}))
+                storage.write_whole(layout.report, json_bytes({"runs": [*read_reports(layout), entry]}))
         except CrackscanError as error:
             _log.warning("the report could not be written", cause=str(error))
 
 
-def reports(layout: Layout) -> list[dict[str, Any]]:
+def read_reports(layout: Layout) -> list[dict[str, Any]]:
     """Read what the runs on a dataset have reported; nothing where none has, or where it is damaged."""
     try:
         runs = json.loads(storage.read_bytes(layout.report))["runs"]
@@ -65,7 +65,7 @@ def reports(layout: Layout) -> list[dict[str, Any]]:
     return [run for run in runs if isinstance(run, dict)] if isinstance(runs, list) else []
 
 
-def figures(account: Account, prices: Prices | None) -> dict[str, Any]:
+def figures(account: RunStats, prices: Prices | None) -> dict[str, Any]:
     """Return a run's figures as they are reported."""
     made, wall_s = account.tally, account.wall_s
     spent = cost_of(account, prices)
@@ -90,7 +90,7 @@ def figures(account: Account, prices: Prices | None) -> dict[str, Any]:
     }
 
 
-def cost_of(account: Account, prices: Prices | None) -> Cost | None:
+def cost_of(account: RunStats, prices: Prices | None) -> Cost | None:
     """Return what a run has cost so far; None where no prices are known."""
     return None if prices is None else prices.cost(account.nodes, account.wall_s)
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple, Protocol
 
 from pipeline.cluster.session import Node
-from pipeline.core.usage import Effort
+from pipeline.core.usage import Usage
 
 Stage = Literal["list", "read", "decode", "score", "write"]
 STAGES: tuple[Stage, ...] = ("list", "read", "decode", "score", "write")
@@ -31,7 +31,7 @@ class Failure(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Tally:
+class Totals:
     """Photos that have been handed over, and what they took; of work that was lost and done again it knows nothing."""
 
     photos: int = 0
@@ -41,12 +41,12 @@ class Tally:
     """Of the photos' files."""
     failures: Mapping[Failure, int] = field(default_factory=dict)
     """Failed photos by why."""
-    efforts: Mapping[Stage, Effort] = field(default_factory=dict)
+    efforts: Mapping[Stage, Usage] = field(default_factory=dict)
 
-    def __add__(self, other: "Tally") -> "Tally":
+    def __add__(self, other: "Totals") -> "Totals":
         """Add what came of other photos."""
         stages = [stage for stage in STAGES if stage in {*self.efforts, *other.efforts}]
-        return Tally(
+        return Totals(
             self.photos + other.photos,
             self.tiles + other.tiles,
             self.photo_bytes + other.photo_bytes,
@@ -60,21 +60,21 @@ class Tally:
         return sum(self.failures.values())
 
     @property
-    def total(self) -> Effort:
+    def total(self) -> Usage:
         """What all stages took."""
-        return sum(self.efforts.values(), Effort())
+        return sum(self.efforts.values(), Usage())
 
-    def effort(self, stage: Stage) -> Effort:
+    def effort(self, stage: Stage) -> Usage:
         """Return what a stage took."""
-        return self.efforts.get(stage, Effort())
+        return self.efforts.get(stage, Usage())
 
 
-def spent(stage: Stage, effort: Effort) -> Tally:
+def spent(stage: Stage, effort: Usage) -> Totals:
     """Return what a step took that was no photo's."""
-    return Tally(efforts={stage: effort})
+    return Totals(efforts={stage: effort})
 
 
-def counted(rows: Iterable[Mapping[str, Any]]) -> Tally:
+def count_rows(rows: Iterable[Mapping[str, Any]]) -> Totals:
     """Count photos, and the reading of streams to their end.
 
     Args:
@@ -83,7 +83,7 @@ def counted(rows: Iterable[Mapping[str, Any]]) -> Tally:
     rows = list(rows)
     photos = [row for row in rows if row["status"] is not None]  # the end of a stream has none
     failed = [row for row in photos if row["status"] == "failed"]
-    return Tally(
+    return Totals(
         photos=len(photos),
         tiles=sum(row["tiles"] or 0 for row in photos),
         photo_bytes=sum(row["size_bytes"] or 0 for row in photos),
@@ -92,14 +92,14 @@ def counted(rows: Iterable[Mapping[str, Any]]) -> Tally:
     )
 
 
-def _sum(efforts: Iterable[Mapping[str, Any] | None]) -> Effort:
-    return sum((Effort(**effort) for effort in efforts if effort is not None), Effort())
+def _sum(efforts: Iterable[Mapping[str, Any] | None]) -> Usage:
+    return sum((Usage(**effort) for effort in efforts if effort is not None), Usage())
 
 
-class Shown(Protocol):
+class MetricsSink(Protocol):
     """Who shows the figures while they come in, as `counters.Counters`."""
 
-    def count(self, made: Tally) -> None:
+    def count(self, made: Totals) -> None:
         """Count what has come in since the last call."""
 
     def time(self, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -109,18 +109,18 @@ class Shown(Protocol):
         """Say how many photos are not committed."""
 
 
-class Account:
+class RunStats:
     """What a run has come to so far. Only the driver has one."""
 
     def __init__(self) -> None:
         self.began_at = datetime.now(UTC)
-        self.tally = Tally()
+        self.tally = Totals()
         self.nodes: tuple[Node, ...] = ()
         """The machines of Ray when work began."""
         self.first_photo_s: float | None = None
         """Seconds from its beginning to the first photo; None as long as there is none."""
         self._began_s, self._began_cpu_s = time.monotonic(), time.process_time()
-        self._shown: Shown | None = None
+        self._shown: MetricsSink | None = None
 
     @property
     def wall_s(self) -> float:
@@ -132,19 +132,19 @@ class Account:
         """CPU seconds of this process since it began."""
         return time.process_time() - self._began_cpu_s
 
-    def work_begins(self, nodes: tuple[Node, ...], shown: Shown) -> None:
+    def work_begins(self, nodes: tuple[Node, ...], shown: MetricsSink) -> None:
         """Note what it works on, and who is told."""
         self.nodes, self._shown = nodes, shown
 
     def take(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Count what a scorer has handed over, as `tally.counted`."""
-        self._add(counted(rows))
+        self._add(count_rows(rows))
         if self.tally.photos and self.first_photo_s is None:
             self.first_photo_s = self.wall_s
         if self._shown is not None:
             self._shown.time([row for row in rows if row["status"] == "ok"])
 
-    def spend(self, stage: Stage, effort: Effort) -> None:
+    def spend(self, stage: Stage, effort: Usage) -> None:
         """Count what a step took that was no photo's."""
         self._add(spent(stage, effort))
 
@@ -153,7 +153,7 @@ class Account:
         if self._shown is not None:
             self._shown.waits(photos)
 
-    def _add(self, made: Tally) -> None:
+    def _add(self, made: Totals) -> None:
         self.tally += made
         if self._shown is not None:
             self._shown.count(made)

@@ -15,7 +15,7 @@ from pipeline.dataset.lease import Holder, is_gone, read_lease
 from pipeline.dataset.run import read_run
 from pipeline.dataset.sql import file_rows, views
 from pipeline.monitoring.prices import Cost
-from pipeline.monitoring.run_report import reports, total_cost
+from pipeline.monitoring.run_report import read_reports, total_cost
 
 LAST_COMMITS = 20
 """The speed is that of so many commits: some minutes, as a commit is made at least three times a minute."""
@@ -123,7 +123,7 @@ def status(out: str) -> Status:
         speed=speed,
         left_s=(planned - done) / speed.photos_per_s if speed else None,
         writer=_writer(read_lease(layout)),
-        cost=total_cost(reports(layout)),
+        cost=total_cost(read_reports(layout)),
     )
 
 

@@ -16,10 +16,10 @@ from pipeline.core.errors import UsageError
 from pipeline.dataset.commit_log import table_bytes
 from pipeline.dataset.layout import Layout, check_outside
 from pipeline.dataset.run import read_run
-from pipeline.dataset.sql import Connection, connected
+from pipeline.dataset.sql import Connection, connect
 from pipeline.reports import dataset_stats, html_page, score_changes, svg_plots
 from pipeline.reports.html_page import Column, Rows
-from pipeline.reports.photo_cards import SeenPhoto, seen_photos
+from pipeline.reports.photo_cards import PhotoCard, photo_cards
 from pipeline.reports.photo_matching import By, Rule, match
 from pipeline.reports.report import ROWS, short_names, threshold_of
 from pipeline.reports.score_changes import Agreement
@@ -74,8 +74,8 @@ class Pair:
     """The id of its card in the page."""
     change: str
     difference: float
-    before: SeenPhoto
-    after: SeenPhoto
+    before: PhotoCard
+    after: PhotoCard
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,8 @@ def compare(config: CompareConfig) -> Comparison:
     for layout in layouts:
         check_outside(layout, folder)
     with ExitStack() as stack:
-        sides = [stack.enter_context(dataset_stats.inspected(layout, config.threshold)) for layout in layouts]
-        both = stack.enter_context(connected(layouts[0]))
+        sides = [stack.enter_context(dataset_stats.statistics_of(layout, config.threshold)) for layout in layouts]
+        both = stack.enter_context(connect(layouts[0]))
         for name, side in zip(("a", "b"), sides, strict=True):
             both.register(name, side.sql(_SIDE).to_arrow_table())
         match(both, config.rule)
@@ -131,7 +131,7 @@ def _side(layout: Layout, photos: Connection, threshold: float | None) -> Side:
 
 def _pairs(rows: Sequence[Mapping[str, Any]], sides: Sequence[Connection], layouts: Sequence[Layout]) -> list[Pair]:
     before, after = (
-        seen_photos(photos, layout, [row[f"image_id_{name}"] for row in rows])
+        photo_cards(photos, layout, [row[f"image_id_{name}"] for row in rows])
         for name, photos, layout in zip("ab", sides, layouts, strict=True)
     )
     return [
@@ -142,7 +142,7 @@ def _pairs(rows: Sequence[Mapping[str, Any]], sides: Sequence[Connection], layou
 
 def _page(config: CompareConfig, made: Comparison, table: pa.Table, pairs: Sequence[Pair]) -> bytes:
     listed = table.slice(0, ROWS)
-    return html_page.rendered(
+    return html_page.render(
         "compare.html",
         made=made,
         rule=config.rule,

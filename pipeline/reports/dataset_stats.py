@@ -44,7 +44,7 @@ class Totals:
     """Photos with a tile at or over the threshold."""
     tiles: int
     crack_tiles: int
-    strange: int
+    out_of_domain: int
     """Photos unlike the model's training data."""
     worst_score: float | None
     """None where no photo was scored."""
@@ -56,7 +56,7 @@ class Totals:
 
 
 @dataclass(frozen=True)
-class OfArchive(Totals):
+class ArchiveTotals(Totals):
     """Figures of one archive."""
 
     archive: str
@@ -91,7 +91,7 @@ _PHOTOS = """
     SELECT image_id, archive, image, occurrence, status, failure_stage, failure_kind, failure_message, tiles,
            crack_tiles, crack_score, domain_score, captured_at, latitude, longitude, altitude_m, camera, height_px,
            width_px, run_id, scored_at,
-           coalesce(domain_score >= getvariable('domain_threshold'), false) AS is_strange
+           coalesce(domain_score >= getvariable('domain_threshold'), false) AS is_out_of_domain
     FROM images
 """
 """Read once: a remote dataset need not be fetched for every figure, and all figures are of one moment."""
@@ -99,7 +99,7 @@ _PHOTOS = """
 _TOTALS = """
     count(*) AS photos, count(*) FILTER (status = 'failed') AS failed, count(*) FILTER (crack_tiles > 0) AS cracked,
     coalesce(sum(tiles), 0)::BIGINT AS tiles, coalesce(sum(crack_tiles), 0)::BIGINT AS crack_tiles,
-    count(*) FILTER (is_strange) AS strange, max(crack_score) AS worst_score
+    count(*) FILTER (is_out_of_domain) AS out_of_domain, max(crack_score) AS worst_score
 """
 
 _BY_ARCHIVE = f"""
@@ -125,7 +125,7 @@ _RUNS = """
 
 _LISTED = """
     SELECT image_id, archive, image, crack_score, crack_tiles, tiles, captured_at, latitude, longitude, failure_kind,
-           is_strange, failure_message
+           is_out_of_domain, failure_message
     FROM photos ORDER BY crack_score DESC NULLS LAST, archive, image, occurrence LIMIT ?
 """
 
@@ -135,8 +135,8 @@ _SHOWN = """
     FROM photos WHERE image_id IN (SELECT unnest(?)) ORDER BY crack_score DESC, archive, image, occurrence
 """
 
-_STRANGEST = (
-    "SELECT image_id FROM photos WHERE is_strange ORDER BY domain_score DESC, archive, image, occurrence LIMIT ?"
+_FARTHEST = (
+    "SELECT image_id FROM photos WHERE is_out_of_domain ORDER BY domain_score DESC, archive, image, occurrence LIMIT ?"
 )
 
 _TILES = """
@@ -190,7 +190,7 @@ _MOMENTS = f"""
 
 
 @contextmanager
-def inspected(layout: Layout, threshold: float | None) -> Iterator[Connection]:
+def statistics_of(layout: Layout, threshold: float | None) -> Iterator[Connection]:
     """Open DuckDB with a dataset's views, and its photos as a table of their own that the functions below read.
 
     Args:
@@ -207,9 +207,9 @@ def totals(photos: Connection) -> Totals:
     return Totals(**rows(photos, f"SELECT {_TOTALS} FROM photos")[0])  # noqa: S608 - our own text
 
 
-def by_archive(photos: Connection) -> list[OfArchive]:
+def by_archive(photos: Connection) -> list[ArchiveTotals]:
     """Count each archive's photos, the worst archive first."""
-    return [OfArchive(**row) for row in rows(photos, _BY_ARCHIVE)]
+    return [ArchiveTotals(**row) for row in rows(photos, _BY_ARCHIVE)]
 
 
 def archives(photos: Connection) -> int:
@@ -240,18 +240,18 @@ def listed(photos: Connection, most: int) -> pa.Table:
     return photos.sql(_LISTED, params=[most]).to_arrow_table()
 
 
-def strangest(photos: Connection, most: int) -> list[str]:
+def most_out_of_domain(photos: Connection, most: int) -> list[str]:
     """Return `image_id` of the photos least like the training data."""
-    return [row["image_id"] for row in rows(photos, _STRANGEST, [most])]
+    return [row["image_id"] for row in rows(photos, _FARTHEST, [most])]
 
 
-def shown(photos: Connection, image_ids: Sequence[str]) -> list[dict[str, Any]]:
+def photo_rows(photos: Connection, image_ids: Sequence[str]) -> list[dict[str, Any]]:
     """Return what is known of some photos, the worst first."""
     return rows(photos, _SHOWN, [list(image_ids)])
 
 
 def tile_scores(photos: Connection, chosen: Sequence[dict[str, Any]]) -> dict[str, TileScores]:
-    """Return the scored tiles of photos, as `shown`, by `image_id`."""
+    """Return the scored tiles of photos, as `photo_rows`, by `image_id`."""
     of_photo = dict[str, list[dict[str, Any]]]()
     for row in rows(photos, _TILES, [[photo["image_id"] for photo in chosen]]):
         of_photo.setdefault(row.pop("image_id"), []).append(row)

@@ -71,7 +71,7 @@ def layer(photo: TileScores, height_px: int, width_px: int) -> Pixels:
     return np.concatenate([colours(scores), alpha[..., None]], axis=-1)
 
 
-def laid_over(pixels: Pixels, rgba: Pixels) -> Pixels:
+def lay_over(pixels: Pixels, rgba: Pixels) -> Pixels:
     """Lay a layer over a picture of the same size.
 
     Shape: (H, W, 3), (H, W, 4) → (H, W, 3).

@@ -22,7 +22,7 @@ from markupsafe import Markup
 from pipeline import __version__, storage
 from pipeline.archives.members import archive_suffix
 from pipeline.reports import heatmap
-from pipeline.reports.svg_plots import counted
+from pipeline.reports.svg_plots import count_of
 
 FOLDER = "templates"
 """Of templates, style and script, in the package."""
@@ -60,7 +60,7 @@ class Rows:
         return htmlsafe_json_dumps({"columns": columns, "cards": list(self.cards)}, dumps=_compact)
 
 
-def rendered(template: str, **facts: object) -> bytes:
+def render(template: str, **facts: object) -> bytes:
     """Fill a template in; returns the page."""
     style, script = _asset("page.css"), _asset("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
@@ -118,7 +118,7 @@ def _templates() -> Environment:
     )
     found.filters |= {
         "css": heatmap.css,
-        "counted": counted,
+        "counted": count_of,
         "moment": _moment,
         "percent": _percent,
         "name": storage.name,

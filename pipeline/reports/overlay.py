@@ -9,7 +9,7 @@ from pipeline.dataset.layout import Layout, check_outside
 from pipeline.dataset.sql import Connection
 from pipeline.reports import dataset_stats, heatmap, thumbnails
 from pipeline.reports.heatmap import Pixels, TileScores
-from pipeline.reports.source_photos import originals
+from pipeline.reports.source_photos import source_photos
 from pipeline.reports.thumbnails import Form
 
 SUFFIXES: dict[Form, str] = {"png": ".png", "jpeg": ".jpg"}
@@ -55,27 +55,27 @@ def write_overlays(config: OverlayConfig) -> Iterator[Overlay]:
     """
     layout, folder = Layout(storage.canonical(config.out)), storage.canonical(config.to)
     check_outside(layout, folder)
-    with dataset_stats.inspected(layout, None) as photos:
+    with dataset_stats.statistics_of(layout, None) as photos:
         ids = list(dict.fromkeys(_image_id(photos, layout, name) for name in config.images))
-        facts = {row["image_id"]: row for row in dataset_stats.shown(photos, ids)}
+        facts = {row["image_id"]: row for row in dataset_stats.photo_rows(photos, ids)}
         scores = dataset_stats.tile_scores(photos, list(facts.values()))
-    for image_id, original in originals(layout, {image_id: row["archive"] for image_id, row in facts.items()}):
+    for image_id, original in source_photos(layout, {image_id: row["archive"] for image_id, row in facts.items()}):
         name, score = facts[image_id]["image"], facts[image_id]["crack_score"]
         if isinstance(original, str):
             yield Overlay(name, score, None, original)
             continue
         text = f"{storage.name(name)}   highest tile score {score:.3f}"
         url = storage.join(folder, f"{_stem(name)}-{image_id}{SUFFIXES[config.form]}")
-        storage.write_whole(url, thumbnails.encoded(drawn(original, scores[image_id], text), config.form))
+        storage.write_whole(url, thumbnails.encode(draw_overlay(original, scores[image_id], text), config.form))
         yield Overlay(name, score, url, "")
 
 
-def drawn(pixels: Pixels, photo: TileScores, text: str) -> Pixels:
+def draw_overlay(pixels: Pixels, photo: TileScores, text: str) -> Pixels:
     """Lay the heat of its tiles over a photo, in its own size, and put the scale below.
 
     Shape: (H, W, 3) → (H + legend, W, 3).
     """
-    return thumbnails.with_legend(heatmap.laid_over(pixels, heatmap.layer(photo, *pixels.shape[:2])), text)
+    return thumbnails.with_legend(heatmap.lay_over(pixels, heatmap.layer(photo, *pixels.shape[:2])), text)
 
 
 def _image_id(photos: Connection, layout: Layout, name: str) -> str:

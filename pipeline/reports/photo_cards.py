@@ -8,7 +8,7 @@ from pipeline.dataset.layout import Layout
 from pipeline.dataset.sql import Connection
 from pipeline.reports import dataset_stats, heatmap, html_page, thumbnails
 from pipeline.reports.heatmap import Pixels, TileScores
-from pipeline.reports.source_photos import originals
+from pipeline.reports.source_photos import source_photos
 
 PICTURE_PX = 640
 """Longest side of a picture: sharp on a card, and fair in the large view."""
@@ -42,7 +42,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class SeenPhoto:
+class PhotoCard:
     """A photo on a page."""
 
     facts: dict[str, Any]
@@ -59,11 +59,11 @@ class SeenPhoto:
         return f"photo-{self.facts['image_id']}"
 
 
-def seen_photos(
+def photo_cards(
     photos: Connection, layout: Layout, image_ids: Sequence[str], longest_px: int = PICTURE_PX
-) -> dict[str, SeenPhoto]:
+) -> dict[str, PhotoCard]:
     """Read photos again and make pictures of them, the worst photo first; by `image_id`."""
-    facts = dataset_stats.shown(photos, image_ids)
+    facts = dataset_stats.photo_rows(photos, image_ids)
     scores = dataset_stats.tile_scores(photos, facts)
     made = dict(_pictures(layout, facts, scores, longest_px))
     return {row["image_id"]: _seen(row, made[row["image_id"]]) for row in facts}
@@ -72,7 +72,7 @@ def seen_photos(
 def _pictures(
     layout: Layout, facts: Sequence[dict[str, Any]], scores: dict[str, TileScores], longest_px: int
 ) -> Iterator[tuple[str, Picture | str]]:
-    for image_id, original in originals(layout, {row["image_id"]: row["archive"] for row in facts}):
+    for image_id, original in source_photos(layout, {row["image_id"]: row["archive"] for row in facts}):
         if isinstance(original, str):
             yield image_id, original
         else:
@@ -81,9 +81,9 @@ def _pictures(
 
 def picture_of(pixels: Pixels, photo: TileScores, longest_px: int) -> Picture:
     """Make the pictures of one photo."""
-    small = thumbnails.shrunk(pixels, longest_px)
+    small = thumbnails.shrink(pixels, longest_px)
     height_px, width_px = small.shape[:2]
-    tile = thumbnails.shrunk(thumbnails.cut(pixels, photo.worst), TILE_PX)
+    tile = thumbnails.shrink(thumbnails.cut(pixels, photo.worst), TILE_PX)
     return Picture(
         photo=thumbnails.data_url(small, "jpeg"),
         heat=thumbnails.data_url(heatmap.layer(photo, height_px, width_px), "png"),
@@ -101,6 +101,6 @@ def _frame(photo: TileScores) -> Frame:
     return Frame(*(round(side, 2) for side in sides))
 
 
-def _seen(facts: dict[str, Any], made: Picture | str) -> SeenPhoto:
+def _seen(facts: dict[str, Any], made: Picture | str) -> PhotoCard:
     link = html_page.link(facts["archive"], facts["image"])
-    return SeenPhoto(facts, link, None, made) if isinstance(made, str) else SeenPhoto(facts, link, made, "")
+    return PhotoCard(facts, link, None, made) if isinstance(made, str) else PhotoCard(facts, link, made, "")

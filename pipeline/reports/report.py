@@ -15,17 +15,17 @@ from pipeline.core.errors import UsageError
 from pipeline.dataset.layout import Layout, check_outside
 from pipeline.dataset.run import read_run
 from pipeline.dataset.sql import Connection
-from pipeline.monitoring.run_report import cost_in, reports
+from pipeline.monitoring.run_report import cost_in, read_reports
 from pipeline.monitoring.status import status
 from pipeline.reports import dataset_stats, html_page, svg_plots
 from pipeline.reports.html_page import Column, Rows
-from pipeline.reports.photo_cards import SeenPhoto, seen_photos
+from pipeline.reports.photo_cards import PhotoCard, photo_cards
 
 ROWS = 20_000
 """The table has at most so many photos, the worst ones; a page of more opens too slowly."""
-STRANGE_PHOTOS = 12
+OUT_OF_DOMAIN_PHOTOS = 12
 """So many of those unlike the training data are shown."""
-STRANGE_PX = 320
+OUT_OF_DOMAIN_PX = 320
 """Longest side of their pictures."""
 
 MEASURES = (
@@ -75,19 +75,19 @@ def write_report(config: ReportConfig) -> Made:
     refuse_folder(url)
     check_outside(layout, url)
     run = read_run(layout)
-    with dataset_stats.inspected(layout, config.threshold) as photos:
+    with dataset_stats.statistics_of(layout, config.threshold) as photos:
         totals = dataset_stats.totals(photos)
         rows = dataset_stats.listed(photos, ROWS)
         scored = [row["image_id"] for row in rows.slice(0, config.top).to_pylist() if row["crack_score"] is not None]
-        worst = list(seen_photos(photos, layout, scored).values())
-        facts = _figures(photos) | _strange(photos, layout, config.top)
-    data = html_page.rendered(
+        worst = list(photo_cards(photos, layout, scored).values())
+        facts = _figures(photos) | _out_of_domain(photos, layout, config.top)
+    data = html_page.render(
         "report.html",
         dataset=layout.url,
         run=run,
         **_line(threshold_of(run, config.threshold)),
         status=status(layout.url),
-        costs={run.get("run_id"): cost for run in reports(layout) if (cost := cost_in(run)) is not None},
+        costs={run.get("run_id"): cost for run in read_reports(layout) if (cost := cost_in(run)) is not None},
         measures=MEASURES,
         totals=totals,
         worst=worst,
@@ -132,15 +132,17 @@ def _figures(photos: Connection) -> dict[str, Any]:
     }
 
 
-def _strange(photos: Connection, layout: Layout, top: int) -> dict[str, Any]:
-    strangest = dataset_stats.strangest(photos, min(STRANGE_PHOTOS, top))  # who asks for no cards wants no archive read
-    found = seen_photos(photos, layout, strangest, STRANGE_PX).values()
-    return {"strange": sorted(found, key=lambda photo: -photo.facts["domain_score"])}
+def _out_of_domain(photos: Connection, layout: Layout, top: int) -> dict[str, Any]:
+    farthest = dataset_stats.most_out_of_domain(
+        photos, min(OUT_OF_DOMAIN_PHOTOS, top)
+    )  # who asks for no cards wants no archive read
+    found = photo_cards(photos, layout, farthest, OUT_OF_DOMAIN_PX).values()
+    return {"out_of_domain": sorted(found, key=lambda photo: -photo.facts["domain_score"])}
 
 
-def _rows(listed: pa.Table, worst: list[SeenPhoto]) -> Rows:
+def _rows(listed: pa.Table, worst: list[PhotoCard]) -> Rows:
     rows = {name: listed[name].to_pylist() for name in listed.schema.names}
-    states = map(_state, rows["failure_kind"], rows["crack_tiles"], rows["is_strange"])
+    states = map(_state, rows["failure_kind"], rows["crack_tiles"], rows["is_out_of_domain"])
     return Rows(
         [
             Column("Photo", "text", rows["image"]),
@@ -163,7 +165,9 @@ def short_names(archives: Sequence[str]) -> list[str]:
     return [names[archive] for archive in archives] if len({*names.values()}) == len(names) else list(archives)
 
 
-def _state(failure_kind: str | None, crack_tiles: int | None, is_strange: bool) -> str:  # noqa: FBT001 - a column
+def _state(failure_kind: str | None, crack_tiles: int | None, is_out_of_domain: bool) -> str:  # noqa: FBT001 - a column
     if failure_kind is not None:
         return f"failed: {failure_kind}"
-    return ("cracked" if crack_tiles else "below threshold") + (", strange" if is_strange else "")
+    return ("cracked" if crack_tiles else "below threshold") + (
+        ", unlike the training data" if is_out_of_domain else ""
+    )

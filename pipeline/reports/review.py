@@ -17,10 +17,10 @@ from pipeline.dataset.layout import Layout, check_outside
 from pipeline.dataset.run import read_run
 from pipeline.dataset.sql import views
 from pipeline.labels.boxes import cut
-from pipeline.labels.crops import png
+from pipeline.labels.crops import encode_png
 from pipeline.labels.tables import REVIEW_TABLE
 from pipeline.reports.review_selection import Pick, ReviewRule, ReviewTile, choose
-from pipeline.reports.source_photos import Original, originals
+from pipeline.reports.source_photos import SourcePhoto, source_photos
 
 PICKS: dict[str, tuple[Pick, ...]] = {"uncertain": ("uncertain",), "worst": ("worst",), "both": ("uncertain", "worst")}
 
@@ -118,7 +118,7 @@ def _cut_all(
         of_photo[tile.image_id].append(number)
     paths: dict[int, str] = {}
     unreachable = Counter[str]()
-    for image_id, original in originals(layout, {tile.image_id: tile.archive for tile in chosen}):
+    for image_id, original in source_photos(layout, {tile.image_id: tile.archive for tile in chosen}):
         for number in of_photo[image_id]:
             path = f"tiles/{number + 1:04d}.png"
             reason = _cut(original, chosen[number], storage.join(folder, path))
@@ -130,12 +130,12 @@ def _cut_all(
     return paths, unreachable
 
 
-def _cut(original: Original, tile: ReviewTile, place: str) -> str | None:
+def _cut(original: SourcePhoto, tile: ReviewTile, place: str) -> str | None:
     """Write one tile as it is in its photo; or say why that cannot be done."""
     if isinstance(original, str):
         return original
     try:
-        storage.write_whole(place, png(cut(original, tile.box)))
+        storage.write_whole(place, encode_png(cut(original, tile.box)))
     except DataError as error:
         return str(error)
     return None

@@ -18,13 +18,13 @@ from pipeline.images.decode import decode
 from pipeline.reports.heatmap import Pixels
 from pipeline.scoring.reading import read_unit, units
 
-Original = Pixels | str
+SourcePhoto = Pixels | str
 """Upright pixels, shape (H, W, 3), or why there are none."""
 
 NOT_LISTED = "The archive has not been read to its end yet, so where this photo lies in it is not known."
 
 
-def originals(layout: Layout, archives: Mapping[str, str]) -> Iterator[tuple[str, Original]]:
+def source_photos(layout: Layout, archives: Mapping[str, str]) -> Iterator[tuple[str, SourcePhoto]]:
     """Read photos again; each comes exactly once, in the order of their archives.
 
     Args:
@@ -43,7 +43,7 @@ def originals(layout: Layout, archives: Mapping[str, str]) -> Iterator[tuple[str
         yield from ((image_id, reason) for image_id in sorted(left))
 
 
-def _of_archive(layout: Layout, archive: str, image_ids: set[str]) -> Iterator[tuple[str, Original]]:
+def _of_archive(layout: Layout, archive: str, image_ids: set[str]) -> Iterator[tuple[str, SourcePhoto]]:
     place = layout.plan(archive)
     if not storage.exists(place):
         return
@@ -55,7 +55,7 @@ def _of_archive(layout: Layout, archive: str, image_ids: set[str]) -> Iterator[t
                 yield row["image_id"], _pixels(row["data"], row["failure_message"])
 
 
-def _pixels(data: bytes | None, failure: str | None) -> Original:
+def _pixels(data: bytes | None, failure: str | None) -> SourcePhoto:
     if data is None:
         return failure or NOT_LISTED
     try:

@@ -82,7 +82,7 @@ def histogram(counts: Sequence[int], height_px: int = 200) -> Plot:
         if count
     ]
     across = [Tick(score_px(tenth / 5), f"{tenth / 5:g}") for tenth in range(6)]
-    return Plot(height_px, marks, across, note=f"the highest bar is {counted(most)}" if marks else "none was scored")
+    return Plot(height_px, marks, across, note=f"the highest bar is {count_of(most)}" if marks else "none was scored")
 
 
 def differences(found: NDArray[np.float64], height_px: int = 200) -> Plot:
@@ -92,7 +92,7 @@ def differences(found: NDArray[np.float64], height_px: int = 200) -> Plot:
     plot, middle = histogram(counts, height_px), DIFFERENCE_BINS // 2
     numbers = [number for number, count in enumerate(counts) if count]
     colours = [BETTER if number < middle else WORSE if number > middle else ALIKE for number in numbers]
-    titles = [f"{counted(counts[number])} from {edges[number]:+.2f} to {edges[number + 1]:+.2f}" for number in numbers]
+    titles = [f"{count_of(counts[number])} from {edges[number]:+.2f} to {edges[number + 1]:+.2f}" for number in numbers]
     marks = [
         replace(mark, colour=colour, title=title)
         for mark, colour, title in zip(plot.marks, colours, titles, strict=True)
@@ -109,7 +109,7 @@ def score_px(score: float) -> float:
 def _bar(number: int, count: int, bins: int, size_px: tuple[float, float, float]) -> Mark:
     width_px, long_px, floor_px = size_px
     first, last = number / bins, (number + 1) / bins
-    title = f"{counted(count)} from {first:.3g} to {last:.3g}"
+    title = f"{count_of(count)} from {first:.3g} to {last:.3g}"
     least_px = max(1.0, long_px)  # one photo among many thousands must be seen
     x_px = round(PAD_PX + number * width_px, 1)
     return Mark(x_px, round(floor_px - least_px, 1), round(width_px - 1, 1), round(least_px, 1),
@@ -133,7 +133,7 @@ def plan(dots: Sequence[Dot], left_out: int) -> Plot | None:
         _dot(dot, left_px + (x_m - min(east_m)) * px_per_m, PAD_PX + (max(north_m) - y_m) * px_per_m, len(dots))
         for dot, x_m, y_m in zip(dots, east_m, north_m, strict=True)
     ]
-    note = f"{counted(left_out)} far away from all others not drawn." if left_out else ""
+    note = f"{count_of(left_out)} far away from all others not drawn." if left_out else ""
     scale = _scale_bar(px_per_m)
     return Plot(round(high_m * px_per_m) + 2 * PAD_PX + FEET_PX, marks, [scale], note=note)
 
@@ -153,7 +153,7 @@ def timeline(dots: Sequence[Dot], height_px: int = 220) -> Plot | None:
 
 def _dot(dot: Dot, x_px: float, y_px: float, dots: int) -> Mark:
     radius_px = 5.5 if dots < 200 else 3.5 if dots < 2000 else 2.2
-    more = f" and {counted(dot.photos - 1, 'other')}" if dot.photos > 1 else ""
+    more = f" and {count_of(dot.photos - 1, 'other')}" if dot.photos > 1 else ""
     title = f"{dot.image}{more}: score {dot.score:.2f}"
     return Mark(round(x_px, 1), round(y_px, 1), radius_px, radius_px, heatmap.css(dot.score), title, dot.image)
 
@@ -182,6 +182,6 @@ def _at(seconds: float) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
 
 
-def counted(number: int, noun: str = "photo") -> str:
+def count_of(number: int, noun: str = "photo") -> str:
     """Write a number of things."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -24,7 +24,7 @@ LEAST_LEGEND_PX = 22
 """Its text must be readable on a small photo."""
 
 
-def shrunk(pixels: Pixels, longest_px: int) -> Pixels:
+def shrink(pixels: Pixels, longest_px: int) -> Pixels:
     """Bring the longer side of a picture down to a length; smaller pictures are returned as they are."""
     height_px, width_px = pixels.shape[:2]
     scale = min(1.0, longest_px / max(height_px, width_px))
@@ -55,7 +55,7 @@ def with_legend(pixels: Pixels, text: str) -> Pixels:
     return np.concatenate([pixels, np.asarray(strip)])
 
 
-def encoded(pixels: Pixels, form: Form) -> bytes:
+def encode(pixels: Pixels, form: Form) -> bytes:
     """Encode a picture of three or, as PNG, four channels."""
     buffer = io.BytesIO()
     image = Image.fromarray(pixels)
@@ -68,4 +68,4 @@ def encoded(pixels: Pixels, form: Form) -> bytes:
 
 def data_url(pixels: Pixels, form: Form) -> str:
     """Encode a picture as a URL that holds all of it, for a page that needs no other file."""
-    return f"data:image/{form};base64,{base64.b64encode(encoded(pixels, form)).decode('ascii')}"
+    return f"data:image/{form};base64,{base64.b64encode(encode(pixels, form)).decode('ascii')}"

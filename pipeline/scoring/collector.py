@@ -7,10 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.core.log import get_logger, repeat
-from pipeline.core.usage import Result, measured
-from pipeline.dataset.writer import Sink
-from pipeline.monitoring.run_stats import COLUMNS, Account
+from pipeline.core.log import get_logger, replay
+from pipeline.core.usage import Result, measure
+from pipeline.dataset.writer import DatasetWriter
+from pipeline.monitoring.run_stats import COLUMNS, RunStats
 
 _log = get_logger("flow")
 
@@ -18,7 +18,7 @@ _NOTED = [*COLUMNS, "archive", "image", "failure_message", "log"]
 """What is counted and logged of a photo."""
 
 
-class Arrivals:
+class Collector:
     """The sink's counter: nothing goes past the account.
 
     Args:
@@ -26,7 +26,7 @@ class Arrivals:
         account: the run's.
     """
 
-    def __init__(self, sink: Sink, account: Account) -> None:
+    def __init__(self, sink: DatasetWriter, account: RunStats) -> None:
         self._sink, self._account = sink, account
 
     def take(self, photos: pa.Table, ends: pa.Table) -> None:
@@ -52,7 +52,7 @@ class Arrivals:
 
     def _written(self, work: Callable[[], Result]) -> Result:
         """Write; other threads of the driver do other work meanwhile."""
-        result, effort = measured(work, time.thread_time)
+        result, effort = measure(work, time.thread_time)
         self._account.spend("write", effort)
         return result
 
@@ -60,7 +60,7 @@ class Arrivals:
 def _write_down(row: Mapping[str, Any]) -> None:
     """Log what concerns one photo, or the end of a stream: what its worker logged, and how it ended."""
     place = _place(row)
-    repeat(row["log"] or (), **place)
+    replay(row["log"] or (), **place)
     if row["status"] is None:
         _log.info("read to its end", **place)
     if row["status"] == "failed":

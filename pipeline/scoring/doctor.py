@@ -25,7 +25,7 @@ QUALITY = 90
 AGAIN = "Install crackscan again: pip install --force-reinstall --no-deps crackscan"
 
 
-def examined(places: Sequence[str] = (), *, with_ray: bool = False) -> Iterator[Finding]:
+def run_checks(places: Sequence[str] = (), *, with_ray: bool = False) -> Iterator[Finding]:
     """Check one thing after the other.
 
     Args:
@@ -45,7 +45,7 @@ def examined(places: Sequence[str] = (), *, with_ray: bool = False) -> Iterator[
     yield _model()
     yield _ray() if with_ray else checks.ray(machine.versions(["ray"])["ray"])
     for place in places:
-        yield checks.storage(probe.look(place))
+        yield checks.storage(probe.probe(place))
 
 
 def _model(folder_url: str = SHIPPED_MODEL) -> Finding:
@@ -59,7 +59,7 @@ def _model(folder_url: str = SHIPPED_MODEL) -> Finding:
 
 def _ray() -> Finding:
     """Start a private Ray, score one drawn photo in it with the default model, and stop it."""
-    from pipeline.scoring.predict import crack_scores
+    from pipeline.scoring.predict import predict_scores
 
     began_at = time.monotonic()
     advice = "Run `crackscan score` on one photo with --verbose: it shows what Ray says."
@@ -67,7 +67,7 @@ def _ray() -> Finding:
         with tempfile.TemporaryDirectory(prefix="crackscan-") as folder:
             url = storage.join(storage.canonical(folder), "drawn.jpg")
             storage.write_whole(url, encode(draw_photo(TRIAL_PX, TRIAL_PX, seed=0).pixels, 0, QUALITY))
-            scores, failures = crack_scores([url], SHIPPED_MODEL, ClusterConfig(cpus=1))
+            scores, failures = predict_scores([url], SHIPPED_MODEL, ClusterConfig(cpus=1))
     except InterruptedRunError:
         raise
     except CrackscanError as error:

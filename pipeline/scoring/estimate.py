@@ -23,7 +23,7 @@ TRIED_PHOTOS = 6
 
 
 @dataclass(frozen=True)
-class ArchiveOutlook:
+class ArchiveEstimate:
     """One archive or folder of a plan."""
 
     archive: str
@@ -39,7 +39,7 @@ class ArchiveOutlook:
 
 
 @dataclass(frozen=True)
-class Pace:
+class Throughput:
     """What one scorer of this machine took for a few photos, reading and decoding included."""
 
     photos: int
@@ -50,13 +50,13 @@ class Pace:
 
 
 @dataclass(frozen=True)
-class Outlook:
+class Estimate:
     """What `score` would do."""
 
-    archives: tuple[ArchiveOutlook, ...]
+    archives: tuple[ArchiveEstimate, ...]
     skipped: Mapping[str, int]
     """Files that are no photos, counted by kind."""
-    pace: Pace | None
+    pace: Throughput | None
     """None where no photo that is left can be scored."""
 
     @property
@@ -73,7 +73,7 @@ class Outlook:
         return photos_per_s(Machine(cpus, self.pace.tiles / self.pace.seconds), photo)
 
 
-def outlook(plan: Plan, done: pa.ChunkedArray, scoring: Scoring) -> Outlook:
+def estimate(plan: Plan, done: pa.ChunkedArray, scoring: Scoring) -> Estimate:
     """Sum a plan up, and try a few of its photos.
 
     Args:
@@ -81,10 +81,10 @@ def outlook(plan: Plan, done: pa.ChunkedArray, scoring: Scoring) -> Outlook:
         done: `image_id` of every photo that has its row.
         scoring: what is done with each photo.
     """
-    return Outlook(tuple(_by_archive(plan.members, done)), plan.skipped, _pace(plan.without(done), scoring))
+    return Estimate(tuple(_by_archive(plan.members, done)), plan.skipped, _pace(plan.without(done), scoring))
 
 
-def _by_archive(members: pa.Table, done: pa.ChunkedArray) -> Iterator[ArchiveOutlook]:
+def _by_archive(members: pa.Table, done: pa.ChunkedArray) -> Iterator[ArchiveEstimate]:
     is_photo = pc.equal(members["entry"], "photo")
     counted = pa.table({
         "archive": members["archive"],
@@ -97,10 +97,10 @@ def _by_archive(members: pa.Table, done: pa.ChunkedArray) -> Iterator[ArchiveOut
     names = counted.column_names[1:]
     sums = counted.group_by("archive").aggregate([(name, "sum") for name in names]).sort_by("archive")
     for row in sums.to_pylist():
-        yield ArchiveOutlook(row["archive"], **{name: row[f"{name}_sum"] for name in names})
+        yield ArchiveEstimate(row["archive"], **{name: row[f"{name}_sum"] for name in names})
 
 
-def _pace(todo: pa.Table, scoring: Scoring) -> Pace | None:
+def _pace(todo: pa.Table, scoring: Scoring) -> Throughput | None:
     """Score a few photos, spread evenly over those that are left; streams are not looked into."""
     by_parts = [unit for unit in units(todo) if not is_of_stream(unit)]
     if not by_parts:
@@ -111,7 +111,7 @@ def _pace(todo: pa.Table, scoring: Scoring) -> Pace | None:
     began_at = time.perf_counter()
     scored = scorer(_read(chosen, scoring))
     seconds, tiles = time.perf_counter() - began_at, pc.sum(scored["tiles"]).as_py()
-    return Pace(scored.num_rows, tiles, pc.sum(scored["size_bytes"]).as_py() or 0, seconds) if tiles else None
+    return Throughput(scored.num_rows, tiles, pc.sum(scored["size_bytes"]).as_py() or 0, seconds) if tiles else None
 
 
 def _spread(photos: pa.Table) -> pa.Table:

@@ -11,25 +11,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import storage
-from pipeline.archives.listing import decoded
+from pipeline.archives.listing import decode_listing
 from pipeline.archives.readers import list_measured
-from pipeline.cluster.session import nodes, session
+from pipeline.cluster.session import nodes, ray_session
 from pipeline.cluster.shared_disk import check_shared
 from pipeline.core.errors import CrackscanError
-from pipeline.core.interrupt import Interrupt, pumped, until_asked
-from pipeline.core.log import get_logger, repeat, to_stream
+from pipeline.core.interrupt import Interrupt, iterate_in_thread, until_interrupted
+from pipeline.core.log import get_logger, replay, to_stream
 from pipeline.dataset.commit_log import CommitLog, read_log
 from pipeline.dataset.lease import Holder, Lease, hold
 from pipeline.dataset.run import read_run
-from pipeline.dataset.writer import Sink, open_sink
-from pipeline.monitoring.run_report import cost_of, reported
-from pipeline.scoring.collector import Arrivals
+from pipeline.dataset.writer import DatasetWriter, open_writer
+from pipeline.monitoring.run_report import cost_of, report_run
+from pipeline.scoring.collector import Collector
 from pipeline.scoring.config import ScoreConfig
-from pipeline.scoring.estimate import Outlook, outlook
+from pipeline.scoring.estimate import Estimate, estimate
 from pipeline.scoring.inputs import find_inputs
-from pipeline.scoring.job import ScoreJob, settle
+from pipeline.scoring.job import ScoreJob, prepare_job
 from pipeline.scoring.plan import Plan, keep_ended, make_plan, planned_ids, planned_inputs
-from pipeline.scoring.progress import Progress, ScoreSummary, Watch
+from pipeline.scoring.progress import Progress, ScoreCallbacks, ScoreSummary
 from pipeline.scoring.scorer import MakeEngine, MakeMapper, torch_mapper
 
 _log = get_logger("flow")
@@ -37,7 +37,7 @@ _log = get_logger("flow")
 
 def score(
     config: ScoreConfig,
-    watch: Watch | None = None,
+    watch: ScoreCallbacks | None = None,
     make_engine: MakeEngine | None = None,
     make_mapper: MakeMapper = torch_mapper,
 ) -> ScoreSummary:
@@ -46,18 +46,18 @@ def score(
     Raises:
         CrackscanError: of the kinds drawn in `errors`; what was finished is committed.
     """
-    job = settle(config, watch or Watch(), make_engine, make_mapper)
+    job = prepare_job(config, watch or ScoreCallbacks(), make_engine, make_mapper)
     inputs, log = find_inputs(config.inputs, job.layout), read_log(job.layout)
     plan = make_plan(inputs, job.layout, log.done)
     plan.check_not_empty(config.inputs)
     if plan.is_kept and not plan.without(log.done).num_rows and storage.exists(job.layout.summary):
         return _summary(job, plan, log, log, Progress(0))
     with _writing(job) as (lease, interrupt):
-        return _scored(job, plan, open_sink(job.layout, job.run, lease), interrupt)
+        return _scored(job, plan, open_writer(job.layout, job.run, lease), interrupt)
 
 
 def retry(
-    config: ScoreConfig, kinds: Collection[str] | None, watch: Watch, make_engine: MakeEngine | None = None
+    config: ScoreConfig, kinds: Collection[str] | None, watch: ScoreCallbacks, make_engine: MakeEngine | None = None
 ) -> ScoreSummary:
     """Score the failed photos of a dataset again.
 
@@ -70,26 +70,26 @@ def retry(
     Raises:
         CrackscanError: as for `score`; nothing is forgotten where an archive has changed.
     """
-    job = settle(config, watch, make_engine)
+    job = prepare_job(config, watch, make_engine)
     read_run(job.layout)  # there must be one
     inputs = planned_inputs(job.layout)
     make_plan(inputs, job.layout, read_log(job.layout).done)  # refuses what has changed
     with _writing(job) as (lease, interrupt):
-        sink = open_sink(job.layout, job.run, lease)
+        sink = open_writer(job.layout, job.run, lease)
         sink.forget_failed(kinds)
         return _scored(job, make_plan(inputs, job.layout, sink.log.done), sink, interrupt)
 
 
-def planned(config: ScoreConfig, watch: Watch) -> Outlook:
+def preview(config: ScoreConfig, watch: ScoreCallbacks) -> Estimate:
     """List what `score` would do, and write nothing."""
-    job = settle(config, watch, None)
+    job = prepare_job(config, watch, None)
     log = read_log(job.layout)
     plan = make_plan(find_inputs(config.inputs, job.layout), job.layout, log.done)
-    with Interrupt() as interrupt, session(config.cluster) if len(plan.unlisted) > 1 else nullcontext():
+    with Interrupt() as interrupt, ray_session(config.cluster) if len(plan.unlisted) > 1 else nullcontext():
         plan = plan.with_listed(_listed(plan, job, interrupt))
     plan.check_not_empty(config.inputs)
     watch.chose(job.engine)
-    return outlook(plan, log.done, job.scoring)
+    return estimate(plan, log.done, job.scoring)
 
 
 @contextmanager
@@ -99,21 +99,21 @@ def _writing(job: ScoreJob) -> Iterator[tuple[Lease, Interrupt]]:
         Interrupt() as interrupt,
         hold(job.layout, job.run.run_id, lambda holder: _wait(job.watch, holder, interrupt)) as lease,
         to_stream(storage.open_text(job.layout.log(job.run.run_id)), job.run.run_id),
-        reported(job.layout, job.run.run_id, lease, job.account, job.config.prices),
+        report_run(job.layout, job.run.run_id, lease, job.account, job.config.prices),
     ):
         yield lease, interrupt
 
 
-def _scored(job: ScoreJob, plan: Plan, sink: Sink, interrupt: Interrupt) -> ScoreSummary:
+def _scored(job: ScoreJob, plan: Plan, sink: DatasetWriter, interrupt: Interrupt) -> ScoreSummary:
     """List what is not listed, score what has no row, and write it."""
     before, config = sink.log, job.config
     plan.keep()
     needs_ray = plan.unlisted or plan.without(before.done).num_rows
-    with session(config.cluster, job.layout.noise(job.run.run_id)) if needs_ray else nullcontext():
+    with ray_session(config.cluster, job.layout.noise(job.run.run_id)) if needs_ray else nullcontext():
         if needs_ray:
-            from pipeline.monitoring.ray_metrics import Counters  # loads Ray
+            from pipeline.monitoring.ray_metrics import RayMetrics  # loads Ray
 
-            job.account.work_begins(nodes(), Counters())
+            job.account.work_begins(nodes(), RayMetrics())
             to_read = plan.without(before.done)["archive"].unique().to_pylist()
             check_shared([*to_read, *(file.url for file in plan.unlisted)])
         plan = plan.with_listed(_kept(plan, _listed(plan, job, interrupt)))
@@ -125,8 +125,8 @@ def _scored(job: ScoreJob, plan: Plan, sink: Sink, interrupt: Interrupt) -> Scor
         job.watch.scored(progress)
         from pipeline.scoring.ray_data import scored_photos  # loads Ray
 
-        with pumped(scored_photos(chosen, job.scoring, job.hosting, before.done)) as scored:
-            progress, ended = _write(until_asked(scored, interrupt), job, sink, progress)
+        with iterate_in_thread(scored_photos(chosen, job.scoring, job.hosting, before.done)) as scored:
+            progress, ended = _write(until_interrupted(scored, interrupt), job, sink, progress)
     for held in ended:
         plan = plan.with_ended(held)
     log = sink.finish(planned_ids(job.layout))
@@ -136,17 +136,17 @@ def _scored(job: ScoreJob, plan: Plan, sink: Sink, interrupt: Interrupt) -> Scor
 def _listed(plan: Plan, job: ScoreJob, interrupt: Interrupt) -> Iterator[pa.Table]:
     """List the archives that are not, side by side; one alone here, for a worker takes seconds to start."""
     if len(plan.unlisted) > 1:
-        from pipeline.scoring.ray_data import listed  # loads Ray
+        from pipeline.scoring.ray_data import list_archives  # loads Ray
 
-        listings = listed(plan.unlisted)
+        listings = list_archives(plan.unlisted)
     else:
         listings = map(list_measured, plan.unlisted)
     found = 0
-    with pumped(listings) as passing:
-        for listing in until_asked(passing, interrupt):
+    with iterate_in_thread(listings) as passing:
+        for listing in until_interrupted(passing, interrupt):
             if listing is not None:
                 found += 1
-                repeat(listing.log)
+                replay(listing.log)
                 _log.info("listed", archive=listing.archive, rows=listing.table.num_rows)
                 job.account.spend("list", listing.effort)
                 yield listing.table
@@ -161,21 +161,21 @@ def _kept(plan: Plan, listings: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
 
 def _write(
-    scored: Iterable[pa.Table | None], job: ScoreJob, sink: Sink, progress: Progress
+    scored: Iterable[pa.Table | None], job: ScoreJob, sink: DatasetWriter, progress: Progress
 ) -> tuple[Progress, list[pa.Table]]:
     """Hand scored photos to the sink as they come, and leave nothing uncommitted, however it ends.
 
     Returns:
         How far it came, and what the streams held that have ended.
     """
-    before, ended, arrivals = sink.log.done, list[pa.Table](), Arrivals(sink, job.account)
+    before, ended, arrivals = sink.log.done, list[pa.Table](), Collector(sink, job.account)
     try:
         for table in scored:
             if table is not None:
                 photos = _within(job.config.limit, table.filter(pc.is_null(table["ended"])), progress)
                 arrivals.take(photos, table.filter(pc.is_valid(table["ended"])))
                 progress = progress.after(photos)
-                for held in map(decoded, table["ended"].drop_null().to_pylist()):
+                for held in map(decode_listing, table["ended"].drop_null().to_pylist()):
                     if keep_ended(job.layout, held):
                         ended.append(held)
                         progress = progress.counted(_new_in(held, before))
@@ -199,7 +199,7 @@ def _new_in(held: pa.Table, before: pa.ChunkedArray) -> int:
     return int(pc.sum(pc.invert(pc.is_in(held["image_id"], value_set=before))).as_py() or 0)
 
 
-def _wait(watch: Watch, holder: Holder, interrupt: Interrupt) -> None:
+def _wait(watch: ScoreCallbacks, holder: Holder, interrupt: Interrupt) -> None:
     watch.waits(holder)
     interrupt.stop_if_asked()
 

@@ -11,9 +11,9 @@ import pyarrow as pa
 from pipeline import storage
 from pipeline.archives.listing import Listing
 from pipeline.archives.members import archive_suffix, file_kind
-from pipeline.archives.readers import list_folder, loose
+from pipeline.archives.readers import entry_of_file, list_folder
 from pipeline.core.errors import StorageError, UsageError
-from pipeline.core.secrets import check_places
+from pipeline.core.secrets import refuse_credentials
 from pipeline.dataset.layout import Layout
 
 AT_ONCE = 16
@@ -73,10 +73,10 @@ class _Folder(NamedTuple):
 
 def _texts(spelled: Iterable[str]) -> Iterator[str]:
     for text in spelled:
-        check_places([("An input", text.removeprefix("@"))])
+        refuse_credentials([("An input", text.removeprefix("@"))])
         if text.startswith("@"):
             lines = _lines(text[1:])
-            check_places((f"A line of {text[1:]}", line) for line in lines)
+            refuse_credentials((f"A line of {text[1:]}", line) for line in lines)
             yield from lines
         else:
             yield text
@@ -138,5 +138,5 @@ def _single(photos: Iterable[storage.StoredFile]) -> Iterator[Loose]:
     listings = dict[str, Listing]()
     for file in photos:
         folder = storage.parent(file.url)
-        listings.setdefault(folder, Listing(folder)).add(loose(file))
+        listings.setdefault(folder, Listing(folder)).add(entry_of_file(file))
     yield from (Loose(listing.table(), is_whole=False) for listing in listings.values())

@@ -11,17 +11,17 @@ from pipeline import storage
 from pipeline.archives.members import Limits
 from pipeline.cluster.session import has_gpus
 from pipeline.core.schema import SCHEMA_VERSION
-from pipeline.core.secrets import check_places
+from pipeline.core.secrets import refuse_credentials
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.run import Run, check_fingerprint, read_run
 from pipeline.images.tiles import TileSpec
 from pipeline.models import engines
-from pipeline.models.engines import Choice
+from pipeline.models.engines import EngineChoice
 from pipeline.models.model import SHIPPED_MODEL, Model, load_model
-from pipeline.monitoring.run_stats import Account
+from pipeline.monitoring.run_stats import RunStats
 from pipeline.scoring.config import ScoreConfig
-from pipeline.scoring.placement import Hosting
-from pipeline.scoring.progress import Watch
+from pipeline.scoring.placement import ScorerOptions
+from pipeline.scoring.progress import ScoreCallbacks
 from pipeline.scoring.scorer import MakeEngine, MakeMapper, ScoreRule, Scoring, torch_mapper
 
 DECODING = "pillow-1"
@@ -38,14 +38,14 @@ class ScoreJob(NamedTuple):
     layout: Layout
     run: Run
     scoring: Scoring
-    hosting: Hosting
-    engine: Choice
-    watch: Watch
-    account: Account
+    hosting: ScorerOptions
+    engine: EngineChoice
+    watch: ScoreCallbacks
+    account: RunStats
 
 
-def settle(
-    config: ScoreConfig, watch: Watch, make_engine: MakeEngine | None, make_mapper: MakeMapper = torch_mapper
+def prepare_job(
+    config: ScoreConfig, watch: ScoreCallbacks, make_engine: MakeEngine | None, make_mapper: MakeMapper = torch_mapper
 ) -> ScoreJob:
     """Settle what was not given: by the dataset's first run where there is one, else by the model.
 
@@ -53,7 +53,9 @@ def settle(
         UsageError: options that cannot be, or that the dataset was not begun with.
         ModelError: the model cannot be used.
     """
-    check_places([("--out", config.out), ("--model", config.model), *(("An input", text) for text in config.inputs)])
+    refuse_credentials(
+        [("--out", config.out), ("--model", config.model), *(("An input", text) for text in config.inputs)]
+    )
     layout = Layout(storage.canonical(config.out))
     before = read_run(layout) if storage.exists(layout.run) else {"fingerprint": {}, "model": None}
     given = before.get("model") if config.model is None else storage.canonical(config.model)
@@ -71,10 +73,10 @@ def settle(
     device = engines.device_for(engine.name, config.device)
     limits = Limits(photo_bytes=config.max_photo_bytes, ratio=config.max_ratio)
     scoring = Scoring(model, rule, make_engine, limits, make_mapper=make_mapper if config.maps else None)
-    return ScoreJob(config, layout, run, scoring, Hosting(config.actors, device), engine, watch, Account())
+    return ScoreJob(config, layout, run, scoring, ScorerOptions(config.actors, device), engine, watch, RunStats())
 
 
-def new_run(model: Model, rule: ScoreRule, model_url: str | None, engine: Choice) -> Run:
+def new_run(model: Model, rule: ScoreRule, model_url: str | None, engine: EngineChoice) -> Run:
     """Name a run and take its fingerprint.
 
     Args:

@@ -35,7 +35,7 @@ _SHARES = 10_000
 
 
 @dataclass(frozen=True)
-class Hosting:
+class ScorerOptions:
     """How many scorers Ray hosts, and on what."""
 
     actors: int | None = None
@@ -58,7 +58,7 @@ class Placement(NamedTuple):
         return self.actors if self.gpus else -(-self.actors // READER_SCORERS)
 
 
-def placed(hosting: Hosting, nodes: Sequence[Node]) -> Placement:
+def place_scorers(hosting: ScorerOptions, nodes: Sequence[Node]) -> Placement:
     """Decide how many scorers there are, and what each of them books.
 
     Args:

@@ -18,10 +18,10 @@ import pyarrow.parquet as pq
 from pipeline import storage
 from pipeline.archives.listing import Listing, archive_of, inner_of, skipped_of, version_of, with_skipped
 from pipeline.archives.members import archive_suffix
-from pipeline.archives.readers import loose
+from pipeline.archives.readers import entry_of_file
 from pipeline.core.errors import UsageError
 from pipeline.core.schema import MEMBERS
-from pipeline.dataset.commit_log import parsed, read_table, table_bytes
+from pipeline.dataset.commit_log import parse_parquet, read_table, table_bytes
 from pipeline.dataset.layout import Layout
 from pipeline.scoring.inputs import AT_ONCE, Inputs, Loose
 
@@ -157,7 +157,7 @@ def photo_files(urls: Iterable[str]) -> pa.Table:
     listings = dict[str, Listing]()
     for url in sorted(urls):
         folder = storage.parent(url)
-        listings.setdefault(folder, Listing(folder)).add(loose(storage.stat(url)))
+        listings.setdefault(folder, Listing(folder)).add(entry_of_file(storage.stat(url)))
     return _once([listing.table() for listing in listings.values()])
 
 
@@ -174,7 +174,7 @@ def _kept(layout: Layout, archives: Iterable[str]) -> dict[str, pa.Table]:
 
 
 def _tables(places: Sequence[str]) -> Iterator[pa.Table]:
-    return map(parsed, places, storage.read_many(places))
+    return map(parse_parquet, places, storage.read_many(places))
 
 
 def _is_to_be_tried_again(table: pa.Table, done: pa.ChunkedArray) -> bool:

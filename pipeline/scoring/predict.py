@@ -5,13 +5,13 @@ from functools import partial
 from typing import Any
 
 from pipeline.archives.listing import image_id
-from pipeline.cluster.session import ClusterConfig, has_gpus, session
-from pipeline.core.interrupt import Interrupt, pumped, until_asked
+from pipeline.cluster.session import ClusterConfig, has_gpus, ray_session
+from pipeline.core.interrupt import Interrupt, iterate_in_thread, until_interrupted
 from pipeline.images.tiles import TileSpec
 from pipeline.models import engines
 from pipeline.models.crack_maps import MappedPhoto
 from pipeline.models.model import load_model
-from pipeline.scoring.placement import Hosting
+from pipeline.scoring.placement import ScorerOptions
 from pipeline.scoring.plan import photo_files
 from pipeline.scoring.scorer import MakeMapper, ScoreRule, Scoring, torch_mapper
 
@@ -20,7 +20,7 @@ OnProgress = Callable[[int, int], None]
 _WANTED = ["image_id", "crack_score", "crack_map", "failure_message"]
 
 
-def crack_scores(
+def predict_scores(
     urls: Sequence[str],
     model: str,
     cluster: ClusterConfig = ClusterConfig(),
@@ -41,7 +41,7 @@ def crack_scores(
     return {url: row["crack_score"] for url, row in rows.items()}, failures
 
 
-def crack_maps(
+def predict_maps(
     urls: Sequence[str],
     model: str,
     cluster: ClusterConfig = ClusterConfig(),
@@ -49,7 +49,7 @@ def crack_maps(
 ) -> tuple[dict[str, MappedPhoto], dict[str, str]]:
     """Score photos and draw the crack map of each, over the threshold or not.
 
-    Args and returns as for `crack_scores`, with the maps.
+    Args and returns as for `predict_scores`, with the maps.
     """
     rows, failures = _rows(urls, model, cluster, on_progress, torch_mapper)
     return {url: MappedPhoto(row["crack_score"], row["crack_map"]) for url, row in rows.items()}, failures
@@ -64,15 +64,15 @@ def _rows(
     engine = engines.choose("auto", "auto", (loaded, loaded.card.tile_px), partial(has_gpus, cluster))
     make_engine = partial(engines.make, engine.name, loaded.card.tile_px)
     scoring = Scoring(loaded, rule, make_engine, make_mapper=make_mapper)
-    hosting = Hosting(device=engines.device_for(engine.name, "auto"))
+    hosting = ScorerOptions(device=engines.device_for(engine.name, "auto"))
     by_id = {image_id(url.encode("utf-8", "surrogateescape"), 0): url for url in urls}
     rows: dict[str, dict[str, Any]] = {}
     failures: dict[str, str] = {}
-    with session(cluster), Interrupt() as interrupt:
+    with ray_session(cluster), Interrupt() as interrupt:
         from pipeline.scoring.ray_data import scored_photos  # loads Ray
 
-        with pumped(scored_photos(members, scoring, hosting, members["image_id"].slice(0, 0))) as scored:
-            for table in until_asked(scored, interrupt):
+        with iterate_in_thread(scored_photos(members, scoring, hosting, members["image_id"].slice(0, 0))) as scored:
+            for table in until_interrupted(scored, interrupt):
                 for row in [] if table is None else table.select(_WANTED).to_pylist():
                     url = by_id[row["image_id"]]
                     if row["failure_message"] is None:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.dataset.lease import Holder
-from pipeline.models.engines import Choice
+from pipeline.models.engines import EngineChoice
 from pipeline.monitoring.prices import Cost
 
 
@@ -64,10 +64,10 @@ class ScoreSummary:
     """What the machines of this run cost; None where no prices were given."""
 
 
-class Watch:
+class ScoreCallbacks:
     """Is told how far a run is; this one keeps it to itself."""
 
-    def chose(self, engine: Choice) -> None:
+    def chose(self, engine: EngineChoice) -> None:
         """This engine is to score."""
 
     def waits(self, holder: Holder) -> None:

@@ -16,14 +16,14 @@ from ray.data import ActorPoolStrategy, DataContext, ExecutionResources, TaskPoo
 from pipeline.archives.readers import Listed, list_measured
 from pipeline.cluster.session import KEPT_MEMORY, nodes
 from pipeline.core.errors import CrackscanError
-from pipeline.core.log import gathered
+from pipeline.core.log import capture
 from pipeline.core.schema import MEMBERS
 from pipeline.images.decode import Decoder
-from pipeline.images.isolated_decoder import GuardedDecoder, watched
+from pipeline.images.isolated_decoder import IsolatedDecoder, with_watchdog
 from pipeline.models.batching import Device, Engine
 from pipeline.models.crack_maps import PhotoMapper
 from pipeline.models.model import Model
-from pipeline.scoring.placement import READ_CPUS, Hosting, block_bytes, placed, unit_bytes
+from pipeline.scoring.placement import READ_CPUS, ScorerOptions, block_bytes, place_scorers, unit_bytes
 from pipeline.scoring.reading import read_measured, units
 from pipeline.scoring.scorer import MakeEngine, MakeMapper, PhotoScorer, ScoreRule, Scoring
 from pipeline.storage import StoredFile
@@ -38,7 +38,7 @@ LISTINGS_AT_ONCE = 64
 """Archives that are being listed at a time, at most; what they find waits in the object store."""
 
 
-def listed(archives: Sequence[StoredFile]) -> Iterator[Listed]:
+def list_archives(archives: Sequence[StoredFile]) -> Iterator[Listed]:
     """List archives side by side, in any order; Ray must be running."""
     task = ray.remote(num_cpus=READ_CPUS, max_retries=-1)(_listed)
     left, running = list(reversed(archives)), list["ray.ObjectRef[Listed]"]()
@@ -52,7 +52,9 @@ def listed(archives: Sequence[StoredFile]) -> Iterator[Listed]:
         _raise_ours(error)
 
 
-def scored_photos(members: pa.Table, scoring: Scoring, hosting: Hosting, done: pa.ChunkedArray) -> Iterator[pa.Table]:
+def scored_photos(
+    members: pa.Table, scoring: Scoring, hosting: ScorerOptions, done: pa.ChunkedArray
+) -> Iterator[pa.Table]:
     """Score photos with Ray Data, in any order; Ray must be running.
 
     Args:
@@ -65,7 +67,7 @@ def scored_photos(members: pa.Table, scoring: Scoring, hosting: Hosting, done: p
     """
     if members.num_rows == 0:
         return
-    placement = placed(hosting, nodes())
+    placement = place_scorers(hosting, nodes())
     context = DataContext.get_current()
     photo_bytes = pc.sum(members["size_bytes"]).as_py() or 0  # how large a stream's are, nobody knows yet
     context.target_max_block_size = block_bytes(photo_bytes, placement.actors)
@@ -113,7 +115,7 @@ def scored_photos(members: pa.Table, scoring: Scoring, hosting: Hosting, done: p
 
 def _listed(archive: StoredFile) -> Listed:
     """List an archive in a worker, and bring its log lines along."""
-    with gathered() as lines:
+    with capture() as lines:
         return list_measured(archive)._replace(log=lines)
 
 
@@ -131,7 +133,7 @@ def _mapper(make_mapper: MakeMapper, model: "ray.ObjectRef[Model]", device: Devi
 def _decoder(decode: Decoder) -> Decoder:
     """Make the decoder of an actor: one that was restarted may have been killed by a photo, which comes again."""
     restarted = ray.get_runtime_context().was_current_actor_reconstructed
-    return GuardedDecoder(decode) if restarted else watched(decode)
+    return IsolatedDecoder(decode) if restarted else with_watchdog(decode)
 
 
 def _raise_ours(error: ray.exceptions.RayError) -> NoReturn:

@@ -13,14 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import storage
-from pipeline.archives.listing import Listing, encoded, entry_of
+from pipeline.archives.listing import Listing, encode_listing, entry_of
 from pipeline.archives.members import Content, Entry, Limits, archive_suffix
 from pipeline.archives.readers import is_stream, read_loose, read_members
-from pipeline.archives.streaming import Streaming
+from pipeline.archives.streaming import StreamedArchive
 from pipeline.core.errors import DataError
-from pipeline.core.log import gathered
+from pipeline.core.log import capture
 from pipeline.core.schema import READ
-from pipeline.core.usage import measured, with_peak
+from pipeline.core.usage import measure, with_peak
 from pipeline.scoring.placement import UNIT_BYTES
 
 UNIT_PHOTOS = 256
@@ -97,8 +97,8 @@ def read_measured(members: pa.Table, limits: Limits, done: pa.ChunkedArray) -> I
     """Read photos as `read_unit` does, and say of each what it took and what was logged meanwhile."""
     tables = read_unit(members, limits, done)
     while True:
-        with gathered() as lines:
-            table, effort = measured(partial(next, tables, None))
+        with capture() as lines:
+            table, effort = measure(partial(next, tables, None))
         if table is None:
             return
         for name, value in (("read_effort", vars(with_peak(effort))), ("log", lines)):
@@ -149,14 +149,14 @@ def _streamed(members: pa.Table, limits: Limits, done: pa.ChunkedArray) -> Itera
         yield from _streamed_again(members, listing, inner, limits)
         return
     is_done: Callable[[str], bool] = set(done.to_pylist()).__contains__
-    yield from _unchanged(row, Streaming(listing, is_done, limits).photos(inner))
-    yield pa.Table.from_pylist([row | {"entry": "end", "ended": encoded(listing.table(inner))}], schema=READ)
+    yield from _unchanged(row, StreamedArchive(listing, is_done, limits).photos(inner))
+    yield pa.Table.from_pylist([row | {"entry": "end", "ended": encode_listing(listing.table(inner))}], schema=READ)
 
 
 def _streamed_again(members: pa.Table, listing: Listing, inner: Entry | None, limits: Limits) -> Iterator[pa.Table]:
     """Read some photos of an archive whose photos are known; each comes, if only as a failure."""
     left = set(members["image_id"].to_pylist())
-    photos = Streaming(listing, lambda image_id: image_id not in left, limits).photos(inner)
+    photos = StreamedArchive(listing, lambda image_id: image_id not in left, limits).photos(inner)
     for table in _unchanged(members.slice(0, 1).to_pylist()[0], photos):
         left.difference_update(table["image_id"].to_pylist())
         yield table

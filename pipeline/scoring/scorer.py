@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pipeline.archives.members import Limits
 from pipeline.core.errors import DataError, UsageError
 from pipeline.core.schema import SCORED
-from pipeline.core.usage import Effort, measured, so_far, with_peak
+from pipeline.core.usage import Usage, measure, usage_now, with_peak
 from pipeline.images.decode import MAX_PIXELS, UNSUPPORTED_SUFFIXES, Decoder, Photo, decode
 from pipeline.images.exif import PhotoFacts
 from pipeline.images.tiles import Tile, TileSpec, cut, grid
@@ -65,9 +65,9 @@ class Scoring:
 
 def torch_mapper(model: Model, device: Device) -> TileMapper:
     """Make the mapper that is used unless another is given."""
-    from pipeline.models.saliency import ActivationMapper
+    from pipeline.models.saliency import SaliencyMapper
 
-    return ActivationMapper(model, device)
+    return SaliencyMapper(model, device)
 
 
 @dataclass
@@ -81,7 +81,7 @@ class _Outcome:
     grid: list[Tile] = field(default_factory=list)
     failure: dict[str, str] | None = None
     """Its columns; the error itself would keep the photo's memory."""
-    decoding: Effort = field(default_factory=Effort)
+    decoding: Usage = field(default_factory=Usage)
     """What decoding it and cutting it into tiles took."""
 
 
@@ -115,21 +115,21 @@ class PhotoScorer:
 
         Shape: schema `READ` (n rows) → schema `SCORED` (n rows, in order).
         """
-        before, outcomes = so_far(), list[_Outcome]()
+        before, outcomes = usage_now(), list[_Outcome]()
         batches = [*score_in_batches(self._engine, self._cut(photos, outcomes), self._rule.batch_tiles)]
         scores = np.concatenate(batches) if batches else np.empty((0, 2), np.float32)
         ends = np.cumsum([len(outcome.grid) for outcome in outcomes])
         rows = [self._mapped_row(outcome, scores[end - len(outcome.grid) : end], data)
                 for outcome, end, data in zip(outcomes, ends, photos["data"], strict=True)]  # fmt: skip
-        self._add_efforts(rows, outcomes, so_far() - before)
+        self._add_efforts(rows, outcomes, usage_now() - before)
         return pa.Table.from_pylist(rows, schema=SCORED)
 
-    def _add_efforts(self, rows: list[dict[str, Any]], outcomes: list[_Outcome], whole: Effort) -> None:
+    def _add_efforts(self, rows: list[dict[str, Any]], outcomes: list[_Outcome], whole: Usage) -> None:
         """Say what each photo took: its own decoding, and by its tiles of all the rest, which was done together.
 
         A GPU is held all the while: it computes while the next tiles are decoded.
         """
-        rest = whole - sum((outcome.decoding for outcome in outcomes), Effort())
+        rest = whole - sum((outcome.decoding for outcome in outcomes), Usage())
         scoring = replace(with_peak(rest), gpu_s=self._gpus * whole.wall_s)
         tiles = sum(len(outcome.grid) for outcome in outcomes)
         for row, outcome in zip(rows, outcomes, strict=True):
@@ -147,20 +147,20 @@ class PhotoScorer:
 
     def _tiles(self, outcome: _Outcome, data: bytes | None, tiles_before: int) -> Iterator[NDArray[np.uint8]]:
         """Yield the tiles of one photo in chunks that fit batches; its pixels are gone before the next is decoded."""
-        before = so_far()
+        before = usage_now()
         try:
             photo = self._photo(outcome.row, data)
         except DataError as error:
             outcome.failure = error.columns()
             return
         finally:
-            outcome.decoding += so_far() - before
+            outcome.decoding += usage_now() - before
         outcome.height_px, outcome.width_px = photo.pixels.shape[:2]
         outcome.facts = photo.facts
         outcome.grid = grid(outcome.height_px, outcome.width_px, self._rule.tiles)
         for first in range(-(tiles_before % CHUNK_TILES), len(outcome.grid), CHUNK_TILES):
             chunk = outcome.grid[max(0, first) : first + CHUNK_TILES]
-            tiles = measured(partial(cut, photo.pixels, chunk, self._rule.tiles.tile_px))
+            tiles = measure(partial(cut, photo.pixels, chunk, self._rule.tiles.tile_px))
             outcome.decoding += tiles.effort
             yield tiles.result
 

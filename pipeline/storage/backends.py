@@ -15,10 +15,10 @@ from pipeline.storage.local import LocalDisk
 from pipeline.storage.s3 import S3Store
 from pipeline.storage.s3_requests import S3Requests
 
-Store = LocalDisk | S3Store | FsspecStore
+Backend = LocalDisk | S3Store | FsspecStore
 
 
-def open_store(url: str) -> tuple[Store, str]:
+def open_backend(url: str) -> tuple[Backend, str]:
     """Return the store that a URL leads to, and the place as that store names it."""
     filesystem, path = open_filesystem(url)
     if is_local(filesystem):

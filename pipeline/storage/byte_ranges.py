@@ -29,7 +29,7 @@ Place = tuple[int, int]
 """Bytes [start, end) of a source."""
 
 
-class Source(Protocol):
+class RangeReader(Protocol):
     """Something with bytes in it."""
 
     @property
@@ -49,7 +49,7 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
-class StoredSource:
+class FileRangeReader:
     """A stored file."""
 
     url: str
@@ -76,7 +76,7 @@ class StoredSource:
 class Window:
     """A file that lies uncompressed in an archive."""
 
-    source: Source
+    source: RangeReader
     start: int
     end: int
     name: str
@@ -100,7 +100,7 @@ class Window:
 
 
 @dataclass(frozen=True)
-class BytesSource:
+class BytesRangeReader:
     """Bytes in memory."""
 
     name: str
@@ -146,7 +146,7 @@ def spans(places: Sequence[Place]) -> Iterator[Span]:
         yield span
 
 
-def read_together(source: Source, places: Sequence[Place]) -> Iterator[bytes]:
+def read_together(source: RangeReader, places: Sequence[Place]) -> Iterator[bytes]:
     """Read many places with few requests, about `BATCH_BYTES` at a time.
 
     Args:
@@ -163,7 +163,7 @@ def read_together(source: Source, places: Sequence[Place]) -> Iterator[bytes]:
             yield from (data[start - span.start : end - span.start] for start, end in span.places)
 
 
-def read_whole(source: Source, start: int, end: int) -> bytes:
+def read_whole(source: RangeReader, start: int, end: int) -> bytes:
     """Read one place of any length, its parts side by side; less where the source ends before."""
     return next(read_together(source, [(start, min(end, source.size_bytes))]))
 
@@ -187,9 +187,9 @@ def _parts(span: Span) -> list[Place]:
     return [(start, min(start + REQUEST_BYTES, span.end)) for start in starts]
 
 
-def open_source(source: Source) -> IO[bytes]:
+def open_reader(source: RangeReader) -> IO[bytes]:
     """Open a source as a file that reads ahead, for libraries that want one."""
-    if isinstance(source, StoredSource):
+    if isinstance(source, FileRangeReader):
         return storage.open_file(source.url)
     return cast("IO[bytes]", io.BufferedReader(_SourceFile(source), REQUEST_BYTES))
 
@@ -197,7 +197,7 @@ def open_source(source: Source) -> IO[bytes]:
 class _SourceFile(io.RawIOBase):
     """A source as the file below a buffer."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: RangeReader) -> None:
         self._source = source
         self._position = 0
 
@@ -225,7 +225,7 @@ class _SourceFile(io.RawIOBase):
 class ReadAhead:
     """Looks at places further and further on with few requests: much at once where they are near each other."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: RangeReader) -> None:
         self._source = source
         self._start = 0
         self._data = b""
@@ -246,10 +246,10 @@ class ReadAhead:
 
 
 @dataclass(frozen=True)
-class Confirmed:
+class DoubleReader:
     """A source whose every byte is read twice, and a third time where the two differ."""
 
-    source: Source
+    source: RangeReader
 
     is_protected = True
 
@@ -283,9 +283,9 @@ class Confirmed:
         return third
 
 
-def confirmed(source: Source) -> Source:
+def double_checked(source: RangeReader) -> RangeReader:
     """Return a source whose bytes can be believed without a checksum of their own.
 
     TCP's checksum misses about one damaged packet in 65,536, and where nothing encrypts, nothing else looks.
     """
-    return source if source.is_protected else Confirmed(source)
+    return source if source.is_protected else DoubleReader(source)

@@ -140,7 +140,7 @@ def cause_of(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def told(url: str, verb: str) -> Iterator[None]:
+def translate_errors(url: str, verb: str) -> Iterator[None]:
     """Turn a filesystem's failure into a `StorageError` that names the place and the cause."""
     try:
         yield
@@ -162,7 +162,7 @@ def _loaded(names: dict[str, tuple[str, ...]]) -> tuple[type[Exception], ...]:
     )
 
 
-class ToldFile(io.RawIOBase):
+class TranslatingFile(io.RawIOBase):
     """An open file whose failures are told from those of a decompressor or parser that reads it; its bytes count."""
 
     def __init__(self, file: IO[bytes] | io.RawIOBase, url: str) -> None:
@@ -179,7 +179,7 @@ class ToldFile(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - the buffer protocol has a type from Python 3.12 on
         """Fill a buffer as far as there are bytes."""
-        with told(self._url, "read"):
+        with translate_errors(self._url, "read"):
             size_bytes = int(self._file.readinto(buffer))  # type: ignore[union-attr]  # typeshed's IO lacks it
         usage.count(read_bytes=size_bytes)
         return size_bytes

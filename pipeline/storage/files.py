@@ -17,8 +17,8 @@ from typing import IO, Any, cast
 
 from pipeline.core import usage
 from pipeline.core.errors import UsageError
-from pipeline.storage.backends import is_local, open_filesystem, open_store
-from pipeline.storage.errors import ToldFile, told
+from pipeline.storage.backends import is_local, open_backend, open_filesystem
+from pipeline.storage.errors import TranslatingFile, translate_errors
 from pipeline.storage.local import LocalDisk
 
 LOCAL = "file://"
@@ -89,26 +89,26 @@ def local_path(url: str) -> Path:
 
 def exists(url: str) -> bool:
     """Tell whether there is a file or folder."""
-    with told(url, "looked up"):
-        store, path = open_store(url)
+    with translate_errors(url, "looked up"):
+        store, path = open_backend(url)
         return store.exists(path)
 
 
 def is_folder(url: str) -> bool:
     """Tell whether there is a folder."""
-    with told(url, "looked up"):
-        store, path = open_store(url)
+    with translate_errors(url, "looked up"):
+        store, path = open_backend(url)
         return store.is_folder(path)
 
 
 def stat(url: str) -> StoredFile:
     """Look one file up."""
-    with told(url, "looked up"):
-        store, path = open_store(url)
+    with translate_errors(url, "looked up"):
+        store, path = open_backend(url)
         return _stored(filesystem_of(url), store.info(path), parent(path))
 
 
-def linked(file: StoredFile) -> StoredFile:
+def resolve_link(file: StoredFile) -> StoredFile:
     """Return the file that a symbolic link in a listing leads to; any other as it is, and a broken link, too."""
     url = canonical(file.url)
     return file if url == file.url or not exists(url) else replace(stat(url), path=file.path)
@@ -116,14 +116,14 @@ def linked(file: StoredFile) -> StoredFile:
 
 def is_protected(url: str) -> bool:
     """Tell whether bytes come from a disk or an encrypted connection, and not over a wire that may damage them."""
-    store, path = open_store(url)
+    store, path = open_backend(url)
     return store.is_protected(path)
 
 
 def list_files(url: str) -> list[StoredFile]:
     """List every file below a folder, sorted by path."""
-    with told(url, "listed"):
-        store, path = open_store(url)
+    with translate_errors(url, "listed"):
+        store, path = open_backend(url)
         filesystem = filesystem_of(url)
         files = [_stored(filesystem, info, path) for info in store.found(path)]
     return sorted(files, key=lambda file: file.path)
@@ -131,16 +131,16 @@ def list_files(url: str) -> list[StoredFile]:
 
 def glob(pattern: str) -> list[str]:
     """List the URLs that a pattern with `*`, `?`, `[…]` or `**` matches, sorted."""
-    with told(pattern, "searched"):
-        store, path = open_store(pattern)
+    with translate_errors(pattern, "searched"):
+        store, path = open_backend(pattern)
         filesystem = filesystem_of(pattern)
         return sorted(canonical(_url(filesystem, match)) for match in store.glob(path))
 
 
 def read_bytes(url: str) -> bytes:
     """Read a whole file."""
-    with told(url, "read"):
-        store, path = open_store(url)
+    with translate_errors(url, "read"):
+        store, path = open_backend(url)
         return usage.counted([store.read_whole(path)])[0]
 
 
@@ -158,16 +158,16 @@ def read_many(urls: Sequence[str]) -> Iterator[bytes]:
 
 def read_ranges(url: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
     """Read the bytes [start, end) of each range, in order; a range past the end gives what is there."""
-    with told(url, "read"):
-        store, path = open_store(url)
+    with translate_errors(url, "read"):
+        store, path = open_backend(url)
         return usage.counted(store.read_ranges(path, ranges))
 
 
 def open_file(url: str) -> IO[bytes]:
     """Open a file for reading and seeking; a failure while it is read is a `StorageError` too."""
-    with told(url, "opened"):
-        store, path = open_store(url)
-        return io.BufferedReader(ToldFile(store.open(path), url), READ_BYTES)
+    with translate_errors(url, "opened"):
+        store, path = open_backend(url)
+        return io.BufferedReader(TranslatingFile(store.open(path), url), READ_BYTES)
 
 
 def open_text(url: str) -> IO[str]:
@@ -175,8 +175,8 @@ def open_text(url: str) -> IO[str]:
 
     A remote one appears when it is closed.
     """
-    with told(url, "written"):
-        store, path = open_store(url)
+    with translate_errors(url, "written"):
+        store, path = open_backend(url)
         if not isinstance(store, LocalDisk):
             return TextUpload(lambda written: upload(written, url))
         Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -185,8 +185,8 @@ def open_text(url: str) -> IO[str]:
 
 def write_whole(url: str, data: bytes) -> None:
     """Write a file that appears whole or not at all, in place of an older one."""
-    with told(url, "written"):
-        store, path = open_store(url)
+    with translate_errors(url, "written"):
+        store, path = open_backend(url)
         store.write_whole(path, data)
 
 
@@ -196,22 +196,22 @@ def create(url: str, data: bytes) -> bool:
     Returns:
         False where another file stands there. A lost answer is told from a lost race by reading back.
     """
-    with told(url, "created"):
-        store, path = open_store(url)
+    with translate_errors(url, "created"):
+        store, path = open_backend(url)
         return store.create(path, data)
 
 
 def upload(path: Path, url: str) -> None:
     """Store a local file, whole or not at all, in place of an older one."""
-    with told(url, "written"):
-        store, stored_path = open_store(url)
+    with translate_errors(url, "written"):
+        store, stored_path = open_backend(url)
         store.upload(path, stored_path)
 
 
 def remove(url: str) -> None:
     """Remove a file; none there is as good."""
-    with told(url, "removed"):
-        store, path = open_store(url)
+    with translate_errors(url, "removed"):
+        store, path = open_backend(url)
         store.remove(path)
 
 
@@ -220,8 +220,8 @@ def remove_leftovers(folder_url: str) -> list[str]:
 
     The caller holds the lease: a living writer's temporary files look the same. Remote writers leave none.
     """
-    with told(folder_url, "cleaned up"):
-        store, path = open_store(folder_url)
+    with translate_errors(folder_url, "cleaned up"):
+        store, path = open_backend(folder_url)
         return [LOCAL + left for left in store.remove_leftovers(path)] if isinstance(store, LocalDisk) else []
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
-from pipeline.storage.retry import retried
+from pipeline.storage.retry import retry
 
 _CREATING = {"gcs", "gs", "memory"}
 """Where `mode="create"` is one step of the store's; others look first and then write, or write in any case."""
@@ -25,7 +25,7 @@ class FsspecStore:
 
     def info(self, path: str) -> dict[str, Any]:
         """Look one file up."""
-        return retried(path, lambda: cast("dict[str, Any]", self.filesystem.info(path)))
+        return retry(path, lambda: cast("dict[str, Any]", self.filesystem.info(path)))
 
     def is_protected(self, path: str) -> bool:
         """Tell whether it is anything but plain HTTP, whose paths are URLs."""
@@ -45,11 +45,11 @@ class FsspecStore:
     def found(self, path: str) -> list[dict[str, Any]]:
         """Find every file below a folder."""
         self.filesystem.invalidate_cache(path)
-        return list(retried(path, lambda: cast("dict[str, Any]", self.filesystem.find(path, detail=True))).values())
+        return list(retry(path, lambda: cast("dict[str, Any]", self.filesystem.find(path, detail=True))).values())
 
     def glob(self, pattern: str) -> list[str]:
         """Find the paths that a pattern matches."""
-        return retried(pattern, lambda: cast("list[str]", self.filesystem.glob(pattern)))
+        return retry(pattern, lambda: cast("list[str]", self.filesystem.glob(pattern)))
 
     def read_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """Read bytes [start, end) of each range."""
@@ -57,7 +57,7 @@ class FsspecStore:
 
     def read_whole(self, path: str) -> bytes:
         """Read a file."""
-        return retried(path, lambda: cast("bytes", self.filesystem.cat_file(path)))
+        return retry(path, lambda: cast("bytes", self.filesystem.cat_file(path)))
 
     def open(self, path: str) -> IO[bytes]:
         """Open a file; what is read from it is not tried again."""
@@ -65,29 +65,29 @@ class FsspecStore:
 
     def write_whole(self, path: str, data: bytes) -> None:
         """Write a file in place of an older one."""
-        retried(path, lambda: self.filesystem.pipe_file(path, data))
+        retry(path, lambda: self.filesystem.pipe_file(path, data))
 
     def create(self, path: str, data: bytes) -> bool:
         """Write a file only if there is none; a refusal that follows a lost answer is told by reading back."""
         if not _CREATING.intersection(_protocols(self.filesystem)):
             raise OSError(_NOT_CREATING)
         try:
-            retried(path, lambda: self.filesystem.pipe_file(path, data, mode="create"))
+            retry(path, lambda: self.filesystem.pipe_file(path, data, mode="create"))
         except FileExistsError:
             return self.read_whole(path) == data
         return True
 
     def upload(self, source: Path, path: str) -> None:
         """Store a file's content in place of an older one."""
-        retried(path, lambda: self.filesystem.put_file(str(source), path))
+        retry(path, lambda: self.filesystem.put_file(str(source), path))
 
     def remove(self, path: str) -> None:
         """Remove a file; none there is as good."""
         with contextlib.suppress(FileNotFoundError):
-            retried(path, lambda: self.filesystem.rm_file(path))
+            retry(path, lambda: self.filesystem.rm_file(path))
 
     def _read_range(self, path: str, start: int, end: int) -> bytes:
-        return retried(path, lambda: cast("bytes", self.filesystem.cat_file(path, start=start, end=end)))
+        return retry(path, lambda: cast("bytes", self.filesystem.cat_file(path, start=start, end=end)))
 
 
 def _protocols(filesystem: Any) -> tuple[str, ...]:  # noqa: ANN401 - fsspec ships no types

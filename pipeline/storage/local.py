@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from pipeline.storage.errors import told
+from pipeline.storage.errors import translate_errors
 
 COPIED_BYTES = 1 << 20
 """Held of a file while it is copied."""
@@ -166,5 +166,5 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _stop(error: OSError) -> None:
-    with told(f"file://{error.filename}", "listed"):
+    with translate_errors(f"file://{error.filename}", "listed"):
         raise error

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from pipeline import storage
 from pipeline.core.errors import CrackscanError, StorageError
-from pipeline.storage.retry import limited
+from pipeline.storage.retry import limit_retries
 
 TRIAL = ".crackscan-doctor"
 """What the folder's name begins with."""
@@ -27,7 +27,7 @@ _ON_S3 = (
 _ELSEWHERE = "Look at the address, the credentials and the network."
 
 
-class Access(NamedTuple):
+class Probe(NamedTuple):
     """What a place lets us do."""
 
     url: str
@@ -41,23 +41,23 @@ class Access(NamedTuple):
     """What to look at where something could not be done."""
 
 
-def look(place: str) -> Access:
+def probe(place: str) -> Probe:
     """Try a file, a folder, or one that is not there yet."""
     try:
         url = storage.canonical(place)
-        with limited(PATIENCE_S):
+        with limit_retries(PATIENCE_S):
             return _tried(url)._replace(advice=_advice(url))
     except CrackscanError as error:
-        return Access(place, read_error=str(error), advice=_advice(place))
+        return Probe(place, read_error=str(error), advice=_advice(place))
 
 
-def _tried(url: str) -> Access:
+def _tried(url: str) -> Probe:
     if not storage.exists(url):
-        return Access(url, write_error=_write_error(_nearest(url)))
+        return Probe(url, write_error=_write_error(_nearest(url)))
     if storage.is_folder(url):
-        return Access(url, is_there=True, write_error=_write_error(url))
+        return Probe(url, is_there=True, write_error=_write_error(url))
     storage.read_ranges(url, [(0, 1)])
-    return Access(url, is_there=True, is_file=True)
+    return Probe(url, is_there=True, is_file=True)
 
 
 def _nearest(url: str) -> str:

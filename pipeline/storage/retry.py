@@ -1,4 +1,4 @@
-"""The one retry policy for remote stores: who asks them asks through `retried`, and their clients never ask twice.
+"""The one retry policy for remote stores: who asks them asks through `retry`, and their clients never ask twice.
 
 Local disk is never tried again: what fails there stays so. One request is one unit: a listing is tried again by the
 page, a long read by the block, a large upload by the part.
@@ -45,7 +45,7 @@ def attempt_s(size_bytes: int = 0) -> float:
 
 
 @contextmanager
-def limited(limit_s: float) -> Iterator[None]:
+def limit_retries(limit_s: float) -> Iterator[None]:
     """Give requests of this thread up sooner while the context lasts: somebody waits for the answer."""
     before = _limit_s.set(limit_s)
     try:
@@ -54,7 +54,7 @@ def limited(limit_s: float) -> Iterator[None]:
         _limit_s.reset(before)
 
 
-def retried(url: str, attempt: Callable[[], Result]) -> Result:
+def retry(url: str, attempt: Callable[[], Result]) -> Result:
     """Make one request, and again while it fails of something that passes.
 
     Raises:

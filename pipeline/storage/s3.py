@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from pipeline.storage.errors import FileChangedError, ShortAnswerError, answer_of, failures
 from pipeline.storage.remote_file import RemoteFile
-from pipeline.storage.retry import retried
+from pipeline.storage.retry import retry
 from pipeline.storage.s3_requests import REQUESTS, Reply, S3Requests
 
 BLOCK_BYTES = 8 << 20
@@ -82,7 +82,7 @@ class S3Store:
     def glob(self, pattern: str) -> list[str]:
         """Find the paths that a pattern matches; the one verb of s3fs's own, with all its pages in one attempt."""
         filesystem = self.requests.filesystem
-        return retried(f"s3://{pattern}", lambda: cast("list[str]", filesystem.glob(pattern, timeout=GLOB_S)))
+        return retry(f"s3://{pattern}", lambda: cast("list[str]", filesystem.glob(pattern, timeout=GLOB_S)))
 
     def read_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """Read bytes [start, end) of each range, all of one version of the object."""
@@ -143,7 +143,7 @@ class S3Store:
         if size_bytes <= PART_BYTES:
             self.write_whole(path, source.read_bytes())
         else:
-            retried(f"s3://{path}", lambda: self._upload_parts(source, path, size_bytes))
+            retry(f"s3://{path}", lambda: self._upload_parts(source, path, size_bytes))
 
     def remove(self, path: str) -> None:
         """Delete an object; none there is as good."""

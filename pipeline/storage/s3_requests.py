@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple, cast
 from fsspec.asyn import sync
 
 from pipeline.storage.errors import FileChangedError, ShortAnswerError, answer_of
-from pipeline.storage.retry import ANSWER_S, attempt_s, retried
+from pipeline.storage.retry import ANSWER_S, attempt_s, retry
 
 REQUESTS = 16
 """Requests at once for one caller: about where more stop helping."""
@@ -66,7 +66,7 @@ class S3Requests:
 
     def ask(self, method: str, path: str, size_bytes: int = 0, **details: Any) -> Reply:  # noqa: ANN401 - S3's own
         """Ask something of an object; with `size_bytes` to send along."""
-        return retried(f"s3://{path}", lambda: self.ask_once(method, path, size_bytes, **details))
+        return retry(f"s3://{path}", lambda: self.ask_once(method, path, size_bytes, **details))
 
     def ask_once(self, method: str, path: str, size_bytes: int = 0, **details: Any) -> Reply:  # noqa: ANN401 - S3's own
         """Make one attempt to ask something of an object."""
@@ -90,17 +90,17 @@ class S3Requests:
                 raise ShortAnswerError("a list came differently twice")
             return first
 
-        return retried(f"s3://{path}", once if self.endpoint.startswith("https://") else confirmed)
+        return retry(f"s3://{path}", once if self.endpoint.startswith("https://") else confirmed)
 
     def get(self, path: str) -> Piece:
         """Read an object in one request."""
-        data, reply = retried(f"s3://{path}", lambda: self._get(path))
+        data, reply = retry(f"s3://{path}", lambda: self._get(path))
         md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
         return Piece(data, reply["ETag"], _md5_in(reply) in {None, md5})
 
     def get_range(self, path: str, start: int, end: int, **details: str) -> Piece:
         """Read the bytes [start, end) of an object, as far as there are any."""
-        return retried(f"s3://{path}", lambda: self._get_range(path, start, end, **details))
+        return retry(f"s3://{path}", lambda: self._get_range(path, start, end, **details))
 
     def _get_range(self, path: str, start: int, end: int, **details: str) -> Piece:
         try:

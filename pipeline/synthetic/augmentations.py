@@ -31,7 +31,7 @@ _FLATTEST_LEVELS = 2.0
 """Grain below this standard deviation counts as flat: noise of the camera, which frays no crack."""
 
 
-def weathered(pixels: Pixels, random: np.random.Generator, busy: float) -> Pixels:
+def paint_marks(pixels: Pixels, random: np.random.Generator, busy: float) -> Pixels:
     """Paint boards, joints, scratches, wires, stains and shadows over a picture, each with probability `busy`.
 
     Shape: (H, W, 3) → (H, W, 3).
@@ -41,7 +41,7 @@ def weathered(pixels: Pixels, random: np.random.Generator, busy: float) -> Pixel
     return _seen(pixels, surface)
 
 
-def cracked(pixels: Pixels, random: np.random.Generator, busy: float) -> Pixels:
+def paint_cracks(pixels: Pixels, random: np.random.Generator, busy: float) -> Pixels:
     """Draw cracks of random width and contrast over a picture of sound concrete, among other marks.
 
     Shape: (H, W, 3) → (H, W, 3).

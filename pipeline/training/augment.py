@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.images.decode import resize
 from pipeline.synthetic import augmentations
-from pipeline.training.photometric import FIELD, PLAIN, Camera, photographed
+from pipeline.training.photometric import FIELD, PLAIN, Camera, photograph
 
 Pixels = NDArray[np.uint8]
 
@@ -71,10 +71,10 @@ def for_training(
     """
     framed = _turned(resize(_cropped(pixels, random, change), tile_px, tile_px), random)
     if cracked is None:
-        framed = augmentations.cracked(framed, random, change.busy_cracked)
+        framed = augmentations.paint_cracks(framed, random, change.busy_cracked)
     elif random.random() < change.marked:
-        framed = augmentations.weathered(framed, random, change.busy_cracked if cracked else change.busy_sound)
-    return photographed(framed, random, change.camera)
+        framed = augmentations.paint_marks(framed, random, change.busy_cracked if cracked else change.busy_sound)
+    return photograph(framed, random, change.camera)
 
 
 def side_px(tile_px: int, change: Change, seed: int, epoch: int, step: int) -> int:

@@ -18,7 +18,7 @@ from pipeline.training.progress import Phase
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
+class Hyperparameters:
     """How a network is fine-tuned."""
 
     epochs: int = 12
@@ -66,7 +66,7 @@ class TrainingConfig:
         """Steps of an epoch, once fitted; the next epoch takes up what is left over."""
         return (self.epoch_tiles or 0) // self.batch_size
 
-    def fitted(self, tiles: int) -> "TrainingConfig":
+    def fitted(self, tiles: int) -> "Hyperparameters":
         """Return the same with epochs and batches no larger than the training data, and no size left open."""
         return replace(
             self,
@@ -91,13 +91,13 @@ class TrainingConfig:
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (done - self.warm_up) / (1 - self.warm_up)))
 
 
-QUICK = TrainingConfig(epochs=2, epoch_tiles=1500)
+QUICK = Hyperparameters(epochs=2, epoch_tiles=1500)
 """Minutes on two CPU cores."""
 
-STANDARD = TrainingConfig(epochs=9, epoch_tiles=4000)
+STANDARD = Hyperparameters(epochs=9, epoch_tiles=4000)
 """Half an hour to an hour on two CPU cores."""
 
-TRIAL = TrainingConfig(epochs=2, epoch_tiles=1200)
+TRIAL = Hyperparameters(epochs=2, epoch_tiles=1200)
 """Five minutes on one CPU core: for comparing backbones, recipes and seeds."""
 
 PRESETS = {"quick": QUICK, "standard": STANDARD}
@@ -119,7 +119,7 @@ class TrainConfig:
     backbone: str = DEFAULT_BACKBONE
     weights: str | None = None
     """Path or URL of weights to start from, "none" for random ones; None takes pre-trained ones."""
-    training: TrainingConfig = STANDARD
+    training: Hyperparameters = STANDARD
     workers: int | None = None
     """Processes that train together; None takes one for each GPU, or CPU where there is no GPU."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -18,7 +18,7 @@ from pipeline.models.domain import Domain
 from pipeline.training import augment
 from pipeline.training.augment import CHANGES, Pixels
 from pipeline.training.data_loader import TileReader, in_batches
-from pipeline.training.loop import Task
+from pipeline.training.loop import TrainingTask
 from pipeline.training.sampler import balanced, epoch_order
 
 TILES = 600
@@ -33,7 +33,7 @@ OnProgress = Callable[[int, int], None]
 """Is told pictures done, and of how many."""
 
 
-class Learnt(NamedTuple):
+class FittedDomain(NamedTuple):
     """What a model is to know of its training tiles."""
 
     domain: Domain
@@ -41,7 +41,7 @@ class Learnt(NamedTuple):
     """A photo at or over it is unlike them."""
 
 
-class Pictures:
+class RepresentativeImages:
     """Pictures of some training tiles: all as they are, then all as other cameras see them.
 
     Args:
@@ -81,7 +81,7 @@ class Pictures:
 
 
 @torch.inference_mode()
-def learn(task: Task, weights: Mapping[str, Tensor], on_progress: OnProgress) -> Learnt:
+def fit_domain(task: TrainingTask, weights: Mapping[str, Tensor], on_progress: OnProgress) -> FittedDomain:
     """Look at training tiles with a network that has learnt from them.
 
     Args:
@@ -92,16 +92,16 @@ def learn(task: Task, weights: Mapping[str, Tensor], on_progress: OnProgress) ->
     Raises:
         UsageError: a tile cannot be read.
     """
-    backbone, pictures = task.backbone, Pictures(task.training, task.backbone.tile_px, task.config.seed)
+    backbone, pictures = task.backbone, RepresentativeImages(task.training, task.backbone.tile_px, task.config.seed)
     learned = backbones.build(backbone.name)
     learned.load_state_dict(dict(weights))
     learned.eval().to(memory_format=torch.channels_last)
     inputs = (
-        network.normalised(torch.from_numpy(pixels), backbone.mean, backbone.std)
+        network.normalise(torch.from_numpy(pixels), backbone.mean, backbone.std)
         for pixels in pictures.batches(on_progress)
     )
-    seen = torch.cat([network.answer(learned, batch).textures for batch in inputs])
-    return Learnt(domain.fit(seen), domain.threshold(seen, pictures.is_first_half, STRANGE))
+    seen = torch.cat([network.apply_network(learned, batch).textures for batch in inputs])
+    return FittedDomain(domain.fit(seen), domain.threshold(seen, pictures.is_first_half, STRANGE))
 
 
 def _halves(groups: Sequence[str]) -> NDArray[np.bool_]:

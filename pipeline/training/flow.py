@@ -9,26 +9,25 @@ from functools import partial
 from pipeline import storage
 from pipeline.cluster import session
 from pipeline.core.errors import CrackscanError, InterruptedRunError, UsageError
-from pipeline.core.interrupt import Interrupt, pumped
-from pipeline.core.secrets import check_places
+from pipeline.core.interrupt import Interrupt, iterate_in_thread
+from pipeline.core.secrets import refuse_credentials
 from pipeline.evaluation import operating_point
-from pipeline.evaluation.operating_point import Expectation, FieldUse
-from pipeline.labels import labelled_tiles
-from pipeline.labels.labelled_tiles import LabelledTiles
-from pipeline.labels.split import HeldOut, SplitRule, held_out
+from pipeline.evaluation.operating_point import OperatingPoint, OperatingTarget
+from pipeline.labels.labelled_tiles import LabelledTiles, compute_descriptors, read_labelled_tiles
+from pipeline.labels.split import SplitRule, TrainValSplit, split
 from pipeline.models import engines, model, network
 from pipeline.models.backbones import Backbone
 from pipeline.models.card import Card
 from pipeline.models.model import Model
 from pipeline.training import domain_fit, model_card, model_readme, ray_trainer, tracking  # fmt: skip
 from pipeline.training.config import TrainConfig
-from pipeline.training.loop import Course, Task
+from pipeline.training.loop import TrainingState, TrainingTask
 from pipeline.training.progress import EpochResult
-from pipeline.training.ray_trainer import Fitting, Job
+from pipeline.training.ray_trainer import RayTraining, TrainingJob
 from pipeline.training.tracking import Tracking
 
 
-class Watcher:
+class TrainCallbacks:
     """Sees how a run goes, in the process that started it; this one keeps it to itself."""
 
     def on_unlabelled(self, rows: int) -> None:
@@ -37,7 +36,7 @@ class Watcher:
     def on_comparison(self, done: int, total: int) -> None:
         """So many tiles were read to find repeats."""
 
-    def on_split(self, parts: HeldOut) -> None:
+    def on_split(self, parts: TrainValSplit) -> None:
         """It is settled what to train and to validate on."""
 
     def on_start(self, backbone: Backbone, workers: int) -> None:
@@ -73,7 +72,7 @@ class FitResult:
     """Whether the same run had been finished before."""
 
 
-def train(config: TrainConfig, watcher: Watcher | None = None, use: FieldUse | None = None) -> FitResult:
+def train(config: TrainConfig, watcher: TrainCallbacks | None = None, use: OperatingTarget | None = None) -> FitResult:
     """Fine-tune a network and write its folder, or go on where the same run was stopped.
 
     Args:
@@ -89,11 +88,15 @@ def train(config: TrainConfig, watcher: Watcher | None = None, use: FieldUse | N
         CrackscanError: the workers failed again and again.
     """
     places = [("--out", config.out), ("--storage", config.storage), ("--weights", config.weights)]
-    check_places([*places, ("--mlflow", config.mlflow)])
-    folder, watcher = storage.canonical(config.out), watcher or Watcher()
-    expectation = operating_point.expected(use, config.backbone, config.training.augment) if use is not None else None
-    tiles = labelled_tiles.read(config.data, config.classes)
-    validation = labelled_tiles.read(config.val, config.classes) if config.val else None
+    refuse_credentials([*places, ("--mlflow", config.mlflow)])
+    folder, watcher = storage.canonical(config.out), watcher or TrainCallbacks()
+    expectation = (
+        operating_point.choose_operating_point(use, config.backbone, config.training.augment)
+        if use is not None
+        else None
+    )
+    tiles = read_labelled_tiles(config.data, config.classes)
+    validation = read_labelled_tiles(config.val, config.classes) if config.val else None
     if unlabelled := tiles.unlabelled + (validation.unlabelled if validation is not None else 0):
         watcher.on_unlabelled(unlabelled)
     run = ray_trainer.run_id(config, tiles, validation)
@@ -104,21 +107,21 @@ def train(config: TrainConfig, watcher: Watcher | None = None, use: FieldUse | N
     parts = _parts(config, tiles, validation, watcher)
     watcher.on_split(parts)
     data = model_card.data_sources(parts.training, parts.validation, config)
-    task = Task(backbone, parts.training, parts.validation, config.training)
-    with tracking.tracked(config.mlflow, run, config.settings) as tracked:
-        with session.session(config.cluster):
+    task = TrainingTask(backbone, parts.training, parts.validation, config.training)
+    with tracking.track_run(config.mlflow, run, config.settings) as tracked:
+        with session.ray_session(config.cluster):
             workers, scaling = ray_trainer.scaling_config(config, ray_trainer.resources())
             watcher.on_start(backbone, workers)
-            job = Job(run, task, config.checkpoints, scaling)
+            job = TrainingJob(run, task, config.checkpoints, scaling)
             ray_trainer.check_reached((parts.training, parts.validation), config.checkpoints)
             done = _fit(job, _Shown(folder, watcher, tracked))
         best = ray_trainer.best_of(done, job)
-        learnt = domain_fit.learn(task, best.weights, watcher.on_domain)
+        learnt = domain_fit.fit_domain(task, best.weights, watcher.on_domain)
         provenance = model_card.Provenance(config, data, run, parts.dropped, len(done.history), use)
         card = model_card.make_card(task, best, learnt.threshold, provenance, expectation)
-        weights = network.encoded(best.weights | learnt.domain.tensors())
+        weights = network.encode_weights(best.weights | learnt.domain.tensors())
         written = model.save_model(folder, Model(folder, card, weights), model_readme.readme)
-        ray_trainer.forget(config.checkpoints, run)
+        ray_trainer.remove_checkpoints(config.checkpoints, run)
         card = _quantised(written, parts, watcher).card
         tracked.finish(folder, card)
     if tracked.problem is not None:
@@ -126,14 +129,14 @@ def train(config: TrainConfig, watcher: Watcher | None = None, use: FieldUse | N
     return FitResult(folder, card, already_there=False)
 
 
-def _quantised(written: Model, parts: HeldOut, watcher: Watcher) -> Model:
+def _quantised(written: Model, parts: TrainValSplit, watcher: TrainCallbacks) -> Model:
     """Give a finished model its int8 network; where that is not to be had, it is whole without."""
-    problem = engines.openvino().problem
+    problem = engines.probe_openvino().problem
     if problem is None:
         from pipeline.training import quantise
 
         try:
-            int8, cost = quantise.quantised(written, parts, watcher.on_quantising)
+            int8, cost = quantise.quantise(written, parts, watcher.on_quantising)
         except CrackscanError as error:
             problem = str(error)
         else:
@@ -142,7 +145,7 @@ def _quantised(written: Model, parts: HeldOut, watcher: Watcher) -> Model:
     return written
 
 
-def _finished(folder: str, run: str, expectation: Expectation | None) -> Card | None:
+def _finished(folder: str, run: str, expectation: OperatingPoint | None) -> Card | None:
     """Return the card where this run is done already.
 
     Raises:
@@ -167,20 +170,22 @@ def _finished(folder: str, run: str, expectation: Expectation | None) -> Card | 
     return found
 
 
-def _parts(config: TrainConfig, tiles: LabelledTiles, validation: LabelledTiles | None, watcher: Watcher) -> HeldOut:
-    look = partial(labelled_tiles.fingerprints, on_progress=watcher.on_comparison)
-    return held_out(tiles, validation, SplitRule(config.val_fraction, config.training.seed), look)
+def _parts(
+    config: TrainConfig, tiles: LabelledTiles, validation: LabelledTiles | None, watcher: TrainCallbacks
+) -> TrainValSplit:
+    look = partial(compute_descriptors, on_progress=watcher.on_comparison)
+    return split(tiles, validation, SplitRule(config.val_fraction, config.training.seed), look)
 
 
-def _fit(job: Job, shown: "_Shown") -> Course:
+def _fit(job: TrainingJob, shown: "_Shown") -> TrainingState:
     """Train on Ray, showing how it goes.
 
     Raises:
         InterruptedRunError: Ctrl-C or SIGTERM.
         CrackscanError: the workers failed again and again.
     """
-    fitting = Fitting(job)
-    with Interrupt() as interrupt, pumped(fitting.courses(), end_s=0) as courses:
+    fitting = RayTraining(job)
+    with Interrupt() as interrupt, iterate_in_thread(fitting.courses(), end_s=0) as courses:
         for course in courses:
             shown.update(*fitting.progress())
             if course is not None:
@@ -193,7 +198,7 @@ def _fit(job: Job, shown: "_Shown") -> Course:
 class _Shown:
     """Shows the watcher what is new on the board, and keeps the history beside the model and on a server."""
 
-    def __init__(self, folder: str, watcher: Watcher, tracked: Tracking) -> None:
+    def __init__(self, folder: str, watcher: TrainCallbacks, tracked: Tracking) -> None:
         self._folder = folder
         self._watcher = watcher
         self._tracked = tracked

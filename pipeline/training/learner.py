@@ -22,8 +22,8 @@ from torch.nn.parallel import DistributedDataParallel
 from pipeline.evaluation.metrics import measure
 from pipeline.models import backbones
 from pipeline.models.backbones import Backbone
-from pipeline.models.network import normalised
-from pipeline.training.config import TrainingConfig
+from pipeline.models.network import normalise
+from pipeline.training.config import Hyperparameters
 from pipeline.training.data_loader import Pixels
 from pipeline.training.progress import Phase
 from pipeline.training.sampler import Deck, Indices
@@ -57,7 +57,7 @@ class Validation:
 class Learner:
     """A network that is being fine-tuned, with its optimiser and the moving average of its weights."""
 
-    def __init__(self, backbone: Backbone, deck: Deck, config: TrainingConfig, device: torch.device) -> None:
+    def __init__(self, backbone: Backbone, deck: Deck, config: Hyperparameters, device: torch.device) -> None:
         self._backbone = backbone
         self._config = config
         self._device = device
@@ -133,7 +133,7 @@ class Learner:
 
     def _logits(self, network: nn.Module, pixels: Pixels) -> Tensor:
         """Shape: (N, T, T, 3) uint8 → (N,)."""
-        inputs = normalised(torch.from_numpy(pixels).to(self._device), self._backbone.mean, self._backbone.std)
+        inputs = normalise(torch.from_numpy(pixels).to(self._device), self._backbone.mean, self._backbone.std)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
             return network(inputs)[:, 0]  # type: ignore[no-any-return]
 
@@ -157,7 +157,7 @@ def validate(scored: Iterable[tuple[Indices, Floats]], labels: Bools) -> Validat
         labels: of all validation tiles.
     """
     logits = np.zeros(len(labels), np.float32)
-    for part in gathered(list(scored)):
+    for part in gather_parts(list(scored)):
         for indices, values in part:
             logits[indices] = values
     truth, found = torch.from_numpy(labels.astype(np.float32)), torch.from_numpy(logits)
@@ -170,7 +170,7 @@ def validate(scored: Iterable[tuple[Indices, Floats]], labels: Bools) -> Validat
     )
 
 
-def gathered(part: Part) -> list[Part]:
+def gather_parts(part: Part) -> list[Part]:
     """Return every worker's part, in the order of their ranks."""
     parts = [part] * _workers()
     if _workers() == 1:

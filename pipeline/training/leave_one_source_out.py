@@ -15,22 +15,21 @@ from typing import Protocol, TypeVar
 from pipeline import storage
 from pipeline.cluster import session
 from pipeline.core.errors import InterruptedRunError, UsageError
-from pipeline.core.interrupt import Interrupt, pumped
+from pipeline.core.interrupt import Interrupt, iterate_in_thread
 from pipeline.evaluation import metrics, trial_comparison
 from pipeline.evaluation.calibration import Sample, scores_of
 from pipeline.evaluation.trial_comparison import Comparison
 from pipeline.evaluation.trial_results import RESULTS, TrialResult, read_result
-from pipeline.labels import labelled_tiles
-from pipeline.labels.downscaled import half_far
-from pipeline.labels.labelled_tiles import LabelledTiles
-from pipeline.labels.split import HeldOut
+from pipeline.labels.downscaled import downscale_half
+from pipeline.labels.labelled_tiles import LabelledTiles, compute_descriptors, read_labelled_tiles
+from pipeline.labels.split import TrainValSplit
 from pipeline.models import throughput
 from pipeline.models.backbones import Backbone
 from pipeline.models.card import Calibration
 from pipeline.training import ray_trainer
-from pipeline.training.loop import Task
-from pipeline.training.ray_trainer import Fitting, Job
-from pipeline.training.trials import ProtocolConfig, Trial, parts_of, place_name, tile_names, trials_of
+from pipeline.training.loop import TrainingTask
+from pipeline.training.ray_trainer import RayTraining, TrainingJob
+from pipeline.training.trials import LeaveOneSourceOutConfig, Trial, parts_of, place_name, tile_names, trials_of
 
 FAR = "far"
 """Folder of the tiles that are tested on as seen from afar, in the comparison's."""
@@ -38,7 +37,7 @@ FAR = "far"
 Done = TypeVar("Done")
 
 
-class Watcher(Protocol):
+class TrialCallbacks(Protocol):
     """Sees how a comparison goes, in the process that started it."""
 
     def on_unlabelled(self, rows: int) -> None:
@@ -73,7 +72,7 @@ class _Planned:
     """Of its result."""
 
 
-def compare(config: ProtocolConfig, watcher: Watcher) -> Comparison:
+def run_trials(config: LeaveOneSourceOutConfig, watcher: TrialCallbacks) -> Comparison:
     """Run the trials that have no result yet, and write down what all of them say.
 
     Raises:
@@ -82,7 +81,7 @@ def compare(config: ProtocolConfig, watcher: Watcher) -> Comparison:
         InterruptedRunError: Ctrl-C or SIGTERM; results and checkpoints are kept.
         CrackscanError: a trial's worker failed again and again.
     """
-    tiles = labelled_tiles.read(config.data, config.classes)
+    tiles = read_labelled_tiles(config.data, config.classes)
     if tiles.unlabelled:
         watcher.on_unlabelled(tiles.unlabelled)
     _check_both_classes(tiles, config)
@@ -93,17 +92,17 @@ def compare(config: ProtocolConfig, watcher: Watcher) -> Comparison:
     watcher.on_plan(len(results), len(waiting))
     if waiting:
         prepared = _Prepared(config, tiles, waiting, watcher)
-        with session.session(config.cluster):
+        with session.ray_session(config.cluster):
             results |= {result.run: result for result in _run(waiting, prepared, watcher)}
     watcher.on_speed()
-    found = trial_comparison.summed_up(
+    found = trial_comparison.summarise(
         out, [results[each.run] for each in planned], throughput.tiles_per_s(config.backbones)
     )
-    trial_comparison.write(found)
+    trial_comparison.write_comparison(found)
     return found
 
 
-def _check_both_classes(tiles: LabelledTiles, config: ProtocolConfig) -> None:
+def _check_both_classes(tiles: LabelledTiles, config: LeaveOneSourceOutConfig) -> None:
     """Find out before the work whether every source can be tested on.
 
     Raises:
@@ -118,7 +117,7 @@ def _check_both_classes(tiles: LabelledTiles, config: ProtocolConfig) -> None:
             )
 
 
-def _planned(trial: Trial, config: ProtocolConfig, tiles: LabelledTiles, out: str) -> _Planned:
+def _planned(trial: Trial, config: LeaveOneSourceOutConfig, tiles: LabelledTiles, out: str) -> _Planned:
     is_test = [source == trial.left_out for source in tiles.sources]
     training = tiles.subset([not test for test in is_test])
     run = ray_trainer.run_id(trial.config(config), training, tiles.subset(is_test))
@@ -128,31 +127,33 @@ def _planned(trial: Trial, config: ProtocolConfig, tiles: LabelledTiles, out: st
 class _Prepared:
     """What trials have in common, made once: networks to start from, and parts without repeats."""
 
-    def __init__(self, config: ProtocolConfig, tiles: LabelledTiles, waiting: list[_Planned], watcher: Watcher) -> None:
+    def __init__(
+        self, config: LeaveOneSourceOutConfig, tiles: LabelledTiles, waiting: list[_Planned], watcher: TrialCallbacks
+    ) -> None:
         self._config = config
         self._watcher = watcher
         trials = [each.trial for each in waiting]
         self.backbones: dict[tuple[str, int], Backbone] = {
             (trial.backbone, trial.training.seed): ray_trainer.starting_point(trial.config(config)) for trial in trials
         }
-        prints = labelled_tiles.fingerprints(tiles, watcher.on_fingerprints)
-        self.parts: dict[str, HeldOut] = {}
+        prints = compute_descriptors(tiles, watcher.on_fingerprints)
+        self.parts: dict[str, TrainValSplit] = {}
         for source in dict.fromkeys(trial.left_out for trial in trials):
             parts = parts_of(tiles, prints, source)
             folder = storage.join(storage.canonical(config.out), FAR, place_name(source))
-            self.parts[source] = replace(parts, validation=half_far(parts.validation, folder))
+            self.parts[source] = replace(parts, validation=downscale_half(parts.validation, folder))
 
-    def job(self, planned: _Planned) -> Job:
+    def job(self, planned: _Planned) -> TrainingJob:
         """Return what Ray Train is to do for a trial."""
         trial, parts = planned.trial, self.parts[planned.trial.left_out]
         config = trial.config(self._config)
         backbone = self.backbones[trial.backbone, trial.training.seed]
         _, scaling = ray_trainer.scaling_config(config, ray_trainer.resources())
-        task = Task(backbone, parts.training, parts.validation, trial.training)
-        return Job(planned.run, task, config.checkpoints, scaling)
+        task = TrainingTask(backbone, parts.training, parts.validation, trial.training)
+        return TrainingJob(planned.run, task, config.checkpoints, scaling)
 
 
-def _run(waiting: list[_Planned], prepared: _Prepared, watcher: Watcher) -> Iterator[TrialResult]:
+def _run(waiting: list[_Planned], prepared: _Prepared, watcher: TrialCallbacks) -> Iterator[TrialResult]:
     """Run trials side by side and yield their results, telling the watcher how it goes.
 
     Raises:
@@ -163,15 +164,15 @@ def _run(waiting: list[_Planned], prepared: _Prepared, watcher: Watcher) -> Iter
     first = prepared.job(waiting[0])
     halves = (half for parts in prepared.parts.values() for half in (parts.training, parts.validation))
     ray_trainer.check_reached(halves, first.checkpoints)
-    at_once = ray_trainer.room(first.scaling, ray_trainer.resources())
+    at_once = ray_trainer.parallel_trials(first.scaling, ray_trainer.resources())
     watcher.on_start(min(at_once, len(waiting)))
-    running: dict[str, Fitting] = {}
+    running: dict[str, RayTraining] = {}
     jobs: deque[Callable[[], TrialResult]] = deque(
         partial(_finished, planned, prepared, running) for planned in waiting
     )
     done = 0
     try:
-        with Interrupt() as interrupt, pumped(side_by_side(jobs, at_once), end_s=0) as results:
+        with Interrupt() as interrupt, iterate_in_thread(side_by_side(jobs, at_once), end_s=0) as results:
             for result in results:
                 if result is not None:
                     done += 1
@@ -186,10 +187,10 @@ def _run(waiting: list[_Planned], prepared: _Prepared, watcher: Watcher) -> Iter
         jobs.clear()  # Ray goes; what has not begun must not begin
 
 
-def _finished(planned: _Planned, prepared: _Prepared, running: dict[str, Fitting]) -> TrialResult:
+def _finished(planned: _Planned, prepared: _Prepared, running: dict[str, RayTraining]) -> TrialResult:
     """Run one trial to its end, and leave its file."""
     job = prepared.job(planned)
-    running[planned.run] = fitting = Fitting(job)
+    running[planned.run] = fitting = RayTraining(job)
     course = next(fitting.courses())
     trial, parts = planned.trial, prepared.parts[planned.trial.left_out]
     sample = Sample(ray_trainer.best_of(course, job).logits.numpy(), parts.validation.labels)
@@ -208,7 +209,7 @@ def _finished(planned: _Planned, prepared: _Prepared, running: dict[str, Fitting
     )
     measured = metrics.measure(sample.labels, scores_of(sample, Calibration()))
     storage.write_whole(planned.url, result.to_json(asdict(measured)).encode())
-    ray_trainer.forget(job.checkpoints, job.run)
+    ray_trainer.remove_checkpoints(job.checkpoints, job.run)
     del running[planned.run]
     return result
 

@@ -17,24 +17,24 @@ from pipeline.labels.labelled_tiles import LabelledTiles
 from pipeline.models.backbones import Backbone
 from pipeline.training import augment
 from pipeline.training.augment import CHANGES, Pixels
-from pipeline.training.config import TrainingConfig
+from pipeline.training.config import Hyperparameters
 from pipeline.training.data_loader import Share, TileReader, in_batches
-from pipeline.training.learner import Learner, State, Validation, gathered, validate
+from pipeline.training.learner import Learner, State, Validation, gather_parts, validate
 from pipeline.training.progress import EpochResult
 from pipeline.training.sampler import Deck, alike, balanced, epoch_order
 
 
 @dataclass(frozen=True)
-class Task:
+class TrainingTask:
     """What is to be learnt, from what."""
 
     backbone: Backbone
     training: LabelledTiles
     validation: LabelledTiles
-    config: TrainingConfig
+    config: Hyperparameters
 
 
-class Listener(Protocol):
+class LoopCallbacks(Protocol):
     """Hears how a run goes; what it is told is the same in every worker."""
 
     def on_step(self, epoch: int, done: int, total: int) -> None:
@@ -45,7 +45,7 @@ class Listener(Protocol):
 
 
 @dataclass(frozen=True)
-class Best:
+class BestEpoch:
     """What is kept of one epoch: the best, or where nothing is chosen, the last."""
 
     epoch: int
@@ -58,20 +58,20 @@ class Best:
 
 
 @dataclass
-class Course:
+class TrainingState:
     """How far a run has come."""
 
     history: list[EpochResult] = field(default_factory=list)
-    best: Best | None = None
+    best: BestEpoch | None = None
 
     def add(self, result: EpochResult, validation: Validation, learner: Learner, patience: int | None) -> None:
         """Take in an epoch, and keep its weights where it is the best, or where the last counts."""
         self.history.append(result)
         if self.best is None or patience is None or validation.rank > self.best.rank:
             logits = torch.from_numpy(validation.logits)
-            self.best = Best(result.epoch, learner.averaged_weights(), logits, validation.rank)
+            self.best = BestEpoch(result.epoch, learner.averaged_weights(), logits, validation.rank)
 
-    def is_over(self, config: TrainingConfig) -> bool:
+    def is_over(self, config: Hyperparameters) -> bool:
         """Tell whether all epochs are done, or too many of the second phase have brought nothing better."""
         if self.best is None:
             return False
@@ -84,12 +84,14 @@ class Course:
         return {"history": [asdict(result) for result in self.history], "best": self.best and dict(vars(self.best))}
 
     @classmethod
-    def restored(cls, state: Mapping[str, Any]) -> "Course":
+    def restored(cls, state: Mapping[str, Any]) -> "TrainingState":
         """Read what `state` returned."""
-        return cls([EpochResult(**row) for row in state["history"]], Best(**state["best"]))
+        return cls([EpochResult(**row) for row in state["history"]], BestEpoch(**state["best"]))
 
 
-def run(task: Task, share: Share, device: torch.device, resume: State | None, listener: Listener) -> Course:
+def run(
+    task: TrainingTask, share: Share, device: torch.device, resume: State | None, listener: LoopCallbacks
+) -> TrainingState:
     """Fine-tune from the start, or from where a state was taken.
 
     Every worker of a run calls this with its own share; they meet in torch.distributed.
@@ -99,10 +101,10 @@ def run(task: Task, share: Share, device: torch.device, resume: State | None, li
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a property set late
     deck = balanced(task.training) if task.config.augment == "field" else alike(task.training)
     learner = Learner(task.backbone, deck, task.config.fitted(len(task.training)), device)
-    course = Course()
+    course = TrainingState()
     if resume is not None:
         learner.restore(resume)
-        course = Course.restored(resume)
+        course = TrainingState.restored(resume)
     epochs = _Epochs(task, deck, share, learner, listener)
     while not course.is_over(task.config):
         course.add(*epochs.run(len(course.history)), learner, task.config.patience)
@@ -113,7 +115,7 @@ def run(task: Task, share: Share, device: torch.device, resume: State | None, li
 class _Epochs:
     """Runs epochs of one worker: training on its part of every batch, then validation on its part of the tiles."""
 
-    def __init__(self, task: Task, deck: Deck, share: Share, learner: Learner, listener: Listener) -> None:
+    def __init__(self, task: TrainingTask, deck: Deck, share: Share, learner: Learner, listener: LoopCallbacks) -> None:
         self._task = task
         self._deck = deck
         self._config = task.config.fitted(len(task.training))
@@ -153,7 +155,7 @@ class _Epochs:
         for loss in self._learner.train_epoch(epoch, self._training.batches(plan, partial(self._augmented, epoch))):
             losses.append(loss)
             self._tell(epoch, len(losses))
-        return sum(gathered(sum(losses))) / len(order)
+        return sum(gather_parts(sum(losses))) / len(order)
 
     def _validate(self, epoch: int) -> Validation:
         scored = []

@@ -14,11 +14,11 @@ from pipeline import __version__
 from pipeline.core.errors import UsageError
 from pipeline.evaluation.calibration import Sample, fit_temperature, scores_of
 from pipeline.evaluation.metrics import measure
-from pipeline.evaluation.operating_point import Expectation, FieldUse
+from pipeline.evaluation.operating_point import OperatingPoint, OperatingTarget
 from pipeline.labels.labelled_tiles import LabelledTiles
 from pipeline.models.card import Card, DataSource, Value
 from pipeline.training.config import TrainConfig
-from pipeline.training.loop import Best, Task
+from pipeline.training.loop import BestEpoch, TrainingTask
 from pipeline.training.trials import place_name
 
 THRESHOLD = 0.5
@@ -41,16 +41,16 @@ class Provenance:
     dropped: int
     """Training tiles left out because they repeat validation tiles."""
     epochs_done: int
-    use: FieldUse | None = None
+    use: OperatingTarget | None = None
     """On which trials its scores were calibrated; None where on the validation tiles."""
 
 
 def make_card(
-    task: Task,
-    best: Best,
+    task: TrainingTask,
+    best: BestEpoch,
     domain_threshold: float,
     provenance: Provenance,
-    expectation: Expectation | None = None,
+    expectation: OperatingPoint | None = None,
 ) -> Card:
     """Describe a model; the weights' SHA-256 is left to who writes them.
 
@@ -63,7 +63,7 @@ def make_card(
     """
     sample = Sample(best.logits.numpy(), task.validation.labels)
     if expectation is None:
-        expectation = Expectation(fit_temperature(*sample), THRESHOLD, {})
+        expectation = OperatingPoint(fit_temperature(*sample), THRESHOLD, {})
     scores = scores_of(sample, expectation.calibration)
     return Card(
         architecture=task.backbone.name,
@@ -84,7 +84,7 @@ def make_card(
     )
 
 
-def _settings(task: Task, provenance: Provenance) -> dict[str, Value]:
+def _settings(task: TrainingTask, provenance: Provenance) -> dict[str, Value]:
     return asdict(task.config) | {
         "run": provenance.run,
         "command": command_of(provenance.config, provenance.use),
@@ -131,7 +131,7 @@ def _data_source(name: str, role: str, part: LabelledTiles, rights: tuple[str | 
     )
 
 
-def command_of(config: TrainConfig, use: FieldUse | None = None) -> str:
+def command_of(config: TrainConfig, use: OperatingTarget | None = None) -> str:
     """Return the command that trains this model again, without places on the machine."""
     words = ["crackscan train", *map(place_name, config.data), *(f"--val {place_name(place)}" for place in config.val)]
     given: dict[str, object] = {"backbone": config.backbone, "weights": config.weights and place_name(config.weights)}

@@ -71,7 +71,7 @@ FIELD = Camera(
 """Other cameras, other weather, other software between the lens and the file."""
 
 
-def photographed(pixels: Pixels, random: np.random.Generator, camera: Camera) -> Pixels:
+def photograph(pixels: Pixels, random: np.random.Generator, camera: Camera) -> Pixels:
     """Photograph a picture again, with another camera in another light.
 
     Shape: (H, W, 3) → (H, W, 3).

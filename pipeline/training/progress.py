@@ -32,7 +32,7 @@ class EpochResult:
     """Trained on in a second, validation left out."""
 
 
-class Board:
+class ProgressActor:
     """Where the first worker notes how far it is, for the process that started the run."""
 
     def __init__(self) -> None:

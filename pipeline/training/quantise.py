@@ -20,9 +20,8 @@ from numpy.typing import NDArray
 
 from pipeline.core.errors import CrackscanError
 from pipeline.evaluation.metrics import measure
-from pipeline.labels import labelled_tiles
-from pipeline.labels.labelled_tiles import LabelledTiles
-from pipeline.labels.split import HeldOut, SplitRule, held_out
+from pipeline.labels.labelled_tiles import LabelledTiles, compute_descriptors, read_labelled_tiles
+from pipeline.labels.split import SplitRule, TrainValSplit, split
 from pipeline.labels.tables import ClassNames
 from pipeline.models import domain, openvino_graph
 from pipeline.models.batching import CRACK, DOMAIN
@@ -33,7 +32,7 @@ from pipeline.models.openvino_engine import OpenVinoEngine
 from pipeline.models.openvino_runtime import ov
 from pipeline.training import augment, model_readme
 from pipeline.training.data_loader import Pixels, TileReader, in_batches
-from pipeline.training.domain_fit import BATCH_TILES, Pictures
+from pipeline.training.domain_fit import BATCH_TILES, RepresentativeImages
 
 CALIBRATION_BATCHES = 10
 """Of training pictures, from which the ranges of all layers are read: 320 of them; NNCF's own default is 300."""
@@ -71,17 +70,17 @@ def quantise_folder(config: QuantiseConfig, show: Callable[[str, int, int], None
         CrackscanError: OpenVINO or NNCF cannot handle its architecture.
     """
     found = load_model(config.model)
-    tiles = labelled_tiles.read(config.data, config.classes)
-    validation = labelled_tiles.read(config.val, config.classes) if config.val else None
-    look = partial(labelled_tiles.fingerprints, on_progress=partial(show, "comparing tiles"))
-    parts = held_out(tiles, validation, SplitRule(config.val_fraction, SEED), look)
-    int8, cost = quantised(found, parts, partial(show, "quantising"))
+    tiles = read_labelled_tiles(config.data, config.classes)
+    validation = read_labelled_tiles(config.val, config.classes) if config.val else None
+    look = partial(compute_descriptors, on_progress=partial(show, "comparing tiles"))
+    parts = split(tiles, validation, SplitRule(config.val_fraction, SEED), look)
+    int8, cost = quantise(found, parts, partial(show, "quantising"))
     add_int8(found, int8, cost, model_readme.readme)
     return cost
 
 
-def quantised(
-    model: Model, parts: HeldOut, on_progress: OnProgress = lambda _done, _total: None
+def quantise(
+    model: Model, parts: TrainValSplit, on_progress: OnProgress = lambda _done, _total: None
 ) -> tuple[Int8, Quantised]:
     """Quantise a model.
 
@@ -99,13 +98,16 @@ def quantised(
         UsageError: a tile cannot be read.
     """
     tile_px = model.card.tile_px
-    chosen = Pictures(parts.training, tile_px, SEED)
+    chosen = RepresentativeImages(parts.training, tile_px, SEED)
     pictures = [*chosen.batches(on_progress)]
     try:
-        floats = openvino_graph.traced(model, tile_px)
+        floats = openvino_graph.trace(model, tile_px)
         integers = _integers(floats, pictures[:: max(1, len(pictures) // CALIBRATION_BATCHES)])
         known = _domain(integers, model, pictures)
-        whole = openvino_graph.with_domain(integers, known), openvino_graph.with_domain(floats, domain.domain_of(model))
+        whole = (
+            openvino_graph.append_domain(integers, known),
+            openvino_graph.append_domain(floats, domain.domain_of(model)),
+        )
     except RuntimeError as error:
         raise CrackscanError(
             f"{model.card.architecture} cannot be quantised: {str(error).splitlines()[0]} The model is whole without, "

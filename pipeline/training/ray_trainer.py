@@ -26,8 +26,8 @@ from pipeline.models import backbones
 from pipeline.models.backbones import Backbone
 from pipeline.training.augment import CHANGES
 from pipeline.training.config import TrainConfig
-from pipeline.training.loop import Best, Course, Task
-from pipeline.training.progress import Board, EpochResult
+from pipeline.training.loop import BestEpoch, TrainingState, TrainingTask
+from pipeline.training.progress import EpochResult, ProgressActor
 from pipeline.training.worker import work
 
 FEWEST_TILES = 4
@@ -35,24 +35,24 @@ FEWEST_TILES = 4
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingJob:
     """What Ray Train needs to know of a fine-tuning."""
 
     run: str
     """Names it; one of the same name goes on from its last checkpoint."""
-    task: Task
+    task: TrainingTask
     checkpoints: str
     """URL of the folder where checkpoints go, those of a run in a folder of its name."""
     scaling: ScalingConfig
 
 
-class Fitting:
+class RayTraining:
     """A fine-tuning, about to run or running; needs a Ray that has been started."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: TrainingJob) -> None:
         self._job = job
         here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}  # it must outlive the workers' machines
-        self._board: Any = ray.remote(num_cpus=0, label_selector=here)(Board).remote()
+        self._board: Any = ray.remote(num_cpus=0, label_selector=here)(ProgressActor).remote()
 
     def progress(self) -> tuple[tuple[int, int, int] | None, list[EpochResult]]:
         """Return the last step (epoch, steps done, steps in all), None before the first, and the epochs done."""
@@ -65,7 +65,7 @@ class Fitting:
         begun = step[1] / step[2] if step is not None and step[0] >= len(epochs) else 0.0
         return (len(epochs) + begun) / self._job.task.config.total_epochs
 
-    def courses(self) -> Iterator[Course]:
+    def courses(self) -> Iterator[TrainingState]:
         """Train until it is done, and yield how it went, once; an iterator, for `interrupt.pumped`.
 
         Raises:
@@ -94,7 +94,7 @@ class Fitting:
             ) from error
 
 
-def best_of(course: Course, job: Job) -> Best:
+def best_of(course: TrainingState, job: TrainingJob) -> BestEpoch:
     """Return what is kept of a finished course.
 
     Raises:
@@ -171,12 +171,12 @@ def check_reached(parts: Iterable[LabelledTiles], checkpoints: str) -> None:
     check_shared([checkpoints, *{storage.parent(url) for part in parts for url in part.urls}])
 
 
-def room(scaling: ScalingConfig, resources: Mapping[str, float]) -> int:
+def parallel_trials(scaling: ScalingConfig, resources: Mapping[str, float]) -> int:
     """Tell how many fine-tunings of one worker run side by side: one a GPU where they are used, else one a CPU."""
     return max(1, int(resources.get("GPU" if scaling.use_gpu else "CPU", 1.0)))
 
 
-def forget(checkpoints: str, run: str) -> None:
+def remove_checkpoints(checkpoints: str, run: str) -> None:
     """Remove the checkpoints of a finished run, and their folder where nothing else is in it."""
     of_run = storage.join(checkpoints, run)
     if storage.exists(of_run):

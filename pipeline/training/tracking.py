@@ -135,7 +135,7 @@ class MlflowTracking(Tracking):
 
 
 @contextmanager
-def tracked(uri: str | None, run: str, settings: Mapping[str, object]) -> Iterator[Tracking]:
+def track_run(uri: str | None, run: str, settings: Mapping[str, object]) -> Iterator[Tracking]:
     """Open a run on a server, or go on with it, and close it as the context ends.
 
     Args:

@@ -19,18 +19,18 @@ from pipeline.core.errors import UsageError
 from pipeline.labels.boxes import tile_name
 from pipeline.labels.labelled_tiles import LabelledTiles
 from pipeline.labels.near_duplicates import Floats
-from pipeline.labels.split import HeldOut, SplitRule, held_out
+from pipeline.labels.split import SplitRule, TrainValSplit, split
 from pipeline.labels.tables import ClassNames
 from pipeline.models.backbones import DEFAULT_BACKBONE
 from pipeline.training.augment import Augment
-from pipeline.training.config import TRIAL, TrainConfig, TrainingConfig
+from pipeline.training.config import TRIAL, Hyperparameters, TrainConfig
 
 TEST_TILES = 400
 """Of each class of a left-out source at most: an AUC of 0.95 is then known to 0.007 (one standard error)."""
 
 
 @dataclass(frozen=True)
-class ProtocolConfig:
+class LeaveOneSourceOutConfig:
     """One `models compare` run."""
 
     data: tuple[str, ...]
@@ -40,7 +40,7 @@ class ProtocolConfig:
     backbones: tuple[str, ...] = (DEFAULT_BACKBONE,)
     augments: tuple[Augment, ...] = ("field",)
     seeds: tuple[int, ...] = (0, 1, 2)
-    training: TrainingConfig = TRIAL
+    training: Hyperparameters = TRIAL
     """What all trials have in common; its `augment` and `seed` are replaced."""
     weights: str | None = None
     """What every backbone starts from, as in `TrainConfig`."""
@@ -67,11 +67,11 @@ class Trial:
     """One fine-tuning, and the source it is tested on."""
 
     backbone: str
-    training: TrainingConfig
+    training: Hyperparameters
     left_out: str
     """The DATA argument."""
 
-    def config(self, of: ProtocolConfig) -> TrainConfig:
+    def config(self, of: LeaveOneSourceOutConfig) -> TrainConfig:
         """Return it as a training run of one worker."""
         return TrainConfig(
             data=tuple(source for source in of.data if source != self.left_out),
@@ -98,7 +98,7 @@ def place_name(place: str) -> str:
     return "/".join(parts[-2:])
 
 
-def trials_of(config: ProtocolConfig) -> list[Trial]:
+def trials_of(config: LeaveOneSourceOutConfig) -> list[Trial]:
     """List the trials, seed by seed, so that a comparison that is stopped early has whole rounds."""
     return [
         Trial(backbone, replace(config.training, augment=augment, seed=seed), source)
@@ -106,7 +106,7 @@ def trials_of(config: ProtocolConfig) -> list[Trial]:
     ]
 
 
-def parts_of(tiles: LabelledTiles, prints: Floats, left_out: str) -> HeldOut:
+def parts_of(tiles: LabelledTiles, prints: Floats, left_out: str) -> TrainValSplit:
     """Return what to train on, without anything of the left-out source, and which of its tiles to test on.
 
     Args:
@@ -123,7 +123,7 @@ def parts_of(tiles: LabelledTiles, prints: Floats, left_out: str) -> HeldOut:
         return prints[[row_of[name] for name in part.names]]
 
     own = np.array(tiles.sources) == left_out
-    parts = held_out(tiles.subset(~own), tiles.subset(own), SplitRule(), look)
+    parts = split(tiles.subset(~own), tiles.subset(own), SplitRule(), look)
     return replace(parts, validation=chosen_tests(parts.validation))
 
 

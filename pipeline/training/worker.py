@@ -18,7 +18,7 @@ from ray.train import Checkpoint
 from pipeline.training import loop
 from pipeline.training.data_loader import Share
 from pipeline.training.learner import State
-from pipeline.training.loop import Course
+from pipeline.training.loop import TrainingState
 from pipeline.training.progress import EpochResult
 
 CHECKPOINT_FILE = "state.pt"
@@ -51,7 +51,7 @@ class _Reporter:
         ray.get(self._board.write_history.remote(epochs))
 
 
-def work(job: dict[str, Any]) -> Course:
+def work(job: dict[str, Any]) -> TrainingState:
     """Train in one of Ray Train's workers."""
     context = ray.train.get_context()
     share = Share(context.get_world_rank(), context.get_world_size())
@@ -60,7 +60,7 @@ def work(job: dict[str, Any]) -> Course:
         torch.set_num_threads(1)  # a worker has one core; spinning threads of two workers stop each other
     state = _checkpointed()
     if state is not None and share.rank == 0:
-        ray.get(job["board"].write_history.remote(Course.restored(state).history))
+        ray.get(job["board"].write_history.remote(TrainingState.restored(state).history))
     return loop.run(job["task"], share, device, state, _Reporter(job["board"], share.rank))
 
 

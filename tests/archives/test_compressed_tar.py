@@ -19,7 +19,7 @@ from pipeline import storage
 from pipeline.archives.compressed_tar import CompressedTarReader
 from pipeline.archives.members import DAMAGED, Content, Entry, Limits
 from pipeline.core.errors import DataError
-from pipeline.storage.byte_ranges import BytesSource, StoredSource
+from pipeline.storage.byte_ranges import BytesRangeReader, FileRangeReader
 from tests.helpers.fake_sources import Counted, Flipping, streamed
 from tests.helpers.packing import packed_tar
 from tests.helpers.tar_forms import TOOLS, compressed, info, packed
@@ -50,7 +50,7 @@ LINKED = packed(
 
 def passed(data: bytes, wanted: set[str]) -> list[tuple[str, Content | None]]:
     """All files of a stream, of which some are wanted."""
-    reader = CompressedTarReader(BytesSource("a.tgz", data))
+    reader = CompressedTarReader(BytesRangeReader("a.tgz", data))
     return [(entry.path, content) for entry, content in reader.stream(lambda entry: entry.path in wanted, Limits())]
 
 
@@ -72,7 +72,7 @@ def test_what_the_commands_write_comes_back(tool: str, tmp_path: Path) -> None:
         pytest.skip(f"there is no {tool} here")
     path = tmp_path / "a.tar.x"
     path.write_bytes(compressed(packed_tar(SMALL), tool))
-    assert streamed(StoredSource(storage.canonical(str(path)), path.stat().st_size)) == (SMALL, None)
+    assert streamed(FileRangeReader(storage.canonical(str(path)), path.stat().st_size)) == (SMALL, None)
 
 
 @pytest.mark.parametrize("pack", PACKS.values(), ids=PACKS)
@@ -153,7 +153,7 @@ def test_links_of_one_name_are_asked_for_one_after_the_other() -> None:
         return (entry.path, seen.count(entry.path)) == ("l.jpg", 1)
 
     came: list[Content] = []
-    for entry, content in CompressedTarReader(BytesSource("a.tgz", data)).stream(wanted, Limits()):
+    for entry, content in CompressedTarReader(BytesRangeReader("a.tgz", data)).stream(wanted, Limits()):
         seen.append(entry.path)
         came += [content] if content is not None else []
     assert came == [b"photo b"]
@@ -164,7 +164,7 @@ def test_a_photo_too_large_is_not_held(tmp_path: Path) -> None:
     path = tmp_path / "a.tgz"
     path.write_bytes(gzip.compress(packed_tar([("large.jpg", _rng.randbytes(20 << 20)), ("b.jpg", b"next")]), 1))
     tracemalloc.start()
-    source = StoredSource(storage.canonical(str(path)), path.stat().st_size)
+    source = FileRangeReader(storage.canonical(str(path)), path.stat().st_size)
     came, damage = streamed(source, Limits(photo_bytes=1 << 20))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.archives import compressed_tar as module
-from pipeline.archives.compressed_tar import decompressed
+from pipeline.archives.compressed_tar import decompress
 from pipeline.archives.members import DAMAGED
 from tests.helpers.tar_forms import TOOLS, compressed
 
@@ -26,7 +26,7 @@ PACKED = {
 
 def whole(data: bytes) -> bytes:
     """All that comes out, in pieces of an odd length."""
-    file = decompressed(io.BytesIO(data))
+    file = decompress(io.BytesIO(data))
     return b"".join(iter(lambda: file.read(1_234), b""))
 
 
@@ -61,7 +61,7 @@ def test_a_cut_is_told(kind: str) -> None:
     for length in [*range(40), *range(40, len(data), 97), *range(len(data) - 20, len(data))]:
         file, came = None, b""
         with pytest.raises(DAMAGED):  # noqa: PT012 - opening may tell, or reading
-            file = decompressed(io.BytesIO(data[:length]))
+            file = decompress(io.BytesIO(data[:length]))
             while piece := file.read(1_000):
                 came += piece
         assert DATA.startswith(came)
@@ -104,7 +104,7 @@ def test_a_file_that_asks_for_much_memory_is_refused(monkeypatch: pytest.MonkeyP
 def test_what_is_not_compressed_is_told(data: bytes) -> None:
     """With how it begins."""
     with pytest.raises(OSError, match=r"^it begins with b'.*', not as a gzip, bzip2, xz or zstd file does$"):
-        decompressed(io.BytesIO(data))
+        decompress(io.BytesIO(data))
 
 
 def test_a_failing_disk_is_not_a_damaged_file() -> None:
@@ -123,4 +123,4 @@ def test_a_failing_disk_is_not_a_damaged_file() -> None:
     zstd = bytes(pa.compress(noise, codec="zstd", asbytes=True))
     for data in [gzip.compress(noise), bz2.compress(noise), lzma.compress(noise), zstd]:
         with pytest.raises(RuntimeError, match="bad disk"):
-            decompressed(BadDisk(data)).read()
+            decompress(BadDisk(data)).read()

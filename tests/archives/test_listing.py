@@ -8,8 +8,8 @@ from pipeline.archives import listing as listing_module
 from pipeline.archives.listing import (
     Listing,
     archive_of,
-    decoded,
-    encoded,
+    decode_listing,
+    encode_listing,
     entry_of,
     image_id,
     inner_of,
@@ -76,7 +76,7 @@ def test_a_listing_travels_with_all_it_knows() -> None:
     listing = Listing("file:///a.zip", "v1")
     listing.add(ENTRY)
     listing.add(Entry("b.txt", 1))
-    there = decoded(encoded(listing.table(Entry("in\udce9.tgz", 1))))
+    there = decode_listing(encode_listing(listing.table(Entry("in\udce9.tgz", 1))))
     assert there.equals(listing.table())
     assert (archive_of(there), version_of(there), inner_of(there)) == ("file:///a.zip", "v1", b"in\xe9.tgz")
     assert skipped_of(there) == {".txt": 1}

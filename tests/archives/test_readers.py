@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline import storage
 from pipeline.archives.listing import entry_of, image_id, skipped_of
 from pipeline.archives.members import SEEKABLE_SUFFIXES, Limits
-from pipeline.archives.readers import SEEKABLE, list_archive, list_folder, loose, read_loose, read_members
+from pipeline.archives.readers import SEEKABLE, entry_of_file, list_archive, list_folder, read_loose, read_members
 from pipeline.core.errors import DataError
 from pipeline.scoring.reading import is_of_stream, read_unit, units
 from tests.helpers.packing import SUFFIXES, Files, outcome, packed, packed_tar, packed_zip
@@ -238,7 +238,7 @@ def test_a_photo_too_large_is_not_read(suffix: str, tmp_path: Path, stored: Stor
             ("b.jpg", 0): files[1][1],
         }
         return
-    entries = [loose(storage.stat(stored(name, data))) for name, data in files]
+    entries = [entry_of_file(storage.stat(stored(name, data))) for name, data in files]
     [(_, refused), (_, data)] = read_loose(storage.canonical(str(tmp_path)), entries, limits)
     assert (str(refused), data) == ("The file has 1,001 bytes; at most 1,000 are read.", files[1][1])
 
@@ -274,7 +274,7 @@ def test_a_loose_photo_may_be_large(tmp_path: Path) -> None:
     """Nothing was compressed: whatever its size, it is no bomb."""
     with (tmp_path / "a.tif").open("wb") as file:
         file.truncate(70 << 20)
-    photo = loose(storage.stat(storage.canonical(str(tmp_path / "a.tif"))))
+    photo = entry_of_file(storage.stat(storage.canonical(str(tmp_path / "a.tif"))))
     [(_, data)] = read_loose(storage.canonical(str(tmp_path)), [photo], Limits())
     assert isinstance(data, bytes)
     assert len(data) == 70 << 20
@@ -283,7 +283,7 @@ def test_a_loose_photo_may_be_large(tmp_path: Path) -> None:
 def test_a_loose_photo_that_went_away_or_changed_fails_alone(tmp_path: Path, stored: Store) -> None:
     """Its neighbours are read."""
     urls = [stored(name, name.encode()) for name in ("a.jpg", "b.jpg", "c.jpg")]
-    entries = [loose(storage.stat(url)) for url in urls]
+    entries = [entry_of_file(storage.stat(url)) for url in urls]
     (tmp_path / "a.jpg").unlink()
     stored("c.jpg", b"another photo")
     folder = storage.canonical(str(tmp_path))

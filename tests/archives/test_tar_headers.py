@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.archives.tar_reader import TarReader
 from pipeline.core.errors import DataError
-from pipeline.storage.byte_ranges import BytesSource
+from pipeline.storage.byte_ranges import BytesRangeReader
 from tests.helpers.fake_sources import gone_through, listed, read
 from tests.helpers.packing import packed_tar
 from tests.helpers.tar_forms import header_of, info, packed
@@ -65,7 +65,7 @@ def test_a_name_is_the_last_one_told(front: bytes, name: str) -> None:
 def test_a_size_that_is_told_replaces_the_header_s() -> None:
     """Where the next header stands depends on it; a file so told is too large for a header of its own."""
     data = pax(record(b"size", b"5")) + header_of("a.jpg", tarfile.REGTYPE, b"photo", size=0) + PHOTO + END
-    entries, damage = listed(TarReader(BytesSource("a.tar", data)))
+    entries, damage = listed(TarReader(BytesRangeReader("a.tar", data)))
     assert [entry.size_bytes for entry in entries] == [5, 5]
     assert damage is None
 
@@ -91,7 +91,7 @@ def test_a_size_in_base_256_is_read() -> None:
     """GNU tar writes it for files over 8 GiB; here of one byte more than there is."""
     header = tarfile.TarInfo("a.jpg")
     header.size = 9 << 30
-    entries, damage = listed(TarReader(BytesSource("a.tar", header.tobuf(tarfile.GNU_FORMAT) + b"x")))
+    entries, damage = listed(TarReader(BytesRangeReader("a.tar", header.tobuf(tarfile.GNU_FORMAT) + b"x")))
     assert entries == []
     assert str(damage) == "it ends within 'a.jpg'"
 
@@ -178,12 +178,12 @@ def test_what_gnu_tar_writes_is_read(tmp_path: Path) -> None:
     for form in ("gnu", "oldgnu", "posix", "v7", "ustar"):
         command = ["tar", "-cf", "-", f"--format={form}", "--sort=name", "d"]
         data = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).stdout
-        entries, damage = listed(TarReader(BytesSource("a.tar", data)))
+        entries, damage = listed(TarReader(BytesRangeReader("a.tar", data)))
         with tarfile.open(fileobj=io.BytesIO(data)) as archive:
             expected = {entry.name for entry in archive if not entry.isdir()}
         assert {entry.path for entry in entries} == expected
         assert damage is None
-        came = read(TarReader(BytesSource("a.tar", data)), [entry for entry in entries if not entry.is_link])
+        came = read(TarReader(BytesRangeReader("a.tar", data)), [entry for entry in entries if not entry.is_link])
         assert all(content == b"photo" for _, content in came)
 
 

@@ -12,7 +12,7 @@ from pipeline.archives.members import Limits
 from pipeline.archives.tar_reader import TarReader
 from pipeline.archives.zip_reader import ZipReader
 from pipeline.core.errors import DataError
-from pipeline.storage.byte_ranges import BytesSource
+from pipeline.storage.byte_ranges import BytesRangeReader
 from tests.helpers.fake_sources import Counted, Flipping, gone_through, is_truth, listed, read
 from tests.helpers.packing import packed_tar, packed_zip
 from tests.helpers.tar_forms import FORMS, info, packed
@@ -57,11 +57,11 @@ def test_hard_links_are_the_file_once_more_and_other_links_are_told(form: int) -
         ],
         form,
     )
-    entries, damage = listed(TarReader(BytesSource("a.tar", data)))
+    entries, damage = listed(TarReader(BytesRangeReader("a.tar", data)))
     assert damage is None
     assert [entry.path for entry in entries if entry.is_link] == ["e.jpg", "f.jpg"]
     assert len({entry.position for entry in entries[:3]}) == 1
-    came = dict(read(TarReader(BytesSource("a.tar", data)), [entry for entry in entries if not entry.is_link]))
+    came = dict(read(TarReader(BytesRangeReader("a.tar", data)), [entry for entry in entries if not entry.is_link]))
     failure = came.pop("d.jpg")
     assert came == {"a.jpg": b"photo", "b.jpg": b"photo", "c.jpg": b"photo", "h.jpg": b"last"}
     assert str(failure) == "The hard link leads to 'nowhere.jpg', which does not stand before it in the tar."
@@ -131,9 +131,9 @@ def test_an_empty_tar_is_sound() -> None:
 
 def test_files_of_a_tar_that_was_replaced_fail() -> None:
     """The header before each must be its own."""
-    entries, _ = listed(TarReader(BytesSource("a.tar", packed_tar(SMALL))))
+    entries, _ = listed(TarReader(BytesRangeReader("a.tar", packed_tar(SMALL))))
     for other in (packed_tar([("z.jpg", b"another photo")]), b"", packed_tar(SMALL)[:1_200]):
-        came = read(TarReader(BytesSource("a.tar", other)), entries)
+        came = read(TarReader(BytesRangeReader("a.tar", other)), entries)
         assert len(came) == len(SMALL)
         assert any(isinstance(content, DataError) and content.kind == "member_unreadable" for _, content in came)
         assert is_truth(came, SMALL)
@@ -180,7 +180,7 @@ def test_a_tar_of_small_photos_is_listed_with_few_requests() -> None:
 def test_a_file_opens_as_a_window() -> None:
     """An archive in a tar is never compressed once more, so nothing is read into memory."""
     inner = packed_zip([("a.jpg", b"photo")])
-    reader = TarReader(BytesSource("outer.tar", packed_tar([("x.jpg", b"x"), ("inner.zip", inner)])))
+    reader = TarReader(BytesRangeReader("outer.tar", packed_tar([("x.jpg", b"x"), ("inner.zip", inner)])))
     entries, _ = listed(reader)
     assert gone_through(ZipReader, reader.opened(entries[1], Limits(nested_bytes=1))) == ([("a.jpg", b"photo")], None)
     with pytest.raises(DataError, match="why not"):

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.archives.zip_directory import entries, find_directory, name_of
 from pipeline.archives.zip_reader import ZipReader
-from pipeline.storage.byte_ranges import BytesSource, Source
+from pipeline.storage.byte_ranges import BytesRangeReader, RangeReader
 from tests.helpers.fake_sources import Hollow, listed
 from tests.helpers.packing import packed_zip
 
@@ -22,9 +22,9 @@ RECORDS = [CENTRAL, CENTRAL + 51, CENTRAL + 51 + 58]
 ALL = [name for name, _ in FILES]
 
 
-def names_and_sizes(source: Source | bytes) -> list[tuple[str, int]]:
+def names_and_sizes(source: RangeReader | bytes) -> list[tuple[str, int]]:
     """List a zip that must be sound."""
-    directory = find_directory(BytesSource("a.zip", source) if isinstance(source, bytes) else source)
+    directory = find_directory(BytesRangeReader("a.zip", source) if isinstance(source, bytes) else source)
     found = [*entries(directory)]
     assert [entry.failure for entry in found] == [None] * len(found)
     return [(entry.path, entry.size_bytes) for entry in found]
@@ -66,7 +66,7 @@ def test_the_directory_is_found(data: bytes) -> None:
 
 def test_positions_count_from_where_the_zip_begins() -> None:
     """Not from where the file does."""
-    source = BytesSource("a.zip", b"prefix" + DATA)
+    source = BytesRangeReader("a.zip", b"prefix" + DATA)
     assert next(iter(entries(find_directory(source)))).position == 6
 
 
@@ -91,7 +91,7 @@ def test_sizes_beyond_all_measure_are_held_back() -> None:
     data = patched(CENTRAL + 30, "<H", len(extra), data=data)
     data = data[: CENTRAL + 51] + extra + data[CENTRAL + 51 :]
     data = patched(END + len(extra) + 12, "<L", END + len(extra) - CENTRAL, data=data)
-    first = next(iter(entries(find_directory(BytesSource("a.zip", data)))))
+    first = next(iter(entries(find_directory(BytesRangeReader("a.zip", data)))))
     assert first.stored_bytes < 1 << 63
     assert str(first.failure) == "The zip member would lie outside its archive."
 
@@ -114,7 +114,7 @@ def test_folders_are_left_out_and_links_are_told() -> None:
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.mkdir("folder.jpg")
         archive.writestr(link, "a.jpg")
-    found, damage = listed(ZipReader(BytesSource("a.zip", buffer.getvalue())))
+    found, damage = listed(ZipReader(BytesRangeReader("a.zip", buffer.getvalue())))
     assert [(entry.path, entry.is_link) for entry in found] == [("link.jpg", True)]
     assert damage is None
 
@@ -134,7 +134,7 @@ def test_folders_are_left_out_and_links_are_told() -> None:
 def test_names_are_data(raw: bytes, path: str) -> None:
     """They are UTF-8 whether they say so or not; other bytes are kept as they are, and a name leads nowhere."""
     data = packed_zip([("?" * len(raw), b"photo")]).replace(b"?" * len(raw), raw) if raw else packed_zip([("", b"")])
-    found, damage = listed(ZipReader(BytesSource("a.zip", data)))
+    found, damage = listed(ZipReader(BytesRangeReader("a.zip", data)))
     assert [entry.path for entry in found] == [path]
     assert damage is None
 
@@ -166,7 +166,7 @@ def test_the_unicode_name_is_taken_where_it_belongs_to_the_name() -> None:
 )
 def test_a_damaged_directory_is_told(data: bytes, names: list[str], message: str) -> None:
     """After the members that stand before the damage."""
-    found, damage = listed(ZipReader(BytesSource("a.zip", data)))
+    found, damage = listed(ZipReader(BytesRangeReader("a.zip", data)))
     assert [entry.path for entry in found] == names
     assert isinstance(damage, zipfile.BadZipFile)
     assert str(damage) == message

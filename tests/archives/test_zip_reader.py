@@ -14,7 +14,7 @@ from pipeline import storage
 from pipeline.archives.members import Limits
 from pipeline.archives.zip_reader import ZipReader
 from pipeline.core.errors import DataError
-from pipeline.storage.byte_ranges import BytesSource, StoredSource, Window
+from pipeline.storage.byte_ranges import BytesRangeReader, FileRangeReader, Window
 from tests.helpers.fake_sources import Counted, Flipping, gone_through, is_truth, listed, read
 from tests.helpers.packing import packed_zip
 from tests.helpers.zip_forms import Packed, piped, with_zip64
@@ -76,7 +76,7 @@ def test_no_damaged_byte_gives_wrong_content(pack: Packed, bit: int) -> None:
 def test_a_byte_damaged_on_its_way_is_read_again() -> None:
     """The checksum tells; a second reading by itself gives the photo, and only a photo damaged for good fails."""
     data = packed_zip(SMALL[1:])
-    entries, _ = listed(ZipReader(BytesSource("a.zip", data)))
+    entries, _ = listed(ZipReader(BytesRangeReader("a.zip", data)))
     for place in range(data.index(b"PK\1\2")):
         assert read(ZipReader(Flipping(data, place, times=1)), entries) == SMALL[1:], place
     came = dict(read(ZipReader(Flipping(data, data.index(b"again"), times=2)), entries))
@@ -106,9 +106,9 @@ def test_what_cannot_be_decoded_fails_alone(flags: int, method: int, kind: str, 
     data = bytearray(packed_zip(SMALL[1:]))
     struct.pack_into("<HH", data, 6, flags, method)
     struct.pack_into("<HH", data, data.index(b"PK\1\2") + 8, flags, method)
-    entries, damage = listed(ZipReader(BytesSource("a.zip", bytes(data))))
+    entries, damage = listed(ZipReader(BytesRangeReader("a.zip", bytes(data))))
     assert damage is None
-    (_, failure), *others = read(ZipReader(BytesSource("a.zip", bytes(data))), entries)
+    (_, failure), *others = read(ZipReader(BytesRangeReader("a.zip", bytes(data))), entries)
     assert isinstance(failure, DataError)
     assert failure is entries[0].failure
     assert (failure.kind, str(failure)) == (kind, message)
@@ -177,9 +177,9 @@ def test_a_header_with_much_in_it_is_read_to_its_end() -> None:
 
 def test_members_of_a_zip_that_was_replaced_fail() -> None:
     """The header of each must be its own."""
-    entries, _ = listed(ZipReader(BytesSource("a.zip", packed_zip(SMALL[1:]))))
+    entries, _ = listed(ZipReader(BytesRangeReader("a.zip", packed_zip(SMALL[1:]))))
     for other in (packed_zip([("z.jpg", b"another photo")] * 1), b"", bytes(1_000)):
-        came = read(ZipReader(BytesSource("a.zip", other)), entries)
+        came = read(ZipReader(BytesRangeReader("a.zip", other)), entries)
         assert {content.kind for _, content in came if isinstance(content, DataError)} == {"member_unreadable"}
         assert len(came) == 3
 
@@ -201,10 +201,10 @@ def test_a_large_zip_is_listed_and_read_with_few_requests() -> None:
 def test_a_member_opens_as_a_source(method: int) -> None:
     """As a window where it is stored, else as its bytes, bounded by a limit of its own."""
     inner = packed_zip(SMALL[1:])
-    reader = ZipReader(BytesSource("outer.zip", packed_zip([("x.jpg", b"x"), ("inner.zip", inner)], method)))
+    reader = ZipReader(BytesRangeReader("outer.zip", packed_zip([("x.jpg", b"x"), ("inner.zip", inner)], method)))
     entries, _ = listed(reader)
     source = reader.opened(entries[1], Limits())
-    assert isinstance(source, BytesSource if method else Window)
+    assert isinstance(source, BytesRangeReader if method else Window)
     assert gone_through(ZipReader, source) == (SMALL[1:], None)
     if method:
         with pytest.raises(DataError, match="at most 100 are read"):
@@ -214,12 +214,12 @@ def test_a_member_opens_as_a_source(method: int) -> None:
 def test_a_member_that_cannot_be_read_does_not_open() -> None:
     """The reason is that of the member."""
     data = bytearray(packed_zip([("inner.zip", b"x" * 40)]))
-    entries, _ = listed(ZipReader(BytesSource("a.zip", bytes(data))))
+    entries, _ = listed(ZipReader(BytesRangeReader("a.zip", bytes(data))))
     data[0] = 0
     with pytest.raises(DataError, match="its header is not at byte 0"):
-        ZipReader(BytesSource("a.zip", bytes(data))).opened(entries[0], Limits())
+        ZipReader(BytesRangeReader("a.zip", bytes(data))).opened(entries[0], Limits())
     with pytest.raises(DataError, match="password"):
-        ZipReader(BytesSource("a.zip", bytes(data))).opened(
+        ZipReader(BytesRangeReader("a.zip", bytes(data))).opened(
             entries[0]._replace(failure=DataError("read", "encrypted", "password")), Limits()
         )
 
@@ -243,5 +243,5 @@ def test_a_stored_zip_is_read_from_disk(tmp_path: Path) -> None:
     """As from memory."""
     path = tmp_path / "a.zip"
     path.write_bytes(packed_zip(SMALL[1:]))
-    source = StoredSource(storage.canonical(str(path)), path.stat().st_size)
+    source = FileRangeReader(storage.canonical(str(path)), path.stat().st_size)
     assert gone_through(ZipReader, source) == (SMALL[1:], None)

@@ -8,8 +8,8 @@ import zlib
 
 import pytest
 
-from pipeline.archives.zip_salvage import salvaged
-from pipeline.storage.byte_ranges import BytesSource
+from pipeline.archives.zip_salvage import salvage
+from pipeline.storage.byte_ranges import BytesRangeReader
 from tests.helpers.fake_sources import Counted
 from tests.helpers.packing import packed_zip
 from tests.helpers.zip_forms import Packed, piped
@@ -20,7 +20,7 @@ LARGE = [(f"{number}.jpg", _rng.randbytes(700_000 * number)) for number in range
 
 def names_and_sizes(data: bytes) -> list[tuple[str, int]]:
     """What is found."""
-    return [(entry.path, entry.size_bytes) for entry in salvaged(BytesSource("a.zip", data))]
+    return [(entry.path, entry.size_bytes) for entry in salvage(BytesRangeReader("a.zip", data))]
 
 
 @pytest.mark.parametrize("pack", [packed_zip, piped])
@@ -54,7 +54,7 @@ def test_folders_are_left_out_and_refused_members_are_told() -> None:
     data = bytearray(packed_zip([("folder/", b""), ("a.jpg", b"secret")]))
     second = data.index(b"PK\3\4", 4)
     data[second + 6] |= 1
-    [entry] = salvaged(BytesSource("a.zip", bytes(data[: data.index(b"PK\1\2")])))
+    [entry] = salvage(BytesRangeReader("a.zip", bytes(data[: data.index(b"PK\1\2")])))
     assert entry.path == "a.jpg"
     assert entry.failure is not None
     assert entry.failure.kind == "encrypted"
@@ -90,5 +90,5 @@ def test_what_lies_between_headers_is_not_read() -> None:
     """Where headers tell how long members are, members are skipped."""
     data = packed_zip([(f"{number}.jpg", bytes(3 << 20)) for number in range(10)])
     source = Counted(data[: data.index(b"PK\1\2")])
-    assert len([*salvaged(source)]) == 10
+    assert len([*salvage(source)]) == 10
     assert source.read_bytes < 1 << 20

@@ -21,7 +21,7 @@ from pathlib import Path
 from pipeline import storage
 from pipeline.archives.tar_reader import TarReader
 from pipeline.archives.zip_reader import ZipReader
-from pipeline.storage.byte_ranges import StoredSource
+from pipeline.storage.byte_ranges import FileRangeReader
 from tests.helpers import s3_server
 
 PHOTO = bytes(600)
@@ -61,7 +61,7 @@ def s3_bucket(folder: Path) -> Iterator[str | None]:
 
 def report(place: str, url: str, photos: int) -> None:
     """List an archive three times, and print the times."""
-    source = StoredSource(url, storage.stat(url).size_bytes)
+    source = FileRangeReader(url, storage.stat(url).size_bytes)
     reader = ZipReader if url.endswith(".zip") else TarReader
     seconds = []
     for _ in range(3):

@@ -24,7 +24,7 @@ from pipeline import storage
 from pipeline.cluster.session import ClusterConfig
 from pipeline.dataset.layout import Layout
 from pipeline.scoring.config import ScoreConfig
-from pipeline.scoring.progress import Progress, ScoreSummary, Watch
+from pipeline.scoring.progress import Progress, ScoreCallbacks, ScoreSummary
 from tests import ROOT
 
 os.environ["PYTHONPATH"] = str(ROOT)  # where the workers find `tests.helpers.brightness_engine`
@@ -68,7 +68,7 @@ class _StopError(Exception):
     """Begun; the rest is not wanted."""
 
 
-class _Begun(Watch):
+class _Begun(ScoreCallbacks):
     """Ends a run when its first photos are scored."""
 
     def scored(self, progress: Progress) -> None:
@@ -88,11 +88,11 @@ def begin(archives: Path, out: Path) -> str:
 
 def score(archives: Path, out: Path) -> str:
     """Score what is left."""
-    summary = run_score(archives, out, Watch())
+    summary = run_score(archives, out, ScoreCallbacks())
     return f"{summary.run.scored:,} photos scored, {summary.done_before:,} were done before"
 
 
-def run_score(archives: Path, out: Path, watch: Watch) -> ScoreSummary:
+def run_score(archives: Path, out: Path, watch: ScoreCallbacks) -> ScoreSummary:
     """Run the flow with a fake engine."""
     from pipeline.scoring.flow import score
     from tests.helpers import brightness_engine as brightness
@@ -118,7 +118,7 @@ def commit(out: Path, left: int) -> None:
     from pipeline.dataset.commit_log import read_log
     from pipeline.dataset.lease import hold
     from pipeline.dataset.run import Run, read_run
-    from pipeline.dataset.writer import open_sink
+    from pipeline.dataset.writer import open_writer
     from pipeline.scoring.plan import make_plan, planned_inputs
 
     layout = Layout(storage.canonical(str(out)))
@@ -129,7 +129,7 @@ def commit(out: Path, left: int) -> None:
     found = read_run(layout)
     run_before = Run("filled", found["fingerprint"]["model_id"], found["fingerprint"], {})
     with hold(layout, "filled", lambda _holder: None) as lease:
-        sink = open_sink(layout, run_before, lease)
+        sink = open_writer(layout, run_before, lease)
         for first in range(0, photos.num_rows, COMMIT_PHOTOS):
             sink.add(scored(photos.slice(first, COMMIT_PHOTOS)))
         sink.commit()

@@ -21,7 +21,7 @@ from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import hold
 from pipeline.dataset.run import Run, read_run
 from pipeline.dataset.sql import query
-from pipeline.dataset.writer import open_sink
+from pipeline.dataset.writer import open_writer
 from pipeline.reports.report import ReportConfig, write_report
 from pipeline.synthetic.drawing import draw_photo
 from tests.helpers.browser import Browser, chromium
@@ -65,7 +65,7 @@ def _fill(layout: Layout, photos: int) -> None:
     [like] = query(layout.url, f"SELECT {columns} FROM images LIMIT 1").to_pylist()
     fingerprint = read_run(layout)["fingerprint"]
     with hold(layout, "two", lambda _holder: None) as lease:
-        sink = open_sink(layout, Run("two", "brightness", fingerprint, {"model_card": CARD}), lease)
+        sink = open_writer(layout, Run("two", "brightness", fingerprint, {"model_card": CARD}), lease)
         for first in range(0, photos, PHOTOS_A_COMMIT):
             numbers = range(first, min(first + PHOTOS_A_COMMIT, photos))
             rows = [like | _facts(number, number / photos, rng) for number in numbers]

@@ -23,7 +23,7 @@ def finds(monkeypatch: pytest.MonkeyPatch, *findings: Finding) -> None:
         assert not with_ray
         yield from findings
 
-    monkeypatch.setattr("pipeline.scoring.doctor.examined", examined)
+    monkeypatch.setattr("pipeline.scoring.doctor.run_checks", examined)
 
 
 def test_a_sound_machine(monkeypatch: pytest.MonkeyPatch) -> None:

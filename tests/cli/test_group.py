@@ -120,18 +120,18 @@ def test_scores_made_otherwise_are_refused(tmp_path: Path) -> None:
     """Another tile never gets into a dataset: exit code 2, both values, before anything is read or written."""
     from pipeline.dataset.layout import Layout
     from pipeline.dataset.lease import hold
-    from pipeline.dataset.writer import open_sink
+    from pipeline.dataset.writer import open_writer
     from pipeline.images.tiles import TileSpec
-    from pipeline.models.engines import Choice
+    from pipeline.models.engines import EngineChoice
     from pipeline.models.model import SHIPPED_MODEL, load_model
     from pipeline.scoring.job import new_run
     from pipeline.scoring.scorer import ScoreRule
 
     rule = ScoreRule(TileSpec(224, 0.0), threshold=0.5)
     layout = Layout(f"file://{tmp_path}/scores")
-    run = new_run(load_model(SHIPPED_MODEL), rule, None, Choice("torch-fp32", "asked for"))
+    run = new_run(load_model(SHIPPED_MODEL), rule, None, EngineChoice("torch-fp32", "asked for"))
     with hold(layout, run.run_id, lambda _holder: None) as lease:
-        open_sink(layout, run, lease)
+        open_writer(layout, run, lease)
     words = ["score", str(tmp_path), "--out", str(tmp_path / "scores"), "--tile", "128"]
     refused = CliRunner().invoke(main, words)
     assert refused.exit_code == 2

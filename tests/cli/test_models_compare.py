@@ -10,10 +10,10 @@ from PIL import Image
 
 from pipeline.cli import main
 from pipeline.cli.models_compare import COLUMNS, TRAINING_OPTIONS, command
-from pipeline.evaluation.trial_comparison import Comparison, Figures, summed_up
+from pipeline.evaluation.trial_comparison import Comparison, Figures, summarise
 from pipeline.training.augment import Augment
 from pipeline.training.config import TRIAL
-from pipeline.training.trials import ProtocolConfig
+from pipeline.training.trials import LeaveOneSourceOutConfig
 from tests.evaluation.test_trial_comparison import RESULTS, SPEEDS
 
 
@@ -23,15 +23,15 @@ def shown(*words: str) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
-def config_of(monkeypatch: pytest.MonkeyPatch, *words: str) -> ProtocolConfig:
+def config_of(monkeypatch: pytest.MonkeyPatch, *words: str) -> LeaveOneSourceOutConfig:
     """Return the configuration that a command line makes."""
-    seen: list[ProtocolConfig] = []
+    seen: list[LeaveOneSourceOutConfig] = []
 
-    def stop(config: ProtocolConfig, _watcher: object) -> Comparison:
+    def stop(config: LeaveOneSourceOutConfig, _watcher: object) -> Comparison:
         seen.append(config)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pipeline.training.leave_one_source_out.compare", stop)
+    monkeypatch.setattr("pipeline.training.leave_one_source_out.run_trials", stop)
     shown(*words)
     return seen[0]
 
@@ -39,7 +39,7 @@ def config_of(monkeypatch: pytest.MonkeyPatch, *words: str) -> ProtocolConfig:
 def test_options_lie_over_the_preset(monkeypatch: pytest.MonkeyPatch) -> None:
     """By default the default backbone and recipe over three seeds; what is given is taken once each."""
     usual = config_of(monkeypatch, "a", "b", "--out", "o")
-    assert usual == ProtocolConfig(("a", "b"), "o")
+    assert usual == LeaveOneSourceOutConfig(("a", "b"), "o")
     words = ("--backbone", "x", "--backbone", "y", "--augment", "plain", "--augment", "field", "--augment", "plain")
     given = config_of(
         monkeypatch, "a", "b", "--out", "o", *words, "--seed", "3", "--epoch-tiles", "64", "--epochs", "2"
@@ -60,8 +60,8 @@ def test_every_recipe_and_setting_can_be_chosen() -> None:
 
 def test_the_table_says_who_does_best(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A row for each left-out source, the mean with its interval, and the difference to what was asked for first."""
-    found = summed_up(f"file://{tmp_path}", RESULTS, SPEEDS)
-    monkeypatch.setattr("pipeline.training.leave_one_source_out.compare", lambda *_: found)
+    found = summarise(f"file://{tmp_path}", RESULTS, SPEEDS)
+    monkeypatch.setattr("pipeline.training.leave_one_source_out.run_trials", lambda *_: found)
     code, out, err = shown("a", "b", "--out", str(tmp_path))
     assert code == 0, err
     lines = [[word for word in line.split() if word not in "│┃"] for line in out.splitlines()]

@@ -63,7 +63,7 @@ def test_bad_photos_fail_alone_and_a_second_run_scores_nothing(
 ) -> None:
     """Unreadable photos and archives are failed rows and exit code 3; running again says there is nothing to do.
 
-    What is no concrete, as these coloured clouds, is said to be strange.
+    What is no concrete, as these coloured clouds, is said to be unlike the training data.
     """
     inputs = tmp_path / "inputs"
     shutil.copytree(photos, inputs)
@@ -76,8 +76,8 @@ def test_bad_photos_fail_alone_and_a_second_run_scores_nothing(
     assert "Scored 12 photos" in first.stdout
     assert "4 photos failed" in first.stdout
     assert "12 photos are unlike what the model was trained on; do not trust their scores." in first.stdout
-    strangest = crackscan("query", "scores", score_display.STRANGEST, "--format", "csv")
-    assert len(strangest.stdout.splitlines()) == 1 + 12
+    unlike = crackscan("query", "scores", score_display.OUT_OF_DOMAIN, "--format", "csv")
+    assert len(unlike.stdout.splitlines()) == 1 + 12
     failures = crackscan("query", "scores", "SELECT image, failure_stage, failure_kind FROM failures ORDER BY 1",
                          "--format", "csv")  # fmt: skip
     assert failures.stdout.splitlines()[1:] == [

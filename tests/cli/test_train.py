@@ -9,15 +9,15 @@ from PIL import Image
 
 from pipeline.cli import main
 from pipeline.cli.train import TRAINING_OPTIONS, command
-from pipeline.evaluation.operating_point import FieldUse
+from pipeline.evaluation.operating_point import OperatingTarget
 from pipeline.training.config import PRESETS, TrainConfig
 
 
-def asked_of(monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[TrainConfig, FieldUse | None]:
+def asked_of(monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[TrainConfig, OperatingTarget | None]:
     """Return the configuration that a command line makes, and what scores are calibrated for."""
-    seen: list[tuple[TrainConfig, FieldUse | None]] = []
+    seen: list[tuple[TrainConfig, OperatingTarget | None]] = []
 
-    def stop(config: TrainConfig, _watcher: object, use: FieldUse | None) -> None:
+    def stop(config: TrainConfig, _watcher: object, use: OperatingTarget | None) -> None:
         seen.append((config, use))
         raise KeyboardInterrupt
 
@@ -55,9 +55,9 @@ def test_trials_are_asked_for_by_their_folder(monkeypatch: pytest.MonkeyPatch) -
     """Without --calibrate-on nothing is; with it, rates not given are one and three per cent."""
     assert asked_of(monkeypatch, "a", "--out", "m")[1] is None
     words = ("a", "--out", "m", "--calibrate-on", "runs")
-    assert asked_of(monkeypatch, *words)[1] == FieldUse("runs", 0.01, 0.03)
+    assert asked_of(monkeypatch, *words)[1] == OperatingTarget("runs", 0.01, 0.03)
     rates = ("--false-alarms", "0.02", "--base-rate", "0.1")
-    assert asked_of(monkeypatch, *words, *rates)[1] == FieldUse("runs", 0.02, 0.1)
+    assert asked_of(monkeypatch, *words, *rates)[1] == OperatingTarget("runs", 0.02, 0.1)
 
 
 def test_every_training_option_is_a_setting() -> None:

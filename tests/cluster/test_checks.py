@@ -5,7 +5,7 @@ import pytest
 from pipeline.cluster import checks
 from pipeline.cluster.checks import GIB, Finding
 from pipeline.cluster.machine import Folder, Gpus, Processor
-from pipeline.storage.probe import Access
+from pipeline.storage.probe import Probe
 
 PLENTY = 100 * GIB
 
@@ -132,15 +132,15 @@ def test_ray_that_is_not_installed_fails() -> None:
 @pytest.mark.parametrize(
     ("found", "state"),
     [
-        (Access("s3://b/new"), "ok"),
-        (Access("s3://b/full", is_there=True), "ok"),
-        (Access("s3://b/one.zip", is_there=True, is_file=True), "ok"),
-        (Access("s3://b/photos", is_there=True, write_error="denied"), "warning"),
-        (Access("s3://b/new", write_error="denied"), "failed"),
-        (Access("s3://nobody", read_error="no such bucket"), "failed"),
+        (Probe("s3://b/new"), "ok"),
+        (Probe("s3://b/full", is_there=True), "ok"),
+        (Probe("s3://b/one.zip", is_there=True, is_file=True), "ok"),
+        (Probe("s3://b/photos", is_there=True, write_error="denied"), "warning"),
+        (Probe("s3://b/new", write_error="denied"), "failed"),
+        (Probe("s3://nobody", read_error="no such bucket"), "failed"),
     ],
 )
-def test_a_storage_that_can_only_be_read_will_do_for_photos(found: Access, state: str) -> None:
+def test_a_storage_that_can_only_be_read_will_do_for_photos(found: Probe, state: str) -> None:
     """What is neither there nor can be made is of no use."""
     told = checks.storage(found)
     assert told.state == state

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cluster.session import ClusterConfig, session
+from pipeline.cluster.session import ClusterConfig, ray_session
 from pipeline.cluster.shared_disk import check_shared, missing
 from pipeline.core.errors import UsageError
 
@@ -38,7 +38,7 @@ def address() -> Iterator[str]:
 def test_what_only_this_machine_has_is_refused(address: str, tmp_path: Path) -> None:
     """The machine is named, and what to do; a path that all have, and what is on no local disk, are let through."""
     shared = [tmp_path.as_uri(), "s3://bucket/photos"]
-    with session(ClusterConfig(address)):
+    with ray_session(ClusterConfig(address)):
         check_shared(shared)
         with pytest.raises(UsageError) as refused:
             check_shared([*shared, ONLY_HERE.as_uri()])

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.interrupt import Interrupt, pumped
+from pipeline.core.interrupt import Interrupt, iterate_in_thread
 
 
 @settings(deadline=None)
 @given(st.lists(st.integers()))
 def test_pumped_keeps_order(items: list[int]) -> None:
     """What comes out is what went in; None is only waiting."""
-    with pumped(items) as passing:
+    with iterate_in_thread(items) as passing:
         assert [item for item in passing if item is not None] == items
 
 
@@ -29,7 +29,7 @@ def test_pumped_raises_the_iterators_error() -> None:
         yield 1
         raise ValueError("broken")
 
-    with pumped(failing()) as passing:
+    with iterate_in_thread(failing()) as passing:
         items = (item for item in passing if item is not None)
 
         assert next(items) == 1
@@ -45,7 +45,7 @@ def test_pumped_yields_none_while_waiting() -> None:
         go.wait()
         yield 7
 
-    with pumped(slow()) as passing:
+    with iterate_in_thread(slow()) as passing:
         assert next(passing) is None
         go.set()
         assert [item for item in passing if item is not None] == [7]
@@ -60,7 +60,7 @@ def test_pumped_holds_the_producer_back() -> None:
             made.append(number)
             yield number
 
-    with pumped(producer()) as passing:
+    with iterate_in_thread(producer()) as passing:
         next(passing)
         threading.Event().wait(0.3)
 
@@ -79,7 +79,7 @@ def test_pumped_ends_its_iterator_when_it_is_left() -> None:
         finally:
             ended.append("cleaned up")
 
-    with pumped(producer()) as passing:
+    with iterate_in_thread(producer()) as passing:
         next(passing)
 
     assert ended == ["cleaned up"]
@@ -94,7 +94,7 @@ def test_pumped_does_not_wait_for_ever_for_what_does_not_come() -> None:
         go.wait()
         yield 1
 
-    with pumped(stuck(), end_s=0.1) as passing:
+    with iterate_in_thread(stuck(), end_s=0.1) as passing:
         assert next(passing) is None
     go.set()
 

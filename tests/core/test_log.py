@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import storage
 from pipeline.core.errors import StorageError
-from pipeline.core.log import about, gathered, get_logger, repeat, to_stream
+from pipeline.core.log import bind, capture, get_logger, replay, to_stream
 from pipeline.dataset.layout import Layout
 
 
@@ -98,7 +98,7 @@ def test_lines_of_all_threads_have_the_runs_id(tmp_path: Path) -> None:
 def test_lines_name_what_is_worked_on(tmp_path: Path) -> None:
     """Whoever writes them, while it is."""
     with to_stream(log_of(storage.canonical(str(tmp_path))), "r1"):
-        with about(archive="s3://b/a.zip"):
+        with bind(archive="s3://b/a.zip"):
             get_logger("storage_retry").warning("tried again")
         get_logger("sink").info("committed")
 
@@ -107,11 +107,11 @@ def test_lines_name_what_is_worked_on(tmp_path: Path) -> None:
 
 def test_lines_of_a_worker_are_written_by_the_driver(tmp_path: Path) -> None:
     """With the run's id and what the worker was at; the worker itself writes nothing."""
-    with gathered() as lines:
+    with capture() as lines:
         get_logger("storage_retry").warning("tried again", url="s3://b/k", wait_s=0.2)
     get_logger("storage_retry").warning("after")
     with to_stream(log_of(storage.canonical(str(tmp_path))), "r1"):
-        repeat(lines, archive="s3://b/a.zip", image="bad\udcff.jpg")
+        replay(lines, archive="s3://b/a.zip", image="bad\udcff.jpg")
 
     (line,) = _lines(tmp_path, "r1")
     assert line.pop("timestamp") == json.loads(lines[0])["timestamp"]

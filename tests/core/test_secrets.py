@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.errors import UsageError
-from pipeline.core.secrets import SHORTEST, check_no_secrets, check_places, secrets_of
+from pipeline.core.secrets import SHORTEST, check_no_secrets, refuse_credentials, secrets_of
 
 LETTERS = st.text(string.ascii_letters + string.digits + "!$%^&*-_=+.", min_size=1)
 
@@ -71,4 +71,4 @@ def test_what_is_secret_here_is_found_anywhere(secret: str, around: str) -> None
 ])  # fmt: skip
 def test_usual_places_hold_no_secret(place: str | None) -> None:
     """Times, at signs and ports are no passwords, and files of this machine may be called anything."""
-    check_places([("An input", place)])
+    refuse_credentials([("An input", place)])

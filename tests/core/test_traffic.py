@@ -32,5 +32,5 @@ def test_each_further_attempt_counts(monkeypatch: pytest.MonkeyPatch) -> None:
             raise answer
         return str(answer)
 
-    assert retry.retried("s3://b/k", attempt) == "done"
+    assert retry.retry("s3://b/k", attempt) == "done"
     assert usage.traffic_now() == (before.read_bytes, before.retries + 2)

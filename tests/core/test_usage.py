@@ -3,7 +3,7 @@
 import time
 
 from pipeline.core import usage
-from pipeline.core.usage import Effort, measured, so_far, with_peak
+from pipeline.core.usage import Usage, measure, usage_now, with_peak
 
 
 def test_a_step_is_measured() -> None:
@@ -17,7 +17,7 @@ def test_a_step_is_measured() -> None:
         usage.count(read_bytes=7, retries=2)
         return "given"
 
-    result, effort = measured(step)
+    result, effort = measure(step)
     assert (result, effort.read_bytes, effort.retries, effort.gpu_s) == ("given", 7, 2, 0.0)
     assert effort.cpu_s >= 0.05
     assert effort.wall_s >= 0.1
@@ -25,21 +25,21 @@ def test_a_step_is_measured() -> None:
 
 def test_another_clock_counts_this_thread_alone() -> None:
     """For steps beside which other threads work."""
-    assert measured(lambda: time.sleep(0.01), time.thread_time).effort.cpu_s < 0.01
+    assert measure(lambda: time.sleep(0.01), time.thread_time).effort.cpu_s < 0.01
 
 
 def test_efforts_are_added_and_parted() -> None:
     """Time and traffic by sums, memory as that of the larger process; a share is one of time alone."""
-    one, other = Effort(1.0, 0.5, 0.25, 10, 1, 100), Effort(3.0, 1.5, 0.75, 30, 2, 50)
-    assert one + other == Effort(4.0, 2.0, 1.0, 40, 3, 100)
-    assert (one + other) - other == Effort(1.0, 0.5, 0.25, 10, 1, 100)
-    assert one.share(0.5) == Effort(0.5, 0.25, 0.125, 10, 1, 100)
+    one, other = Usage(1.0, 0.5, 0.25, 10, 1, 100), Usage(3.0, 1.5, 0.75, 30, 2, 50)
+    assert one + other == Usage(4.0, 2.0, 1.0, 40, 3, 100)
+    assert (one + other) - other == Usage(1.0, 0.5, 0.25, 10, 1, 100)
+    assert one.share(0.5) == Usage(0.5, 0.25, 0.125, 10, 1, 100)
 
 
 def test_memory_is_that_of_the_process() -> None:
     """Some tens of megabytes at least, and it never falls."""
-    before = with_peak(so_far()).peak_bytes
+    before = with_peak(usage_now()).peak_bytes
     block = bytearray(64 << 20)
     block[:: 1 << 12] = b"x" * len(block[:: 1 << 12])
     del block
-    assert 10 << 20 < before <= with_peak(so_far()).peak_bytes
+    assert 10 << 20 < before <= with_peak(usage_now()).peak_bytes

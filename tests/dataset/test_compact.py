@@ -16,7 +16,7 @@ from pipeline.dataset.diff import differences
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import hold
 from pipeline.dataset.verify import verify
-from pipeline.dataset.writer import open_sink
+from pipeline.dataset.writer import open_writer
 from tests.helpers.small_dataset import COMMITS, ok, run_named, written
 
 LARGE = 1 << 28
@@ -88,7 +88,7 @@ def test_a_sealed_dataset_is_never_added_to(old: Layout, new: Layout, tmp_path: 
     """No writer takes it over, and it is not compacted again."""
     compact(old.url, new.url, LARGE, quiet)
     with hold(new, "two", lambda _holder: None) as lease, pytest.raises(UsageError, match="is sealed"):
-        open_sink(new, run_named("two"), lease)
+        open_writer(new, run_named("two"), lease)
     with pytest.raises(UsageError, match=r"is compact already, made of .*old"):
         compact(new.url, str(tmp_path / "newer"), LARGE, quiet)
 

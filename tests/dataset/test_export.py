@@ -66,7 +66,7 @@ def test_a_duckdb_file_has_all_tables(layout: Layout, tmp_path: Path) -> None:
     made = export(ExportConfig(layout.url, "duckdb", str(tmp_path / "file"), threshold=0.25))
     with duckdb.connect(str(tmp_path / "file"), read_only=True) as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        for table in ("images", "tiles", "failures", "strange"):
+        for table in ("images", "tiles", "failures", "out_of_domain"):
             found = connection.sql(f"FROM {table} ORDER BY ALL").to_arrow_table()
             assert found.equals(sql.query(layout.url, f"FROM {table} ORDER BY ALL", 0.25))
             assert made.rows[table] == found.num_rows > 0
@@ -158,9 +158,9 @@ def test_the_command_says_what_it_wrote(layout: Layout, tmp_path: Path) -> None:
     words = ["export", layout.url, "--to", "duckdb", "--out", str(tmp_path / "file")]
     failed = sum(row["status"] == "failed" for row in photos())
     tiles = sum(len(row.get("grid", [])) for row in photos())
-    strange = sum(row.get("domain_score", 0) > CARD["domain_threshold"] for row in photos())
+    unlike = sum(row.get("domain_score", 0) > CARD["domain_threshold"] for row in photos())
     assert CliRunner().invoke(main, words).output == (
-        f"Wrote {failed} failures, {len(photos())} images, {strange} strange, {tiles} tiles to file://{tmp_path}/file\n"
+        f"Wrote {failed} failures, {len(photos())} images, {unlike} out_of_domain, {tiles} tiles to file://{tmp_path}/file\n"
     )
 
 

@@ -22,7 +22,7 @@ from pipeline.dataset.compact import compact
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import hold
 from pipeline.dataset.run import Run
-from pipeline.dataset.writer import Sink, open_sink
+from pipeline.dataset.writer import DatasetWriter, open_writer
 from tests.helpers.small_dataset import COMMITS, THRESHOLD, written
 
 
@@ -44,13 +44,13 @@ def layout(tmp_path: Path) -> Layout:
 
 
 @pytest.fixture
-def sink(layout: Layout) -> Iterator[Sink]:
+def sink(layout: Layout) -> Iterator[DatasetWriter]:
     """A dataset just begun."""
     with hold(layout, "one", lambda _holder: None) as lease:
-        yield open_sink(layout, Run("one", "model", {}, {}), lease)
+        yield open_writer(layout, Run("one", "model", {}, {}), lease)
 
 
-def test_views_of_a_dataset(layout: Layout, sink: Sink) -> None:
+def test_views_of_a_dataset(layout: Layout, sink: DatasetWriter) -> None:
     """`images` has every photo, `failures` the failed ones, `tiles` the tiles of the others."""
     for name, score in (("a", 0.25), ("b", None), ("c", 0.75)):
         sink.add(photo(name, score))
@@ -64,25 +64,25 @@ def test_photos_unlike_the_training_data_have_a_view(layout: Layout) -> None:
     """At or over the threshold of the card in `run.json`, compared in the precision of the scores."""
     about = {"model_card": {"domain_threshold": 1.3}}
     with hold(layout, "one", lambda _holder: None) as lease:
-        sink = open_sink(layout, Run("one", "model", {}, about), lease)
+        sink = open_writer(layout, Run("one", "model", {}, about), lease)
         for name, strangeness in (("below", 1.2), ("at", 1.3), ("over", 9.0), ("unknown", None)):
             sink.add(photo(name, 0.5, strangeness))
         sink.add(photo("failed", None))
         sink.commit()
-    assert sql.query(layout.url, "SELECT image FROM strange ORDER BY 1")["image"].to_pylist() == ["at", "over"]
-    assert sql.strange(layout.url) == 2
-    assert {found.image for found in sql.worst(layout.url, 5) if found.is_strange} == {"at", "over"}
+    assert sql.query(layout.url, "SELECT image FROM out_of_domain ORDER BY 1")["image"].to_pylist() == ["at", "over"]
+    assert sql.out_of_domain(layout.url) == 2
+    assert {found.image for found in sql.worst(layout.url, 5) if found.is_out_of_domain} == {"at", "over"}
 
 
-def test_without_a_threshold_nothing_is_strange(layout: Layout, sink: Sink) -> None:
+def test_without_a_threshold_nothing_is_strange(layout: Layout, sink: DatasetWriter) -> None:
     """An older model's card has none."""
     sink.add(photo("a", 0.5, 9.0))
     sink.commit()
-    assert sql.strange(layout.url) == 0
-    assert not sql.worst(layout.url, 1)[0].is_strange
+    assert sql.out_of_domain(layout.url) == 0
+    assert not sql.worst(layout.url, 1)[0].is_out_of_domain
 
 
-def test_a_query_writes_columns_in_the_declared_order(layout: Layout, sink: Sink) -> None:
+def test_a_query_writes_columns_in_the_declared_order(layout: Layout, sink: DatasetWriter) -> None:
     """`SELECT *` shows the columns of the schema."""
     sink.add(photo("a", 0.5))
     sink.commit()
@@ -90,15 +90,15 @@ def test_a_query_writes_columns_in_the_declared_order(layout: Layout, sink: Sink
     assert sql.query(layout.url, "SELECT * FROM tiles").schema.names == schema.TILES.names
 
 
-def test_an_empty_dataset_has_all_views(layout: Layout, sink: Sink) -> None:
+def test_an_empty_dataset_has_all_views(layout: Layout, sink: DatasetWriter) -> None:
     """Before the first commit the views are there, with their columns and no row."""
     del sink
-    for view in ("images", "failures", "strange", "tiles"):
+    for view in ("images", "failures", "out_of_domain", "strange", "tiles"):
         assert sql.query(layout.url, f"SELECT * FROM {view}").num_rows == 0
     assert sql.worst(layout.url, 5) == []
 
 
-def test_uncommitted_files_are_not_seen(layout: Layout, sink: Sink) -> None:
+def test_uncommitted_files_are_not_seen(layout: Layout, sink: DatasetWriter) -> None:
     """In the moment of a crash, tiles and failures that no commit names are in no view."""
     sink.add(photo("a", 0.5))
     sink.commit()
@@ -109,13 +109,13 @@ def test_uncommitted_files_are_not_seen(layout: Layout, sink: Sink) -> None:
     assert sql.query(layout.url, "SELECT * FROM failures").num_rows == 0
 
 
-def test_a_statement_without_rows_gives_an_empty_table(layout: Layout, sink: Sink) -> None:
+def test_a_statement_without_rows_gives_an_empty_table(layout: Layout, sink: DatasetWriter) -> None:
     """A statement that selects nothing is no error."""
     del sink
     assert sql.query(layout.url, "SET threads = 1").num_rows == 0
 
 
-def test_wrong_sql_is_told(layout: Layout, sink: Sink) -> None:
+def test_wrong_sql_is_told(layout: Layout, sink: DatasetWriter) -> None:
     """DuckDB's own words come as one sentence of ours."""
     del sink
     with pytest.raises(UsageError, match=r"DuckDB refuses the query: .*crack_scor"):
@@ -131,19 +131,19 @@ def test_no_dataset_is_told(tmp_path: Path) -> None:
     )
 
 
-def test_failed_photos_of_a_writer_that_was_taken_over_are_not_seen(layout: Layout, sink: Sink) -> None:
+def test_failed_photos_of_a_writer_that_was_taken_over_are_not_seen(layout: Layout, sink: DatasetWriter) -> None:
     """A failed file counts for the commit that names its run; that of the same number is another writer's fence."""
     sink.add(photo("a", None))
     sink.commit()
     failed = schema.images_table(photo("b", None), 1, "model", "one")
     storage.write_whole(layout.failed(1), sink._encoded(failed))
     with hold(Layout(f"{layout.url}-lease"), "two", lambda _holder: None) as lease:
-        fence = Sink(layout, Run("two", "model", {}, {}), read_log(layout), lease)
+        fence = DatasetWriter(layout, Run("two", "model", {}, {}), read_log(layout), lease)
         fence._put(schema.SCORED.empty_table())
     assert sql.query(layout.url, "SELECT image FROM failures").to_pylist() == [{"image": "a"}]
 
 
-def test_a_commit_of_seven_digits_is_seen(layout: Layout, sink: Sink) -> None:
+def test_a_commit_of_seven_digits_is_seen(layout: Layout, sink: DatasetWriter) -> None:
     """The numbers grow beyond the zeros before them."""
     sink.log = replace(sink.log, tokens=("one",) * 1_000_000)
     sink.add(photo("a", 0.5))
@@ -158,7 +158,7 @@ def test_names_of_folders_are_no_globs(name: str, other: str, tmp_path: Path) ->
     for folder in (name, other):
         layout = Layout(storage.canonical(str(tmp_path / folder)))
         with hold(layout, "one", lambda _holder: None) as lease:
-            sink = open_sink(layout, Run("one", "model", {}, {}), lease)
+            sink = open_writer(layout, Run("one", "model", {}, {}), lease)
             sink.add(photo(folder, 0.5))
             sink.add(photo(f"{folder} failed", None))
             sink.commit()
@@ -220,7 +220,7 @@ def test_a_higher_threshold_never_counts_more(four_photos: Layout, thresholds: t
     assert everything[0][0].as_py() is True
 
 
-def test_uncommitted_tiles_are_not_counted(layout: Layout, sink: Sink) -> None:
+def test_uncommitted_tiles_are_not_counted(layout: Layout, sink: DatasetWriter) -> None:
     """In the moment of a crash, a tile that no commit names adds nothing to a photo of another part."""
     sink.add(photo("a", 0.5))
     sink.commit()

@@ -13,7 +13,7 @@ from pipeline import storage
 from pipeline.core import schema
 from pipeline.core.errors import UsageError
 from pipeline.dataset.commit_log import read_table, table_bytes
-from pipeline.dataset.invariants import PROMISES, boxes
+from pipeline.dataset.invariants import INVARIANTS, boxes
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.verify import Check, verify
 from pipeline.images.tiles import TileSpec, grid
@@ -167,7 +167,7 @@ FAULTS: list[tuple[Callable[[Layout], object], str, str]] = [
 def test_a_sound_dataset_keeps_every_promise(tmp_path: Path) -> None:
     """Nothing is broken, nothing open, nothing left unchecked."""
     checks = checked(written(str(tmp_path / "out")))
-    assert len(checks) == len({check.promise for check in checks}) > len(PROMISES)
+    assert len(checks) == len({check.promise for check in checks}) > len(INVARIANTS)
     assert {(check.broken, check.open, check.names) for check in checks} == {(0, 0, ())}
 
 
@@ -192,7 +192,7 @@ def test_rows_of_damaged_files_are_not_judged(damage: Callable[[Layout], None], 
     layout = written(str(tmp_path / "out"))
     damage(layout)
     assert [*broken(layout)] == [promise]
-    assert sum(check.broken is None for check in checked(layout)) == len(PROMISES) + 1
+    assert sum(check.broken is None for check in checked(layout)) == len(INVARIANTS) + 1
 
 
 def test_a_gap_in_the_commit_log_is_told(tmp_path: Path) -> None:

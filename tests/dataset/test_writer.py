@@ -26,7 +26,7 @@ from pipeline.dataset.commit_log import read_log
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import Holder, Lease, hold, read_lease
 from pipeline.dataset.run import Run
-from pipeline.dataset.writer import COMMIT_PHOTOS, Sink, open_sink
+from pipeline.dataset.writer import COMMIT_PHOTOS, DatasetWriter, open_writer
 from tests import ROOT
 from tests.helpers.interleaved_writers import Disk, Writer
 
@@ -45,9 +45,9 @@ class NoLease(Lease):
         """Find everything well."""
 
 
-def opened(layout: Layout, run_id: str, **fingerprint: object) -> Sink:
+def opened(layout: Layout, run_id: str, **fingerprint: object) -> DatasetWriter:
     """A writer that nothing but the commit log holds back."""
-    return open_sink(layout, run_named(run_id, **fingerprint), NoLease(layout, lease._this_process(run_id), None))
+    return open_writer(layout, run_named(run_id, **fingerprint), NoLease(layout, lease._this_process(run_id), None))
 
 
 def scored(*names: str, failed: bool = False) -> pa.Table:
@@ -74,12 +74,12 @@ def layout(tmp_path: Path) -> Layout:
 
 
 @pytest.fixture
-def sink(layout: Layout) -> Sink:
+def sink(layout: Layout) -> DatasetWriter:
     """A dataset just begun."""
     return opened(layout, "first")
 
 
-def test_a_commit_is_images_tiles_and_failures(layout: Layout, sink: Sink) -> None:
+def test_a_commit_is_images_tiles_and_failures(layout: Layout, sink: DatasetWriter) -> None:
     """One commit holds the scored photos, their tiles, and the failed photos in a file of their own."""
     sink.add(scored("a", "b"))
     sink.add(scored("c", failed=True))
@@ -90,14 +90,14 @@ def test_a_commit_is_images_tiles_and_failures(layout: Layout, sink: Sink) -> No
     assert (log.tokens, sorted(log.done.to_pylist()), log.failed, log.orphans) == (("first",), ["a", "b", "c"], 1, ())
 
 
-def test_nothing_is_written_before_a_commit(layout: Layout, sink: Sink) -> None:
+def test_nothing_is_written_before_a_commit(layout: Layout, sink: DatasetWriter) -> None:
     """Photos wait in memory; a commit of nothing writes nothing."""
     sink.commit()
     sink.add(scored("a"))
     assert bare(layout, "images") == []
 
 
-def test_what_has_waited_long_enough_is_due(sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_has_waited_long_enough_is_due(sink: DatasetWriter, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing that waits is never due."""
     sink.add(scored("a"))
     assert not sink.is_due
@@ -107,13 +107,13 @@ def test_what_has_waited_long_enough_is_due(sink: Sink, monkeypatch: pytest.Monk
     assert not sink.is_due
 
 
-def test_many_photos_commit_by_themselves(layout: Layout, sink: Sink) -> None:
+def test_many_photos_commit_by_themselves(layout: Layout, sink: DatasetWriter) -> None:
     """A few hundred photos are committed without being asked."""
     sink.add(scored(*(str(n) for n in range(COMMIT_PHOTOS))))
     assert len(bare(layout, "images")) == COMMIT_PHOTOS
 
 
-def test_a_map_is_there_before_its_photo(layout: Layout, sink: Sink) -> None:
+def test_a_map_is_there_before_its_photo(layout: Layout, sink: DatasetWriter) -> None:
     """It is written as it comes, so that no photo is ever committed without its map."""
     [row] = scored("a").to_pylist()
     sink.add(pa.Table.from_pylist([row | {"crack_map": b"png"}], schema=schema.SCORED))
@@ -123,7 +123,7 @@ def test_a_map_is_there_before_its_photo(layout: Layout, sink: Sink) -> None:
     assert bare(layout, "images") == ["a"]
 
 
-def test_files_have_the_declared_schema(layout: Layout, sink: Sink) -> None:
+def test_files_have_the_declared_schema(layout: Layout, sink: DatasetWriter) -> None:
     """Columns and types are those of `schema`, and the metadata names the run and the model."""
     sink.add(scored("a"))
     sink.commit()
@@ -135,7 +135,9 @@ def test_files_have_the_declared_schema(layout: Layout, sink: Sink) -> None:
 
 
 @pytest.mark.parametrize("cut_after", ["tiles", "failed"])
-def test_a_writer_killed_within_a_commit_leaves_nothing_twice(layout: Layout, sink: Sink, cut_after: str) -> None:
+def test_a_writer_killed_within_a_commit_leaves_nothing_twice(
+    layout: Layout, sink: DatasetWriter, cut_after: str
+) -> None:
     """Killed after the tiles file, or after the failed file too: the next run sweeps both and scores again."""
     sink.add(scored("a"))
     sink.commit()
@@ -153,7 +155,7 @@ def test_a_writer_killed_within_a_commit_leaves_nothing_twice(layout: Layout, si
     assert bare(layout, "tiles") == ["a", "a", "b", "b"]
 
 
-def test_a_late_writer_loses_its_place(layout: Layout, sink: Sink) -> None:
+def test_a_late_writer_loses_its_place(layout: Layout, sink: DatasetWriter) -> None:
     """A writer that wakes up after another took over, even one that has finished, leaves nothing and is told so."""
     sink.add(scored("a"))
     sink.commit()
@@ -169,14 +171,14 @@ def test_a_late_writer_loses_its_place(layout: Layout, sink: Sink) -> None:
     assert sorted(bare(layout, "tiles")) == ["a", "a", "b", "b"]
 
 
-def test_what_an_older_writer_commits_last_is_known_to_the_next(layout: Layout, sink: Sink) -> None:
+def test_what_an_older_writer_commits_last_is_known_to_the_next(layout: Layout, sink: DatasetWriter) -> None:
     """The log that a new writer works from is the one after its fence: no photo is scored a second time."""
     sink.add(scored("a"))
     sink.commit()
     assert opened(layout, "second").log.done.to_pylist() == ["a"]
 
 
-def test_the_summary_stands_only_when_all_is_done(layout: Layout, sink: Sink) -> None:
+def test_the_summary_stands_only_when_all_is_done(layout: Layout, sink: DatasetWriter) -> None:
     """`summary.json` appears when every planned photo has its row, and goes when new work begins."""
     planned = pa.chunked_array([["a", "b"]])
     sink.add(scored("a"))
@@ -189,7 +191,7 @@ def test_the_summary_stands_only_when_all_is_done(layout: Layout, sink: Sink) ->
     assert not storage.exists(layout.summary)
 
 
-def test_scores_of_another_fingerprint_are_refused(layout: Layout, sink: Sink) -> None:
+def test_scores_of_another_fingerprint_are_refused(layout: Layout, sink: DatasetWriter) -> None:
     """A dataset holds scores of one fingerprint; the message shows both values of what differs."""
     del sink
     with pytest.raises(UsageError) as refused:
@@ -198,14 +200,16 @@ def test_scores_of_another_fingerprint_are_refused(layout: Layout, sink: Sink) -
 
 
 @pytest.mark.parametrize("planned", [["a", "b"], None])
-def test_no_summary_while_not_all_is_known_or_done(layout: Layout, sink: Sink, planned: list[str] | None) -> None:
+def test_no_summary_while_not_all_is_known_or_done(
+    layout: Layout, sink: DatasetWriter, planned: list[str] | None
+) -> None:
     """Neither where a planned photo has no row, nor where an archive's photos are not known yet."""
     sink.add(scored("a"))
     sink.finish(planned and pa.chunked_array([planned]))
     assert not storage.exists(layout.summary)
 
 
-def test_the_log_is_kept_current(layout: Layout, sink: Sink) -> None:
+def test_the_log_is_kept_current(layout: Layout, sink: DatasetWriter) -> None:
     """What the writer knows after its commits is what a reader finds."""
     sink.add(scored("a"))
     sink.commit()
@@ -217,7 +221,7 @@ def test_the_log_is_kept_current(layout: Layout, sink: Sink) -> None:
     assert (sink.log.tokens, sink.log.failed, sink.log.failed_parts) == (found.tokens, found.failed, found.failed_parts)
 
 
-def test_a_photo_that_comes_twice_is_taken_once(layout: Layout, sink: Sink) -> None:
+def test_a_photo_that_comes_twice_is_taken_once(layout: Layout, sink: DatasetWriter) -> None:
     """A scorer that was thought lost may hand its photos over all the same: in one table, later, or after a commit."""
     sink.add(scored("a", "b", "a"))
     sink.add(scored("b", "c"))
@@ -235,7 +239,7 @@ def test_a_sealed_dataset_is_refused(layout: Layout) -> None:
         opened(layout, "second")
 
 
-def test_temporary_files_of_killed_writers_are_swept(layout: Layout, sink: Sink) -> None:
+def test_temporary_files_of_killed_writers_are_swept(layout: Layout, sink: DatasetWriter) -> None:
     """A kill in the middle of a write leaves a file of no use; the next run removes it."""
     sink.add(scored("a"))
     sink.commit()
@@ -245,7 +249,7 @@ def test_temporary_files_of_killed_writers_are_swept(layout: Layout, sink: Sink)
     assert not left.exists()
 
 
-def test_tiles_of_a_later_commit_are_not_swept(layout: Layout, sink: Sink) -> None:
+def test_tiles_of_a_later_commit_are_not_swept(layout: Layout, sink: DatasetWriter) -> None:
     """A writer that wakes up while it sweeps removes nothing of the writer that took over from it."""
     later = layout.tiles(5, "later")
     storage.write_whole(later, b"of a commit under way")
@@ -255,7 +259,7 @@ def test_tiles_of_a_later_commit_are_not_swept(layout: Layout, sink: Sink) -> No
 
 
 def test_a_fence_stands_behind_what_an_older_writer_commits_meanwhile(
-    layout: Layout, sink: Sink, monkeypatch: pytest.MonkeyPatch
+    layout: Layout, sink: DatasetWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The older writer may be quicker by one commit: the next number is the fence then, and that photo is known."""
     create = storage.create
@@ -281,7 +285,7 @@ def test_a_writer_checks_its_lease_before_every_commit(layout: Layout) -> None:
 
 def commit_without_lease(layout: Layout, ours: Lease) -> None:
     """Commit a photo, lose the lease, and try another."""
-    sink = open_sink(layout, run_named("first"), ours)
+    sink = open_writer(layout, run_named("first"), ours)
     sink.add(scored("a"))
     sink.commit()
     storage.remove(layout.lease)
@@ -295,7 +299,9 @@ def commit_without_lease(layout: Layout, ours: Lease) -> None:
 @pytest.mark.parametrize(
     ("kinds", "left"), [(None, ["ok"]), (["not_an_image"], ["ok", "t"]), (["none"], ["n", "ok", "t"])]
 )
-def test_failed_photos_can_be_forgotten(layout: Layout, sink: Sink, kinds: list[str] | None, left: list[str]) -> None:
+def test_failed_photos_can_be_forgotten(
+    layout: Layout, sink: DatasetWriter, kinds: list[str] | None, left: list[str]
+) -> None:
     """All of them, or those of some kinds; the log is right at once, and they can be scored again."""
     planned = pa.chunked_array([["ok", "n", "t"]])
     truncated = scored("t", failed=True).to_pylist()[0] | {"failure_kind": "truncated_image"}
@@ -315,7 +321,7 @@ def test_failed_photos_can_be_forgotten(layout: Layout, sink: Sink, kinds: list[
     assert storage.exists(layout.summary)
 
 
-def test_a_commit_that_failed_is_the_last(layout: Layout, sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_commit_that_failed_is_the_last(layout: Layout, sink: DatasetWriter, monkeypatch: pytest.MonkeyPatch) -> None:
     """How far it came is not known, so this writer adds nothing to it; the next one finds a sound dataset."""
     sink.add(scored("a"))
     sink.commit()
@@ -426,7 +432,7 @@ def files_of_at_most(size_bytes: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_full_disk_stops_the_run(layout: Layout, sink: Sink) -> None:
+def test_a_full_disk_stops_the_run(layout: Layout, sink: DatasetWriter) -> None:
     """When a file cannot be written to its end, what was committed stands, and nothing else is seen."""
     sink.add(scored("a"))
     sink.commit()
@@ -480,7 +486,7 @@ def test_a_writer_that_was_stopped_beyond_its_lease_commits_nothing(layout: Layo
         time.sleep(0.5)  # until then it looks as alive as any
         waited: list[Holder] = []
         with hold(layout, "second", waited.append) as ours:
-            second = open_sink(layout, run_named("second"), ours)
+            second = open_writer(layout, run_named("second"), ours)
             sleeper.send_signal(signal.SIGCONT)
             said, _ = sleeper.communicate("go on\n")
             second.add(scored("b"))
@@ -494,7 +500,7 @@ def test_a_writer_that_was_stopped_beyond_its_lease_commits_nothing(layout: Layo
 
 
 def test_a_retry_that_has_lost_the_dataset_forgets_nothing(
-    layout: Layout, sink: Sink, monkeypatch: pytest.MonkeyPatch
+    layout: Layout, sink: DatasetWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its last look at the lease comes after all that takes time: nothing else would stop it."""
     sink.add(scored("a", failed=True))
@@ -517,7 +523,7 @@ def test_a_retry_that_has_lost_the_dataset_forgets_nothing(
     assert bare(layout, "images") == ["a"]
 
 
-def test_photos_that_a_late_retry_forgets_are_not_called_done(layout: Layout, sink: Sink) -> None:
+def test_photos_that_a_late_retry_forgets_are_not_called_done(layout: Layout, sink: DatasetWriter) -> None:
     """The writer that took over knew them as done; it finds them gone before it says that all is finished."""
     sink.add(scored("a", failed=True))
     sink.commit()
@@ -528,13 +534,13 @@ def test_photos_that_a_late_retry_forgets_are_not_called_done(layout: Layout, si
     assert not storage.exists(layout.summary)
 
 
-def test_nothing_planned_is_all_done(layout: Layout, sink: Sink) -> None:
+def test_nothing_planned_is_all_done(layout: Layout, sink: DatasetWriter) -> None:
     """As when a compressed tar turns out to hold no photo."""
     sink.finish(pa.chunked_array([], pa.string()))
     assert storage.exists(layout.summary)
 
 
-def test_scores_of_an_unknown_fingerprint_are_not_added_to(layout: Layout, sink: Sink) -> None:
+def test_scores_of_an_unknown_fingerprint_are_not_added_to(layout: Layout, sink: DatasetWriter) -> None:
     """Without `run.json` nobody can say whether ours fit to those that are there."""
     sink.add(scored("a"))
     sink.commit()

@@ -13,7 +13,7 @@ from pipeline.dataset import lease
 from pipeline.dataset.commit_log import read_log
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import Holder, hold, read_lease
-from pipeline.dataset.writer import open_sink
+from pipeline.dataset.writer import open_writer
 from tests.conftest import S3Place
 from tests.dataset.test_writer import opened, run_named, scored
 from tests.helpers.fault_proxy import Fault, Rule
@@ -95,7 +95,7 @@ def test_a_lost_answer_is_no_lost_place(faulty_s3: S3Place, target: str) -> None
     layout = layout_at(faulty_s3)
     faulty_s3.rules[:] = [Rule("lose", method="PUT", target=target)]
     with hold(layout, "one", never) as ours:
-        sink = open_sink(layout, run_named("one"), ours)
+        sink = open_writer(layout, run_named("one"), ours)
         sink.add(pa.concat_tables([scored("a"), scored("b", failed=True)]))
         sink.finish(pa.chunked_array([["a", "b"]]))
     assert faulty_s3.rules[0].met == 1
@@ -109,7 +109,7 @@ def test_a_dataset_written_through_all_faults_is_exact(faulty_s3: S3Place) -> No
     faulty_s3.rules[:] = [Rule(fault, chance=0.05, count=None) for fault in CHAOS]
     for run_id, part in (("one", names[:6]), ("two", names[6:])):
         with hold(layout, run_id, never) as ours:
-            sink = open_sink(layout, run_named(run_id), ours)
+            sink = open_writer(layout, run_named(run_id), ours)
             for name in part:
                 sink.add(scored(name))
                 sink.commit()

@@ -114,7 +114,9 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in slugs, place
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.name not in {"CHANGELOG.md", "experiments.md"}], ids=name_of)
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page.name not in {"CHANGELOG.md", "experiments.md"}], ids=name_of
+)
 def test_files_in_backticks_are_there(page: Path) -> None:
     """Paths of the project that a page names: pages of the past, changes and experiments, may name what is gone."""
     for path in re.findall(r"`((?:pipeline|jobs|tests|docs|deploy)/[\w./-]+)`", page.read_text(encoding="utf-8")):

@@ -24,7 +24,7 @@ from pipeline.dataset.sql import views
 from pipeline.dataset.verify import verify
 from pipeline.scoring import flow, placement
 from pipeline.scoring.config import ScoreConfig
-from pipeline.scoring.progress import ScoreSummary, Watch
+from pipeline.scoring.progress import ScoreCallbacks, ScoreSummary
 from pipeline.storage import retry
 from tests.conftest import S3Place, _s3_place
 from tests.helpers.brightness_engine import make_brightness
@@ -104,7 +104,7 @@ def config(store: S3Place, out: str, names: Sequence[str] = ("",)) -> ScoreConfi
 
 def score(store: S3Place, out: str, names: Sequence[str] = ("",)) -> ScoreSummary:
     """Run a job."""
-    return flow.score(config(store, out, names), Watch(), make_brightness)
+    return flow.score(config(store, out, names), ScoreCallbacks(), make_brightness)
 
 
 def end_readers() -> None:
@@ -204,6 +204,6 @@ def test_a_fault_that_lasts_is_told_and_the_run_goes_on_when_it_has_passed(
     end_readers()
     assert all_met(store) == []
 
-    flow.retry(config(store, out, ()), None, Watch(), make_brightness)
+    flow.retry(config(store, out, ()), None, ScoreCallbacks(), make_brightness)
     assert differences(out, undisturbed) == []
     assert broken(out) == []

@@ -25,7 +25,7 @@ from pipeline.dataset.layout import Layout
 from pipeline.images.decode import Photo, decode
 from pipeline.images.tiles import TileSpec
 from pipeline.models.model import SHIPPED_MODEL, load_model
-from pipeline.scoring.placement import Hosting
+from pipeline.scoring.placement import ScorerOptions
 from pipeline.scoring.ray_data import scored_photos
 from pipeline.scoring.scorer import ScoreRule, Scoring
 from tests import ROOT
@@ -228,7 +228,7 @@ def test_a_photo_that_kills_its_decoder_costs_that_photo(photos: Path, tmp_path:
     members = planned([str(archive)], Layout(f"file://{tmp_path}/out")).members
     model = load_model(SHIPPED_MODEL)
     doing = Scoring(model, ScoreRule(TileSpec(224, 0.0), threshold=0.5), make_brightness, decode=fragile)
-    rows = pa.concat_tables(list(scored_photos(members, doing, Hosting(1, "cpu"), NOTHING))).to_pylist()
+    rows = pa.concat_tables(list(scored_photos(members, doing, ScorerOptions(1, "cpu"), NOTHING))).to_pylist()
     assert len({row["image"] for row in rows}) == len(rows) == 12
     failed = {row["image"]: row["failure_kind"] for row in rows if row["status"] == "failed"}
     assert failed == {"photo-03.jpg": "decoder_crashed", "photo-07.jpg": "decoder_crashed"}

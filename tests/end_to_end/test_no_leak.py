@@ -9,11 +9,10 @@ import pytest
 
 from pipeline import storage
 from pipeline.images.decode import decode
-from pipeline.labels import labelled_tiles
 from pipeline.labels.boxes import cut
-from pipeline.labels.labelled_tiles import LabelledTiles
+from pipeline.labels.labelled_tiles import LabelledTiles, compute_descriptors, read_labelled_tiles
 from pipeline.labels.near_duplicates import SAME_PICTURE, SIDE, Floats
-from pipeline.labels.split import HeldOut, SplitRule, held_out
+from pipeline.labels.split import SplitRule, TrainValSplit, split
 from pipeline.training.trials import parts_of
 from tests import ROOT
 
@@ -39,7 +38,7 @@ def part(request: pytest.FixtureRequest) -> int:
 @pytest.fixture(scope="module")
 def tiles(part: int) -> LabelledTiles:
     """Tiles of the three sources."""
-    return some(labelled_tiles.read(SOURCES), part)
+    return some(read_labelled_tiles(SOURCES), part)
 
 
 def some(tiles: LabelledTiles, part: int) -> LabelledTiles:
@@ -50,7 +49,7 @@ def some(tiles: LabelledTiles, part: int) -> LabelledTiles:
 @pytest.fixture(scope="module")
 def prints(tiles: LabelledTiles) -> Floats:
     """Their fingerprints."""
-    return labelled_tiles.fingerprints(tiles)
+    return compute_descriptors(tiles)
 
 
 @pytest.fixture(scope="module")
@@ -102,14 +101,14 @@ def test_no_validation_tile_is_in_the_shipped_models_training(
     tiles: LabelledTiles, prints: Floats, hashes: dict[str, str], part: int
 ) -> None:
     """METU's validation tiles against all that the shipped model is trained on."""
-    validation = some(labelled_tiles.read((VALIDATION,)), part)
-    validation_prints = labelled_tiles.fingerprints(validation)
+    validation = some(read_labelled_tiles((VALIDATION,)), part)
+    validation_prints = compute_descriptors(validation)
     row_of = {name: row for row, name in enumerate(tiles.names)}
 
     def look(at: LabelledTiles) -> Floats:
         return prints if at is tiles else validation_prints
 
-    parts: HeldOut = held_out(tiles, validation, SplitRule(), look)
+    parts: TrainValSplit = split(tiles, validation, SplitRule(), look)
     training = np.array([row_of[name] for name in parts.training.names])
     assert not set(parts.training.groups) & set(validation.groups)
     assert not {hashes[name] for name in parts.training.names} & set(pixel_hashes(validation).values())

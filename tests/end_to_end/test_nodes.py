@@ -17,7 +17,7 @@ from pipeline.images.tiles import TileSpec, cut, grid
 from pipeline.scoring import ray_data
 from pipeline.scoring.config import ScoreConfig
 from pipeline.scoring.flow import score
-from pipeline.scoring.progress import Progress, Watch
+from pipeline.scoring.progress import Progress, ScoreCallbacks
 from pipeline.training import flow
 from pipeline.training.progress import EpochResult
 from tests import ROOT
@@ -98,7 +98,7 @@ def test_scorers_go_to_the_devices_and_readers_anywhere(
     monkeypatch.setattr(ray_data, "read_measured", noting_read)
     monkeypatch.setattr("pipeline.scoring.reading.UNIT_PHOTOS", 2)
     where = ClusterConfig(machines.cluster.address)
-    score(ScoreConfig((str(archive),), str(tmp_path), cluster=where), Watch(), make_noting_brightness)
+    score(ScoreConfig((str(archive),), str(tmp_path), cluster=where), ScoreCallbacks(), make_noting_brightness)
     assert machines.noted("cuda") == {machines.device.node_id}
     assert machines.noted("cpu") == set()
     assert machines.noted("read") - {machines.device.node_id}
@@ -108,7 +108,7 @@ def test_scorers_go_to_the_devices_and_readers_anywhere(
 def test_a_machine_goes_and_another_comes(machines: Machines, archive: Path, photos: Path, tmp_path: Path) -> None:
     """One is lost with its scorers, readers and photos on their way, one joins: nothing is lost, nothing twice."""
 
-    class Changing(Watch):
+    class Changing(ScoreCallbacks):
         lost = joined = False
 
         def scored(self, progress: Progress) -> None:

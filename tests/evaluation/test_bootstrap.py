@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluation.bootstrap import Resampling, bootstrap
+from pipeline.evaluation.bootstrap import Bootstrap, bootstrap
 from pipeline.evaluation.metrics import MEASURES, measure
 
 
@@ -18,7 +18,7 @@ def test_interval_holds_the_estimate() -> None:
     """The interval of every measure of ordinary scores is around what was measured."""
     labels, scores = drawn(seed=1, n=500, decimals=6)
     found = measure(labels, scores)
-    intervals = bootstrap(labels, scores, [str(row) for row in range(500)], 0.5, Resampling(300))
+    intervals = bootstrap(labels, scores, [str(row) for row in range(500)], 0.5, Bootstrap(300))
     for name in MEASURES:
         interval = intervals[name]
         assert interval is not None
@@ -33,7 +33,7 @@ def test_coverage() -> None:
         right = random.random(100) < 0.8
         labels = random.random(100) < 0.5
         scores = np.where(labels == right, 0.9, 0.1).astype(np.float32)
-        interval = bootstrap(labels, scores, [str(row) for row in range(100)], 0.5, Resampling(200, trial))["accuracy"]
+        interval = bootstrap(labels, scores, [str(row) for row in range(100)], 0.5, Bootstrap(200, trial))["accuracy"]
         assert interval is not None
         held += interval[0] <= 0.8 <= interval[1]
     assert 175 <= held <= 199
@@ -43,8 +43,8 @@ def test_groups_widen() -> None:
     """Tiles that repeat each other within a photo tell less than their number."""
     few_labels, few_scores = drawn(seed=2, n=40, decimals=6)
     labels, scores = np.repeat(few_labels, 10), np.repeat(few_scores, 10)
-    alone = bootstrap(labels, scores, [str(row) for row in range(400)], 0.5, Resampling(300))["accuracy"]
-    in_photos = bootstrap(labels, scores, [str(row // 10) for row in range(400)], 0.5, Resampling(300))["accuracy"]
+    alone = bootstrap(labels, scores, [str(row) for row in range(400)], 0.5, Bootstrap(300))["accuracy"]
+    in_photos = bootstrap(labels, scores, [str(row // 10) for row in range(400)], 0.5, Bootstrap(300))["accuracy"]
     assert alone is not None
     assert in_photos is not None
     assert in_photos[1] - in_photos[0] > 2 * (alone[1] - alone[0])
@@ -54,15 +54,15 @@ def test_seed_repeats() -> None:
     """The same seed gives the same intervals."""
     labels, scores = drawn(seed=4, n=50, decimals=6)
     groups = [str(row // 5) for row in range(50)]
-    assert bootstrap(labels, scores, groups, 0.5, Resampling(50, 7)) == bootstrap(
-        labels, scores, groups, 0.5, Resampling(50, 7)
+    assert bootstrap(labels, scores, groups, 0.5, Bootstrap(50, 7)) == bootstrap(
+        labels, scores, groups, 0.5, Bootstrap(50, 7)
     )
 
 
 def test_one_class_and_no_tiles() -> None:
     """A measure that has no meaning has no interval."""
     scores = np.linspace(0, 1, 20, dtype=np.float32)
-    cracked = bootstrap(np.ones(20, dtype=np.bool_), scores, [str(row) for row in range(20)], 0.5, Resampling(20))
+    cracked = bootstrap(np.ones(20, dtype=np.bool_), scores, [str(row) for row in range(20)], 0.5, Bootstrap(20))
     assert cracked["auc"] is None
     assert cracked["recall"] is not None
-    assert set(bootstrap(np.ones(0, dtype=np.bool_), scores[:0], [], 0.5, Resampling(20)).values()) == {None}
+    assert set(bootstrap(np.ones(0, dtype=np.bool_), scores[:0], [], 0.5, Bootstrap(20)).values()) == {None}

@@ -14,7 +14,7 @@ from PIL import Image
 from pipeline import storage
 from pipeline.cluster.session import ClusterConfig
 from pipeline.core.errors import CrackscanError, DataError, UsageError
-from pipeline.evaluation.bootstrap import Resampling
+from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.evaluate import (
     NOT_SCORED,
     Evaluation,
@@ -25,7 +25,7 @@ from pipeline.evaluation.evaluate import (
     worst_mistakes,
 )
 from pipeline.images.decode import decode
-from pipeline.labels import labelled_tiles
+from pipeline.labels.labelled_tiles import read_labelled_tiles
 from pipeline.models.model import SHIPPED_MODEL, load_card
 
 
@@ -72,13 +72,13 @@ def bridges(tmp_path: Path) -> list[str]:
 @pytest.fixture
 def config(tmp_path: Path) -> EvaluationConfig:
     """Report into a folder that is not there yet."""
-    return EvaluationConfig(SHIPPED_MODEL, str(tmp_path / "report" / "deep"), 0.5, Resampling(50))
+    return EvaluationConfig(SHIPPED_MODEL, str(tmp_path / "report" / "deep"), 0.5, Bootstrap(50))
 
 
 @pytest.fixture
 def evaluation(bridges: list[str], config: EvaluationConfig) -> Evaluation:
     """Evaluate both folders."""
-    return evaluate(labelled_tiles.read(bridges), config, darkness, lambda _done, _total: None)
+    return evaluate(read_labelled_tiles(bridges), config, darkness, lambda _done, _total: None)
 
 
 def test_every_source_and_all(evaluation: Evaluation, bridges: list[str]) -> None:
@@ -124,7 +124,7 @@ def test_report(evaluation: Evaluation, config: EvaluationConfig) -> None:
 
 def test_tiles_csv_can_be_evaluated(evaluation: Evaluation, config: EvaluationConfig) -> None:
     """The list of tiles is a labelled table itself."""
-    again = labelled_tiles.read([f"{config.out}/tiles.csv"])
+    again = read_labelled_tiles([f"{config.out}/tiles.csv"])
     assert again.urls == evaluation.tiles.urls
     assert (again.labels == evaluation.tiles.labels).all()
 
@@ -144,8 +144,8 @@ def of_boxes(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
     ) -> tuple[dict[str, float], dict[str, str]]:
         return darkness(urls[:-1], model, cluster, on_progress)
 
-    config = EvaluationConfig(SHIPPED_MODEL, str(folder / "report"), 0.5, Resampling(50))
-    return evaluate(labelled_tiles.read([str(folder)]), config, forgetful, lambda _done, _total: None)
+    config = EvaluationConfig(SHIPPED_MODEL, str(folder / "report"), 0.5, Bootstrap(50))
+    return evaluate(read_labelled_tiles([str(folder)]), config, forgetful, lambda _done, _total: None)
 
 
 def test_boxes_are_scored_as_tiles(of_boxes: Evaluation) -> None:
@@ -154,7 +154,7 @@ def test_boxes_are_scored_as_tiles(of_boxes: Evaluation) -> None:
     assert of_boxes.scores == pytest.approx([1 - 10 / 255, 1 - 250 / 255, 1 - 250 / 255])
     assert (of_boxes.overall.n, of_boxes.overall.accuracy) == (3, 1)
     assert not any(path.is_dir() for path in storage.local_path(of_boxes.out).iterdir())
-    again = labelled_tiles.read([f"{of_boxes.out}/tiles.csv"])
+    again = read_labelled_tiles([f"{of_boxes.out}/tiles.csv"])
     assert (again.names, again.labels.tolist()) == (of_boxes.tiles.names, of_boxes.tiles.labels.tolist())
 
 
@@ -178,7 +178,7 @@ def test_name_that_comes_back_otherwise(bridges: list[str], config: EvaluationCo
     ) -> tuple[dict[str, float], dict[str, str]]:
         return darkness([url for url in urls if not url.endswith("\udcff.png")], model, cluster, on_progress)
 
-    found = evaluate(labelled_tiles.read(bridges[:1]), config, forgetful, lambda _done, _total: None)
+    found = evaluate(read_labelled_tiles(bridges[:1]), config, forgetful, lambda _done, _total: None)
     assert found.overall.n == 5
     assert found.failures == {storage.canonical(lost): NOT_SCORED}
     report = json.loads((storage.local_path(config.out) / "metrics.json").read_text())
@@ -205,14 +205,17 @@ def test_worst_come_first(evaluation: Evaluation) -> None:
 
 def test_one_source(bridges: list[str], config: EvaluationConfig) -> None:
     """One folder is measured once, under its name."""
-    found = evaluate(labelled_tiles.read(bridges[:1]), config, darkness, lambda _done, _total: None)
+    found = evaluate(read_labelled_tiles(bridges[:1]), config, darkness, lambda _done, _total: None)
     assert [result.source for result in found.results] == bridges[:1]
 
 
 def test_threshold_of_the_card(bridges: list[str], config: EvaluationConfig) -> None:
     """Without a threshold, the model card's is taken."""
     found = evaluate(
-        labelled_tiles.read(bridges), replace(config, threshold=None), darkness, lambda _done, _total: None
+        read_labelled_tiles(bridges),
+        replace(config, threshold=None),
+        darkness,
+        lambda _done, _total: None,
     )
     assert found.overall.threshold == load_card(SHIPPED_MODEL).threshold
 
@@ -221,7 +224,7 @@ def test_source_that_fails_whole(bridges: list[str], config: EvaluationConfig) -
     """A folder of which no tile can be read has no column; its failures are told."""
     for path in sorted(storage.local_path(bridges[1]).rglob("*.png")):
         path.write_bytes(b"no picture")
-    found = evaluate(labelled_tiles.read(bridges), config, darkness, lambda _done, _total: None)
+    found = evaluate(read_labelled_tiles(bridges), config, darkness, lambda _done, _total: None)
     assert [result.source for result in found.results] == bridges[:1]
     assert len(found.failures) == 5
 
@@ -231,7 +234,7 @@ def test_nothing_readable(bridges: list[str], config: EvaluationConfig) -> None:
     for path in sorted(storage.local_path(bridges[1]).rglob("*.png")):
         path.write_bytes(b"")
     with pytest.raises(CrackscanError, match=r"None of the 5 tiles could be scored; the first, .*: The file is empty"):
-        evaluate(labelled_tiles.read(bridges[1:]), config, darkness, lambda _done, _total: None)
+        evaluate(read_labelled_tiles(bridges[1:]), config, darkness, lambda _done, _total: None)
     assert not storage.exists(storage.join(storage.canonical(config.out), "metrics.json"))
 
 
@@ -239,13 +242,23 @@ def test_place_that_cannot_be_written(bridges: list[str], config: EvaluationConf
     """A report that could not be written is refused before the work."""
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UsageError, match=r"The report cannot be written: .*Give another place with --out\."):
-        evaluate(labelled_tiles.read(bridges), replace(config, out=str(tmp_path / "file" / "x")), darkness, untouched)
+        evaluate(
+            read_labelled_tiles(bridges),
+            replace(config, out=str(tmp_path / "file" / "x")),
+            darkness,
+            untouched,
+        )
 
 
 def test_missing_model(bridges: list[str], config: EvaluationConfig, tmp_path: Path) -> None:
     """A model that is not there is told before the work."""
     with pytest.raises(UsageError, match="No model at"):
-        evaluate(labelled_tiles.read(bridges), replace(config, model=str(tmp_path / "none")), darkness, untouched)
+        evaluate(
+            read_labelled_tiles(bridges),
+            replace(config, model=str(tmp_path / "none")),
+            darkness,
+            untouched,
+        )
 
 
 def test_figures_are_drawn(evaluation: Evaluation, config: EvaluationConfig) -> None:

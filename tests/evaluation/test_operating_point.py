@@ -11,7 +11,7 @@ from pipeline import storage
 from pipeline.core.errors import UsageError
 from pipeline.evaluation import calibration
 from pipeline.evaluation.calibration import Sample
-from pipeline.evaluation.operating_point import FieldUse, expected
+from pipeline.evaluation.operating_point import OperatingTarget, choose_operating_point
 from pipeline.evaluation.trial_results import RESULTS, TrialResult
 
 
@@ -38,17 +38,17 @@ def trial(left_out: str, seed: int, shift: float = 0.0) -> TrialResult:
 TRIALS = [trial(source, seed, shift) for seed in (0, 1) for source, shift in (("a", 0.0), ("bb", 1.0), ("ccc", -1.0))]
 
 
-def kept(folder: Path, results: list[TrialResult]) -> FieldUse:
+def kept(folder: Path, results: list[TrialResult]) -> OperatingTarget:
     """Write trials as a comparison does, and return the use they are for."""
     for number, result in enumerate(results):
         url = storage.join(storage.canonical(str(folder)), RESULTS, f"{number}.json")
         storage.write_whole(url, result.to_json({}).encode())
-    return FieldUse(str(folder), false_alarm_rate=0.05, base_rate=0.1)
+    return OperatingTarget(str(folder), false_alarm_rate=0.05, base_rate=0.1)
 
 
 def test_all_trials_are_fitted_to(tmp_path: Path) -> None:
     """The temperature is that of all sources; the threshold lets five per cent of their sound tiles pass as cracked."""
-    found = expected(kept(tmp_path, TRIALS), "net", "field")
+    found = choose_operating_point(kept(tmp_path, TRIALS), "net", "field")
     by_source = {source: [each.sample for each in TRIALS if each.left_out == source] for source in ("a", "bb", "ccc")}
     samples = [Sample(*map(np.concatenate, zip(*parts, strict=True))) for parts in by_source.values()]
     assert found.calibration == calibration.fit_across(samples)
@@ -58,7 +58,7 @@ def test_all_trials_are_fitted_to(tmp_path: Path) -> None:
 
 def test_figures_come_from_what_has_not_seen(tmp_path: Path) -> None:
     """A threshold chosen on the other sources lets more of a brighter one's sound tiles pass, and fewer of a darker."""
-    metrics = expected(kept(tmp_path, TRIALS), "net", "field").metrics
+    metrics = choose_operating_point(kept(tmp_path, TRIALS), "net", "field").metrics
     rates = [metrics[f"left_out/{source}/false_alarm_rate"] for source in ("ccc", "a", "bb")]
     assert rates == sorted(rates)  # type: ignore[type-var]  # all are numbers
     assert float(rates[2] or 0) > 0.05
@@ -76,14 +76,14 @@ def test_what_cannot_be_expected_is_told(tmp_path: Path) -> None:
     with pytest.raises(
         UsageError, match=r"no trials of net with --augment field; it holds none\. Run `crackscan models"
     ):
-        expected(FieldUse(str(tmp_path / "none")), "net", "field")
+        choose_operating_point(OperatingTarget(str(tmp_path / "none")), "net", "field")
     use = kept(tmp_path / "some", TRIALS)
     with pytest.raises(UsageError, match=r"no trials of net with --augment plain; it holds net with --augment field\."):
-        expected(use, "net", "plain")
+        choose_operating_point(use, "net", "plain")
     with pytest.raises(UsageError, match=r"has no seed in which each of a, bb was left out"):
-        expected(kept(tmp_path / "part", [TRIALS[0], TRIALS[4]]), "net", "field")
+        choose_operating_point(kept(tmp_path / "part", [TRIALS[0], TRIALS[4]]), "net", "field")
     with pytest.raises(UsageError, match="of more than one setting or set of data"):
-        expected(kept(tmp_path / "twice", [*TRIALS, replace(TRIALS[0], run="other")]), "net", "field")
+        choose_operating_point(kept(tmp_path / "twice", [*TRIALS, replace(TRIALS[0], run="other")]), "net", "field")
 
 
 @pytest.mark.parametrize(
@@ -92,4 +92,4 @@ def test_what_cannot_be_expected_is_told(tmp_path: Path) -> None:
 def test_rates_are_parts(rates: dict[str, float], option: str) -> None:
     """Neither none nor all."""
     with pytest.raises(UsageError, match=rf"^{option} is [01]; expected a number between 0 and 1"):
-        FieldUse("trials", **rates)
+        OperatingTarget("trials", **rates)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torchmetrics.functional.classification import binary_average_precision, binary_jaccard_index
 
-from pipeline.evaluation.pixel_metrics import TOLERANCE_PX, MapQuality, Tally, widened
+from pipeline.evaluation.pixel_metrics import TOLERANCE_PX, MapQuality, PixelCounts, widen
 
 Grey = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -26,7 +26,7 @@ def pairs(draw: st.DrawFn) -> tuple[Grey, Mask]:
 
 def quality(grey: Grey, crack: Mask) -> MapQuality:
     """Of one photo."""
-    tally = Tally()
+    tally = PixelCounts()
     tally.add(grey, crack)
     found = tally.quality()
     assert found is not None
@@ -69,7 +69,7 @@ def test_tolerance_never_hurts(pair: tuple[Grey, Mask]) -> None:
 @given(first=pairs(), second=pairs())
 def test_photos_are_counted_together(first: tuple[Grey, Mask], second: tuple[Grey, Mask]) -> None:
     """Two tallies make what one of all photos makes."""
-    one, other, both = Tally(), Tally(), Tally()
+    one, other, both = PixelCounts(), PixelCounts(), PixelCounts()
     one.add(*first)
     other.add(*second)
     for pair in (first, second):
@@ -96,7 +96,7 @@ def test_a_map_beside_the_mask(off_px: int, found: float) -> None:
 
 def test_without_a_crack_there_is_nothing_to_measure() -> None:
     """Neither of no photos nor of sound ones."""
-    tally = Tally()
+    tally = PixelCounts()
     assert tally.quality() is None
     tally.add(np.full((5, 5), 9, np.uint8), np.zeros((5, 5), np.bool_))
     assert tally.quality() is None
@@ -107,7 +107,7 @@ def test_widened_is_the_highest_of_the_square_around(pair: tuple[Grey, Mask], by
     """Looked up pixel by pixel."""
     grey, _ = pair
     height, width = grey.shape
-    found = widened(grey, by_px)
+    found = widen(grey, by_px)
     for row, col in {(0, 0), (height - 1, width - 1), (height // 2, width // 3)}:
         around = grey[max(0, row - by_px) : row + by_px + 1, max(0, col - by_px) : col + by_px + 1]
         assert found[row, col] == around.max()

@@ -10,7 +10,7 @@ import pytest
 from pipeline import storage
 from pipeline.evaluation import trial_comparison
 from pipeline.evaluation.calibration import Sample
-from pipeline.evaluation.trial_comparison import Interval, over_seeds, summed_up
+from pipeline.evaluation.trial_comparison import Interval, mean_over_seeds, summarise
 from pipeline.evaluation.trial_results import TrialResult
 
 LABELS = np.array([True, True, False, False])
@@ -44,16 +44,16 @@ SPEEDS = {"slow": 10.0, "fast": 50.0}
 
 def test_intervals_are_students() -> None:
     """1, 2, 3: mean 2, standard error 0.577, and 4.303 of them to each side; one seed has no interval."""
-    found = over_seeds([1, 2, 3])
+    found = mean_over_seeds([1, 2, 3])
     assert (found.mean, found.n) == (2, 3)
     assert found.high == pytest.approx(2 + 4.303 / 3**0.5)
     assert found.low == pytest.approx(2 - 4.303 / 3**0.5)
-    assert over_seeds([0.5]) == Interval(0.5, None, None, 1)
+    assert mean_over_seeds([0.5]) == Interval(0.5, None, None, 1)
 
 
 def test_a_source_weighs_as_much_as_another() -> None:
     """Figures of a source are means over seeds, the macro mean is over sources, the best entry comes first."""
-    first, second = summed_up("out", RESULTS, SPEEDS).entries
+    first, second = summarise("out", RESULTS, SPEEDS).entries
     assert (first.name, second.name) == ("fast, field", "slow, field")
     assert {source: found.auc for source, found in second.sources.items()} == {"a": 1.0, "b": 0.625}
     assert second.macro["auc"].mean == pytest.approx((0.75 + 0.875) / 2)
@@ -62,7 +62,7 @@ def test_a_source_weighs_as_much_as_another() -> None:
 
 def test_differences_are_seed_by_seed() -> None:
     """Both seeds gain 0.125, so the interval has no width, though the macro AUC itself varies."""
-    (difference,) = summed_up("out", RESULTS, SPEEDS).differences
+    (difference,) = summarise("out", RESULTS, SPEEDS).differences
     assert (difference.name, difference.than) == ("fast, field", "slow, field")
     assert difference.auc == Interval(0.125, 0.125, 0.125, 2)
 
@@ -82,8 +82,8 @@ def test_each_source_is_calibrated_on_the_others() -> None:
 
 def test_the_files_hold_every_figure(tmp_path: Path) -> None:
     """A row of CSV for each trial, all of it in JSON, and a picture."""
-    found = summed_up(storage.canonical(str(tmp_path)), RESULTS, SPEEDS)
-    trial_comparison.write(found)
+    found = summarise(storage.canonical(str(tmp_path)), RESULTS, SPEEDS)
+    trial_comparison.write_comparison(found)
     rows = list(csv.DictReader((tmp_path / "comparison.csv").read_text().splitlines()))
     assert [(row["backbone"], row["seed"], row["left_out"], float(row["auc"])) for row in rows][:2] == [
         ("fast", "0", "a", 1.0),

@@ -20,7 +20,7 @@ from pipeline.models.model import Model
 from pipeline.scoring import placement
 from pipeline.scoring.config import ScoreConfig
 from pipeline.scoring.flow import score
-from pipeline.scoring.progress import Watch
+from pipeline.scoring.progress import ScoreCallbacks
 
 SECONDS_A_TILE = 0.002
 """So that the run lasts long enough to be killed."""
@@ -58,7 +58,7 @@ def main(out: str, *inputs: str, cpus: int = 2) -> None:
     lease.TTL_S = LEASE_S
     try:
         config = ScoreConfig(inputs, out, cluster=ClusterConfig(cpus=cpus), maps=True)
-        score(config, Watch(), make_brightness, make_brightness_map)
+        score(config, ScoreCallbacks(), make_brightness, make_brightness_map)
     except CrackscanError as error:
         sys.exit(f"{type(error).__name__}: {error}")
 

@@ -6,9 +6,9 @@ from typing import Any
 from pipeline.archives.compressed_tar import CompressedTarReader
 from pipeline.archives.members import DAMAGED, Content, Entry, Limits, SeekableReader
 from pipeline.core.errors import DataError
-from pipeline.storage.byte_ranges import BytesSource, Place, Source
+from pipeline.storage.byte_ranges import BytesRangeReader, Place, RangeReader
 
-Made = Callable[[Source], SeekableReader]
+Made = Callable[[RangeReader], SeekableReader]
 Came = list[tuple[str, Content]]
 """Names and contents, in order."""
 
@@ -98,16 +98,16 @@ def read(reader: SeekableReader, entries: Sequence[Entry], limits: Limits | None
     return [(entry.path, contents[id(entry)]) for entry in entries]
 
 
-def gone_through(made: Made, source: Source | bytes) -> tuple[Came, Exception | None]:
+def gone_through(made: Made, source: RangeReader | bytes) -> tuple[Came, Exception | None]:
     """List and read all files of an archive that are no links."""
-    reader = made(BytesSource("archive", source) if isinstance(source, bytes) else source)
+    reader = made(BytesRangeReader("archive", source) if isinstance(source, bytes) else source)
     entries, damage = listed(reader)
     return read(reader, [entry for entry in entries if not entry.is_link]), damage
 
 
-def streamed(source: Source | bytes, limits: Limits | None = None) -> tuple[Came, Exception | None]:
+def streamed(source: RangeReader | bytes, limits: Limits | None = None) -> tuple[Came, Exception | None]:
     """Read all files of a compressed tar that are no links."""
-    reader = CompressedTarReader(BytesSource("archive", source) if isinstance(source, bytes) else source)
+    reader = CompressedTarReader(BytesRangeReader("archive", source) if isinstance(source, bytes) else source)
     came: Came = []
     try:
         came.extend(_wanted(reader.stream(lambda entry: not entry.is_link, limits or Limits())))

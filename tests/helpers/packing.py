@@ -12,7 +12,7 @@ from functools import partial
 import pyarrow as pa
 
 from pipeline import storage
-from pipeline.archives.listing import decoded
+from pipeline.archives.listing import decode_listing
 from pipeline.archives.members import SEEKABLE_SUFFIXES, STREAM_SUFFIXES, Limits
 from pipeline.archives.readers import list_archive
 from pipeline.scoring.reading import read_unit, units
@@ -73,7 +73,7 @@ def outcome(url: str, limits: Limits | None = None, done: pa.ChunkedArray = NOTH
     ]
     for row in rows:
         if row["ended"] is not None:
-            asked |= set(decoded(row["ended"])["image_id"].to_pylist())
+            asked |= set(decode_listing(row["ended"])["image_id"].to_pylist())
     came = [row for row in rows if row["ended"] is None]
     assert sorted(row["image_id"] for row in came) == sorted(asked - set(done.to_pylist()))
     return {(row["image"], row["occurrence"]): row["failure_kind"] or row["data"] for row in came}

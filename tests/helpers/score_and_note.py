@@ -7,11 +7,11 @@ from pipeline.cluster.session import ClusterConfig
 from pipeline.scoring import placement
 from pipeline.scoring.config import ScoreConfig
 from pipeline.scoring.flow import score
-from pipeline.scoring.progress import Progress, Watch
+from pipeline.scoring.progress import Progress, ScoreCallbacks
 from tests.helpers.brightness_engine import make_brightness
 
 
-class Telling(Watch):
+class Telling(ScoreCallbacks):
     """Notes how far it is."""
 
     def scored(self, progress: Progress) -> None:

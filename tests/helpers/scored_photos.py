@@ -20,7 +20,7 @@ from pipeline.archives.members import Limits
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import hold
 from pipeline.dataset.run import Run
-from pipeline.dataset.writer import open_sink
+from pipeline.dataset.writer import open_writer
 from pipeline.images.tiles import TileSpec
 from pipeline.scoring.reading import read_unit, units
 from pipeline.scoring.scorer import PhotoScorer, ScoreRule
@@ -76,7 +76,7 @@ def scored(out: Path, *inputs: Path) -> Layout:
     run = Run("one", "brightness", fingerprint, {"model_card": CARD})
     nothing = pa.chunked_array([], pa.string())
     with hold(layout, "one", lambda _holder: None) as lease:
-        sink = open_sink(layout, run, lease)
+        sink = open_writer(layout, run, lease)
         for unit in units(members):
             for read in read_unit(unit, Limits(), nothing):
                 if read["ended"][0].as_py() is None:

@@ -13,7 +13,7 @@ from pipeline.dataset.commit_log import table_bytes
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import hold
 from pipeline.dataset.run import Run
-from pipeline.dataset.writer import open_sink
+from pipeline.dataset.writer import open_writer
 from pipeline.images.tiles import TileSpec, grid
 
 SPEC = TileSpec(100, 0.25)
@@ -85,7 +85,7 @@ def written(
     rows = [row for commit in commits for row in commit]
     plan(layout, rows)
     with hold(layout, run_id, lambda _holder: None) as lease:
-        sink = open_sink(layout, run_named(run_id, card), lease)
+        sink = open_writer(layout, run_named(run_id, card), lease)
         for commit in commits:
             sink.add(pa.Table.from_pylist(commit, schema.SCORED))
             sink.commit()

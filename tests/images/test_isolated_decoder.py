@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.core.errors import DataError, Kind
 from pipeline.images.decode import MAX_PIXELS, Decoder, decode
-from pipeline.images.isolated_decoder import SPARE_BYTES, TRIES, GuardedDecoder, watched
+from pipeline.images.isolated_decoder import SPARE_BYTES, TRIES, IsolatedDecoder, with_watchdog
 from tests import ROOT
 from tests.helpers.fragile_decoder import fragile
 from tests.helpers.hostile_photos import BROKEN, SOUND
@@ -22,9 +22,9 @@ SOUND_JPEG = SOUND["progressive.jpg"]
 
 
 @pytest.fixture
-def guarded() -> Iterator[GuardedDecoder]:
+def guarded() -> Iterator[IsolatedDecoder]:
     """A decoder with `fragile` in its child."""
-    decoder = GuardedDecoder(fragile)
+    decoder = IsolatedDecoder(fragile)
     yield decoder
     decoder.close()
 
@@ -35,7 +35,7 @@ def _failure(decoder: Decoder, data: bytes) -> DataError:
     return caught.value
 
 
-def test_photos_come_out_as_decoded_here(guarded: GuardedDecoder) -> None:
+def test_photos_come_out_as_decoded_here(guarded: IsolatedDecoder) -> None:
     """Pixels and facts, and what is wrong with those that cannot be decoded."""
     for data in SOUND.values():
         here, there = decode(data), guarded(data, MAX_PIXELS)
@@ -49,7 +49,7 @@ def test_photos_come_out_as_decoded_here(guarded: GuardedDecoder) -> None:
     ("order", "named"),
     [(b"die 11", "SIGSEGV"), (b"die 9", "SIGKILL"), (b"die 6", "SIGABRT"), (b"exit 3", "exit status 3")],
 )
-def test_a_photo_that_kills_its_decoder_costs_itself(guarded: GuardedDecoder, order: bytes, named: str) -> None:
+def test_a_photo_that_kills_its_decoder_costs_itself(guarded: IsolatedDecoder, order: bytes, named: str) -> None:
     """It fails with what happened; the photos before and after it are decoded."""
     before = guarded(SOUND_JPEG, MAX_PIXELS)
     failure = _failure(guarded, order)
@@ -63,7 +63,7 @@ def test_a_photo_that_kills_its_decoder_costs_itself(guarded: GuardedDecoder, or
     assert np.array_equal(before.pixels, after.pixels)
 
 
-def test_a_child_that_is_killed_once_costs_nothing(guarded: GuardedDecoder, tmp_path: Path) -> None:
+def test_a_child_that_is_killed_once_costs_nothing(guarded: IsolatedDecoder, tmp_path: Path) -> None:
     """It may be its machine's fault: the photo is tried again."""
     photo = guarded(b"die-once %s " % bytes(tmp_path / "died") + SOUND_JPEG, MAX_PIXELS)
 
@@ -73,7 +73,7 @@ def test_a_child_that_is_killed_once_costs_nothing(guarded: GuardedDecoder, tmp_
 
 def test_a_photo_that_hangs_its_decoder_costs_itself() -> None:
     """It fails after the time-out, once, and the next photo is decoded."""
-    decoder = GuardedDecoder(fragile, timeout_s=1)
+    decoder = IsolatedDecoder(fragile, timeout_s=1)
 
     failure = _failure(decoder, b"hang")
     decoder.close()
@@ -84,7 +84,7 @@ def test_a_photo_that_hangs_its_decoder_costs_itself() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps to the limit")
-def test_a_photo_that_fills_the_memory_costs_itself(guarded: GuardedDecoder) -> None:
+def test_a_photo_that_fills_the_memory_costs_itself(guarded: IsolatedDecoder) -> None:
     """What a photo may take follows from the largest one allowed."""
     order = b"eat %d" % (SPARE_BYTES + (256 << 20))
 
@@ -94,7 +94,7 @@ def test_a_photo_that_fills_the_memory_costs_itself(guarded: GuardedDecoder) -> 
     assert guarded(order, MAX_PIXELS).pixels.size == 3
 
 
-def test_the_child_is_kept_and_is_light(guarded: GuardedDecoder) -> None:
+def test_the_child_is_kept_and_is_light(guarded: IsolatedDecoder) -> None:
     """One process for many photos, without the libraries that take seconds to load; another after a crash."""
     first, second = (str(_failure(guarded, b"tell")) for _ in range(2))
     _failure(guarded, b"exit 1")
@@ -106,7 +106,7 @@ def test_the_child_is_kept_and_is_light(guarded: GuardedDecoder) -> None:
     assert not first.startswith(f"{os.getpid()} ")
 
 
-def test_what_a_library_prints_does_not_mix_in(guarded: GuardedDecoder) -> None:
+def test_what_a_library_prints_does_not_mix_in(guarded: IsolatedDecoder) -> None:
     """Standard output is nobody's channel."""
     assert guarded(b"print " + SOUND_JPEG, MAX_PIXELS).pixels.any()
 
@@ -143,8 +143,8 @@ def _lives(pid: int) -> bool:
 
 def test_a_watched_decoder_decodes() -> None:
     """As `decode` does, failures included, and without a child."""
-    assert np.array_equal(watched(decode)(SOUND_JPEG, MAX_PIXELS).pixels, decode(SOUND_JPEG).pixels)
-    assert _failure(watched(decode), b"no photo").kind == "not_an_image"
+    assert np.array_equal(with_watchdog(decode)(SOUND_JPEG, MAX_PIXELS).pixels, decode(SOUND_JPEG).pixels)
+    assert _failure(with_watchdog(decode), b"no photo").kind == "not_an_image"
 
 
 def test_a_watched_decoder_that_hangs_ends_its_process() -> None:
@@ -174,7 +174,7 @@ def test_it_works_in_a_worker_of_ray() -> None:
 
     @ray.remote(num_cpus=1)
     def kinds() -> list[Kind | None]:
-        decoder = GuardedDecoder(fragile, timeout_s=5)
+        decoder = IsolatedDecoder(fragile, timeout_s=5)
         return [_kind(decoder, data) for data in (SOUND_JPEG, b"die 11", b"hang", b"no photo", SOUND_JPEG)]
 
     assert ray.get(kinds.remote()) == [None, "decoder_crashed", "decoder_timed_out", "not_an_image", None]

@@ -10,7 +10,7 @@ from pipeline import storage
 from pipeline.core.errors import UsageError
 from pipeline.images.decode import decode
 from pipeline.labels.boxes import Box
-from pipeline.labels.crops import as_files
+from pipeline.labels.crops import write_crops
 from pipeline.labels.labelled_tiles import LabelledTiles
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
@@ -27,7 +27,7 @@ def test_boxes_become_files(tmp_path: Path) -> None:
     """Each box is a file of exactly its pixels, a whole file stays where it is, and in the end nothing is left."""
     tiles = tiles_of(tmp_path, None, Box(0, 0, 20, 30), Box(40, 50, 20, 30))
     folder = storage.canonical(str(tmp_path / "report" / "cut"))
-    with as_files(tiles, folder) as files:
+    with write_crops(tiles, folder) as files:
         found = [decode(storage.read_bytes(file)).pixels for file in files]
         assert files[0] == tiles.urls[0]
         assert len(set(files)) == 3
@@ -43,7 +43,7 @@ def test_whole_files_are_not_read(tmp_path: Path) -> None:
     tiles = tiles_of(tmp_path, None)
     (tmp_path / "photo.png").write_bytes(b"no picture")
     folder = storage.canonical(str(tmp_path / "cut"))
-    with as_files(tiles, folder) as files:
+    with write_crops(tiles, folder) as files:
         assert files == list(tiles.urls)
         assert not storage.exists(folder)
 
@@ -54,7 +54,7 @@ def test_nothing_is_left_after_an_error(tmp_path: Path) -> None:
     folder = storage.canonical(str(tmp_path / "cut"))
     with (
         pytest.raises(UsageError, match=r"photo\.png#xywh=0,50,30,20 cannot be cut: The photo is 60"),
-        as_files(tiles, folder),
+        write_crops(tiles, folder),
     ):
         pytest.fail("there are no files")
     assert not storage.exists(folder)
@@ -66,6 +66,6 @@ def test_damaged_photo(tmp_path: Path) -> None:
     (tmp_path / "photo.png").write_bytes(b"no picture")
     with (
         pytest.raises(UsageError, match=r"No tiles can be cut from .*photo\.png: No photo in"),
-        as_files(tiles, storage.canonical(str(tmp_path / "cut"))),
+        write_crops(tiles, storage.canonical(str(tmp_path / "cut"))),
     ):
         pytest.fail("there are no files")

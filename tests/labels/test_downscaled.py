@@ -9,7 +9,7 @@ from PIL import Image
 from pipeline import storage
 from pipeline.images.decode import decode
 from pipeline.labels.boxes import Box
-from pipeline.labels.downscaled import SIDE_PX, half_far
+from pipeline.labels.downscaled import SIDE_PX, downscale_half
 from pipeline.labels.labelled_tiles import LabelledTiles
 
 
@@ -28,7 +28,7 @@ def tiles(tmp_path: Path) -> LabelledTiles:
 
 def test_every_other_tile_of_each_class_is_shown_from_afar(tiles: LabelledTiles, tmp_path: Path) -> None:
     """Ten stay as they are and ten become files; both classes stay as many as they were."""
-    shown = half_far(tiles, storage.canonical(str(tmp_path / "far")))
+    shown = downscale_half(tiles, storage.canonical(str(tmp_path / "far")))
     assert shown.boxes.count(None) == 10
     far = np.array([box is None for box in shown.boxes])
     assert shown.labels[far].sum() == shown.labels[~far].sum() == 5
@@ -36,7 +36,7 @@ def test_every_other_tile_of_each_class_is_shown_from_afar(tiles: LabelledTiles,
 
 def test_a_quarter_of_a_far_cracked_tile_is_cracked(tiles: LabelledTiles, tmp_path: Path) -> None:
     """A far cracked tile has one white quarter, a far sound one has none; all are whole tiles at half the size."""
-    shown = half_far(tiles, storage.canonical(str(tmp_path / "far")))
+    shown = downscale_half(tiles, storage.canonical(str(tmp_path / "far")))
     for url, box, cracked in zip(shown.urls, shown.boxes, shown.labels, strict=True):
         if box is not None:
             continue
@@ -49,7 +49,7 @@ def test_a_quarter_of_a_far_cracked_tile_is_cracked(tiles: LabelledTiles, tmp_pa
 
 def test_the_same_tiles_are_shown_the_same(tiles: LabelledTiles, tmp_path: Path) -> None:
     """Two comparisons test on the same pictures."""
-    first, again = (half_far(tiles, storage.canonical(str(tmp_path / name))) for name in ("one", "two"))
+    first, again = (downscale_half(tiles, storage.canonical(str(tmp_path / name))) for name in ("one", "two"))
     files = [
         [storage.read_bytes(url) for url, box in zip(shown.urls, shown.boxes, strict=True) if box is None]
         for shown in (first, again)

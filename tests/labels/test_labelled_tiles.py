@@ -11,10 +11,9 @@ from PIL import Image
 
 from pipeline import storage
 from pipeline.core.errors import UsageError
-from pipeline.labels import labelled_tiles
 from pipeline.labels.boxes import Box, cut
-from pipeline.labels.labelled_tiles import ClassNames, LabelledTiles
-from pipeline.labels.near_duplicates import FINGERPRINT_SIZE, fingerprint
+from pipeline.labels.labelled_tiles import ClassNames, LabelledTiles, compute_descriptors, read_labelled_tiles
+from pipeline.labels.near_duplicates import FINGERPRINT_SIZE, descriptor
 from tests import ROOT
 
 DATA = ROOT.parent / "shared" / "data"
@@ -43,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_folder(folder: Path) -> None:
     """Images below the class folders are listed, at any depth and in any case, sorted; all else is passed over."""
-    tiles = labelled_tiles.read([str(folder)])
+    tiles = read_labelled_tiles([str(folder)])
     names = [url.removeprefix(storage.canonical(str(folder))) for url in tiles.urls]
     assert names == ["/Negative/c.jpeg", "/Positive/b.jpg", "/bridge/NEGATIVE/d.tif", "/bridge/deep/positive/a.PNG"]
     assert tiles.labels.tolist() == [False, True, False, True]
@@ -54,7 +53,7 @@ def test_folder(folder: Path) -> None:
 
 def test_class_folder_as_data(folder: Path) -> None:
     """A class folder given by itself counts by its own name."""
-    tiles = labelled_tiles.read([str(folder / "Positive"), str(folder / "Negative")])
+    tiles = read_labelled_tiles([str(folder / "Positive"), str(folder / "Negative")])
     assert tiles.labels.tolist() == [False, True]
 
 
@@ -62,19 +61,22 @@ def test_innermost_class_folder_counts(tmp_path: Path) -> None:
     """Where class folders lie in each other, the inner one is meant."""
     tile(tmp_path / "Positive" / "Negative" / "a.png")
     tile(tmp_path / "Positive" / "b.png")
-    assert labelled_tiles.read([str(tmp_path)]).labels.tolist() == [False, True]
+    assert read_labelled_tiles([str(tmp_path)]).labels.tolist() == [False, True]
 
 
 def test_other_class_names(tmp_path: Path) -> None:
     """The classes may be called otherwise."""
     tile(tmp_path / "Crack" / "a.png")
     tile(tmp_path / "sound" / "b.png")
-    assert labelled_tiles.read([str(tmp_path)], ClassNames("crack", "Sound")).labels.tolist() == [True, False]
+    assert read_labelled_tiles([str(tmp_path)], ClassNames("crack", "Sound")).labels.tolist() == [
+        True,
+        False,
+    ]
 
 
 def test_overlapping_data(folder: Path) -> None:
     """A tile that two arguments reach is listed once, under the first."""
-    tiles = labelled_tiles.read([str(folder), f"{folder}/../tiles/Positive", str(folder)])
+    tiles = read_labelled_tiles([str(folder), f"{folder}/../tiles/Positive", str(folder)])
     assert len(tiles) == 4
     assert set(tiles.sources) == {str(folder)}
 
@@ -84,12 +86,12 @@ def test_contradiction(folder: Path, tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
     table.write_text("path,label\ntiles/Positive/b.jpg,0\ntiles/Negative/c.jpeg,0\n")
     with pytest.raises(UsageError, match=r"Positive/b\.jpg is labelled cracked and sound"):
-        labelled_tiles.read([str(folder), str(table)])
+        read_labelled_tiles([str(folder), str(table)])
 
 
 def test_subset(folder: Path) -> None:
     """A subset is taken by index or by mask."""
-    tiles = labelled_tiles.read([str(folder)])
+    tiles = read_labelled_tiles([str(folder)])
     assert tiles.subset([2, 0]).urls == (tiles.urls[2], tiles.urls[0])
     assert tiles.subset(tiles.labels).labels.tolist() == [True, True]
     assert len(tiles.subset([])) == 0
@@ -98,30 +100,30 @@ def test_subset(folder: Path) -> None:
 def test_missing_place(tmp_path: Path) -> None:
     """A place that does not exist is named."""
     with pytest.raises(UsageError, match=r"nowhere does not exist; expected a folder of labelled tiles"):
-        labelled_tiles.read([str(tmp_path / "nowhere")])
+        read_labelled_tiles([str(tmp_path / "nowhere")])
 
 
 def test_no_tiles(tmp_path: Path) -> None:
     """A folder without class folders is refused, with the names expected."""
     tile(tmp_path / "a.png")
     with pytest.raises(UsageError, match=r"holds no labelled tiles; expected images in folders named Positive and"):
-        labelled_tiles.read([str(tmp_path)])
+        read_labelled_tiles([str(tmp_path)])
 
 
 def test_one_class(tmp_path: Path) -> None:
     """Tiles of one class are refused, with the counts found."""
     tile(tmp_path / "Positive" / "a.png")
     with pytest.raises(UsageError, match=r"one class only: 1 cracked \(Positive\) and 0 sound \(Negative\)"):
-        labelled_tiles.read([str(tmp_path)])
+        read_labelled_tiles([str(tmp_path)])
 
 
 def test_fingerprints(folder: Path) -> None:
     """Every tile has a fingerprint, in order, and progress counts them."""
-    tiles = labelled_tiles.read([str(folder)])
+    tiles = read_labelled_tiles([str(folder)])
     told: list[tuple[int, int]] = []
-    prints = labelled_tiles.fingerprints(tiles, lambda done, total: told.append((done, total)))
+    prints = compute_descriptors(tiles, lambda done, total: told.append((done, total)))
     assert prints.shape == (4, FINGERPRINT_SIZE)
-    assert (labelled_tiles.fingerprints(tiles.subset([3])) == prints[3]).all()
+    assert (compute_descriptors(tiles.subset([3])) == prints[3]).all()
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
@@ -143,7 +145,7 @@ def masked_folder(tmp_path: Path) -> Path:
 
 def test_photos_with_masks(masked_folder: Path) -> None:
     """A folder of photos and masks is boxes, sorted by photo and box, grouped by manifest or photo."""
-    tiles = labelled_tiles.read([str(masked_folder)])
+    tiles = read_labelled_tiles([str(masked_folder)])
     assert _rows(tiles) == sorted(_rows(tiles))
     assert {box.height_px for box in tiles.boxes if box} == {112}
     by_left = {(storage.name(url), box.left_px): label for url, box, label in _rows(tiles) if box}
@@ -163,21 +165,21 @@ def _rows(tiles: LabelledTiles) -> list[tuple[str, Box | None, bool]]:
 
 def test_subset_keeps_boxes(masked_folder: Path) -> None:
     """The boxes go with their tiles."""
-    tiles = labelled_tiles.read([str(masked_folder)])
+    tiles = read_labelled_tiles([str(masked_folder)])
     assert _rows(tiles.subset([3, 1])) == [_rows(tiles)[3], _rows(tiles)[1]]
 
 
 def test_fingerprints_of_boxes(masked_folder: Path) -> None:
     """A box looks like its own pixels; each photo is told of once, with all its boxes."""
-    tiles = labelled_tiles.read([str(masked_folder)])
+    tiles = read_labelled_tiles([str(masked_folder)])
     told: list[tuple[int, int]] = []
-    prints = labelled_tiles.fingerprints(tiles, lambda done, total: told.append((done, total)))
+    prints = compute_descriptors(tiles, lambda done, total: told.append((done, total)))
     total = len(tiles)
     first = sum("cracked" in url for url in tiles.urls)
     assert told == [(first, total), (total, total)]
     for row in (0, total - 1):
         pixels = np.asarray(Image.open(storage.local_path(tiles.urls[row])))
-        assert (prints[row] == fingerprint(cut(pixels, tiles.boxes[row]))).all()
+        assert (prints[row] == descriptor(cut(pixels, tiles.boxes[row]))).all()
 
 
 def test_photo_and_its_boxes(masked_folder: Path) -> None:
@@ -189,7 +191,10 @@ def test_photo_and_its_boxes(masked_folder: Path) -> None:
         "deck/images/sound.png,0,0,0,112,112\n"
         "deck/images/cracked.png,1,,,,\n"
     )
-    alone, both = labelled_tiles.read([str(masked_folder)]), labelled_tiles.read([str(masked_folder), str(table)])
+    alone, both = (
+        read_labelled_tiles([str(masked_folder)]),
+        read_labelled_tiles([str(masked_folder), str(table)]),
+    )
     assert len(both) == len(alone) + 2
     assert set(both.names) == set(alone.names) | set(both.urls)
 
@@ -202,7 +207,7 @@ def test_box_labelled_both_ways(masked_folder: Path) -> None:
         "deck/images/sound.png,0,0,0,50,50\n"
     )
     with pytest.raises(UsageError, match=r"sound\.png#xywh=0,0,112,112 is labelled cracked and sound"):
-        labelled_tiles.read([str(masked_folder), str(table)])
+        read_labelled_tiles([str(masked_folder), str(table)])
 
 
 def test_box_over_the_edge(masked_folder: Path) -> None:
@@ -215,7 +220,7 @@ def test_box_over_the_edge(masked_folder: Path) -> None:
     with pytest.raises(
         UsageError, match=r"2 of 2 labelled .*\n.*120 pixels high and 200 wide; the tile ends at 112 and"
     ):
-        labelled_tiles.fingerprints(labelled_tiles.read([str(table)]))
+        compute_descriptors(read_labelled_tiles([str(table)]))
 
 
 @pytest.mark.ray
@@ -229,7 +234,7 @@ def test_box_over_the_edge(masked_folder: Path) -> None:
 )
 def test_masked_data(name: str, cracked: dict[int, int], sound: dict[int, int]) -> None:
     """Both masked sources give thousands of tiles of both classes; the smaller boxes give most of the sound ones."""
-    tiles = labelled_tiles.read([str(DATA / name)])
+    tiles = read_labelled_tiles([str(DATA / name)])
     found = Counter((box.height_px, label) for _, box, label in _rows(tiles) if box)
     assert found == {(side, True): n for side, n in cracked.items()} | {(side, False): n for side, n in sound.items()}
     assert len(set(tiles.names)) == len(tiles)
@@ -241,7 +246,7 @@ def test_unreadable_tiles_are_named(folder: Path) -> None:
     for number in range(12):
         (folder / "Positive" / f"bad{number:02d}.jpg").write_bytes(b"no picture")
     with pytest.raises(UsageError) as caught:
-        labelled_tiles.fingerprints(labelled_tiles.read([str(folder)]))
+        compute_descriptors(read_labelled_tiles([str(folder)]))
     message = str(caught.value)
     assert message.startswith("12 of 16 labelled tiles cannot be read; repair or remove them:")
     assert "bad09.jpg" in message
@@ -255,19 +260,22 @@ def test_cut_short_tile(folder: Path) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(data, "JPEG")
     (folder / "Positive" / "short.jpg").write_bytes(data.getvalue()[:900])
     with pytest.raises(UsageError, match=r"1 of 5 labelled tiles .*\n.*short\.jpg"):
-        labelled_tiles.fingerprints(labelled_tiles.read([str(folder)]))
+        compute_descriptors(read_labelled_tiles([str(folder)]))
 
 
 @pytest.mark.skipif(not METU.is_dir(), reason="needs the METU tiles in ../shared/data")
 def test_metu() -> None:
     """METU's two parts are listed whole, no photo stands in both, and its manifest tells the photos of the cracked."""
-    train, val = labelled_tiles.read([str(METU / "train")]), labelled_tiles.read([str(METU / "val")])
+    train, val = (
+        read_labelled_tiles([str(METU / "train")]),
+        read_labelled_tiles([str(METU / "val")]),
+    )
     assert (len(train), int(train.labels.sum())) == (10_732, 5_366)
     assert (len(val), int(val.labels.sum())) == (1_174, 587)
     assert not set(train.groups) & set(val.groups)
     assert len({train.groups[row] for row in np.flatnonzero(train.labels)}) < 100
     assert len({train.groups[row] for row in np.flatnonzero(~train.labels)}) == 5_366
-    whole = labelled_tiles.read([str(METU / "manifest.csv")])
+    whole = read_labelled_tiles([str(METU / "manifest.csv")])
     assert dict(zip(whole.urls, whole.groups, strict=True)) == dict(
         zip(train.urls + val.urls, train.groups + val.groups, strict=True)
     )
@@ -281,9 +289,9 @@ def test_group_of_train_and_val_is_one(tmp_path: Path) -> None:
             tile(tmp_path / "set" / part / label / "a.png")
             lines.append(f"{part}/{label}/a.png,{label},{part},wall1")
     (tmp_path / "set" / "manifest.csv").write_text("\n".join(lines))
-    train, val = (labelled_tiles.read([str(tmp_path / "set" / part)]) for part in ("train", "val"))
+    train, val = (read_labelled_tiles([str(tmp_path / "set" / part)]) for part in ("train", "val"))
     assert set(train.groups) == set(val.groups)
     assert len(set(train.groups)) == 1
     shutil.copytree(tmp_path / "set", tmp_path / "other")
     (tmp_path / "other" / "manifest.csv").write_text("\n".join([*lines, "train/Negative/b.png,Negative,train,wall2"]))
-    assert not set(labelled_tiles.read([str(tmp_path / "other")]).groups) & set(train.groups)
+    assert not set(read_labelled_tiles([str(tmp_path / "other")]).groups) & set(train.groups)

@@ -52,7 +52,7 @@ def distance_px(crack: Crack, box: Box) -> float:
 def test_sound_means_no_crack_near(case: tuple[Crack, Box]) -> None:
     """A box is sound exactly if no crack pixel lies in it or within 8 pixels of it."""
     crack, box = case
-    assert (masks.label(crack, box) is False) == (distance_px(crack, box) > masks.MARGIN_PX)
+    assert (masks.label_box(crack, box) is False) == (distance_px(crack, box) > masks.MARGIN_PX)
 
 
 @given(case=boxes_in_masks())
@@ -65,7 +65,7 @@ def test_cracked_means_a_crack_in_plain_sight(case: tuple[Crack, Box]) -> None:
     crossed = max(len(set(rows.tolist())), len(set(cols.tolist())))
     near, far = side // 4, side - side // 4
     middle = ((near <= rows) & (rows < far) & (near <= cols) & (cols < far)).any()
-    assert (masks.label(crack, box) is True) == (crossed * 4 >= side and bool(middle))
+    assert (masks.label_box(crack, box) is True) == (crossed * 4 >= side and bool(middle))
 
 
 @given(case=boxes_in_masks())
@@ -75,10 +75,10 @@ def test_flips_and_turns_keep_the_label(case: tuple[Crack, Box]) -> None:
     crack, box = case
     height, width = crack.shape
     top, left, side, _ = box
-    found = masks.label(crack, box)
-    assert masks.label(crack[::-1], Box(height - top - side, left, side, side)) is found
-    assert masks.label(crack[:, ::-1], Box(top, width - left - side, side, side)) is found
-    assert masks.label(crack.T, Box(left, top, side, side)) is found
+    found = masks.label_box(crack, box)
+    assert masks.label_box(crack[::-1], Box(height - top - side, left, side, side)) is found
+    assert masks.label_box(crack[:, ::-1], Box(top, width - left - side, side, side)) is found
+    assert masks.label_box(crack.T, Box(left, top, side, side)) is found
 
 
 @given(height_px=st.integers(1, 700), width_px=st.integers(1, 700))
@@ -86,7 +86,7 @@ def test_flips_and_turns_keep_the_label(case: tuple[Crack, Box]) -> None:
 @settings(deadline=None, max_examples=50)
 def test_boxes_cover_the_photo(height_px: int, width_px: int) -> None:
     """Boxes of every side that fits are squares in the photo, each once, and together reach every pixel."""
-    sound = list(masks.labelled_boxes(np.zeros((height_px, width_px), dtype=np.bool_)))
+    sound = list(masks.label_boxes(np.zeros((height_px, width_px), dtype=np.bool_)))
     assert not any(cracked for _, cracked in sound)
     boxes = [box for box, _ in sound]
     assert len(set(boxes)) == len(boxes)
@@ -107,8 +107,8 @@ def test_boxes_cover_the_photo(height_px: int, width_px: int) -> None:
 def test_boxes_come_with_their_labels(crack: Crack) -> None:
     """What is yielded is labelled by the rule."""
     assume(crack.any())
-    for box, cracked in masks.labelled_boxes(crack):
-        assert masks.label(crack, box) is cracked
+    for box, cracked in masks.label_boxes(crack):
+        assert masks.label_box(crack, box) is cracked
 
 
 def write(folder: Path, name: str, crack: Crack, mode: str = "1") -> None:
@@ -129,7 +129,7 @@ def crossed(height_px: int = 40, width_px: int = 60) -> Crack:
 
 def found_in(folder: Path) -> list[masks.MaskedPhoto]:
     """Read a local folder of photos and masks."""
-    return list(masks.photos(storage.canonical(str(folder))))
+    return list(masks.read_masked_photos(storage.canonical(str(folder))))
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "RGB"])

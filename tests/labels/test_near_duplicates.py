@@ -14,9 +14,9 @@ from pipeline.labels.near_duplicates import (
     SAME_PICTURE,
     _sketches,
     _views,
-    families,
-    fingerprint,
-    repeats,
+    descriptor,
+    duplicate_groups,
+    duplicates_of,
 )
 
 Pixels = NDArray[np.uint8]
@@ -43,9 +43,9 @@ def test_flips_and_turns_are_the_same_picture(turn: int) -> None:
     turned = np.rot90(tile, turn % 4) if turn < 4 else np.rot90(tile[:, ::-1], turn % 4)
     smaller = np.asarray(Image.fromarray(np.ascontiguousarray(turned)).resize((200, 200)))
     twin = recompressed((smaller * 0.8).astype(np.uint8), quality=50)
-    prints = np.stack([fingerprint(tile), fingerprint(twin), fingerprint(concrete(2))])
-    assert len(set(families(prints).tolist())) == 2
-    assert repeats(prints[1:], prints[:1]).tolist() == [True, False]
+    prints = np.stack([descriptor(tile), descriptor(twin), descriptor(concrete(2))])
+    assert len(set(duplicate_groups(prints).tolist())) == 2
+    assert duplicates_of(prints[1:], prints[:1]).tolist() == [True, False]
 
 
 @given(seed=st.integers(0, 1000), height_px=st.integers(1, 90), width_px=st.integers(1, 90))
@@ -53,7 +53,7 @@ def test_flips_and_turns_are_the_same_picture(turn: int) -> None:
 def test_any_size(seed: int, height_px: int, width_px: int) -> None:
     """A tile of any size has a fingerprint of length one, or of zeros."""
     pixels = np.random.default_rng(seed).integers(0, 256, (height_px, width_px, 3), dtype=np.uint8)
-    print_ = fingerprint(pixels)
+    print_ = descriptor(pixels)
     assert print_.shape == (FINGERPRINT_SIZE,)
     length = float(np.linalg.norm(print_))
     assert length == pytest.approx(1, abs=1e-4) or length == 0
@@ -64,7 +64,7 @@ def test_brightness_gradients_are_no_repeats() -> None:
     random = np.random.default_rng(0)
     light = np.linspace(100, 160, 224)[:, None, None]
     lit = [np.clip(light + random.normal(0, 3, (224, 224, 1)), 0, 255) for _ in range(2)]
-    prints = np.stack([fingerprint(np.repeat(tile, 3, axis=2).astype(np.uint8)) for tile in lit])
+    prints = np.stack([descriptor(np.repeat(tile, 3, axis=2).astype(np.uint8)) for tile in lit])
     assert float(prints[0] @ prints[1]) < SAME_PICTURE / 2
 
 
@@ -72,9 +72,9 @@ def test_flat_tiles_are_like_nothing() -> None:
     """A tile without any texture is not called a repeat, though it may lie in a smooth light."""
     ramp = np.repeat(np.linspace(0, 255, 64)[:, None, None], 64, axis=1).repeat(3, axis=2).astype(np.uint8)
     flat = np.full((64, 64, 3), 90, dtype=np.uint8)
-    prints = np.stack([fingerprint(flat), fingerprint(flat)])
-    assert len(set(families(prints).tolist())) == 2
-    assert float(np.abs(fingerprint(ramp) @ fingerprint(flat))) == 0
+    prints = np.stack([descriptor(flat), descriptor(flat)])
+    assert len(set(duplicate_groups(prints).tolist())) == 2
+    assert float(np.abs(descriptor(ramp) @ descriptor(flat))) == 0
 
 
 def test_families_link_through_a_third_tile() -> None:
@@ -84,7 +84,7 @@ def test_families_link_through_a_third_tile() -> None:
     angles = np.deg2rad([0, 20, 40])
     prints = (np.cos(angles)[:, None] * axis[0] + np.sin(angles)[:, None] * axis[1]).astype(np.float32)
     assert float(prints[0] @ prints[2]) < SAME_PICTURE
-    assert len(set(families(prints[[0, 2, 1]]).tolist())) == 1
+    assert len(set(duplicate_groups(prints[[0, 2, 1]]).tolist())) == 1
 
 
 def test_more_tiles_than_a_block() -> None:
@@ -93,7 +93,7 @@ def test_more_tiles_than_a_block() -> None:
     prints = random.normal(size=(700, FINGERPRINT_SIZE)).astype(np.float32)
     prints /= np.linalg.norm(prints, axis=1, keepdims=True)
     prints[690] = prints[3]
-    family = families(prints)
+    family = duplicate_groups(prints)
     assert family[690] == family[3]
     assert len(set(family.tolist())) == 699
 
@@ -118,16 +118,16 @@ def test_sketches_hide_no_likeness(seed: int, blur: float, apart: float) -> None
     assert (_sketches(prints) @ _sketches(others).T >= prints @ others.T - 1e-5).all()
     likeness = np.max([view @ others.T for view in _views(prints)], axis=0)
     close = (np.abs(likeness - SAME_PICTURE) < 1e-5).any(axis=1)
-    assert (repeats(prints, others) == (likeness >= SAME_PICTURE).any(axis=1))[~close].all()
+    assert (duplicates_of(prints, others) == (likeness >= SAME_PICTURE).any(axis=1))[~close].all()
 
 
 def test_many_alike() -> None:
     """Tiles that are all of one picture are one family, though every pair of them has to be compared in full."""
-    assert len(set(families(np.repeat(like_pairs(0, 1, 9, 0)[:1], 600, axis=0)).tolist())) == 1
+    assert len(set(duplicate_groups(np.repeat(like_pairs(0, 1, 9, 0)[:1], 600, axis=0)).tolist())) == 1
 
 
 def test_no_tiles() -> None:
     """No tiles make no families."""
     none = np.zeros((0, FINGERPRINT_SIZE), dtype=np.float32)
-    assert len(families(none)) == 0
-    assert len(repeats(none, none)) == 0
+    assert len(duplicate_groups(none)) == 0
+    assert len(duplicates_of(none, none)) == 0

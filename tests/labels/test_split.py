@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipeline.core.errors import UsageError
 from pipeline.labels.labelled_tiles import Box, LabelledTiles
 from pipeline.labels.near_duplicates import FINGERPRINT_SIZE
-from pipeline.labels.split import SplitRule, assign, held_out
+from pipeline.labels.split import SplitRule, assign, split
 
 
 def tiles_of(labels: list[bool], groups: list[str] | None = None, folder: str = "file:///a") -> LabelledTiles:
@@ -100,7 +100,7 @@ def test_boxes_of_one_photo_stay_together() -> None:
     urls = tuple(f"file:///a/{photo}.jpg" for photo in range(photos) for _ in boxes)
     labels = np.arange(len(urls)) % 2 == 0
     tiles = LabelledTiles(urls, labels, urls, ("a",) * len(urls), boxes * photos)
-    found = held_out(tiles, None, SplitRule(0.3), lambda all_: apart(len(all_)))
+    found = split(tiles, None, SplitRule(0.3), lambda all_: apart(len(all_)))
     assert not set(found.training.urls) & set(found.validation.urls)
     assert len(found.validation) == 4 * len(set(found.validation.urls)) > 0
 
@@ -145,7 +145,7 @@ def test_repeats_of_validation_tiles_are_dropped() -> None:
     prints = {training.urls: apart(4), validation.urls: apart(2, first=9)}
     mirrored = prints[training.urls][0].reshape(32, 32)[:, ::-1].ravel()
     prints[validation.urls][0] = mirrored
-    found = held_out(training, validation, SplitRule(), lambda tiles: prints[tiles.urls])
+    found = split(training, validation, SplitRule(), lambda tiles: prints[tiles.urls])
     assert found.training.urls == training.urls[1:3]
     assert found.validation.urls == validation.urls
     assert found.dropped == 2
@@ -155,7 +155,7 @@ def test_nothing_left_to_train_on() -> None:
     """Validating on the training tiles themselves is refused."""
     tiles = tiles_of([True, False, True])
     with pytest.raises(UsageError, match="3 of 3 training tiles repeat validation tiles"):
-        held_out(tiles, tiles, SplitRule(), lambda _: apart(3))
+        split(tiles, tiles, SplitRule(), lambda _: apart(3))
 
 
 def test_split_keeps_twins_together() -> None:
@@ -163,7 +163,7 @@ def test_split_keeps_twins_together() -> None:
     tiles = tiles_of([row % 2 == 0 for row in range(60)])
     prints = apart(60)
     prints[30:] = prints[:30]
-    found = held_out(tiles, None, SplitRule(0.3), lambda _: prints)
+    found = split(tiles, None, SplitRule(0.3), lambda _: prints)
     held = {tiles.urls.index(url) % 30 for url in found.validation.urls}
     assert len(found.validation) == 2 * len(held)
     assert len(found.training) + len(found.validation) == 60

@@ -15,9 +15,9 @@ from pipeline.models.crack_maps import (
     MAP_PIXELS,
     PhotoMapper,
     ScoredPhoto,
-    enlarged,
-    parsed,
-    reduced,
+    decode_map,
+    enlarge_map,
+    reduce_map,
     scale_of,
 )
 
@@ -51,7 +51,7 @@ def photo(grey: Grey, scores: Sequence[float], overlap: float = 0.0) -> ScoredPh
 
 def drawn(scored: ScoredPhoto) -> Grey:
     """The map of a small photo, pixel by pixel."""
-    grey, scale = parsed(PhotoMapper(brightness, TILE_PX, "model00")(scored))
+    grey, scale = decode_map(PhotoMapper(brightness, TILE_PX, "model00")(scored))
     assert scale == 1
     return grey
 
@@ -109,7 +109,7 @@ def test_a_large_photo_has_a_small_map() -> None:
     pixels[1501, 2003] = 255
     tiles = grid(3000, 4000, TileSpec(TILE_PX, 0.0))
     scored = ScoredPhoto("a", pixels, tiles, np.ones(len(tiles), np.float32))
-    grey, scale = parsed(PhotoMapper(brightness, TILE_PX, "model00")(scored))
+    grey, scale = decode_map(PhotoMapper(brightness, TILE_PX, "model00")(scored))
     assert (scale, grey.shape) == (4, (750, 1000))
     assert np.argwhere(grey).tolist() == [[375, 500]]
     assert grey.max() == 255
@@ -126,9 +126,9 @@ def test_the_scale_is_the_smallest_that_fits(height: int, width: int) -> None:
 @given(grey=greys(), scale=st.integers(1, 9))
 def test_reduced_and_enlarged_keeps_every_bright_pixel(grey: Grey, scale: int) -> None:
     """The shape comes back, no pixel is darker than it was, and none is brighter than its block."""
-    small = reduced(grey, scale)
-    back = enlarged(small, scale, *grey.shape)
+    small = reduce_map(grey, scale)
+    back = enlarge_map(small, scale, *grey.shape)
     assert back.shape == grey.shape
     assert (back >= grey).all()
     assert small.max() == grey.max()
-    assert (reduced(back, scale) == small).all()
+    assert (reduce_map(back, scale) == small).all()

@@ -12,7 +12,7 @@ from torch import Tensor
 from pipeline.core.errors import ModelError
 from pipeline.models import domain
 from pipeline.models.model import SHIPPED_MODEL, Model, load_card
-from pipeline.models.network import encoded
+from pipeline.models.network import encode_weights
 
 
 def textures(tiles: int, features: int = 6, seed: int = 0) -> Tensor:
@@ -70,7 +70,7 @@ def test_the_threshold_holds_for_tiles_that_were_not_learnt_from() -> None:
 
 def model_with(tensors: dict[str, Tensor]) -> Model:
     """A model whose weights are these."""
-    weights = encoded(tensors)
+    weights = encode_weights(tensors)
     card = replace(load_card(SHIPPED_MODEL), weights_sha256=hashlib.sha256(weights).hexdigest())
     return Model("file:///model", card, weights)
 

@@ -15,14 +15,14 @@ from pipeline.models.engines import (
     MOST_DOMAIN_SHIFT,
     MOST_SHIFT,
     EngineName,
-    Openvino,
-    best,
+    OpenVinoProbe,
     device_for,
+    fastest_trusted,
 )
 from pipeline.models.model import SHIPPED_MODEL, Model, load_model
 
-PLAIN, WITH_BF16 = Openvino(None, has_bf16=False), Openvino(None, has_bf16=True)
-MISSING = Openvino("OpenVINO cannot be loaded (No module named 'openvino'): pip install openvino", has_bf16=False)
+PLAIN, WITH_BF16 = OpenVinoProbe(None, has_bf16=False), OpenVinoProbe(None, has_bf16=True)
+MISSING = OpenVinoProbe("OpenVINO cannot be loaded (No module named 'openvino'): pip install openvino", has_bf16=False)
 GOOD = Quantised("", 1000, auc=0.99, auc_float=0.99, mean_shift=0.003, greatest_shift=0.4, mean_domain_shift=0.01,
                  nncf="3")  # fmt: skip
 """What is measured of an int8 network that can be relied on."""
@@ -61,23 +61,23 @@ def with_int8(model: Model, **measured: float | None) -> Model:
     ],
 )
 def test_the_fastest_that_can_be_relied_on(
-    shipped: Model, measured: dict[str, float | None], there: Openvino, expected: EngineName
+    shipped: Model, measured: dict[str, float | None], there: OpenVinoProbe, expected: EngineName
 ) -> None:
     """On a CPU int8 where it was measured to be as good, else bf16 where the CPU has it, and torch without OpenVINO."""
-    assert best(with_int8(shipped, **measured), 224, "cpu", there).name == expected
+    assert fastest_trusted(with_int8(shipped, **measured), 224, "cpu", there).name == expected
 
 
 def test_int8_is_for_the_tiles_it_was_made_for(shipped: Model) -> None:
     """Tiles of another size, or a model that was never quantised, are scored in floats, and it is said why."""
-    choice = best(with_int8(shipped), 320, "cpu", PLAIN)
+    choice = fastest_trusted(with_int8(shipped), 320, "cpu", PLAIN)
     assert choice == ("openvino-fp32", "the int8 network is for tiles of 224 pixels, not of 320")
     never = replace(shipped, card=replace(shipped.card, int8=None))
-    assert best(never, 224, "cpu", WITH_BF16).name == "openvino-bf16"
+    assert fastest_trusted(never, 224, "cpu", WITH_BF16).name == "openvino-bf16"
 
 
 def test_a_gpu_computes_in_half_precision(shipped: Model) -> None:
     """Whatever OpenVINO there is."""
-    assert best(shipped, 224, "cuda", MISSING).name == "torch-fp16"
+    assert fastest_trusted(shipped, 224, "cuda", MISSING).name == "torch-fp16"
 
 
 def test_without_openvino_it_is_slower_and_says_so(shipped: Model, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from pipeline.core.errors import ModelError, UsageError
 from pipeline.models import backbones, model
 from pipeline.models.card import Card
 from pipeline.models.model import CARD_FILE, SHIPPED_MODEL, WEIGHTS_FILE, Model
-from pipeline.models.network import encoded, network_of, state_of
+from pipeline.models.network import encode_weights, network_of, state_of
 
 ARCHITECTURE = "test_efficientnet.r160_in1k"
 """The smallest network of timm: 0.4 million parameters."""
@@ -33,7 +33,7 @@ def folder(tmp_path: Path, state: dict[str, Tensor]) -> Path:
 
 def made(state: dict[str, Tensor]) -> Model:
     """Make a model of these weights, not written yet."""
-    return Model("", make_card(), encoded(state))
+    return Model("", make_card(), encode_weights(state))
 
 
 def make_card() -> Card:

@@ -5,7 +5,7 @@ import timm
 import torch
 
 from pipeline.models.card import Calibration
-from pipeline.models.network import answer, crack_scores, normalised
+from pipeline.models.network import apply_network, crack_scores, normalise
 
 
 def test_calibration_is_the_sigmoid_of_a_scaled_logit() -> None:
@@ -22,9 +22,9 @@ def test_looking_at_textures_leaves_the_logits_as_they_are(name: str) -> None:
     pictures = torch.randn(3, 3, 160, 160)
     pictures[1] *= 3
     with torch.inference_mode():
-        found = answer(network, pictures)
+        found = apply_network(network, pictures)
         assert torch.equal(found.logits, network(pictures)[:, 0])
-        alone = answer(network, pictures[1:2]).textures
+        alone = apply_network(network, pictures[1:2]).textures
     torch.testing.assert_close(alone, found.textures[1:2], rtol=1e-4, atol=1e-4)
     assert not torch.allclose(found.textures[0], found.textures[1], atol=0.01)
 
@@ -35,13 +35,13 @@ def test_an_even_picture_has_a_texture() -> None:
     for parameter in network.parameters():
         torch.nn.init.zeros_(parameter)
     with torch.inference_mode():
-        textures = answer(network, torch.zeros(1, 3, 64, 64)).textures
+        textures = apply_network(network, torch.zeros(1, 3, 64, 64)).textures
     assert bool(torch.isfinite(textures).all())
 
 
 def test_normalised_pixels_have_the_cards_mean_and_spread() -> None:
     """(pixel / 255 - mean) / std, channels first in shape and last in memory."""
     pixels = torch.tensor([0, 51, 255], dtype=torch.uint8).expand(1, 2, 2, 3)
-    inputs = normalised(pixels, (0.0, 0.2, 0.5), (1.0, 0.5, 0.25))
+    inputs = normalise(pixels, (0.0, 0.2, 0.5), (1.0, 0.5, 0.25))
     assert inputs.shape == (1, 3, 2, 2)
     assert torch.allclose(inputs[0, :, 0, 0], torch.tensor([0.0, 0.0, 2.0]), atol=1e-6)

@@ -10,7 +10,7 @@ from pipeline.core.errors import ModelError
 from pipeline.models import openvino_graph
 from pipeline.models.batching import CRACK, DOMAIN
 from pipeline.models.model import SHIPPED_MODEL, Int8, Model, load_model
-from pipeline.models.network import encoded, state_of
+from pipeline.models.network import encode_weights, state_of
 from pipeline.models.openvino_engine import OpenVinoEngine, read
 from pipeline.models.torch_engine import TorchEngine
 
@@ -31,7 +31,7 @@ def tiles() -> NDArray[np.uint8]:
 def test_a_score_does_not_depend_on_the_company(model: Model, tiles: NDArray[np.uint8]) -> None:
     """In batches of one size a tile's scores are the same to the last bit, in any place, int8 and floats."""
     for engine in (OpenVinoEngine(read(model), model.card, "f32"),
-                   OpenVinoEngine(openvino_graph.whole(model, 224), model.card, "f32")):  # fmt: skip
+                   OpenVinoEngine(openvino_graph.build_graph(model, 224), model.card, "f32")):  # fmt: skip
         together = engine(tiles)
         order = np.random.default_rng(1).permutation(16)
         assert np.array_equal(engine(tiles[order]), together[order])
@@ -40,14 +40,14 @@ def test_a_score_does_not_depend_on_the_company(model: Model, tiles: NDArray[np.
 
 def test_batches_may_change_their_size(model: Model, tiles: NDArray[np.uint8]) -> None:
     """One tile alone scores as among 16, but for rounding."""
-    engine = OpenVinoEngine(openvino_graph.whole(model, 224), model.card, "f32")
+    engine = OpenVinoEngine(openvino_graph.build_graph(model, 224), model.card, "f32")
     np.testing.assert_allclose(engine(tiles[:1]), engine(tiles)[:1], rtol=1e-4, atol=1e-5)
 
 
 def test_an_older_model_knows_no_strangers(model: Model, tiles: NDArray[np.uint8]) -> None:
     """One without a domain gives the same probabilities, and NaN."""
-    older = replace(model, weights=encoded(state_of(model)))
-    found = OpenVinoEngine(openvino_graph.whole(older, 224), model.card, "f32")(tiles)
+    older = replace(model, weights=encode_weights(state_of(model)))
+    found = OpenVinoEngine(openvino_graph.build_graph(older, 224), model.card, "f32")(tiles)
     np.testing.assert_allclose(found[:, CRACK], np.asarray(TorchEngine(model, "cpu")(tiles))[:, CRACK], atol=1e-5)
     assert np.isnan(found[:, DOMAIN]).all()
 
@@ -56,7 +56,7 @@ def test_probabilities_stay_within_0_and_1(model: Model, tiles: NDArray[np.uint8
     """Even where the calibration makes logits enormous; nothing overflows."""
     card = replace(model.card, calibration=replace(model.card.calibration, temperature=1e-6))
     with np.errstate(all="raise"):
-        found = OpenVinoEngine(openvino_graph.whole(model, 224), card, "f32")(tiles)
+        found = OpenVinoEngine(openvino_graph.build_graph(model, 224), card, "f32")(tiles)
     assert ((found[:, CRACK] >= 0) & (found[:, CRACK] <= 1)).all()
 
 

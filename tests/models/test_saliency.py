@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from pipeline.models.model import SHIPPED_MODEL, load_model
-from pipeline.models.saliency import ActivationMapper, Listener, chosen_layers, dark_lines, in_places, up_to_one
+from pipeline.models.saliency import Listener, SaliencyMapper, chosen_layers, dark_lines, in_places, up_to_one
 
 
 class LeftHalf(nn.Module):
@@ -102,12 +102,12 @@ def test_the_highest_become_one(seed: int, highest: float) -> None:
 
 
 @pytest.fixture(scope="module")
-def mapper() -> ActivationMapper:
+def mapper() -> SaliencyMapper:
     """With the shipped model."""
-    return ActivationMapper(load_model(SHIPPED_MODEL), "cpu")
+    return SaliencyMapper(load_model(SHIPPED_MODEL), "cpu")
 
 
-def test_a_drawn_crack_is_found(mapper: ActivationMapper) -> None:
+def test_a_drawn_crack_is_found(mapper: SaliencyMapper) -> None:
     """On noise like concrete, nine tenths of what is brighter than half lies within 3 pixels of the crack."""
     random = np.random.default_rng(3)
     tiles = np.repeat(random.normal(150, 8, (2, 224, 224, 1)), 3, axis=3)
@@ -122,7 +122,7 @@ def test_a_drawn_crack_is_found(mapper: ActivationMapper) -> None:
     assert len(set(rows.tolist())) > 150
 
 
-def test_a_tile_does_not_depend_on_its_company(mapper: ActivationMapper) -> None:
+def test_a_tile_does_not_depend_on_its_company(mapper: SaliencyMapper) -> None:
     """In batches of one size: gradients of one tile's score do not reach another's places."""
     tiles = np.random.default_rng(1).integers(0, 256, (2, 224, 224, 3), np.uint8)
     one, other = mapper(tiles), mapper(tiles[::-1].copy())

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipeline.models.batching import CRACK, DOMAIN
 from pipeline.models.domain import fit
 from pipeline.models.model import SHIPPED_MODEL, Model, load_model
-from pipeline.models.network import answer, encoded, network_of, normalised, state_of
+from pipeline.models.network import apply_network, encode_weights, network_of, normalise, state_of
 from pipeline.models.torch_engine import TorchEngine
 
 
@@ -26,10 +26,10 @@ def tiles() -> NDArray[np.uint8]:
 def model(tiles: NDArray[np.uint8]) -> Model:
     """Return the network that comes with the package, which has learnt what the first of these tiles look like."""
     shipped = load_model(SHIPPED_MODEL)
-    inputs = normalised(torch.from_numpy(tiles[:16]), shipped.card.mean, shipped.card.std)
+    inputs = normalise(torch.from_numpy(tiles[:16]), shipped.card.mean, shipped.card.std)
     with torch.inference_mode():
-        known = fit(answer(network_of(shipped), inputs).textures)
-    return replace(shipped, weights=encoded(state_of(shipped) | known.tensors()))
+        known = fit(apply_network(network_of(shipped), inputs).textures)
+    return replace(shipped, weights=encode_weights(state_of(shipped) | known.tensors()))
 
 
 Scored = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -68,7 +68,7 @@ def test_what_was_not_learnt_is_stranger(engine: Scored, tiles: NDArray[np.uint8
 
 def test_a_model_that_was_not_told_knows_no_strangers(model: Model, engine: Scored, tiles: NDArray[np.uint8]) -> None:
     """One that was trained before there were domain scores gives the same probabilities, and NaN."""
-    older = scoring(TorchEngine(replace(model, weights=encoded(state_of(model))), "cpu"))(tiles)
+    older = scoring(TorchEngine(replace(model, weights=encode_weights(state_of(model))), "cpu"))(tiles)
     assert np.array_equal(older[:, CRACK], engine(tiles)[:, CRACK])
     assert np.isnan(older[:, DOMAIN]).all()
 

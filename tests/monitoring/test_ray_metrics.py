@@ -7,8 +7,8 @@ import pytest
 from ray.data._internal.execution.interfaces.op_runtime_metrics import OpRuntimeMetrics
 
 from pipeline.monitoring import ray_metrics
-from pipeline.monitoring.ray_metrics import Counters
-from pipeline.monitoring.run_stats import counted, spent
+from pipeline.monitoring.ray_metrics import RayMetrics
+from pipeline.monitoring.run_stats import count_rows, spent
 from tests import ROOT
 from tests.monitoring.test_totals import FAILED, OK, STEP
 
@@ -52,8 +52,8 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, tuple[str, ...]], l
 
 def test_metrics_of_photos(kept: dict[tuple[str, tuple[str, ...]], list[float]]) -> None:
     """Counts by status, failures by why, CPU seconds by stage; nothing is added where there is nothing."""
-    shown = Counters()
-    shown.count(counted([OK, FAILED, OK]))
+    shown = RayMetrics()
+    shown.count(count_rows([OK, FAILED, OK]))
     shown.count(spent("write", STEP))
     shown.waits(0)
     assert kept == {
@@ -73,7 +73,7 @@ def test_metrics_of_photos(kept: dict[tuple[str, tuple[str, ...]], list[float]])
 
 def test_times_of_photos(kept: dict[tuple[str, tuple[str, ...]], list[float]]) -> None:
     """Each photo's own."""
-    Counters().time([{"decode_effort": {"wall_s": 0.25}, "score_effort": {"wall_s": 1.5}}] * 2)
+    RayMetrics().time([{"decode_effort": {"wall_s": 0.25}, "score_effort": {"wall_s": 1.5}}] * 2)
     assert kept == {("decode_seconds", ()): [0.25, 0.25], ("score_seconds", ()): [1.5, 1.5]}
 
 
@@ -81,7 +81,7 @@ def test_the_page_names_every_metric(kept: dict[tuple[str, tuple[str, ...]], lis
     """As Prometheus sees them, and of Ray Data's only such as there are."""
     assert kept == {}
     page = (ROOT / "docs" / "watching.md").read_text(encoding="utf-8")
-    ours = {f"ray_{metric._name}" for metric in vars(Counters()).values()}
+    ours = {f"ray_{metric._name}" for metric in vars(RayMetrics()).values()}
     told = set(re.findall(r"^\| `(ray_crackscan_\w+)` \|", page, re.MULTILINE))
     assert {name.removesuffix("_total") for name in told} == ours  # which Ray puts behind the names of counters
     rays = {metric.name for metric in OpRuntimeMetrics.get_metrics()}

@@ -12,8 +12,8 @@ from pipeline.core.errors import InterruptedRunError, StorageError
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import Lease, hold
 from pipeline.monitoring.prices import Cost, Prices
-from pipeline.monitoring.run_report import figures, reported, reports, total_cost
-from pipeline.monitoring.run_stats import Account
+from pipeline.monitoring.run_report import figures, read_reports, report_run, total_cost
+from pipeline.monitoring.run_stats import RunStats
 from tests.monitoring.test_totals import FAILED, OK, STEP
 
 FREE = Prices("EUR", 0.0, 0.0)
@@ -32,9 +32,9 @@ class Silent:
         """Nothing."""
 
 
-def account() -> Account:
+def account() -> RunStats:
     """Two photos on two machines of a CPU each."""
-    made = Account()
+    made = RunStats()
     made.work_begins((Node(1.0), Node(1.0, 1.0, "gpu")), Silent())
     made.spend("list", STEP)
     made.take([OK, FAILED])
@@ -44,10 +44,10 @@ def account() -> Account:
 def run(out: Path, run_id: str, error: BaseException | None = None, prices: Prices | None = None) -> list[Any]:
     """The reports after one more run that ends so."""
     layout = Layout(storage.canonical(str(out)))
-    with hold(layout, run_id, lambda _: None) as lease, reported(layout, run_id, lease, account(), prices):
+    with hold(layout, run_id, lambda _: None) as lease, report_run(layout, run_id, lease, account(), prices):
         if error is not None:
             raise error
-    return reports(layout)
+    return read_reports(layout)
 
 
 def test_figures_are_those_of_the_account() -> None:
@@ -90,10 +90,10 @@ def test_who_has_lost_the_dataset_reports_nothing(tmp_path: Path) -> None:
     """The report is the new writer's."""
     run(tmp_path, "one")
     layout = Layout(storage.canonical(str(tmp_path)))
-    with hold(layout, "two", lambda _: None) as lease, reported(layout, "two", lease, account(), None):
+    with hold(layout, "two", lambda _: None) as lease, report_run(layout, "two", lease, account(), None):
         lease_of_another = json.loads((tmp_path / "lease").read_text()) | {"run_id": "three"}
         (tmp_path / "lease").write_text(json.dumps(lease_of_another))
-    assert [one["run_id"] for one in reports(layout)] == ["one"]
+    assert [one["run_id"] for one in read_reports(layout)] == ["one"]
 
 
 def test_a_report_that_cannot_be_written_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,10 +3,10 @@
 from dataclasses import asdict
 from typing import Any
 
-from pipeline.core.usage import Effort
-from pipeline.monitoring.run_stats import COLUMNS, Failure, Tally, counted, spent
+from pipeline.core.usage import Usage
+from pipeline.monitoring.run_stats import COLUMNS, Failure, Totals, count_rows, spent
 
-STEP = Effort(2.0, 1.0, 0.5, 100, 1, 7)
+STEP = Usage(2.0, 1.0, 0.5, 100, 1, 7)
 
 
 def row(**facts: Any) -> dict[str, Any]:  # noqa: ANN401 - of any column
@@ -21,17 +21,17 @@ END = row(read_effort=asdict(STEP))
 
 def test_photos_are_counted() -> None:
     """Failed ones by why; the end of a stream is no photo, and its reading counts."""
-    found = counted([OK, FAILED, END, OK])
+    found = count_rows([OK, FAILED, END, OK])
     assert (found.photos, found.tiles, found.photo_bytes, found.failed) == (3, 12, 2010, 1)
     assert found.failures == {Failure("decode", "not_an_image"): 1}
     assert (found.effort("read"), found.effort("score")) == (STEP + STEP + STEP, STEP + STEP)
-    assert (found.effort("decode"), found.effort("list")) == (Effort(), Effort())
+    assert (found.effort("decode"), found.effort("list")) == (Usage(), Usage())
     assert (found.total.read_bytes, found.total.retries) == (500, 5)
 
 
 def test_tallies_are_added() -> None:
     """In any order the sum is the tally of all rows."""
-    parts = [counted([OK]), counted([FAILED, END]), spent("write", STEP), spent("write", STEP)]
-    whole = counted([OK, FAILED, END]) + spent("write", STEP + STEP)
-    assert sum(parts, Tally()) == whole
-    assert sum(reversed(parts), Tally()) == whole
+    parts = [count_rows([OK]), count_rows([FAILED, END]), spent("write", STEP), spent("write", STEP)]
+    whole = count_rows([OK, FAILED, END]) + spent("write", STEP + STEP)
+    assert sum(parts, Totals()) == whole
+    assert sum(reversed(parts), Totals()) == whole

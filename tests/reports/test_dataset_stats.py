@@ -37,7 +37,7 @@ def layout(tmp_path_factory: pytest.TempPathFactory) -> Layout:
 @pytest.fixture
 def photos(layout: Layout) -> Iterator[Connection]:
     """The photos of that dataset, counted at the model's threshold."""
-    with dataset_stats.inspected(layout, None) as connection:
+    with dataset_stats.statistics_of(layout, None) as connection:
         yield connection
 
 
@@ -49,7 +49,7 @@ def test_totals(photos: Connection) -> None:
 
 def test_another_threshold_moves_the_line(layout: Layout) -> None:
     """Nothing is scored again."""
-    with dataset_stats.inspected(layout, 0.15) as photos:
+    with dataset_stats.statistics_of(layout, 0.15) as photos:
         found = dataset_stats.totals(photos)
     assert (found.cracked, found.crack_tiles) == (3, 3)
 
@@ -59,7 +59,7 @@ def test_figures_by_archive_add_up(photos: Connection) -> None:
     north, south = dataset_stats.by_archive(photos)
     assert (storage.name(north.archive), north.photos, north.failed, north.cracked, north.scored) == (
         "north.zip", 4, 2, 1, 2)  # fmt: skip
-    assert (storage.name(south.archive), south.photos, south.failed, south.strange) == ("south.zip", 3, 0, 1)
+    assert (storage.name(south.archive), south.photos, south.failed, south.out_of_domain) == ("south.zip", 3, 0, 1)
     assert south.worst_score == pytest.approx(51 / 255)
 
 
@@ -93,7 +93,7 @@ def test_the_list_begins_with_the_worst_and_ends_with_failures(photos: Connectio
 def test_the_tiles_of_a_photo_come_with_their_scores(photos: Connection) -> None:
     """In the order of the grid; the worst is the right lower one."""
     ids = dataset_stats.listed(photos, 1)["image_id"].to_pylist()
-    [row] = dataset_stats.shown(photos, ids)
+    [row] = dataset_stats.photo_rows(photos, ids)
     tiles = dataset_stats.tile_scores(photos, [row])[row["image_id"]]
     assert (tiles.height_px, tiles.width_px, len(tiles.tiles)) == (100, 150, 6)
     assert np.allclose(tiles.scores, [0, 0, 0, 0, 0, 250 / 255])
@@ -102,8 +102,8 @@ def test_the_tiles_of_a_photo_come_with_their_scores(photos: Connection) -> None
 
 def test_the_strangest_photos(photos: Connection) -> None:
     """Those over the domain threshold of the model's card."""
-    [image_id] = dataset_stats.strangest(photos, 5)
-    assert dataset_stats.shown(photos, [image_id])[0]["image"] == "sky.png"
+    [image_id] = dataset_stats.most_out_of_domain(photos, 5)
+    assert dataset_stats.photo_rows(photos, [image_id])[0]["image"] == "sky.png"
 
 
 @settings(max_examples=5)
@@ -122,7 +122,7 @@ def test_no_score_falls_out_of_the_histogram(scores: list[float]) -> None:
 def test_an_empty_dataset_has_figures(tmp_path: Path) -> None:
     """All are nought."""
     layout = scored(tmp_path / "out", zipped(tmp_path / "one.zip", {"broken.png": b"no"}))
-    with dataset_stats.inspected(layout, None) as photos:
+    with dataset_stats.statistics_of(layout, None) as photos:
         assert dataset_stats.totals(photos) == Totals(1, 1, 0, 0, 0, 0, None)
         assert sum(dataset_stats.histogram(photos)) == 0
 
@@ -131,6 +131,6 @@ def test_no_dataset_is_refused(tmp_path: Path) -> None:
     """As everywhere."""
     with (
         pytest.raises(UsageError, match="There is no dataset"),
-        dataset_stats.inspected(Layout(f"file://{tmp_path}"), None),
+        dataset_stats.statistics_of(Layout(f"file://{tmp_path}"), None),
     ):
         pass

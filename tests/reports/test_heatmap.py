@@ -51,7 +51,7 @@ def test_a_clear_layer_changes_nothing_and_an_opaque_one_all() -> None:
     pixels = np.full((2, 2, 3), 200, np.uint8)
     layer = np.full((2, 2, 4), 100, np.uint8)
     layer[..., 3] = [[0, 255], [0, 51]]
-    assert heatmap.laid_over(pixels, layer)[..., 0].tolist() == [[200, 100], [200, 180]]
+    assert heatmap.lay_over(pixels, layer)[..., 0].tolist() == [[200, 100], [200, 180]]
 
 
 @given(st.floats(0, 1), st.floats(0, 1))

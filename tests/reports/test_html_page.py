@@ -43,7 +43,7 @@ def test_a_page_runs_its_own_script_and_no_other(monkeypatch: pytest.MonkeyPatch
     fake = Environment(loader=DictLoader({"parts.html": parts, "x.html": source}), autoescape=True)
     fake.filters |= original.filters
     monkeypatch.setattr(html_page, "_templates", lambda: fake)
-    made = html_page.rendered("x.html", title=HOSTILE).decode()
+    made = html_page.render("x.html", title=HOSTILE).decode()
     assert "<script>alert" not in made
     assert "&lt;script&gt;alert(1)" in made
     assert re.search(r"default-src 'none'; img-src data:; .*script-src 'sha256-[\w+/]{43}='", made)

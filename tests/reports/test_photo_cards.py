@@ -9,15 +9,15 @@ from PIL import Image
 
 from pipeline.dataset.layout import Layout
 from pipeline.reports import dataset_stats
-from pipeline.reports.photo_cards import Frame, SeenPhoto, seen_photos
+from pipeline.reports.photo_cards import Frame, PhotoCard, photo_cards
 from tests.helpers.scored_photos import photo, scored, zipped
 
 
-def seen(layout: Layout, longest_px: int = 75) -> list[SeenPhoto]:
+def seen(layout: Layout, longest_px: int = 75) -> list[PhotoCard]:
     """All scored photos of a dataset."""
-    with dataset_stats.inspected(layout, None) as photos:
+    with dataset_stats.statistics_of(layout, None) as photos:
         ids = dataset_stats.listed(photos, 9)["image_id"].to_pylist()
-        return list(seen_photos(photos, layout, ids, longest_px).values())
+        return list(photo_cards(photos, layout, ids, longest_px).values())
 
 
 def pixels(url: str) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

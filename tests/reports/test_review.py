@@ -14,7 +14,7 @@ from pipeline.cli import main
 from pipeline.core.errors import CrackscanError, UsageError
 from pipeline.dataset.layout import Layout
 from pipeline.images.decode import decode
-from pipeline.labels import labelled_tiles
+from pipeline.labels.labelled_tiles import compute_descriptors, read_labelled_tiles
 from pipeline.reports.review import ReviewConfig, Reviewed, review
 from tests.helpers.scored_photos import THRESHOLD, photo, scored, zipped
 from tests.helpers.small_dataset import written
@@ -97,13 +97,13 @@ def test_a_filled_in_folder_is_labelled_data(delimiter: str, layout: Layout, tmp
     """As a spreadsheet saves it, too: labels are read, empty ones left out and counted, whole files are the tiles."""
     made(layout, tmp_path / "look")
     fill_in(tmp_path / "look", {"a.png": "Positive", "b.png": "0", "c.png": "negative"}, delimiter)
-    tiles = labelled_tiles.read([str(tmp_path / "look")])
+    tiles = read_labelled_tiles([str(tmp_path / "look")])
     assert tiles.labels.tolist() == [True, False, False]
     assert tiles.unlabelled == 1
     assert tiles.boxes == (None,) * 3
     assert tiles.sources == (str(tmp_path / "look"),) * 3
-    assert labelled_tiles.read([str(tmp_path / "look" / "review.csv")]).urls == tiles.urls
-    assert labelled_tiles.fingerprints(tiles).shape[0] == 3
+    assert read_labelled_tiles([str(tmp_path / "look" / "review.csv")]).urls == tiles.urls
+    assert compute_descriptors(tiles).shape[0] == 3
 
 
 def test_a_photo_has_one_group_in_every_review(layout: Layout, tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_a_photo_has_one_group_in_every_review(layout: Layout, tmp_path: Path) -
     for name, count in (("look", 4), ("again", 3)):
         made(layout, tmp_path / name, count)
         fill_in(tmp_path / name, labels)
-    tiles = labelled_tiles.read([str(tmp_path / "look"), str(tmp_path / "again")])
+    tiles = read_labelled_tiles([str(tmp_path / "look"), str(tmp_path / "again")])
     assert len(tiles) == 7
     assert len(set(tiles.groups)) == 4
 
@@ -121,7 +121,7 @@ def test_a_folder_without_a_label_is_told(layout: Layout, tmp_path: Path) -> Non
     """Training says what to do."""
     made(layout, tmp_path / "look")
     with pytest.raises(UsageError) as refused:
-        labelled_tiles.read([str(tmp_path / "look")])
+        read_labelled_tiles([str(tmp_path / "look")])
     assert str(refused.value) == (
         f"Not one of the 4 rows of file://{tmp_path}/look/review.csv has a label. Write Positive or 1 for cracked and "
         "Negative or 0 for sound into the column label; rows left empty are left out."
@@ -183,9 +183,9 @@ def test_the_folder_may_be_remote(layout: Layout, tmp_path: Path) -> None:
     fill_in(tmp_path / "look", dict.fromkeys(LEVELS, "0") | {"a.png": "1"})
     review(ReviewConfig(layout.url, "memory://reviews/look", 4, "worst", per_photo=1), quiet)
     storage.write_whole("memory://reviews/look/review.csv", (tmp_path / "look" / "review.csv").read_bytes())
-    tiles = labelled_tiles.read(["memory://reviews/look"])
+    tiles = read_labelled_tiles(["memory://reviews/look"])
     assert tiles.labels.sum() == 1
-    assert labelled_tiles.fingerprints(tiles).shape[0] == 4
+    assert compute_descriptors(tiles).shape[0] == 4
 
 
 def test_the_command_says_what_to_do_next(layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline import storage
-from pipeline.archives.listing import decoded
+from pipeline.archives.listing import decode_listing
 from pipeline.archives.members import Limits
 from pipeline.dataset.layout import Layout
-from pipeline.reports.source_photos import NOT_LISTED, Original, originals
+from pipeline.reports.source_photos import NOT_LISTED, SourcePhoto, source_photos
 from pipeline.scoring.plan import keep_ended
 from pipeline.scoring.reading import read_unit, units
 from tests.helpers.plans import kept
@@ -21,22 +21,22 @@ from tests.helpers.scored_photos import photo, zipped
 PHOTOS = {"a.png": photo(40), "sub/b.png": photo(80), "c.png": photo(120)}
 
 
-def read(tmp_path: Path, *inputs: Path) -> dict[str, Original]:
+def read(tmp_path: Path, *inputs: Path) -> dict[str, SourcePhoto]:
     """Every photo of some inputs, by name."""
     layout = Layout(storage.canonical(str(tmp_path / "out")))
     rows = kept([str(path) for path in inputs], layout).members.to_pylist()
     return found(layout, rows)
 
 
-def found(layout: Layout, rows: list[dict[str, str]]) -> dict[str, Original]:
+def found(layout: Layout, rows: list[dict[str, str]]) -> dict[str, SourcePhoto]:
     """Photos of a plan, read again."""
     names = {row["image_id"]: row["image"] for row in rows}
-    read = list(originals(layout, {row["image_id"]: row["archive"] for row in rows}))
+    read = list(source_photos(layout, {row["image_id"]: row["archive"] for row in rows}))
     assert len(read) == len(rows)
     return {names[image_id]: original for image_id, original in read}
 
 
-def level(original: Original) -> int:
+def level(original: SourcePhoto) -> int:
     """The grey level of a photo's right lower corner."""
     assert isinstance(original, np.ndarray)
     return int(original[-1, -1, 0])
@@ -67,7 +67,7 @@ def test_photos_come_from_a_compressed_tar_that_was_read_to_its_end(tmp_path: Pa
     read = [table.to_pylist()[0] for table in read_unit(unit, Limits(), pa.chunked_array([], pa.string()))]
     *rows, end = read
     assert set(found(layout, rows).values()) == {NOT_LISTED}
-    keep_ended(layout, decoded(end["ended"]))
+    keep_ended(layout, decode_listing(end["ended"]))
     levels = {name: level(original) for name, original in found(layout, rows).items()}
     assert levels == {"a.png": 40, "sub/b.png": 80, "c.png": 120}
 
@@ -107,6 +107,6 @@ def test_a_photo_that_is_in_no_plan_is_told(tmp_path: Path) -> None:
     archive = zipped(tmp_path / "one.zip", {"a.png": photo(1)})
     layout = Layout(storage.canonical(str(tmp_path / "out")))
     rows = kept([str(archive)], layout).members.to_pylist()
-    assert list(originals(layout, {"0" * 16: rows[0]["archive"]})) == [("0" * 16, NOT_LISTED)]
+    assert list(source_photos(layout, {"0" * 16: rows[0]["archive"]})) == [("0" * 16, NOT_LISTED)]
     shutil.rmtree(tmp_path / "out")
     assert found(layout, rows) == {"a.png": NOT_LISTED}

@@ -15,9 +15,9 @@ from pipeline.reports.thumbnails import Form
 def test_the_longer_side_is_brought_down() -> None:
     """The shape stays; a picture that is small enough stays as it is."""
     pixels = np.zeros((100, 300, 3), np.uint8)
-    assert thumbnails.shrunk(pixels, 150).shape == (50, 150, 3)
-    assert thumbnails.shrunk(pixels, 300) is pixels
-    assert thumbnails.shrunk(np.zeros((1, 900, 3), np.uint8), 30).shape == (1, 30, 3)
+    assert thumbnails.shrink(pixels, 150).shape == (50, 150, 3)
+    assert thumbnails.shrink(pixels, 300) is pixels
+    assert thumbnails.shrink(np.zeros((1, 900, 3), np.uint8), 30).shape == (1, 30, 3)
 
 
 def test_a_tile_is_cut_out_pixel_for_pixel() -> None:

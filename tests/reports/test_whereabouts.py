@@ -24,7 +24,7 @@ PHOTOS = {
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
     """Five photos, some of which tell where and when."""
     folder = tmp_path_factory.mktemp("whereabouts")
-    with dataset_stats.inspected(scored(folder / "out", zipped(folder / "one.zip", PHOTOS)), None) as connection:
+    with dataset_stats.statistics_of(scored(folder / "out", zipped(folder / "one.zip", PHOTOS)), None) as connection:
         yield connection
 
 
@@ -39,7 +39,7 @@ def test_one_position_far_from_many_is_left_out_and_counted(tmp_path: Path) -> N
     """A plan of the bridge, not of the way to the camera's last fix."""
     near = {f"{number:03d}.png": photo(9, place=(48.1 + number / 1e5, 11.5)) for number in range(60)}
     layout = scored(tmp_path / "out", zipped(tmp_path / "one.zip", near | {"far.png": photo(9, place=(-33, 18))}))
-    with dataset_stats.inspected(layout, None) as photos:
+    with dataset_stats.statistics_of(layout, None) as photos:
         dots, left_out = dataset_stats.places(photos)
     assert (sum(dot.photos for dot in dots), left_out) == (60, 1)
 
@@ -56,7 +56,7 @@ def test_photos_of_one_place_and_of_one_moment_are_one_dot(tmp_path: Path) -> No
     """It has the worst photo's score and name."""
     burst = {f"{number}.png": photo(number, NINE, (48.1, 11.5)) for number in (200, 201, 203, 202)}
     layout = scored(tmp_path / "out", zipped(tmp_path / "one.zip", burst | {"other.png": photo(0, NINE, (48.2, 11.5))}))
-    with dataset_stats.inspected(layout, None) as photos:
+    with dataset_stats.statistics_of(layout, None) as photos:
         _, here = dataset_stats.places(photos)[0]
         _, now = dataset_stats.moments(photos)
     assert (here.photos, here.image) == (4, "203.png")
@@ -67,6 +67,6 @@ def test_photos_of_one_place_and_of_one_moment_are_one_dot(tmp_path: Path) -> No
 def test_no_photo_that_tells_is_no_dot(tmp_path: Path) -> None:
     """And none is left out."""
     layout = scored(tmp_path / "out", zipped(tmp_path / "one.zip", {"a.png": photo(1)}))
-    with dataset_stats.inspected(layout, None) as photos:
+    with dataset_stats.statistics_of(layout, None) as photos:
         assert dataset_stats.places(photos) == ([], 0)
         assert dataset_stats.moments(photos) == []

@@ -14,7 +14,7 @@ SUBJECTS = ["Python", "packages", "CPU", "memory", "GPU", "object store", "tempo
 
 def test_every_check_comes_once(tmp_path: Path) -> None:
     """In the order of need, then each storage that was named; the machine of the tests passes."""
-    found = list(doctor.examined([str(tmp_path), str(tmp_path / "new")]))
+    found = list(doctor.run_checks([str(tmp_path), str(tmp_path / "new")]))
     assert [finding.subject for finding in found] == [*SUBJECTS, "storage", "storage"]
     assert {finding.state for finding in found} <= {"ok", "warning"}
 
@@ -33,7 +33,7 @@ def test_a_damaged_model_fails(tmp_path: Path) -> None:
 def test_a_photo_that_is_not_scored_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the run says of it is told."""
     monkeypatch.setattr(
-        "pipeline.scoring.predict.crack_scores", lambda urls, *_: ({}, {urls[0]: "The photo is damaged."})
+        "pipeline.scoring.predict.predict_scores", lambda urls, *_: ({}, {urls[0]: "The photo is damaged."})
     )
     assert doctor._ray()[1:3] == ("failed", "it scored no photo: The photo is damaged.")
 

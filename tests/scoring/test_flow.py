@@ -22,7 +22,7 @@ from pipeline.monitoring.prices import Prices
 from pipeline.scoring import flow
 from pipeline.scoring.config import ScoreConfig
 from pipeline.scoring.flow import retry, score
-from pipeline.scoring.progress import Progress, Watch
+from pipeline.scoring.progress import Progress, ScoreCallbacks
 from tests.helpers.brightness_engine import make_brightness, make_brightness_map
 from tests.helpers.packing import packed_tar, packed_zip
 
@@ -80,7 +80,7 @@ def test_metrics_report_and_log_agree_with_the_dataset(
     config = ScoreConfig(
         (str(mixed),), str(out), actors=1, device="cpu", max_pixels=100_000, prices=Prices("EUR", 3600.0, 0.0)
     )
-    summary = score(config, Watch(), make_brightness)
+    summary = score(config, ScoreCallbacks(), make_brightness)
     images = pq.read_table(out / "images").to_pylist()
     failed = [row for row in images if row["status"] == "failed"]
     counts = {
@@ -121,19 +121,19 @@ def test_photos_that_failed_are_scored_again(mixed: Path, tmp_path: Path, monkey
     monkeypatch.setattr(flow, "session", lambda *_: nullcontext())
     out = str(tmp_path / "scores")
     small = ScoreConfig((str(mixed),), out, actors=1, device="cpu", max_pixels=100_000)
-    first = score(small, Watch(), make_brightness)
+    first = score(small, ScoreCallbacks(), make_brightness)
     assert (first.listed, first.left, first.uncounted, first.is_finished) == (12, 0, 0, True)
     assert (first.run.scored, first.run.failed, first.run.uncounted) == (6, 6, 0)
     assert first.skipped == Counter({".txt": 1, ".md": 1})
     assert [check.promise for check in verify(out, lambda *_: None) if check.broken] == []
 
     large = replace(small, inputs=(), max_pixels=1_000_000)
-    assert retry(large, ["empty_file"], Watch(), make_brightness).run.tried == 0
-    again = retry(large, ["too_many_pixels"], Watch(), make_brightness)
+    assert retry(large, ["empty_file"], ScoreCallbacks(), make_brightness).run.tried == 0
+    again = retry(large, ["too_many_pixels"], ScoreCallbacks(), make_brightness)
     assert (again.run.scored, again.run.failed, again.done_before, again.failed) == (6, 0, 6, 0)
     assert (again.listed, again.left, again.uncounted, again.is_finished) == (12, 0, 0, True)
     assert [check.promise for check in verify(out, lambda *_: None) if check.broken] == []
-    assert score(replace(large, inputs=(str(mixed),)), Watch(), make_brightness).run.tried == 0
+    assert score(replace(large, inputs=(str(mixed),)), ScoreCallbacks(), make_brightness).run.tried == 0
 
 
 @pytest.mark.ray
@@ -142,9 +142,9 @@ def test_a_limit_leaves_the_rest_to_the_next_run(mixed: Path, tmp_path: Path, mo
     """Also in the middle of a stream; what is left is said, as far as it is counted."""
     monkeypatch.setattr(flow, "session", lambda *_: nullcontext())
     config = ScoreConfig((str(mixed),), str(tmp_path / "scores"), actors=1, device="cpu", limit=2)
-    trial = score(config, Watch(), make_brightness)
+    trial = score(config, ScoreCallbacks(), make_brightness)
     assert (trial.run.tried, trial.is_finished, trial.left + trial.uncounted > 0) == (2, False, True)
-    rest = score(replace(config, limit=None), Watch(), make_brightness)
+    rest = score(replace(config, limit=None), ScoreCallbacks(), make_brightness)
     assert (rest.run.tried, rest.done_before, rest.listed, rest.is_finished) == (10, 2, 12, True)
 
 
@@ -155,7 +155,7 @@ def test_photos_over_the_threshold_have_maps(mixed: Path, tmp_path: Path, monkey
     monkeypatch.setattr(flow, "session", lambda *_: nullcontext())
     out = tmp_path / "scores"
     config = ScoreConfig((str(mixed),), str(out), actors=1, device="cpu", limit=8, maps=True)
-    score(config, Watch(), make_brightness, make_brightness_map)
+    score(config, ScoreCallbacks(), make_brightness, make_brightness_map)
     photos = pq.read_table(out / "images", columns=["image_id", "image", "height_px", "width_px", "crack_tiles"])
     over = {photo["image_id"]: photo for photo in photos.to_pylist() if photo["crack_tiles"]}
     kept = {path.stem: path.read_bytes() for path in (out / "maps").iterdir()}
@@ -165,6 +165,6 @@ def test_photos_over_the_threshold_have_maps(mixed: Path, tmp_path: Path, monkey
         with Image.open(io.BytesIO(png)) as image:
             assert image.size == (over[image_id]["width_px"], over[image_id]["height_px"])
             assert image.info["image"] == over[image_id]["image"]
-    score(replace(config, limit=None, maps=False), Watch(), make_brightness)
+    score(replace(config, limit=None, maps=False), ScoreCallbacks(), make_brightness)
     assert {path.stem: path.read_bytes() for path in (out / "maps").iterdir()} == kept
     assert [check.promise for check in verify(str(out), lambda *_: None) if check.broken] == []

@@ -14,9 +14,9 @@ from pipeline.scoring.placement import (
     READ_CPUS,
     SMALL_UNIT_BYTES,
     UNIT_BYTES,
-    Hosting,
+    ScorerOptions,
     block_bytes,
-    placed,
+    place_scorers,
     unit_bytes,
 )
 
@@ -42,7 +42,7 @@ def test_scorers_fit_the_cluster_and_leave_room_for_what_feeds_them(
     on_gpu = device == "cuda" or (device == "auto" and any(node.gpus for node in nodes))
     each = GPU_SCORER_CPUS if on_gpu else 0.5
     try:
-        found = placed(Hosting(actors, device), nodes)
+        found = place_scorers(ScorerOptions(actors, device), nodes)
     except UsageError as error:
         assert "do not fit" in str(error) or "Ray has no GPU" in str(error)  # noqa: PT017 - one of many examples
         there = [node for node in nodes if node.gpus] if on_gpu else nodes
@@ -56,26 +56,26 @@ def test_scorers_fit_the_cluster_and_leave_room_for_what_feeds_them(
 
 def test_usual_machines() -> None:
     """Two CPUs: two scorers. A GPU with four CPUs: three that share it. Four with 64: six on each."""
-    assert placed(Hosting(), [Node(2)]) == (2, 0.5, 0.0)
-    assert placed(Hosting(), [Node(4, 1)]) == (3, 1.0, 0.3333)
-    assert placed(Hosting(), [Node(64, 4)]) == (24, 1.0, 0.1666)
-    assert placed(Hosting(actors=2), [Node(64, 4)]) == (2, 1.0, 1.0)
+    assert place_scorers(ScorerOptions(), [Node(2)]) == (2, 0.5, 0.0)
+    assert place_scorers(ScorerOptions(), [Node(4, 1)]) == (3, 1.0, 0.3333)
+    assert place_scorers(ScorerOptions(), [Node(64, 4)]) == (24, 1.0, 0.1666)
+    assert place_scorers(ScorerOptions(actors=2), [Node(64, 4)]) == (2, 1.0, 1.0)
 
 
 def test_usual_clusters() -> None:
     """CPUs of other machines help no GPU: beside a head of eight, one with four CPUs and a GPU hosts four scorers."""
-    assert placed(Hosting(), [Node(8), Node(4, 1)]) == (4, 1.0, 0.25)
-    assert placed(Hosting(), [Node(8), Node(2, 1), Node(2, 1)]) == (4, 1.0, 0.5)
-    assert placed(Hosting(device="cpu"), [Node(0), Node(8), Node(8)]) == (16, 0.5, 0.0)
+    assert place_scorers(ScorerOptions(), [Node(8), Node(4, 1)]) == (4, 1.0, 0.25)
+    assert place_scorers(ScorerOptions(), [Node(8), Node(2, 1), Node(2, 1)]) == (4, 1.0, 0.5)
+    assert place_scorers(ScorerOptions(device="cpu"), [Node(0), Node(8), Node(8)]) == (16, 0.5, 0.0)
     with pytest.raises(UsageError, match=r"^5 scorers do not fit on the 4 CPUs of machines with a GPU; at most 4 do"):
-        placed(Hosting(actors=5), [Node(64), Node(4, 1)])
+        place_scorers(ScorerOptions(actors=5), [Node(64), Node(4, 1)])
 
 
 def test_readers_follow_the_scorers() -> None:
     """One for two scorers on CPUs, and one for each on a GPU."""
-    readers = {actors: placed(Hosting(actors, "cpu"), [Node(8)]).readers for actors in (1, 2, 3, 8)}
+    readers = {actors: place_scorers(ScorerOptions(actors, "cpu"), [Node(8)]).readers for actors in (1, 2, 3, 8)}
     assert readers == {1: 1, 2: 1, 3: 2, 8: 4}
-    assert placed(Hosting(3), [Node(8, 1)]).readers == 3
+    assert place_scorers(ScorerOptions(3), [Node(8, 1)]).readers == 3
 
 
 @given(st.integers(0, 1 << 50), st.integers(1, 1000), st.floats(0, 1))

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline import storage
-from pipeline.archives.listing import decoded, entry_of, image_id
+from pipeline.archives.listing import decode_listing, entry_of, image_id
 from pipeline.archives.members import Limits
 from pipeline.core.errors import UsageError
 from pipeline.core.schema import MEMBERS
@@ -121,11 +121,11 @@ def test_a_stream_is_replaced_by_its_photos_when_it_has_ended(tmp_path: Path, la
     [unit] = units(kept([str(place)], layout).members)
     assert planned_ids(layout) is None
     *photos, end = [row for table in read_unit(unit, Limits(), NOTHING) for row in table.to_pylist()]
-    assert keep_ended(layout, decoded(end["ended"]))
+    assert keep_ended(layout, decode_listing(end["ended"]))
     ids = planned_ids(layout)
     assert ids is not None
     assert ids.to_pylist() == [row["image_id"] for row in photos]
-    assert not keep_ended(layout, decoded(end["ended"]))  # as after a scorer was lost
+    assert not keep_ended(layout, decode_listing(end["ended"]))  # as after a scorer was lost
     again = planned([str(place)], layout, done=ids)
     assert again.members.num_rows == len(photos)
     assert (again.unlisted, again.skipped, again.without(ids).num_rows) == ((), {".txt": 1}, 0)

@@ -10,7 +10,7 @@ from pipeline.dataset.layout import Layout
 from pipeline.images.tiles import TileSpec
 from pipeline.models.model import SHIPPED_MODEL, Model, load_model
 from pipeline.models.torch_engine import TorchEngine
-from pipeline.scoring.placement import Hosting
+from pipeline.scoring.placement import ScorerOptions
 from pipeline.scoring.plan import photo_files
 from pipeline.scoring.ray_data import scored_photos
 from pipeline.scoring.scorer import ScoreRule, Scoring
@@ -30,7 +30,7 @@ def model() -> Model:
 def scores_of(members: pa.Table, model: Model, batch_tiles: int = 32, actors: int = 2) -> dict[str, Boxes]:
     """Every photo's tiles, by archive and name."""
     rule = ScoreRule(TileSpec(224, 0.25), threshold=0.5, batch_tiles=batch_tiles)
-    tables = list(scored_photos(members, Scoring(model, rule, TorchEngine), Hosting(actors, "cpu"), NOTHING))
+    tables = list(scored_photos(members, Scoring(model, rule, TorchEngine), ScorerOptions(actors, "cpu"), NOTHING))
     rows = [row for table in tables for row in table.to_pylist() if row["ended"] is None]
     found: dict[str, Boxes] = {}
     for row in rows:
@@ -94,7 +94,7 @@ def test_a_photo_that_vanishes_fails_alone(photos: Path, model: Model, tmp_path:
     copies[0].unlink()
     rule = ScoreRule(TileSpec(224, 0.0), threshold=0.5)
     rows = pa.concat_tables(
-        list(scored_photos(members, Scoring(model, rule, TorchEngine), Hosting(1, "cpu"), NOTHING))
+        list(scored_photos(members, Scoring(model, rule, TorchEngine), ScorerOptions(1, "cpu"), NOTHING))
     ).to_pylist()
     outcome = {row["image"]: (row["status"], row["failure_stage"], row["failure_kind"]) for row in rows}
     assert outcome == {"a.jpg": ("failed", "read", "member_unreadable"), "b.jpg": ("ok", None, None)}

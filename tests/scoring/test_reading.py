@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import storage
-from pipeline.archives.listing import Listing, decoded, entry_of
+from pipeline.archives.listing import Listing, decode_listing, entry_of
 from pipeline.archives.members import Entry, Limits
 from pipeline.core.log import get_logger
 from pipeline.core.schema import MEMBERS, READ
@@ -133,7 +133,7 @@ def test_what_is_left_of_a_stream_that_has_ended_is_all_that_is_read(name: str, 
     )
     [stream] = units(planned([str(tmp_path / name)], Layout(f"file://{tmp_path}/out")).members)
     *photos, end = [row for table in read_unit(stream, Limits(), NOTHING) for row in table.to_pylist()]
-    held = decoded(end["ended"])
+    held = decode_listing(end["ended"])
     left = held.filter(pc.invert(pc.is_in(held["image_id"], pa.array([photos[1]["image_id"]]))))
     [unit] = units(left)
     rows = [row for table in read_unit(unit, Limits(), NOTHING) for row in table.to_pylist()]
@@ -153,7 +153,7 @@ def test_a_photo_that_a_stream_does_not_yield_any_more_fails(tmp_path: Path) -> 
     *_, end = [row for table in read_unit(stream, Limits(), NOTHING) for row in table.to_pylist()]
     place.write_bytes(bytes(len(data)))
     os.utime(place, ns=(facts.st_atime_ns, facts.st_mtime_ns))
-    [unit] = units(decoded(end["ended"]))
+    [unit] = units(decode_listing(end["ended"]))
     rows = [row for table in read_unit(unit, Limits(), NOTHING) for row in table.to_pylist()]
     assert [(row["image"], row["failure_kind"]) for row in rows] == [
         ("a.jpg", "member_unreadable"),

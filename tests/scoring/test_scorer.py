@@ -20,7 +20,7 @@ from pipeline.core.schema import READ, SCORED
 from pipeline.images.decode import Decoder, Photo, decode
 from pipeline.images.tiles import TileSpec
 from pipeline.models.batching import DOMAIN
-from pipeline.models.crack_maps import PhotoMapper, parsed
+from pipeline.models.crack_maps import PhotoMapper, decode_map
 from pipeline.scoring.scorer import PhotoScorer, ScoreRule
 from tests.helpers.hostile_photos import BROKEN, SLIM, SOUND
 
@@ -300,7 +300,7 @@ def test_photos_with_a_tile_at_the_threshold_get_a_map() -> None:
     assert [row | {"crack_map": None} for row in mapped] == plain
     line = next(row for row in mapped if row["image"] == "line.png")
     assert isinstance(line["crack_map"], bytes)
-    grey, scale = parsed(line["crack_map"])
+    grey, scale = decode_map(line["crack_map"])
     assert (scale, grey.shape) == (1, (16, 32))
     assert not grey.any()  # its tile scores too little to be seen
 
@@ -312,7 +312,7 @@ def test_a_map_shows_where() -> None:
 
     [png] = _mapping(0.5)(_photos({"a.png": _png(pixels)}))["crack_map"].to_pylist()
 
-    assert (parsed(png)[0] == pixels[..., 0] // 255 * 128).all()
+    assert (decode_map(png)[0] == pixels[..., 0] // 255 * 128).all()
 
 
 def test_a_photo_that_cannot_be_decoded_for_its_map_fails() -> None:

@@ -12,11 +12,11 @@ from pipeline.storage.byte_ranges import (
     BATCH_BYTES,
     GAP_BYTES,
     REQUEST_BYTES,
-    BytesSource,
-    Source,
-    StoredSource,
+    BytesRangeReader,
+    FileRangeReader,
+    RangeReader,
     Window,
-    open_source,
+    open_reader,
     read_together,
     read_whole,
     spans,
@@ -28,28 +28,28 @@ PLACES = st.lists(st.tuples(st.integers(0, 6_000), st.integers(0, 6_000)).map(so
 
 
 @pytest.fixture(scope="module", params=["stored", "window", "bytes"])
-def source(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Source:
+def source(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> RangeReader:
     """The same bytes, kept in each of the three ways."""
     if request.param == "bytes":
-        return BytesSource("data", DATA)
+        return BytesRangeReader("data", DATA)
     path: Path = tmp_path_factory.mktemp("sources") / "data"
     path.write_bytes(DATA if request.param == "stored" else b"before" + DATA + b"after")
-    stored = StoredSource(storage.canonical(str(path)), path.stat().st_size)
+    stored = FileRangeReader(storage.canonical(str(path)), path.stat().st_size)
     return stored if request.param == "stored" else Window(stored, 6, 6 + len(DATA), "data")
 
 
 @given(places=PLACES)
-def test_a_source_gives_what_lies_in_each_range(source: Source, places: list[tuple[int, int]]) -> None:
+def test_a_source_gives_what_lies_in_each_range(source: RangeReader, places: list[tuple[int, int]]) -> None:
     """In the order asked for; a range that reaches beyond the end gives what is there, and nothing beside a window."""
     assert source.read(places) == [DATA[start:end] for start, end in places]
     assert (source.name, source.size_bytes, source.is_protected) == ("data", len(DATA), True)
 
 
 @given(steps=st.lists(st.tuples(st.sampled_from(["read", "seek"]), st.integers(0, 6_000)), max_size=20))
-def test_an_opened_source_is_a_file(source: Source, steps: list[tuple[str, int]]) -> None:
+def test_an_opened_source_is_a_file(source: RangeReader, steps: list[tuple[str, int]]) -> None:
     """Reading and seeking give what a plain file would."""
     position = 0
-    with open_source(source) as file:
+    with open_reader(source) as file:
         for what, number in steps:
             if what == "seek":
                 position = file.seek(number)

@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from pipeline.core.errors import StorageError
-from pipeline.storage.errors import ToldFile, told
+from pipeline.storage.errors import TranslatingFile, translate_errors
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ from pipeline.storage.errors import ToldFile, told
 )
 def test_failures_are_told_in_words(error: OSError, cause: str) -> None:
     """The place, what was tried, and why it failed; the original stays attached."""
-    with pytest.raises(StorageError) as caught, told("s3://bucket/a", "read"):
+    with pytest.raises(StorageError) as caught, translate_errors("s3://bucket/a", "read"):
         raise error
 
     assert str(caught.value) == f"s3://bucket/a could not be read: {cause}."
@@ -54,7 +54,7 @@ def test_what_a_server_answered_is_told(kind: type[OSError], status: int, code: 
         {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "GetObject"
     )
 
-    with pytest.raises(StorageError) as caught, told("s3://bucket/a", "read"):
+    with pytest.raises(StorageError) as caught, translate_errors("s3://bucket/a", "read"):
         raise error
 
     assert str(caught.value) == f"s3://bucket/a could not be read: {cause}."
@@ -63,7 +63,7 @@ def test_what_a_server_answered_is_told(kind: type[OSError], status: int, code: 
 def test_a_denial_lasts_on_local_disk_only() -> None:
     """On a remote store it may be an expired key: the run's trouble, not the file's."""
     for url, lasting in (("file:///a", True), ("s3://bucket/a", False)):
-        with pytest.raises(StorageError) as caught, told(url, "read"):
+        with pytest.raises(StorageError) as caught, translate_errors(url, "read"):
             raise PermissionError
         assert caught.value.lasting == lasting
 
@@ -78,7 +78,7 @@ class _BadDisk(io.BytesIO):
 
 def test_a_file_that_fails_while_it_is_read_is_told() -> None:
     """Long after it was opened, below whatever library reads it."""
-    with ToldFile(_BadDisk(), "file:///a.zip") as file, pytest.raises(StorageError) as caught:
+    with TranslatingFile(_BadDisk(), "file:///a.zip") as file, pytest.raises(StorageError) as caught:
         file.readall()
 
     assert str(caught.value) == "file:///a.zip could not be read: [Errno 5] Input/output error."
@@ -88,7 +88,7 @@ def test_a_file_reads_as_the_one_below_and_closes_it() -> None:
     """Bytes and positions are the same; a place before the start is the caller's mistake, not the storage's."""
     below = io.BytesIO(b"0123456789")
 
-    with ToldFile(below, "file:///a") as file:
+    with TranslatingFile(below, "file:///a") as file:
         assert file.seek(-4, os.SEEK_END) == 6
         assert file.read(2) == b"67"
         with pytest.raises(ValueError, match="there is no byte -1"):

@@ -8,7 +8,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from pipeline.core.errors import StorageError
 from pipeline.storage import retry
-from pipeline.storage.errors import told
+from pipeline.storage.errors import translate_errors
 from pipeline.storage.fsspec_backend import FsspecStore
 
 
@@ -57,7 +57,7 @@ def test_a_file_that_cannot_be_looked_up_is_not_taken_for_missing(shaky: _Shaky)
 def test_a_store_that_only_looks_before_it_writes_is_no_place_for_commits(shaky: _Shaky) -> None:
     """Two writers would both believe that they created the file."""
     shaky.protocol = "webhdfs"
-    with pytest.raises(StorageError) as refused, told("webhdfs://out/lease", "created"):
+    with pytest.raises(StorageError) as refused, translate_errors("webhdfs://out/lease", "created"):
         FsspecStore(shaky).create("/out/lease", b"ours")
     assert str(refused.value) == (
         "webhdfs://out/lease could not be created: no file is created there only if absent, which safe commits need; "

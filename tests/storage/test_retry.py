@@ -7,14 +7,13 @@ import pytest
 from aiohttp import ClientResponseError
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ReadTimeoutError
 
-from pipeline.storage import retry
 from pipeline.storage.errors import ShortAnswerError, is_passing
-from pipeline.storage.retry import OutOfTimeError, attempt_s, limited, retried
+from pipeline.storage.retry import OutOfTimeError, attempt_s, limit_retries, retry
 
 
 @pytest.fixture(autouse=True)
 def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr("pipeline.storage.retry.FIRST_WAIT_S", 0.001)
 
 
 def _refusal(status: int, code: str) -> OSError:
@@ -85,7 +84,7 @@ class _Store:
 def test_what_passes_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     """The answer is that of the attempt that succeeded; each failure before it is a warning with place and cause."""
     with caplog.at_level(logging.WARNING, "crackscan"):
-        assert retried("s3://bucket/a", _Store(3, _refusal(503, "SlowDown"))) == 4
+        assert retry("s3://bucket/a", _Store(3, _refusal(503, "SlowDown"))) == 4
 
     lines = [record.getMessage() for record in caplog.records]
     assert len(lines) == 3
@@ -98,18 +97,18 @@ def test_what_lasts_is_tried_once() -> None:
     store = _Store(9, FileNotFoundError("none"))
 
     with pytest.raises(FileNotFoundError, match="none"):
-        retried("s3://bucket/a", store)
+        retry("s3://bucket/a", store)
     assert store.attempts == 1
 
 
 def test_the_time_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     """What does not pass after all comes out with its cause and the number of attempts."""
-    monkeypatch.setattr(retry, "LIMIT_S", 0.2)
-    monkeypatch.setattr(retry, "LONGEST_WAIT_S", 0.01)
+    monkeypatch.setattr("pipeline.storage.retry.LIMIT_S", 0.2)
+    monkeypatch.setattr("pipeline.storage.retry.LONGEST_WAIT_S", 0.01)
     store = _Store(1_000_000, ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"))
 
     with pytest.raises(OutOfTimeError) as caught:
-        retried("s3://bucket/a", store)
+        retry("s3://bucket/a", store)
 
     assert store.attempts > 2
     assert str(caught.value).startswith("[Errno 104] Connection reset by peer (the last of ")
@@ -120,9 +119,9 @@ def test_the_time_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_who_waits_for_the_answer_may_give_up_sooner() -> None:
     """Within the context, and not after it."""
     failing = ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
-    with limited(0.05), pytest.raises(OutOfTimeError):
-        retried("s3://bucket/a", _Store(1_000_000, failing))
-    assert retried("s3://bucket/a", _Store(1, failing)) == 2
+    with limit_retries(0.05), pytest.raises(OutOfTimeError):
+        retry("s3://bucket/a", _Store(1_000_000, failing))
+    assert retry("s3://bucket/a", _Store(1, failing)) == 2
 
 
 def test_an_attempt_has_time_for_its_bytes() -> None:

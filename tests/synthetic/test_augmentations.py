@@ -18,7 +18,7 @@ def concrete(seed: int, side_px: int = 96) -> np.ndarray:
 def test_a_drawn_crack_darkens_a_line_and_nothing_else(seed: int, side_px: int) -> None:
     """No pixel gets brighter, a good part stay as they were, and enough of them get visibly darker."""
     before = concrete(1, side_px)
-    after = augmentations.cracked(before, np.random.default_rng(seed), busy=0)
+    after = augmentations.paint_cracks(before, np.random.default_rng(seed), busy=0)
     darker = before.astype(int)[..., 0] - after[..., 0]
     assert after.shape == before.shape
     assert darker.min() >= 0
@@ -28,13 +28,13 @@ def test_a_drawn_crack_darkens_a_line_and_nothing_else(seed: int, side_px: int) 
 
 def test_no_marks_no_change() -> None:
     """A tile that gets no mark comes back as it was."""
-    assert np.array_equal(augmentations.weathered(concrete(2), np.random.default_rng(0), busy=0), concrete(2))
+    assert np.array_equal(augmentations.paint_marks(concrete(2), np.random.default_rng(0), busy=0), concrete(2))
 
 
 def test_marks_are_painted() -> None:
     """With every kind of mark, a good part of the tile looks otherwise; the same seed paints the same."""
     before = concrete(3)
-    first, again = (augmentations.weathered(before, np.random.default_rng(4), busy=1) for _ in range(2))
+    first, again = (augmentations.paint_marks(before, np.random.default_rng(4), busy=1) for _ in range(2))
     assert np.array_equal(first, again)
     assert (np.abs(first.astype(int) - before) > 10).mean() > 0.05
 
@@ -42,4 +42,4 @@ def test_marks_are_painted() -> None:
 def test_a_flat_tile_can_be_cracked() -> None:
     """A tile of one colour has no grain to follow, and is drawn on all the same."""
     flat = np.full((64, 64, 3), 128, np.uint8)
-    assert augmentations.cracked(flat, np.random.default_rng(0), busy=0).min() < 110
+    assert augmentations.paint_cracks(flat, np.random.default_rng(0), busy=0).min() < 110

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.errors import UsageError
-from pipeline.training.config import PRESETS, TrainConfig, TrainingConfig
+from pipeline.training.config import PRESETS, Hyperparameters, TrainConfig
 
-CONFIG = TrainingConfig(epochs=4, head_epochs=2, learning_rate=1e-3, head_learning_rate=5e-3, warm_up=0.25)
+CONFIG = Hyperparameters(epochs=4, head_epochs=2, learning_rate=1e-3, head_learning_rate=5e-3, warm_up=0.25)
 
 
 def test_the_head_is_trained_first() -> None:
@@ -30,7 +30,7 @@ def test_fitted_epochs_and_batches_are_no_larger_than_the_data(
     tiles: int, batch_size: int, epoch_tiles: int | None
 ) -> None:
     """Any data gives at least one full batch, and no epoch asks for more tiles than there are."""
-    fitted = TrainingConfig(batch_size=batch_size, epoch_tiles=epoch_tiles).fitted(tiles)
+    fitted = Hyperparameters(batch_size=batch_size, epoch_tiles=epoch_tiles).fitted(tiles)
     assert fitted.steps >= 1
     assert fitted.steps * fitted.batch_size <= min(tiles, epoch_tiles or tiles)
 
@@ -48,7 +48,7 @@ def test_fitted_epochs_and_batches_are_no_larger_than_the_data(
 def test_settings_that_cannot_work_name_their_option(settings: dict[str, float], option: str) -> None:
     """Wrong numbers are wrong usage, before anything is read."""
     with pytest.raises(UsageError, match=option):
-        TrainingConfig(**settings)  # type: ignore[arg-type]  # the fields differ in type
+        Hyperparameters(**settings)  # type: ignore[arg-type]  # the fields differ in type
 
 
 def test_quick_is_quicker_than_standard() -> None:

@@ -17,13 +17,13 @@ from pipeline.models import backbones
 from pipeline.models.backbones import DEFAULT_BACKBONE
 from pipeline.models.batching import DOMAIN
 from pipeline.models.model import SHIPPED_MODEL, Model, load_card, load_model
-from pipeline.models.network import encoded
+from pipeline.models.network import encode_weights
 from pipeline.models.torch_engine import TorchEngine
 from pipeline.scoring.scorer import photo_domain_score
 from pipeline.synthetic.drawing import draw_photo
 from pipeline.training import domain_fit
-from pipeline.training.config import TrainingConfig
-from pipeline.training.loop import Task
+from pipeline.training.config import Hyperparameters
+from pipeline.training.loop import TrainingTask
 from tests import ROOT
 from tests.helpers.out_of_domain_photos import STRANGE
 
@@ -42,33 +42,33 @@ def tiles(folder: Path, pictures: Sequence[NDArray[np.uint8]], groups: Sequence[
 
 
 @pytest.fixture
-def task(tmp_path: Path) -> Task:
+def task(tmp_path: Path) -> TrainingTask:
     """Noise to have learnt from, by a small network at random weights."""
     random = np.random.default_rng(0)
     listed = tiles(tmp_path, [random.integers(0, 256, (32, 32, 3), np.uint8) for _ in range(10)])
     torch.manual_seed(0)
     backbone = replace(backbones.load(SMALL, "none"), tile_px=32)
-    return Task(backbone, listed, listed, TrainingConfig())
+    return TrainingTask(backbone, listed, listed, Hyperparameters())
 
 
-def test_every_tile_is_looked_at_twice_and_the_same_way_again(task: Task) -> None:
+def test_every_tile_is_looked_at_twice_and_the_same_way_again(task: TrainingTask) -> None:
     """As it is and changed; the same task and weights give the same numbers, to the last bit."""
     told: list[tuple[int, int]] = []
     weights = task.backbone.network.state_dict()
 
-    first = domain_fit.learn(task, weights, lambda *now: told.append(now))
-    again = domain_fit.learn(task, weights, lambda *_: None)
+    first = domain_fit.fit_domain(task, weights, lambda *now: told.append(now))
+    again = domain_fit.fit_domain(task, weights, lambda *_: None)
 
     assert told == [(10, 20), (20, 20)]
     assert first.threshold == again.threshold > 0
     assert torch.equal(first.domain.whitening, again.domain.whitening)
 
 
-def test_no_more_tiles_than_are_needed(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_tiles_than_are_needed(task: TrainingTask, monkeypatch: pytest.MonkeyPatch) -> None:
     """A large training set takes no longer than a small one."""
     monkeypatch.setattr(domain_fit, "TILES", 4)
     told: list[tuple[int, int]] = []
-    domain_fit.learn(task, task.backbone.network.state_dict(), lambda *now: told.append(now))
+    domain_fit.fit_domain(task, task.backbone.network.state_dict(), lambda *now: told.append(now))
     assert told[-1] == (8, 8)
 
 
@@ -89,9 +89,9 @@ def test_what_is_no_concrete_is_strange(tmp_path: Path) -> None:
     """Sky, leaves, grass, print, noise and even colour are over the threshold; other concrete is not."""
     listed = tiles(tmp_path, [concrete(seed) for seed in range(60)])
     backbone = backbones.load(DEFAULT_BACKBONE)
-    task = Task(backbone, listed, listed, TrainingConfig())
-    learnt = domain_fit.learn(task, backbone.network.state_dict(), lambda *_: None)
-    weights = encoded(backbone.network.state_dict() | learnt.domain.tensors())
+    task = TrainingTask(backbone, listed, listed, Hyperparameters())
+    learnt = domain_fit.fit_domain(task, backbone.network.state_dict(), lambda *_: None)
+    weights = encode_weights(backbone.network.state_dict() | learnt.domain.tensors())
     card = replace(load_card(SHIPPED_MODEL), domain_threshold=learnt.threshold)
 
     is_strange = _judge(Model("file:///model", card, weights))

@@ -17,27 +17,27 @@ from PIL import Image
 from pipeline.cluster.session import ClusterConfig
 from pipeline.core.errors import UsageError
 from pipeline.labels.labelled_tiles import LabelledTiles
-from pipeline.labels.split import HeldOut
+from pipeline.labels.split import TrainValSplit
 from pipeline.models import engines, model
 from pipeline.models.backbones import Backbone
 from pipeline.models.domain import domain_of
-from pipeline.models.engines import Openvino
+from pipeline.models.engines import OpenVinoProbe
 from pipeline.training import flow
-from pipeline.training.config import TrainConfig, TrainingConfig
+from pipeline.training.config import Hyperparameters, TrainConfig
 from pipeline.training.progress import EpochResult
 
 SMALL = "test_efficientnet.r160_in1k"
 """The smallest network of timm: 0.4 million parameters."""
 
-TRAINING = TrainingConfig(epochs=2, head_epochs=1, batch_size=8, head_learning_rate=0.05)
+TRAINING = Hyperparameters(epochs=2, head_epochs=1, batch_size=8, head_learning_rate=0.05)
 
 
 @dataclass
-class Watched(flow.Watcher):
+class Watched(flow.TrainCallbacks):
     """Keeps what a run tells."""
 
     epochs: list[EpochResult] = field(default_factory=list)
-    parts: HeldOut | None = None
+    parts: TrainValSplit | None = None
     workers: int | None = None
 
     def on_unlabelled(self, rows: int) -> None:
@@ -48,7 +48,7 @@ class Watched(flow.Watcher):
         """Check what is told."""
         assert 0 < done <= total
 
-    def on_split(self, parts: HeldOut) -> None:
+    def on_split(self, parts: TrainValSplit) -> None:
         """Keep it."""
         self.parts = parts
 
@@ -136,11 +136,11 @@ def test_a_model_that_cannot_be_quantised_is_whole_without(monkeypatch: pytest.M
     told: list[str] = []
     watched = Watched()
     monkeypatch.setattr(watched, "on_not_quantised", told.append)
-    monkeypatch.setattr(engines, "openvino", lambda: Openvino("OpenVINO cannot be loaded", has_bf16=False))
+    monkeypatch.setattr(engines, "openvino", lambda: OpenVinoProbe("OpenVINO cannot be loaded", has_bf16=False))
     shipped = model.load_model(model.SHIPPED_MODEL)
     nothing = LabelledTiles((), np.zeros(0, bool), (), (), ())
 
-    assert flow._quantised(shipped, HeldOut(nothing, nothing, 0), watched) is shipped
+    assert flow._quantised(shipped, TrainValSplit(nothing, nothing, 0), watched) is shipped
     assert told == ["OpenVINO cannot be loaded"]
 
 

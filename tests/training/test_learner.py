@@ -15,7 +15,7 @@ from torch import Tensor
 from pipeline.labels.labelled_tiles import LabelledTiles
 from pipeline.models import backbones
 from pipeline.models.backbones import Backbone
-from pipeline.training.config import TrainingConfig
+from pipeline.training.config import Hyperparameters
 from pipeline.training.data_loader import Pixels
 from pipeline.training.learner import Learner, Validation, targets_and_weights, validate
 from pipeline.training.sampler import Deck, Indices, alike
@@ -23,7 +23,7 @@ from pipeline.training.sampler import Deck, Indices, alike
 SMALL = "test_efficientnet.r160_in1k"
 """The smallest network of timm: 0.4 million parameters."""
 
-CONFIG = TrainingConfig(epochs=3, head_epochs=1, epoch_tiles=16, batch_size=8, learning_rate=1e-3)
+CONFIG = Hyperparameters(epochs=3, head_epochs=1, epoch_tiles=16, batch_size=8, learning_rate=1e-3)
 LABELS = np.arange(16) % 2 == 0
 
 

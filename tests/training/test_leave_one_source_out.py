@@ -21,7 +21,7 @@ from pipeline.evaluation.trial_results import TrialResult, read_results
 from pipeline.training import leave_one_source_out
 from pipeline.training.config import TRIAL
 from pipeline.training.leave_one_source_out import side_by_side
-from pipeline.training.trials import ProtocolConfig
+from pipeline.training.trials import LeaveOneSourceOutConfig
 
 SMALL = "test_efficientnet.r160_in1k"
 """The smallest network of timm: 0.4 million parameters."""
@@ -85,13 +85,13 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def config(**given: object) -> ProtocolConfig:
+def config(**given: object) -> LeaveOneSourceOutConfig:
     """Return a comparison of seconds."""
     usual: dict[str, object] = {
         "data": SOURCES, "out": "out", "backbones": (SMALL,), "augments": ("plain",), "seeds": (0,),
         "training": TRAINING, "weights": "none", "cluster": ClusterConfig(cpus=2),
     }  # fmt: skip
-    return ProtocolConfig(**(usual | given))  # type: ignore[arg-type]  # each is its field's
+    return LeaveOneSourceOutConfig(**(usual | given))  # type: ignore[arg-type]  # each is its field's
 
 
 def test_jobs_are_done_side_by_side() -> None:
@@ -127,7 +127,7 @@ def test_a_job_that_fails_is_told() -> None:
 def test_wrong_use_is_told_before_the_work(sources: Path, given: dict[str, object], message: str) -> None:
     """Nothing is trained, no Ray is started, nothing is written."""
     with pytest.raises(UsageError, match=message):
-        leave_one_source_out.compare(config(**given), Watched())
+        leave_one_source_out.run_trials(config(**given), Watched())
     assert not (sources / "out").exists()
 
 
@@ -164,7 +164,7 @@ def test_a_stopped_comparison_goes_on(sources: Path) -> None:
     assert len(kept) == 1
 
     watched = Watched()
-    found = leave_one_source_out.compare(config(), watched)
+    found = leave_one_source_out.run_trials(config(), watched)
     assert (watched.planned, watched.at_once) == ((1, 2), 2)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     results = {result.left_out: result for result in read_results("out")}
@@ -178,5 +178,5 @@ def test_a_stopped_comparison_goes_on(sources: Path) -> None:
     assert not (sources / "out" / "checkpoints").exists()
 
     again = Watched()
-    assert leave_one_source_out.compare(config(), again).entries[0].rounds == found.entries[0].rounds
+    assert leave_one_source_out.run_trials(config(), again).entries[0].rounds == found.entries[0].rounds
     assert (again.planned, again.at_once, again.results) == ((3, 0), None, [])

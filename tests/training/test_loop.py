@@ -12,16 +12,16 @@ from PIL import Image
 from pipeline.labels.labelled_tiles import LabelledTiles
 from pipeline.models import backbones
 from pipeline.training import loop
-from pipeline.training.config import TrainingConfig
+from pipeline.training.config import Hyperparameters
 from pipeline.training.data_loader import Share
 from pipeline.training.learner import State
-from pipeline.training.loop import Best, Course, Task
+from pipeline.training.loop import BestEpoch, TrainingState, TrainingTask
 from pipeline.training.progress import EpochResult
 
 SMALL = "test_efficientnet.r160_in1k"
 """The smallest network of timm: 0.4 million parameters."""
 
-CONFIG = TrainingConfig(epochs=2, head_epochs=1, batch_size=8, learning_rate=1e-3, augment="plain")
+CONFIG = Hyperparameters(epochs=2, head_epochs=1, batch_size=8, learning_rate=1e-3, augment="plain")
 
 
 class Recorder:
@@ -63,15 +63,15 @@ def tiles(folder: Path, count: int) -> LabelledTiles:
 
 
 @pytest.fixture
-def task(tmp_path: Path) -> Task:
+def task(tmp_path: Path) -> TrainingTask:
     """Something small to learn."""
     listed = tiles(tmp_path, 28)
     torch.manual_seed(0)
     backbone = replace(backbones.load(SMALL, "none"), tile_px=32)
-    return Task(backbone, listed.subset(range(18)), listed.subset(range(18, 28)), CONFIG)
+    return TrainingTask(backbone, listed.subset(range(18)), listed.subset(range(18, 28)), CONFIG)
 
 
-def trained(task: Task, resume: State | None = None) -> tuple[Course, Recorder]:
+def trained(task: TrainingTask, resume: State | None = None) -> tuple[TrainingState, Recorder]:
     """Train in this process, from the same random weights every time."""
     torch.manual_seed(0)
     fresh = replace(task, backbone=replace(task.backbone, network=backbones.load(SMALL, "none").network))
@@ -79,7 +79,7 @@ def trained(task: Task, resume: State | None = None) -> tuple[Course, Recorder]:
     return loop.run(fresh, Share(), torch.device("cpu"), resume, heard), heard
 
 
-def test_a_run_does_every_step_of_every_epoch(task: Task) -> None:
+def test_a_run_does_every_step_of_every_epoch(task: TrainingTask) -> None:
     """18 tiles are two full batches, 10 validation tiles two more: four steps an epoch, in order."""
     done, heard = trained(task)
     assert heard.steps == [(epoch, step, 4) for epoch in range(3) for step in range(1, 5)]
@@ -87,7 +87,7 @@ def test_a_run_does_every_step_of_every_epoch(task: Task) -> None:
     assert {result.tiles for result in done.history} == {16}
 
 
-def test_the_same_seed_repeats_exactly(task: Task) -> None:
+def test_the_same_seed_repeats_exactly(task: TrainingTask) -> None:
     """Two runs give the same weights to the last bit; another seed others."""
     first, again = trained(task)[0].best, trained(task)[0].best
     other = trained(replace(task, config=replace(CONFIG, seed=1)))[0].best
@@ -98,7 +98,7 @@ def test_the_same_seed_repeats_exactly(task: Task) -> None:
     assert not torch.equal(first.weights["classifier.weight"], other.weights["classifier.weight"])
 
 
-def test_a_stopped_run_ends_like_one_that_was_not(task: Task) -> None:
+def test_a_stopped_run_ends_like_one_that_was_not(task: TrainingTask) -> None:
     """Going on from the state of any epoch gives the same weights, logits and losses."""
     straight, heard = trained(task)
     for state in heard.states:
@@ -112,17 +112,17 @@ def test_a_stopped_run_ends_like_one_that_was_not(task: Task) -> None:
         )
 
 
-def ended(best_epoch: int, epochs: int, config: TrainingConfig) -> bool:
+def ended(best_epoch: int, epochs: int, config: Hyperparameters) -> bool:
     """Tell whether a run is over that was best in `best_epoch` and has done `epochs`."""
     row = EpochResult(0, "all", 0.0, 1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-    best = Best(best_epoch, {}, torch.zeros(1), (0.0, 0.0))
-    return Course([row] * epochs, best).is_over(config)
+    best = BestEpoch(best_epoch, {}, torch.zeros(1), (0.0, 0.0))
+    return TrainingState([row] * epochs, best).is_over(config)
 
 
 def test_a_run_ends_when_nothing_gets_better() -> None:
     """It ends after its last epoch, or after `patience` epochs of the second phase without a better one."""
-    config = TrainingConfig(epochs=10, head_epochs=2, patience=3)
-    assert not Course().is_over(config)
+    config = Hyperparameters(epochs=10, head_epochs=2, patience=3)
+    assert not TrainingState().is_over(config)
     assert not ended(best_epoch=0, epochs=5, config=config)
     assert ended(best_epoch=0, epochs=6, config=config)
     assert not ended(best_epoch=4, epochs=7, config=config)

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from pipeline.core.errors import UsageError
-from pipeline.evaluation.operating_point import Expectation, FieldUse
+from pipeline.evaluation.operating_point import OperatingPoint, OperatingTarget
 from pipeline.labels.labelled_tiles import LabelledTiles
 from pipeline.models.backbones import Backbone
 from pipeline.models.card import About, Calibration, Card
 from pipeline.training import model_card
 from pipeline.training.config import QUICK, TrainConfig
-from pipeline.training.loop import Best, Task
+from pipeline.training.loop import BestEpoch, TrainingTask
 from pipeline.training.model_card import Provenance
 from pipeline.training.model_readme import readme
 
@@ -33,7 +33,7 @@ def tiles(source: str, cracked: int, sound: int) -> LabelledTiles:
     return LabelledTiles(urls, np.arange(count) < cracked, urls, (source,) * count, (None,) * count)
 
 
-EXPECTATION = Expectation(
+EXPECTATION = OperatingPoint(
     Calibration(2.0),
     0.9,
     {
@@ -49,16 +49,16 @@ EXPECTATION = Expectation(
 )
 
 
-def card(expectation: Expectation | None = None) -> Card:
+def card(expectation: OperatingPoint | None = None) -> Card:
     """Describe a model that tells five of six validation tiles right."""
     training, validation = tiles(CONFIG.data[0], 3, 5), tiles(CONFIG.val[0], 2, 4)
     backbone = Backbone("small", torch.nn.Identity(), 160, (0.5,) * 3, (0.25,) * 3, "random")
     logits = torch.tensor([3.0, 2.0, -2.0, -3.0, -3.0, 1.0])
     data = model_card.data_sources(training, validation, CONFIG)
-    use = None if expectation is None else FieldUse("/secret/home/runs/compare", 0.02, 0.03)
+    use = None if expectation is None else OperatingTarget("/secret/home/runs/compare", 0.02, 0.03)
     provenance = Provenance(CONFIG, data, "train-1", 7, 3, use)
-    task = Task(backbone, training, validation, QUICK)
-    return model_card.make_card(task, Best(1, {}, logits, (1.0, -0.1)), 1.5, provenance, expectation)
+    task = TrainingTask(backbone, training, validation, QUICK)
+    return model_card.make_card(task, BestEpoch(1, {}, logits, (1.0, -0.1)), 1.5, provenance, expectation)
 
 
 def test_the_card_holds_what_was_reached_and_how() -> None:

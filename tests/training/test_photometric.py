@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.training.photometric import FIELD, PLAIN, Camera, photographed
+from pipeline.training.photometric import FIELD, PLAIN, Camera, photograph
 
 STILL = Camera(exposure=0, gamma=0, white_balance=0, shrunk=0, noise=0, jpeg=0)
 """Changes nothing."""
@@ -20,7 +20,7 @@ def ramp() -> np.ndarray:
 
 def test_a_camera_that_changes_nothing_gives_the_picture_back() -> None:
     """Without strength every pixel stays."""
-    assert np.array_equal(photographed(ramp(), np.random.default_rng(0), STILL), ramp())
+    assert np.array_equal(photograph(ramp(), np.random.default_rng(0), STILL), ramp())
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_a_camera_that_changes_nothing_gives_the_picture_back() -> None:
 )  # fmt: skip
 def test_every_change_moves_pixels_and_keeps_the_picture(change: dict[str, float]) -> None:
     """Brightness stays in order, all but the noise of it."""
-    changed = photographed(ramp(), np.random.default_rng(5), Camera(**(vars(STILL) | change)))
+    changed = photograph(ramp(), np.random.default_rng(5), Camera(**(vars(STILL) | change)))
     assert not np.array_equal(changed, ramp())
     assert np.corrcoef(changed[..., 1].ravel(), ramp()[..., 1].ravel())[0, 1] > 0.9
 
@@ -47,7 +47,7 @@ def test_the_size_stays_and_the_original_too(height_px: int, width_px: int, seed
     """Any picture, however small, comes back in its size, and the one given is left alone."""
     pixels = np.random.default_rng(1).integers(0, 256, (height_px, width_px, 3), dtype=np.uint8)
     before = pixels.copy()
-    seen = photographed(pixels, np.random.default_rng(seed), camera)
+    seen = photograph(pixels, np.random.default_rng(seed), camera)
     assert seen.shape == pixels.shape
     assert seen.dtype == np.uint8
     assert np.array_equal(pixels, before)
@@ -55,5 +55,5 @@ def test_the_size_stays_and_the_original_too(height_px: int, width_px: int, seed
 
 def test_grey_is_grey() -> None:
     """A picture without colour has three equal channels."""
-    grey = photographed(ramp(), np.random.default_rng(0), Camera(**(vars(STILL) | {"grey": 1.0})))
+    grey = photograph(ramp(), np.random.default_rng(0), Camera(**(vars(STILL) | {"grey": 1.0})))
     assert (grey == grey[..., :1]).all()

@@ -3,12 +3,12 @@
 import subprocess
 import sys
 
-from pipeline.training.progress import Board
+from pipeline.training.progress import ProgressActor
 
 
 def test_the_board_shows_what_was_noted_last() -> None:
     """Before anything is noted there is neither step nor epoch."""
-    board = Board()
+    board = ProgressActor()
     assert board.read() == (None, [])
     board.write_step(0, 1, 4)
     board.write_step(0, 3, 4)

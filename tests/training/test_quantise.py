@@ -11,7 +11,7 @@ from PIL import Image
 from pipeline.cli import main
 from pipeline.core.errors import CrackscanError
 from pipeline.labels.labelled_tiles import LabelledTiles
-from pipeline.labels.split import HeldOut
+from pipeline.labels.split import TrainValSplit
 from pipeline.models import engines
 from pipeline.models.batching import CRACK
 from pipeline.models.engines import EngineName
@@ -68,7 +68,7 @@ def test_a_network_that_cannot_be_quantised_is_an_error_in_words(monkeypatch: py
     nothing = LabelledTiles((), np.zeros(0, bool), (), (), ())
     monkeypatch.setattr(quantise, "Pictures", lambda *_: type("None_", (), {"batches": lambda *_: iter(())})())
     with pytest.raises(CrackscanError, match=r"lite0 cannot be quantised: No conversion rule for aten::strange\. The"):
-        quantise.quantised(load_model(SHIPPED_MODEL), HeldOut(nothing, nothing, 0), lambda *_: None)
+        quantise.quantise(load_model(SHIPPED_MODEL), TrainValSplit(nothing, nothing, 0), lambda *_: None)
 
 
 def test_the_cost_is_measured_on_some_of_many_tiles() -> None:

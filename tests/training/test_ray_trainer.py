@@ -9,7 +9,7 @@ from pipeline.core.errors import UsageError
 from pipeline.labels.boxes import Box
 from pipeline.labels.labelled_tiles import LabelledTiles
 from pipeline.training.config import TrainConfig
-from pipeline.training.ray_trainer import room, run_id, scaling_config, starting_point
+from pipeline.training.ray_trainer import parallel_trials, run_id, scaling_config, starting_point
 
 CONFIG = TrainConfig(("tiles",), "model")
 URLS = ("file:///a.png", "file:///b.png")
@@ -46,7 +46,7 @@ def test_trials_have_room_side_by_side() -> None:
     """One worker each: as many as CPUs, or GPUs where they are used, and one on a Ray of half a CPU."""
     one = replace(CONFIG, workers=1)
     for found, expected in (({"CPU": 4.0}, 4), ({"CPU": 16.0, "GPU": 2.0}, 2), ({"CPU": 0.5}, 1)):
-        assert room(scaling_config(one, found)[1], found) == expected
+        assert parallel_trials(scaling_config(one, found)[1], found) == expected
 
 
 def test_a_run_is_named_by_what_moves_its_result() -> None:

@@ -15,7 +15,7 @@ from pipeline.core.errors import InterruptedRunError, UsageError
 from pipeline.models.model import SHIPPED_MODEL, load_card
 from pipeline.training.config import TrainConfig
 from pipeline.training.progress import EpochResult
-from pipeline.training.tracking import tracked
+from pipeline.training.tracking import track_run
 
 FIRST = EpochResult(
     epoch=0, phase="head", learning_rate=0.1, tiles=64, loss=0.7, validation_loss=0.6, average_precision=0.8, auc=0.9,
@@ -47,13 +47,13 @@ def losses(place: str, run: Run) -> list[tuple[int, float]]:
 
 def test_a_run_that_goes_on_is_one_run_with_every_epoch_once(place: str) -> None:
     """Interrupted after two epochs and told all of them again: no second run, nothing twice."""
-    with contextlib.suppress(InterruptedRunError), tracked(place, "train-1", SETTINGS) as tracking:
+    with contextlib.suppress(InterruptedRunError), track_run(place, "train-1", SETTINGS) as tracking:
         tracking.note(EPOCHS[:1])
         tracking.note(EPOCHS[:2])
         raise InterruptedRunError
     assert [run.info.status for run in kept(place)] == ["KILLED"]
     card = load_card(SHIPPED_MODEL)
-    with tracked(place, "train-1", SETTINGS) as tracking:
+    with track_run(place, "train-1", SETTINGS) as tracking:
         assert [run.info.status for run in kept(place)] == ["RUNNING"]
         tracking.note(EPOCHS[:2])
         tracking.note(EPOCHS)
@@ -69,9 +69,9 @@ def test_a_run_that_goes_on_is_one_run_with_every_epoch_once(place: str) -> None
 
 def test_another_run_is_another_run(place: str) -> None:
     """And one that fails is shown so."""
-    with tracked(place, "train-1", SETTINGS):
+    with track_run(place, "train-1", SETTINGS):
         pass
-    with pytest.raises(ZeroDivisionError), tracked(place, "train-2", SETTINGS):
+    with pytest.raises(ZeroDivisionError), track_run(place, "train-2", SETTINGS):
         raise ZeroDivisionError
     assert {run.info.run_name: run.info.status for run in kept(place)} == {
         "train-1": "FINISHED",
@@ -81,7 +81,7 @@ def test_another_run_is_another_run(place: str) -> None:
 
 def test_a_long_list_of_data_is_cut(place: str) -> None:
     """It is no reason to refuse the run."""
-    with tracked(place, "train-1", {"data": "tiles " * 2_000}):
+    with track_run(place, "train-1", {"data": "tiles " * 2_000}):
         pass
     assert kept(place)[0].data.params == {"data": ("tiles " * 2_000)[:6_000]}
 
@@ -96,7 +96,7 @@ def test_a_server_that_is_away_for_a_while_costs_nothing(place: str, monkeypatch
         return log_batch(client, *args, **given)
 
     monkeypatch.setattr(MlflowClient, "log_batch", sometimes)
-    with tracked(place, "train-1", SETTINGS) as tracking:
+    with track_run(place, "train-1", SETTINGS) as tracking:
         away[0] = True
         tracking.note(EPOCHS[:1])
         assert tracking.problem == "gone for lunch"
@@ -114,7 +114,7 @@ def test_a_server_that_is_not_there_is_told_before_the_work() -> None:
     """As wrong usage, in one line."""
     with (
         pytest.raises(UsageError, match=r"^--mlflow http://127\.0\.0\.1:9 cannot be used: .*$"),
-        tracked("http://127.0.0.1:9", "train-1", SETTINGS),
+        track_run("http://127.0.0.1:9", "train-1", SETTINGS),
     ):
         raise AssertionError
 
@@ -122,12 +122,12 @@ def test_a_server_that_is_not_there_is_told_before_the_work() -> None:
 def test_without_mlflow_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is an extra."""
     monkeypatch.setitem(sys.modules, "mlflow", None)
-    with pytest.raises(UsageError, match=r"pip install 'crackscan\[mlflow\]'"), tracked("http://host", "r", {}):
+    with pytest.raises(UsageError, match=r"pip install 'crackscan\[mlflow\]'"), track_run("http://host", "r", {}):
         raise AssertionError
 
 
 def test_without_a_server_nothing_is_tracked() -> None:
     """And MLflow is not loaded."""
-    with tracked(None, "train-1", SETTINGS) as tracking:
+    with track_run(None, "train-1", SETTINGS) as tracking:
         tracking.note(EPOCHS)
     assert tracking.problem is None

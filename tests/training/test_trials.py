@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 from pipeline.core.errors import UsageError
 from pipeline.labels.boxes import Box
 from pipeline.labels.labelled_tiles import LabelledTiles
-from pipeline.labels.near_duplicates import FINGERPRINT_SIZE, Floats, repeats
-from pipeline.training.trials import ProtocolConfig, chosen_tests, parts_of, place_name, trials_of
+from pipeline.labels.near_duplicates import FINGERPRINT_SIZE, Floats, duplicates_of
+from pipeline.training.trials import LeaveOneSourceOutConfig, chosen_tests, parts_of, place_name, trials_of
 
 SOURCES = ("a", "b", "c")
-CONFIG = ProtocolConfig(data=SOURCES, out="out", backbones=("x", "y"), augments=("plain", "field"), seeds=(0, 7))
+CONFIG = LeaveOneSourceOutConfig(
+    data=SOURCES, out="out", backbones=("x", "y"), augments=("plain", "field"), seeds=(0, 7)
+)
 
 
 def listed(rows: list[tuple[str, bool, str]]) -> LabelledTiles:
@@ -57,7 +59,7 @@ def test_nothing_of_the_left_out_source_is_in_training(more: list[tuple[str, boo
     training = np.array([row_of[url] for url in parts.training.urls])
     assert not own[training].any()
     assert not set(parts.training.groups) & set(tiles.subset(own).groups)
-    assert not repeats(prints[training], prints[own]).any()
+    assert not duplicates_of(prints[training], prints[own]).any()
     assert set(parts.validation.sources) == {left_out}
     assert len(parts.training) + parts.dropped + int(own.sum()) == len(tiles)
 
@@ -147,7 +149,7 @@ def test_files_have_names_of_their_own() -> None:
 def test_sources_must_be_two_and_told_apart(data: tuple[str, ...], message: str) -> None:
     """What cannot be compared is refused before anything is read."""
     with pytest.raises(UsageError, match=message):
-        ProtocolConfig(data=data, out="out")
+        LeaveOneSourceOutConfig(data=data, out="out")
 
 
 @pytest.mark.parametrize(
