@@ -3,14 +3,14 @@
 from dataclasses import asdict
 from typing import Any
 
-from jobs import Facts, entry_point
-from pipeline.cli.compact import command, compacted
+from jobs.entry_point import Facts, run_job
+from pipeline.cli.compact import command, run_compaction
 
 
 def work(**given: Any) -> Facts:  # noqa: ANN401 - Click's
-    """Compact as the options say, and count."""
-    return {"out": given["to"], **asdict(compacted(**given))}
+    """Compact as the options say; return the counts."""
+    return {"out": given["to"], **asdict(run_compaction(**given))}
 
 
 if __name__ == "__main__":
-    entry_point(command, work)
+    run_job(command, work)

@@ -2,22 +2,22 @@
 
 from typing import Any
 
-from jobs import Facts, entry_point
-from pipeline.cli.evaluate import command, measured
+from jobs.entry_point import Facts, run_job
+from pipeline.cli.evaluate import command, run_evaluation
 
 
 def work(**given: Any) -> Facts:  # noqa: ANN401 - Click's
-    """Evaluate as the options say, and tell the figures of all sources together."""
-    found = measured(**given)
-    facts = {each.out: each.model_id for each in found if each is not None}
-    told: dict[str, object] = {"out": next(iter(facts)), "model_id": next(iter(facts.values())), "failed": found.failed}
-    if found.tiles is not None:
-        overall = found.tiles.overall
-        told |= {"tiles": overall.n, "average_precision": overall.average_precision, "auc": overall.auc}
-    if found.masks is not None:
-        told |= {"photos_with_masks": found.masks.results[-1].photos}
-    return told
+    """Evaluate as the options say; return the figures of all sources together."""
+    measured = run_evaluation(**given)
+    first = next(each for each in measured if each is not None)
+    facts: dict[str, object] = {"out": first.out, "model_id": first.model_id, "failed": measured.failed}
+    if measured.tiles is not None:
+        overall = measured.tiles.overall
+        facts |= {"tiles": overall.n, "average_precision": overall.average_precision, "auc": overall.auc}
+    if measured.masks is not None:
+        facts |= {"photos_with_masks": measured.masks.results[-1].photos}
+    return facts
 
 
 if __name__ == "__main__":
-    entry_point(command, work)
+    run_job(command, work)

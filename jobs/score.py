@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from jobs import Facts, entry_point
-from pipeline.cli.score import command, scored
+from jobs.entry_point import Facts, run_job
+from pipeline.cli.score import command, run_score
 
 
 def work(**given: Any) -> Facts:  # noqa: ANN401 - Click's
-    """Score as the options say, and count."""
-    summary = scored(**given)
+    """Score as the options say; return the counts."""
+    summary = run_score(**given)
     return {
         "out": given["out"],
         "finished": summary.is_finished,
@@ -23,4 +23,4 @@ def work(**given: Any) -> Facts:  # noqa: ANN401 - Click's
 
 
 if __name__ == "__main__":
-    entry_point(command, work)
+    run_job(command, work)

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from jobs import Facts, entry_point
-from pipeline.cli.train import command, trained
+from jobs.entry_point import Facts, run_job
+from pipeline.cli.train import command, run_training
 
 
 def work(**given: Any) -> Facts:  # noqa: ANN401 - Click's
-    """Train as the options say, and tell what was reached."""
-    result = trained(**given)
+    """Train as the options say; return the figures of the model."""
+    result = run_training(**given)
     return {
         "out": given["out"],
         "model_id": result.card.model_id,
@@ -21,4 +21,4 @@ def work(**given: Any) -> Facts:  # noqa: ANN401 - Click's
 
 
 if __name__ == "__main__":
-    entry_point(command, work)
+    run_job(command, work)

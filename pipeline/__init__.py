@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from pipeline.scoring.flow import retry, score
     from pipeline.scoring.predict import predict_scores
     from pipeline.training.config import Hyperparameters, TrainConfig
-    from pipeline.training.flow import TrainCallbacks, train
+    from pipeline.training.progress import TrainCallbacks
+    from pipeline.training.flow import train
 
 __all__ = [
     "ClusterConfig",
@@ -69,7 +70,7 @@ _MODULES = {
     "Hyperparameters": "training.config",
     "LabelledTiles": "labels.labelled_tiles",
     "ScoreConfig": "scoring.config",
-    "TrainCallbacks": "training.flow",
+    "TrainCallbacks": "training.progress",
     "TrainConfig": "training.config",
     "UsageError": "core.errors",
     "evaluate": "evaluation.evaluate",

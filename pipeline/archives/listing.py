@@ -1,6 +1,6 @@
-"""What an archive or folder holds, collected file by file into the rows of a plan.
+"""The listing of an archive or folder: its photos, file by file, as rows of a plan.
 
-Tells photos from what is skipped, gives every photo its id, and says what of an archive cannot be read.
+It tells photos from other files, gives every photo its id, and has a failed row for a part that cannot be read.
 """
 
 import hashlib
@@ -16,12 +16,12 @@ from pipeline.core.errors import DataError
 from pipeline.core.schema import MEMBERS
 
 LINK = "link or device"
-"""The kind under which such members are counted."""
+"""Kind of such members in the count of skipped files."""
 TOO_DEEP = "archive in a nested archive"
-"""The kind under which those are counted: archives are searched one level down."""
+"""Kind of such archives in the count of skipped files: only archives one level down are read."""
 
 CHUNK_ROWS = 1 << 14
-"""Rows that are Python objects at a time; a million of them would be two gigabytes."""
+"""Rows that are Python objects at a time; a million of them take two gigabytes."""
 
 _PLACE = ("size_bytes", "position", "stored_bytes", "method", "crc32")
 
@@ -31,12 +31,14 @@ class Listing:
 
     Args:
         url: canonical URL.
-        version: changes when the content does; empty for a folder.
+        version: changes with the content; empty for a folder.
+        chunk_rows: rows that are Python objects at a time.
     """
 
-    def __init__(self, url: str, version: str = "") -> None:
+    def __init__(self, url: str, version: str = "", chunk_rows: int = CHUNK_ROWS) -> None:
         self.url, self.version = url, version
         self.skipped = Counter[str]()
+        self._chunk_rows = chunk_rows
         self._is_folder = archive_suffix(url) is None
         self._rows: list[dict[str, Any]] = []
         self._tables = [MEMBERS.empty_table()]
@@ -44,11 +46,11 @@ class Listing:
         self._last_inner: Entry | None = None
 
     def add(self, entry: Entry, inner: Entry | None = None) -> dict[str, Any] | None:
-        """Take a photo in and return its row; count what is none and return None.
+        """Add a photo and return its row; count any other file as skipped and return None.
 
         Args:
             entry: the file.
-            inner: the nested archive that it lies in.
+            inner: the nested archive that contains it.
         """
         self._last_inner = inner
         kind = LINK if entry.is_link else file_kind(entry.path)
@@ -58,39 +60,39 @@ class Listing:
         return None
 
     def add_stream(self, inner: Entry | None = None) -> None:
-        """Take in an archive whose photos will be known only when it has been read."""
+        """Add an archive whose photos are known only after it has been read."""
         place = None if inner is None else _place(inner)
         self._keep({"entry": "stream", "archive": self.url, "version": self.version, "inner": place})
 
     def fail(self, error: Exception, inner: Entry | None = None) -> tuple[dict[str, Any], DataError]:
-        """Note that the archive, or what comes after the files seen so far, cannot be read; return the row and why."""
-        failure = self._failure(error, inner)
+        """Add a failed row for the part of the archive after the files so far; return the row and its failure."""
+        failure = self._make_failure(error, inner)
         return self._add(Entry("", 0, failure=failure), inner), failure
 
     def refuse_namesake(self, entry: Entry) -> None:
-        """Note that a nested archive is not read, since an `image_id` could mean a photo of its namesake."""
+        """Add a failed row for a nested archive whose photos would have the ids of its namesake's."""
         found = f"{storage.name(self.url)} has two archives called {entry.path}, whose photos cannot be told apart."
         failure = DataError("open", "archive_unreadable", f"{found} Give one of them another name.")
         self._add(entry._replace(failure=failure), None)
 
     def next_id(self, entry: Entry, inner: Entry | None = None) -> str:
-        """Return the `image_id` that a photo would get if it were added now."""
-        address = self._address(entry, inner)
+        """Return the `image_id` that the photo will get if it is added next."""
+        address = self._make_address(entry, inner)
         return image_id(address, self._seen[address])
 
     def table(self, inner: Entry | None = None) -> pa.Table:
-        """Return all rows, schema `MEMBERS`; what the metadata say is told by the functions below.
+        """Return all rows, schema `MEMBERS`; the functions of this module read its metadata.
 
         Args:
-            inner: the nested archive that this is the listing of, where it is one's alone.
+            inner: the nested archive, if this is the listing of a nested archive alone.
         """
         self._flush()
         facts = {"archive": self.url, "version": self.version, "skipped": json.dumps(self.skipped)}
-        path = {} if inner is None else {"inner": _raw(inner.path)}
+        path = {} if inner is None else {"inner": _encode_path(inner.path)}
         return pa.concat_tables(self._tables).replace_schema_metadata(facts | path)
 
     def _add(self, entry: Entry, inner: Entry | None) -> dict[str, Any]:
-        address = self._address(entry, inner)
+        address = self._make_address(entry, inner)
         occurrence = self._seen[address]
         if not self._is_folder:  # no name repeats in a folder, and a million addresses are 200 MB
             self._seen[address] += 1
@@ -98,7 +100,7 @@ class Listing:
             "entry": "photo",
             "image_id": image_id(address, occurrence),
             "archive": self.url,
-            "image": _raw(_below(entry, inner)).decode("utf-8", "backslashreplace"),
+            "image": _encode_path(_path_below_archive(entry, inner)).decode("utf-8", "backslashreplace"),
             "occurrence": occurrence,
             **_place(entry),
             "version": entry.version or self.version,
@@ -106,12 +108,12 @@ class Listing:
         }
         return self._keep(row | ({} if entry.failure is None else entry.failure.columns()))
 
-    def _address(self, entry: Entry, inner: Entry | None) -> bytes:
-        return _raw(f"{self.url}{'/' if self._is_folder else '!/'}{_below(entry, inner)}")
+    def _make_address(self, entry: Entry, inner: Entry | None) -> bytes:
+        return _encode_path(f"{self.url}{'/' if self._is_folder else '!/'}{_path_below_archive(entry, inner)}")
 
     def _keep(self, row: dict[str, Any]) -> dict[str, Any]:
         self._rows.append(row)
-        if len(self._rows) == CHUNK_ROWS:
+        if len(self._rows) == self._chunk_rows:
             self._flush()
         return row
 
@@ -119,7 +121,7 @@ class Listing:
         self._tables.append(pa.Table.from_pylist(self._rows, schema=MEMBERS))
         self._rows = []
 
-    def _failure(self, error: Exception, inner: Entry | None) -> DataError:
+    def _make_failure(self, error: Exception, inner: Entry | None) -> DataError:
         if isinstance(error, DataError):
             return error
         name = storage.name(self.url) + ("" if inner is None else f"!/{inner.path}")
@@ -130,62 +132,62 @@ class Listing:
 
 
 def image_id(address: bytes, occurrence: int) -> str:
-    """Name a photo by where it lies: 16 hex digits of SHA-256 over its full address and its occurrence there."""
+    """Return the id of a photo: 16 hex digits of SHA-256 over its full address and its occurrence there."""
     return hashlib.sha256(address + b"\0" + str(occurrence).encode()).hexdigest()[:16]
 
 
 def entry_of(row: dict[str, Any]) -> Entry:
-    """Return the file that a row, or the `inner` of one, stands for."""
+    """Return the entry of a row, or of the `inner` of a row."""
     path = row["path"].decode("utf-8", "surrogateescape")
     return Entry(path, **{name: row[name] for name in _PLACE}, version=row.get("version") or "")
 
 
 def archive_of(table: pa.Table) -> str:
-    """Return the URL of the archive or folder that was listed."""
+    """Return the URL of the listed archive or folder."""
     return str(table.schema.metadata[b"archive"].decode())
 
 
 def inner_of(table: pa.Table) -> bytes:
-    """Return the raw path of the nested archive that was listed, empty where it was the outermost."""
+    """Return the raw path of the listed nested archive, empty for an outermost archive."""
     return bytes(table.schema.metadata.get(b"inner", b""))
 
 
 def version_of(table: pa.Table) -> str:
-    """Return the version of the archive that a listing was made of."""
+    """Return the version of the listed archive."""
     return str(table.schema.metadata[b"version"].decode())
 
 
 def skipped_of(table: pa.Table) -> Counter[str]:
-    """Return the files that are no photos, counted by kind."""
+    """Return the number of skipped files by kind."""
     return Counter(json.loads(table.schema.metadata[b"skipped"]))
 
 
 def encode_listing(table: pa.Table) -> bytes:
-    """Return a listing as bytes, to travel in a column."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
+    """Serialise a listing, to store it in a column."""
+    buffer = pa.BufferOutputStream()
+    with pa.ipc.new_stream(buffer, table.schema) as writer:
         writer.write_table(table)
-    return bytes(sink.getvalue())
+    return bytes(buffer.getvalue())
 
 
 def decode_listing(data: bytes) -> pa.Table:
-    """Return the listing that travelled as bytes."""
+    """Return the listing that `encode_listing` serialised."""
     return pa.ipc.open_stream(data).read_all()
 
 
 def with_skipped(table: pa.Table, skipped: Counter[str]) -> pa.Table:
-    """Return a listing with another count of what is no photo."""
+    """Return a listing with other numbers of skipped files."""
     return table.replace_schema_metadata({**table.schema.metadata, b"skipped": json.dumps(skipped)})
 
 
 def _place(entry: Entry) -> dict[str, Any]:
-    return {"path": _raw(entry.path)} | {name: getattr(entry, name) for name in _PLACE}
+    return {"path": _encode_path(entry.path)} | {name: getattr(entry, name) for name in _PLACE}
 
 
-def _below(entry: Entry, inner: Entry | None) -> str:
+def _path_below_archive(entry: Entry, inner: Entry | None) -> str:
     """Return the path below the outermost archive."""
     return entry.path if inner is None else f"{inner.path}!/{entry.path}"
 
 
-def _raw(text: str) -> bytes:
+def _encode_path(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")

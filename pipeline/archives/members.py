@@ -1,6 +1,6 @@
-"""One file of an archive, and what a reader of each format does.
+"""What all archive formats have in common: entries, limits, and the protocol of their readers.
 
-The words that `zips`, `tars` and `archives` have in common; nothing here opens a file.
+Nothing here opens a file.
 """
 
 import lzma
@@ -18,11 +18,11 @@ from pipeline.images.decode import PHOTO_SUFFIXES, UNSUPPORTED_SUFFIXES
 from pipeline.storage.byte_ranges import RangeReader
 
 SEEKABLE_SUFFIXES = (".zip", ".tar")
-"""Archives of which a part can be read by itself."""
+"""Archives that allow access to single members."""
 STREAM_SUFFIXES = (
     ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst",
 )  # fmt: skip
-"""Archives that can only be read from front to back."""
+"""Archives that allow reading from front to back only."""
 
 DAMAGED = (
     tarfile.TarError,
@@ -32,7 +32,7 @@ DAMAGED = (
     EOFError,
     IndexError,
     NotImplementedError,
-    OSError,  # of a decompressor; the storage's own are StorageErrors
+    OSError,  # of a decompressor; storage raises StorageError
     OverflowError,
     ValueError,
     struct.error,
@@ -42,78 +42,78 @@ DAMAGED = (
 
 @dataclass(frozen=True)
 class Limits:
-    """What is read into memory at most; a bomb stops here."""
+    """How much may be read into memory, so that a bomb does no harm."""
 
     photo_bytes: int = 1 << 30
     """Largest photo file."""
     nested_bytes: int = 512 << 20
-    """Largest nested archive that has to be decompressed before it can be read."""
+    """Largest nested archive that is compressed, and therefore decompressed into memory."""
     ratio: float = 200.0
-    """Compressed members may grow by this factor; photos are compressed already …"""
+    """Compressed members may grow by this factor, since photos are compressed already …"""
     ratio_from_bytes: int = 64 << 20
     """… but small files of one colour may grow by more."""
 
     def check(self, entry: "Entry", *, nested: bool = False) -> None:
-        """Refuse what would fill the memory.
+        """Refuse a member that would fill the memory.
 
         Raises:
-            DataError: it is too large, or claims to grow too much.
+            DataError: it is too large, or grows too much by its own account.
         """
-        most = self.nested_bytes if nested else self.photo_bytes
-        if entry.size_bytes > most:
-            found = f"{entry.size_bytes:,} bytes; at most {most:,} are read"
+        limit_bytes = self.nested_bytes if nested else self.photo_bytes
+        if entry.size_bytes > limit_bytes:
+            found = f"{entry.size_bytes:,} bytes; at most {limit_bytes:,} are read"
             raise DataError("read", "too_large", f"The file has {found}.")
-        grows = entry.method and entry.size_bytes > self.ratio * entry.stored_bytes
-        if grows and entry.size_bytes > self.ratio_from_bytes:
+        grows_much = entry.method and entry.size_bytes > self.ratio * entry.stored_bytes
+        if grows_much and entry.size_bytes > self.ratio_from_bytes:
             found = f"{entry.stored_bytes:,} bytes that become {entry.size_bytes:,}"
             raise DataError("read", "too_large", f"The file has {found}, more than {self.ratio:g} times as many.")
 
 
 class Entry(NamedTuple):
-    """One file as an archive lists it. Folders are not listed."""
+    """One file in the listing of an archive; folders are not listed."""
 
     path: str
-    """Its name in the archive; bytes that are not UTF-8 are lone surrogates."""
+    """Its path in the archive; bytes that are not UTF-8 are lone surrogates."""
     size_bytes: int
-    """Of the file itself, decompressed."""
+    """Of the decompressed file."""
     position: int = 0
     """Where a reader finds it: offset of the local header in a zip, of the data in a tar; its number in a stream."""
     stored_bytes: int = 0
-    """Bytes of it that lie in the archive, compressed."""
+    """Of the compressed file in the archive."""
     method: int = 0
-    """How it is compressed, in zip's numbers; 0 is not at all."""
+    """How it is compressed, in the numbers of zip; 0 is not compressed."""
     crc32: int | None = None
-    """Checksum of the file, where the archive has one."""
+    """Checksum of the file, if the archive has one."""
     version: str = ""
-    """Of a loose file: changes when the content does. Members have their archive's version."""
+    """Of a loose file: changes with its content. Members have the version of their archive."""
     is_link: bool = False
-    """A symbolic link or a device, which is skipped; a hard link is listed as the file it leads to."""
+    """Whether it is a symbolic link or a device, which are skipped; a hard link is listed as its target."""
     failure: DataError | None = None
-    """Why it cannot be read, where that is known already."""
+    """Why it cannot be read, if the listing shows that already."""
 
 
 Content = bytes | DataError
-"""The bytes of a photo, or why there are none."""
+"""The bytes of a file, or why it cannot be read."""
 
 
 class SeekableReader(Protocol):
-    """Lists and reads an archive whose members can be read by themselves."""
+    """The reader of an archive format that allows access to single members."""
 
     def __init__(self, source: RangeReader) -> None:
-        """Take the archive; nothing is read yet."""
+        """Keep the archive; read nothing yet."""
 
     def entries(self) -> Iterator[Entry]:
-        """List the files, in the order of the archive; raises one of `DAMAGED` where it cannot be read on."""
+        """List the files in the order of the archive; raise one of `DAMAGED` at the first damage."""
 
     def read(self, entries: Sequence[Entry], limits: Limits) -> Iterator[tuple[Entry, Content]]:
-        """Read files, neighbours together; each comes exactly once, in any order."""
+        """Read files, neighbours together; yield each exactly once, in any order."""
 
-    def opened(self, entry: Entry, limits: Limits) -> RangeReader:
-        """Return one file as a source: a window where it is not compressed, else its bytes; raises `DataError`."""
+    def open_member(self, entry: Entry, limits: Limits) -> RangeReader:
+        """Open one file: as a window if it is not compressed, else as its bytes in memory; raise `DataError`."""
 
 
 def file_kind(path: str) -> str:
-    """Tell a photo (`photo`) and an archive (`archive`) by name from what is skipped (`hidden`, `.txt`, …)."""
+    """Return by name whether a file is a `photo`, an `archive`, or of a kind that is skipped (`hidden`, `.txt`, …)."""
     parts = path.split("/")
     suffix = parts[-1].rpartition(".")[2].lower() if "." in parts[-1] else ""
     if storage.is_hidden(path):
@@ -126,6 +126,6 @@ def file_kind(path: str) -> str:
 
 
 def archive_suffix(path: str) -> str | None:
-    """Return the ending that makes a file an archive, None where it is none."""
+    """Return the ending that makes a file an archive, None for other files."""
     lower = path.lower()
     return next((suffix for suffix in SEEKABLE_SUFFIXES + STREAM_SUFFIXES if lower.endswith(suffix)), None)

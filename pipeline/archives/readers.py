@@ -1,7 +1,7 @@
-"""Where photos are kept: folders, zip and tar files, archives in archives; how each is listed, and read by parts.
+"""The readers of archives and folders: one lists them, one reads their photos, and an archive's ending chooses them.
 
-Puts the readers of the formats together: which one an archive needs, and what a nested archive is to the one that holds
-it. What can only be read from front to back is the business of `streaming`. Nothing is ever extracted to disk.
+A nested archive is a member that has a reader of its own. `streaming` reads archives that allow reading from front to
+back only.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,32 +32,32 @@ from pipeline.core.usage import Usage, measure, with_peak
 from pipeline.storage.byte_ranges import FileRangeReader, RangeReader
 
 LOOSE_AT_ONCE = 8
-"""Loose photos are read this many at a time: each waits for the store more than it is read."""
+"""Loose photos to read at a time: each read waits for the store most of the time."""
 
 STORED = 0
 """The method of a member that is not compressed."""
 
 SEEKABLE: dict[str, type[SeekableReader]] = {".zip": ZipReader, ".tar": TarReader}
-"""File name ending to reader, for all of `SEEKABLE_SUFFIXES`; the others are streams."""
+"""File name ending to reader, for all of `SEEKABLE_SUFFIXES`; other archives are streams."""
 
 
-class Listed(NamedTuple):
-    """What listing an archive gave, and what it took."""
+class MeasuredListing(NamedTuple):
+    """The listing of an archive, and the resources that it took."""
 
     archive: str
     table: pa.Table
     """As `Listing.table`."""
-    effort: Usage
+    usage: Usage
     log: Sequence[str] = ()
-    """What was logged meanwhile, where that was in another process."""
+    """Log lines of another process that made the listing."""
 
 
 def list_folder(url: str, without: str) -> tuple[Listing, list[storage.StoredFile]]:
-    """List loose photos below a folder, and the archives among them.
+    """List the loose photos below a folder, and return the archives among them.
 
     Args:
         url: canonical URL.
-        without: leave out what begins with this URL.
+        without: leave out files whose URL begins with this.
     """
     listing, archives = Listing(url), []
     for file in storage.list_files(url):
@@ -68,7 +68,7 @@ def list_folder(url: str, without: str) -> tuple[Listing, list[storage.StoredFil
             listing.add(entry_of_file(file))
         elif target.url != file.url and storage.is_folder(target.url):
             listing.add(entry_of_file(file)._replace(is_link=True))
-        else:  # what a link leads to may be called anything, as in a store of content by its hash
+        else:  # the target may have any name, as in a store that names content by its hash
             archives.append(target if archive_suffix(target.url) is not None else replace(target, url=file.url))
     return listing, archives
 
@@ -79,34 +79,34 @@ def entry_of_file(file: storage.StoredFile) -> Entry:
 
 
 def list_archive(file: storage.StoredFile) -> pa.Table:
-    """List an archive, as `Listing.table`; one that is damaged or closed to us has a failed row."""
+    """List an archive, as `Listing.table`; one that is damaged or may not be read has a failed row."""
     listing = Listing(file.url, file.version)
     if is_stream(file.url):
         listing.add_stream()
         return listing.table()
     try:
-        _list_into(listing, seekable_reader_of(FileRangeReader(file.url, file.size_bytes)), None)
+        _list_into(listing, choose_reader(FileRangeReader(file.url, file.size_bytes)), None)
     except StorageError as error:
-        if not error.lasting:
+        if not error.permanent:
             raise
         listing.fail(DataError("open", "archive_unreadable", str(error)))
     return listing.table()
 
 
-def list_measured(file: storage.StoredFile) -> Listed:
-    """List an archive as `list_archive`, and measure it."""
+def list_and_measure(file: storage.StoredFile) -> MeasuredListing:
+    """List an archive as `list_archive` does, and measure the resources."""
     with bind(archive=file.url):
-        table, effort = measure(partial(list_archive, file))
-    return Listed(file.url, table, with_peak(effort))
+        table, usage = measure(partial(list_archive, file))
+    return MeasuredListing(file.url, table, with_peak(usage))
 
 
 def is_stream(path: str, method: int = STORED) -> bool:
-    """Tell whether an archive can only be read from front to back, by its name and how it lies in another."""
+    """Return whether an archive allows reading from front to back only, by its name and its compression in another."""
     return archive_suffix(path) not in SEEKABLE_SUFFIXES or method != STORED
 
 
 def read_loose(url: str, entries: Sequence[Entry], limits: Limits) -> Iterator[tuple[Entry, Content]]:
-    """Read loose photos below a folder."""
+    """Read loose photos below a folder; yield each exactly once."""
     with ThreadPoolExecutor(LOOSE_AT_ONCE) as threads:
         yield from zip(entries, threads.map(partial(_read_loose, url, limits=limits), entries), strict=True)
 
@@ -114,46 +114,46 @@ def read_loose(url: str, entries: Sequence[Entry], limits: Limits) -> Iterator[t
 def read_members(
     url: str, inner: Entry | None, entries: Sequence[Entry], limits: Limits
 ) -> Iterator[tuple[Entry, Content]]:
-    """Read photos of a seekable archive, or of one nested in it: each comes exactly once."""
-    left = dict.fromkeys(entries)
+    """Read photos of a seekable archive, or of one nested in it; yield each exactly once."""
+    missing = dict.fromkeys(entries)
     reason = "it has changed since it was listed"
     try:
-        reader = seekable_reader_of(range_reader_of(url))
+        reader = choose_reader(open_archive(url))
         if inner is not None:
-            reader = seekable_reader_of(reader.opened(inner, limits))
-        for entry, content in reader.read(list(left), limits):
-            del left[entry]
+            reader = choose_reader(reader.open_member(inner, limits))
+        for entry, content in reader.read(list(missing), limits):
+            del missing[entry]
             yield entry, content
     except (*DAMAGED, DataError) as error:
         reason = f"it is damaged: {error}"
-    for entry in left:
+    for entry in missing:
         yield entry, DataError("read", "member_unreadable", f"The archive does not yield this photo; {reason}.")
 
 
-def range_reader_of(url: str) -> RangeReader:
-    """Return an archive as a source."""
+def open_archive(url: str) -> RangeReader:
+    """Open an archive for reading by byte ranges."""
     return FileRangeReader(url, storage.stat(url).size_bytes)
 
 
-def seekable_reader_of(source: RangeReader) -> SeekableReader:
-    """Choose the reader of an archive whose members can be read by themselves."""
+def choose_reader(source: RangeReader) -> SeekableReader:
+    """Return the reader of a seekable archive, by its ending."""
     return SEEKABLE[archive_suffix(source.name) or ""](source)
 
 
 def _list_into(listing: Listing, reader: SeekableReader, inner: Entry | None) -> None:
-    """List an archive, and those nested in it."""
-    nested = dict[str, bool]()  # to whether it is a stream, which numbers its photos from 0, whatever came before
+    """List an archive and the archives nested in it."""
+    nested = dict[str, bool]()  # path to whether it is a stream, which always numbers its photos from 0
     try:
         for entry in reader.entries():
             if inner is not None or entry.is_link or file_kind(entry.path) != "archive":
                 listing.add(entry, inner)
                 continue
-            streams = is_stream(entry.path, entry.method) or nested.get(entry.path, False)
-            if streams and entry.path in nested:
+            has_stream = is_stream(entry.path, entry.method) or nested.get(entry.path, False)
+            if has_stream and entry.path in nested:
                 listing.refuse_namesake(entry)
             else:
                 _list_nested(listing, reader, entry)
-            nested[entry.path] = streams
+            nested[entry.path] = has_stream
     except DAMAGED as error:
         listing.fail(error, inner)
 
@@ -165,25 +165,25 @@ def _list_nested(listing: Listing, reader: SeekableReader, inner: Entry) -> None
         listing.add_stream(inner)
     else:
         try:
-            source = reader.opened(inner, Limits())
+            source = reader.open_member(inner, Limits())
         except (*DAMAGED, DataError) as error:
             listing.fail(error, inner)
         else:
-            _list_into(listing, seekable_reader_of(source), inner)
+            _list_into(listing, choose_reader(source), inner)
 
 
 def _read_loose(url: str, entry: Entry, limits: Limits) -> Content:
-    """Read one photo; it must be the one that was listed."""
-    place = storage.join(url, entry.path)
+    """Read one photo, which must have its listed version."""
+    photo_url = storage.join(url, entry.path)
     try:
         limits.check(entry)
-        data = storage.read_bytes(place)
-        if storage.stat(place).version == entry.version:
+        data = storage.read_bytes(photo_url)
+        if storage.stat(photo_url).version == entry.version:
             return data
         return DataError("read", "archive_changed", f"{entry.path} was replaced after it was listed.")
     except DataError as error:
         return error
     except StorageError as error:
-        if not error.lasting or not storage.is_folder(url):  # the place is in trouble, not the photo
+        if not error.permanent or not storage.is_folder(url):  # the storage fails, not the photo
             raise
         return DataError("read", "member_unreadable", str(error))

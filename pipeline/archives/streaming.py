@@ -1,7 +1,7 @@
-"""An archive read from front to back: its photos as they come, and listed on the way.
+"""The reading of an archive from front to back: it yields the photos, and lists them on the way.
 
-For what cannot be read by parts: a compressed tar, and archives that lie compressed in another. How many photos it
-holds is known when it ends.
+Compressed tars, and archives that are compressed members of another, allow no other way. The number of photos is known
+at the end.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,12 +11,12 @@ from typing import Any
 from pipeline.archives.compressed_tar import CompressedTarReader
 from pipeline.archives.listing import Listing
 from pipeline.archives.members import DAMAGED, Content, Entry, Limits, file_kind
-from pipeline.archives.readers import is_stream, range_reader_of, seekable_reader_of
+from pipeline.archives.readers import choose_reader, is_stream, open_archive
 from pipeline.core.errors import DataError
 from pipeline.storage.byte_ranges import BytesRangeReader, RangeReader
 
-Photo = tuple[dict[str, Any], Content]
-"""A row of the plan, and the photo's bytes or why there are none."""
+RowContent = tuple[dict[str, Any], Content]
+"""A row of the plan, and the bytes of its photo or why they cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -24,45 +24,45 @@ class StreamedArchive:
     """One pass through an archive.
 
     Args:
-        listing: of the archive; empty at first, full when all has been read.
-        is_done: whether a photo or failure, by `image_id`, is left out.
-        limits: what is read into memory.
+        listing: of the archive; empty at first, complete after the last photo.
+        is_done: whether to leave a photo or failure out, by `image_id`.
+        limits: on what is read into memory.
     """
 
     listing: Listing
     is_done: Callable[[str], bool]
     limits: Limits
 
-    def photos(self, inner: Entry | None) -> Iterator[Photo]:
-        """Yield the photos of the archive, or of an archive nested in it by itself."""
+    def photos(self, inner: Entry | None) -> Iterator[RowContent]:
+        """Yield the photos of the archive, or those of one archive nested in it."""
         try:
-            source = range_reader_of(self.listing.url)
+            source = open_archive(self.listing.url)
             if inner is not None:
-                source = seekable_reader_of(source).opened(inner, self.limits)
+                source = choose_reader(source).open_member(inner, self.limits)
         except (*DAMAGED, DataError) as error:
-            yield from self._failed(error, inner)
+            yield from self._fail(error, inner)
             return
-        yield from self._of(source, inner)
+        yield from self._read(source, inner)
 
-    def _of(self, source: RangeReader, inner: Entry | None) -> Iterator[Photo]:
+    def _read(self, source: RangeReader, inner: Entry | None) -> Iterator[RowContent]:
         try:
-            yield from (self._in_one_pass if is_stream(source.name) else self._by_parts)(source, inner)
+            yield from (self._read_stream if is_stream(source.name) else self._read_seekable)(source, inner)
         except (*DAMAGED, DataError) as error:
-            yield from self._failed(error, inner)
+            yield from self._fail(error, inner)
 
-    def _in_one_pass(self, source: RangeReader, inner: Entry | None) -> Iterator[Photo]:
-        def wanted(entry: Entry) -> bool:
+    def _read_stream(self, source: RangeReader, inner: Entry | None) -> Iterator[RowContent]:
+        def is_wanted(entry: Entry) -> bool:
             return self._is_nested(entry, inner) or self._is_wanted(entry, inner)
 
-        for entry, content in CompressedTarReader(source).stream(wanted, self.limits):
+        for entry, content in CompressedTarReader(source).stream(is_wanted, self.limits):
             if self._is_nested(entry, inner):
-                yield from self._nested(entry, content)
+                yield from self._read_nested(entry, content)
             else:
-                yield from self._listed(entry, inner, content)
+                yield from self._add(entry, inner, content)
 
-    def _by_parts(self, source: RangeReader, inner: Entry | None) -> Iterator[Photo]:
-        """List, then read; what comes before damage is read first."""
-        reader, damage, rows = seekable_reader_of(source), None, dict[Entry, list[dict[str, Any]]]()
+    def _read_seekable(self, source: RangeReader, inner: Entry | None) -> Iterator[RowContent]:
+        """List, then read; yield the photos before the damage, then the failure."""
+        reader, damage, rows = choose_reader(source), None, dict[Entry, list[dict[str, Any]]]()
         try:
             for entry in reader.entries():
                 is_wanted = self._is_wanted(entry, inner)
@@ -74,15 +74,15 @@ class StreamedArchive:
         for entry, content in reader.read(list(rows), self.limits):
             yield from ((row, content) for row in rows[entry])
         if damage is not None:
-            yield from self._failed(damage, inner)
+            yield from self._fail(damage, inner)
 
-    def _nested(self, inner: Entry, content: Content | None) -> Iterator[Photo]:
+    def _read_nested(self, inner: Entry, content: Content | None) -> Iterator[RowContent]:
         if isinstance(content, bytes):
-            yield from self._of(BytesRangeReader(inner.path, content), inner)
+            yield from self._read(BytesRangeReader(inner.path, content), inner)
         elif content is not None:
-            yield from self._failed(content, inner)
+            yield from self._fail(content, inner)
 
-    def _listed(self, entry: Entry, inner: Entry | None, content: Content | None) -> Iterator[Photo]:
+    def _add(self, entry: Entry, inner: Entry | None, content: Content | None) -> Iterator[RowContent]:
         row = self.listing.add(entry, inner)
         if row is not None and content is not None:
             yield row, content
@@ -94,7 +94,7 @@ class StreamedArchive:
         is_photo = not entry.is_link and file_kind(entry.path) == "photo"
         return is_photo and not self.is_done(self.listing.next_id(entry, inner))
 
-    def _failed(self, error: Exception, inner: Entry | None) -> Iterator[Photo]:
+    def _fail(self, error: Exception, inner: Entry | None) -> Iterator[RowContent]:
         row, failure = self.listing.fail(error, inner)
         if not self.is_done(row["image_id"]):
             yield row, failure

@@ -1,8 +1,8 @@
 """The headers of a tar, from front to back: ustar, GNU and PAX.
 
-Stricter than `tarfile`, which takes a damaged header for the end of the archive without a word, keeps every header in
-memory and follows what hostile ones claim. Sources of the layout: POSIX.1-2017 `pax`, and GNU tar's `tar.h`. Where the
-bytes come from, and how the files are read, is the business of `tars` and `streams`.
+Stricter than `tarfile`, which takes a damaged header for the end of the archive without an error, keeps every header in
+memory, and believes the claims of hostile headers. Sources of the layout: POSIX.1-2017 `pax`, and GNU tar's `tar.h`.
+`tar_reader` and `compressed_tar` read the bytes.
 """
 
 import tarfile
@@ -13,10 +13,10 @@ from pipeline.archives.members import Entry
 from pipeline.core.errors import DataError
 
 BLOCK_BYTES = tarfile.BLOCKSIZE
-MOST_EXTENDED_BYTES = 1 << 20
-"""Longest name, and longest set of PAX records, that is read; Linux has paths of at most 4,096 bytes."""
-MOST_PADDING_BYTES = 1 << 20
-"""Tars are padded with zeros to 10 KiB, on tape to more; beyond this, photos were overwritten or never arrived."""
+MAX_EXTENDED_BYTES = 1 << 20
+"""Longest name, and longest set of PAX records, to read; Linux has paths of at most 4,096 bytes."""
+MAX_PADDING_BYTES = 1 << 20
+"""Most zeros at the end: tars are padded to 10 KiB, on tape to more; a longer end has lost photos."""
 
 _PAX = {tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE}
 _LONG_NAMES = {tarfile.GNUTYPE_LONGNAME: "path", tarfile.GNUTYPE_LONGLINK: "linkpath"}
@@ -27,63 +27,63 @@ _CONTINUED = b"M"
 
 
 class Cursor(Protocol):
-    """A tar that is gone through from front to back."""
+    """Reads a tar from front to back."""
 
     position: int
 
-    def take(self, size_bytes: int) -> bytes:
-        """Read on; less where the tar ends before."""
+    def read(self, size_bytes: int) -> bytes:
+        """Read on; return less if the tar ends before."""
 
     def skip_to(self, position: int) -> None:
-        """Go on to a place; raises `tarfile.ReadError` where the tar ends before."""
+        """Skip to a position; raise `tarfile.ReadError` if the tar ends before it."""
 
     def check_rest(self) -> None:
-        """Go on to the end; raises `tarfile.ReadError` where more than padding follows."""
+        """Read to the end; raise `tarfile.ReadError` if more than padding follows."""
 
 
 class Header(NamedTuple):
-    """One file of a tar, with all that the headers before its own told of it."""
+    """The header of one file, completed by the extended headers before it."""
 
     name: str
     type: bytes
     target: str
-    """Where a link leads."""
+    """Target of a link."""
     size_bytes: int
-    """Of the data that follow."""
+    """Of the data after the header."""
     position: int
-    """Where they begin."""
+    """Start of the data."""
     is_sparse: bool
 
 
-def headers(cursor: Cursor) -> Iterator[Header]:
-    """Go through the headers; who takes one may move the cursor on through its data.
+def read_headers(cursor: Cursor) -> Iterator[Header]:
+    """Yield the headers; between two of them the caller may move the cursor through the data.
 
     Raises:
-        tarfile.ReadError: it is damaged, or ends before its end is marked.
+        tarfile.ReadError: the tar is damaged, or ends without the mark of its end.
     """
-    told: dict[str, str] = {}
-    while block := cursor.take(BLOCK_BYTES):
-        if not told and block == bytes(BLOCK_BYTES):
+    extended: dict[str, str] = {}
+    while block := cursor.read(BLOCK_BYTES):
+        if not extended and block == bytes(BLOCK_BYTES):
             cursor.check_rest()
             return
-        info = _sound(block, cursor.position - BLOCK_BYTES)
+        info = _parse_header(block, cursor.position - BLOCK_BYTES)
         if info.type in _PAX or info.type in _LONG_NAMES:
-            told |= _told(cursor, info)
+            extended |= _read_extended(cursor, info)
             continue
-        header = _header(cursor, block, info, told)
-        if info.type != tarfile.XGLTYPE:  # records for all files: comments, mostly, and never names
-            told = {}
+        header = _complete_header(cursor, block, info, extended)
+        if info.type != tarfile.XGLTYPE:  # records about all files: mostly comments, never names
+            extended = {}
             yield header
-        cursor.skip_to(header.position + _padded(header.size_bytes))
+        cursor.skip_to(header.position + _round_up(header.size_bytes))
     raise tarfile.ReadError("it ends without the zeros that mark its end")
 
 
-def entry_of(header: Header, files: Mapping[str, Entry]) -> Entry | None:
-    """Return the file that a header stands for, None for a folder.
+def make_entry(header: Header, files: Mapping[str, Entry]) -> Entry | None:
+    """Return the entry of a header, None for a folder.
 
     Args:
-        header: of the tar.
-        files: those before it, by name, to which a hard link may lead.
+        header: of a file, folder or link.
+        files: entries before it by name, the possible targets of a hard link.
     """
     if header.type in _NO_FILES or (header.type != tarfile.LNKTYPE and header.name.endswith("/")):
         return None
@@ -95,11 +95,11 @@ def entry_of(header: Header, files: Mapping[str, Entry]) -> Entry | None:
         position=header.position,
         stored_bytes=header.size_bytes,
         is_link=header.type in _DEVICES,
-        failure=_failure(header),
+        failure=_find_failure(header),
     )
 
 
-def _failure(header: Header) -> DataError | None:
+def _find_failure(header: Header) -> DataError | None:
     if header.type == tarfile.LNKTYPE:
         found = f"The hard link leads to {header.target!r}, which does not stand before it in the tar."
         return DataError("read", "member_unreadable", found)
@@ -112,60 +112,60 @@ def _failure(header: Header) -> DataError | None:
     return None
 
 
-def _sound(block: bytes, position: int) -> tarfile.TarInfo:
-    """Parse a header, whose checksum must fit."""
+def _parse_header(block: bytes, position: int) -> tarfile.TarInfo:
+    """Parse a header and check its checksum."""
     try:
         info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
     except tarfile.HeaderError as error:
         raise tarfile.ReadError(f"{error} at byte {position:,}") from error
-    if info.size < 0:  # would send a reader round in circles
+    if info.size < 0:  # would send a reader back, in an endless loop (CVE-2025-8194)
         raise tarfile.ReadError(f"negative size at byte {position:,}")
     return info
 
 
-def _header(cursor: Cursor, block: bytes, info: tarfile.TarInfo, told: Mapping[str, str]) -> Header:
+def _complete_header(cursor: Cursor, block: bytes, info: tarfile.TarInfo, extended: Mapping[str, str]) -> Header:
     name = info.name
-    if block[257:265] == b"ustar  \0":  # GNU's own form keeps times where others keep the front of a long name
+    if block[257:265] == b"ustar  \0":  # GNU's form keeps times where others keep the front of a long name
         name = block[:100].partition(b"\0")[0].decode("utf-8", "surrogateescape")
-    size_text = told.get("size") or str(info.size)
+    size_text = extended.get("size") or str(info.size)
     if not (size_text.isascii() and size_text.isdecimal()):
         raise tarfile.ReadError(f"a file of {size_text!r} bytes before byte {cursor.position:,}")
     if info.type == tarfile.GNUTYPE_SPARSE:
-        _skip_map(cursor, block)
+        _skip_sparse_map(cursor, block)
     return Header(
-        name=told.get("path") or name,
+        name=extended.get("path") or name,
         type=info.type,
-        target=told.get("linkpath") or info.linkname,
+        target=extended.get("linkpath") or info.linkname,
         size_bytes=0 if info.type in _WITHOUT_DATA else int(size_text),
         position=cursor.position,
-        is_sparse=info.type == tarfile.GNUTYPE_SPARSE or any(key.startswith("GNU.sparse.") for key in told),
+        is_sparse=info.type == tarfile.GNUTYPE_SPARSE or any(key.startswith("GNU.sparse.") for key in extended),
     )
 
 
-def _skip_map(cursor: Cursor, block: bytes) -> None:
-    """Pass the blocks that tell where a sparse file has data."""
+def _skip_sparse_map(cursor: Cursor, block: bytes) -> None:
+    """Skip the blocks that say where a sparse file has data."""
     is_continued = block[482]
     while is_continued:
-        more = cursor.take(BLOCK_BYTES)
-        if len(more) < BLOCK_BYTES:
+        block = cursor.read(BLOCK_BYTES)
+        if len(block) < BLOCK_BYTES:
             raise tarfile.ReadError("it ends within a header")
-        is_continued = more[504]
+        is_continued = block[504]
 
 
-def _told(cursor: Cursor, info: tarfile.TarInfo) -> dict[str, str]:
-    """Read what a header tells of the file that follows, in PAX's words."""
-    if info.size > MOST_EXTENDED_BYTES:
+def _read_extended(cursor: Cursor, info: tarfile.TarInfo) -> dict[str, str]:
+    """Read an extended header: its facts about the next file, by PAX keyword."""
+    if info.size > MAX_EXTENDED_BYTES:
         found = f"{info.size:,} bytes of headers before byte {cursor.position:,}"
-        raise tarfile.ReadError(f"{found}; at most {MOST_EXTENDED_BYTES:,} are read")
-    end = cursor.position + _padded(info.size)
-    data = cursor.take(info.size)
+        raise tarfile.ReadError(f"{found}; at most {MAX_EXTENDED_BYTES:,} are read")
+    end = cursor.position + _round_up(info.size)
+    data = cursor.read(info.size)
     cursor.skip_to(end)
     if keyword := _LONG_NAMES.get(info.type):
         return {keyword: data.partition(b"\0")[0].decode("utf-8", "surrogateescape")}
-    return dict(_records(data, end))
+    return dict(_parse_records(data, end))
 
 
-def _records(data: bytes, end: int) -> Iterator[tuple[str, str]]:
+def _parse_records(data: bytes, end: int) -> Iterator[tuple[str, str]]:
     """Parse PAX records: length, keyword and value, as in `30 mtime=1350244992.023960108` and a newline."""
     at = 0
     while at < len(data):
@@ -179,5 +179,5 @@ def _records(data: bytes, end: int) -> Iterator[tuple[str, str]]:
         at += length
 
 
-def _padded(size_bytes: int) -> int:
+def _round_up(size_bytes: int) -> int:
     return -(-size_bytes // BLOCK_BYTES) * BLOCK_BYTES

@@ -1,39 +1,39 @@
-"""Plain tars, read by ranges: listed by their headers, and each file by where its data are.
+"""The reader of plain tars, by byte ranges: it lists the headers, and reads each file by its position.
 
-What a header means is the business of `tar_headers`; compressed tars that of `streams`.
+`tar_headers` parses the headers; `compressed_tar` reads compressed tars.
 """
 
 import tarfile
 from collections.abc import Iterator, Sequence
 
 from pipeline.archives.members import Content, Entry, Limits
-from pipeline.archives.tar_headers import BLOCK_BYTES, MOST_PADDING_BYTES, entry_of, headers
+from pipeline.archives.tar_headers import BLOCK_BYTES, MAX_PADDING_BYTES, make_entry, read_headers
 from pipeline.core.errors import DataError
-from pipeline.storage.byte_ranges import RangeReader, ReadAhead, Window, double_checked, read_together, read_whole
+from pipeline.storage.byte_ranges import RangeReader, ReadAhead, Window, double_check, read_together, read_whole
 
 
 class TarReader:
-    """Files of a plain tar.
+    """Reads a plain tar.
 
-    It has no checksums of its data: where nothing protects the connection, all is read twice.
+    A tar has no checksums of its data, so over an unprotected connection this reads everything twice.
     """
 
     def __init__(self, source: RangeReader) -> None:
         self._source = source
-        self._confirmed = double_checked(source)
+        self._checked = double_check(source)
 
     def entries(self) -> Iterator[Entry]:
-        """List the headers, skipping over the data; a hard link is the file it leads to once more."""
+        """List the headers and skip the data; a hard link repeats the entry of its target."""
         files: dict[str, Entry] = {}
-        for header in headers(_SourceCursor(self._confirmed)):
+        for header in read_headers(_RangeCursor(self._checked)):
             if header.position + header.size_bytes > self._source.size_bytes:
                 raise tarfile.ReadError(f"it ends within {header.name!r}")
-            if entry := entry_of(header, files):
+            if entry := make_entry(header, files):
                 files[entry.path] = entry
                 yield entry
 
     def read(self, entries: Sequence[Entry], limits: Limits) -> Iterator[tuple[Entry, Content]]:
-        """Read files by the places that the listing found, neighbours together."""
+        """Read files by their listed positions, neighbours together."""
         readable = []
         for entry in sorted(entries, key=lambda entry: entry.position):
             try:
@@ -44,26 +44,26 @@ class TarReader:
             except DataError as error:
                 yield entry, error
         places = [(entry.position - BLOCK_BYTES, entry.position + entry.size_bytes) for entry in readable]
-        for entry, found in zip(readable, read_together(self._confirmed, places), strict=True):
-            yield entry, _content(entry, found)
+        for entry, found in zip(readable, read_together(self._checked, places), strict=True):
+            yield entry, _cut_content(entry, found)
 
-    def opened(self, entry: Entry, limits: Limits) -> RangeReader:  # noqa: ARG002 - nothing is read into memory
-        """Return a file as a window of the tar."""
+    def open_member(self, entry: Entry, limits: Limits) -> RangeReader:  # noqa: ARG002 - nothing is read into memory
+        """Open a file as a window of the tar."""
         if entry.failure:
             raise entry.failure
         return Window(self._source, entry.position, entry.position + entry.size_bytes, entry.path)
 
 
-class _SourceCursor:
-    """A tar that is skipped through by ranges."""
+class _RangeCursor:
+    """Reads a tar from front to back, by byte ranges, and skips data."""
 
     def __init__(self, source: RangeReader) -> None:
         self._source = source
         self._ahead = ReadAhead(source)
         self.position = 0
 
-    def take(self, size_bytes: int) -> bytes:
-        data = self._ahead.at(self.position, size_bytes)
+    def read(self, size_bytes: int) -> bytes:
+        data = self._ahead.read_at(self.position, size_bytes)
         self.position += len(data)
         return data
 
@@ -73,15 +73,17 @@ class _SourceCursor:
         self.position = position
 
     def check_rest(self) -> None:
-        left_bytes = self._source.size_bytes - self.position
-        if left_bytes > MOST_PADDING_BYTES or read_whole(self._source, self.position, self._source.size_bytes).strip(
-            b"\0"
-        ):
+        end = self._source.size_bytes
+        is_long = end - self.position > MAX_PADDING_BYTES
+        if is_long or read_whole(self._source, self.position, end).strip(b"\0"):
             raise tarfile.ReadError("more than padding follows the zeros that mark its end")
 
 
-def _content(entry: Entry, found: bytes) -> Content:
-    """Cut a file out of what was read, after a header that must be its own; long names stand elsewhere."""
+def _cut_content(entry: Entry, found: bytes) -> Content:
+    """Cut the content of a file out of bytes that begin with its header, and check the size in the header.
+
+    Other headers hold long names, so the name may differ.
+    """
     header, content = found[:BLOCK_BYTES], found[BLOCK_BYTES:]
     try:
         is_own = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape").size == entry.size_bytes

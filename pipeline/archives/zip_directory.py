@@ -1,7 +1,7 @@
-"""The central directory of a zip: where it is, and what it lists.
+"""The central directory of a zip: its position, and its entries.
 
 Sources of the layout: PKWARE's APPNOTE.TXT, sections 4.3.7 to 4.3.16 and 4.5.3, and Info-ZIP's extra field 0x7075.
-What the members hold is the business of `zips`.
+`zip_reader` reads the members.
 """
 
 import stat
@@ -20,13 +20,13 @@ from pipeline.core.errors import DataError
 from pipeline.storage.byte_ranges import RangeReader, read_whole
 
 METHODS = {0: "stored", 8: "deflated", 12: "bzip2", 14: "LZMA"}
-"""How members are compressed that can be read."""
+"""Readable compression methods."""
 
-MOST_DIRECTORY_BYTES = 1 << 30
-"""A directory is held in memory; so large a one lists some ten million members."""
+MAX_DIRECTORY_BYTES = 1 << 30
+"""Largest directory to hold in memory; it lists some ten million members."""
 
 LOCAL_BYTES = 30
-"""The header before each member, without the name in it."""
+"""Size of the local header before each member, without the name in it."""
 
 _END = struct.Struct("<4x4H2LH")
 _LOCATOR = struct.Struct("<4xLQL")
@@ -35,31 +35,31 @@ _RECORD = struct.Struct("<L4xHH4x3L3H4x2L")
 _TAIL_BYTES = _END64.size + _LOCATOR.size + _END.size + 0xFFFF
 _RECORD_SIGNATURE = 0x02014B50
 _DIGITAL_SIGNATURE = b"PK\5\5"
-_WRAP = 1 << 32
+_WRAP_BYTES = 1 << 32
 _CUT_SHORT = "its directory is cut short"
-_BEYOND = 1 << 61  # farther than any file reaches; two of it are still an int64
-_ENCRYPTED = 0x2041  # bits 0, 6 and 13: encrypted, strongly, with the directory itself
+_FAR = 1 << 61  # beyond the end of any file; twice as much is still an int64
+_ENCRYPTED = 0x2041  # bits 0, 6 and 13: encryption, strong encryption, encrypted directory
 
 
 @dataclass(frozen=True)
 class Directory:
-    """A central directory as the end of a zip describes it."""
+    """A central directory, as the end of a zip describes it."""
 
     start: int
-    """Where it begins in the source; no member reaches beyond."""
+    """Its position in the source; no member reaches beyond."""
     records: bytes
     count: int
-    """How many members it should list …"""
+    """Stated number of members …"""
     count_bits: int
-    """… of which the end tells so many bits."""
+    """… of which the end of the zip holds only this many bits."""
     shift: int
-    """What stands before the zip, as in an archive that extracts itself."""
+    """Bytes before the zip, as in an archive that extracts itself."""
     wraps: bool
-    """Whether positions begin again at 0 after 4 GiB: the macOS Finder's idea of a large zip."""
+    """Whether positions begin again at 0 after 4 GiB, as the macOS Finder writes large zips."""
 
 
 class Record(NamedTuple):
-    """What the directory says of one member."""
+    """The record of one member in the directory."""
 
     flags: int
     method: int
@@ -73,74 +73,74 @@ class Record(NamedTuple):
 
 
 def find_directory(source: RangeReader) -> Directory:
-    """Find the directory by the record at the end of the zip.
+    """Find the directory through the record at the end of the zip.
 
     Raises:
         BadZipFile: there is none, or it is not where it should be.
     """
     tail_start = max(0, source.size_bytes - _TAIL_BYTES)
     [tail] = source.read([(tail_start, source.size_bytes)])
-    at = _end_of(tail)
+    at = _find_end(tail)
     disk, directory_disk, _, count, size_bytes, start, _ = _END.unpack_from(tail, at)
     end, count_bits = tail_start + at, 16
     if tail[max(0, at - _LOCATOR.size) : at].startswith(b"PK\6\7"):
-        end, (disk, directory_disk, _, count, size_bytes, start) = _end64(source, tail, at)
+        end, (disk, directory_disk, _, count, size_bytes, start) = _find_end64(source, tail, at)
         count_bits = 64
     if disk or directory_disk:
         raise BadZipFile("it is one of several parts of a zip; join the parts first")
-    shift = _shift(source, end - size_bytes, start, count)
-    if size_bytes > MOST_DIRECTORY_BYTES:
-        raise BadZipFile(f"its directory has {size_bytes:,} bytes; at most {MOST_DIRECTORY_BYTES:,} are read")
+    shift = _find_shift(source, end - size_bytes, start, count)
+    if size_bytes > MAX_DIRECTORY_BYTES:
+        raise BadZipFile(f"its directory has {size_bytes:,} bytes; at most {MAX_DIRECTORY_BYTES:,} are read")
     begin = start + shift
     records = tail[begin - tail_start :][:size_bytes] if begin >= tail_start else None
     if records is None:
         records = read_whole(source, begin, begin + size_bytes)
-    wraps = count_bits == 16 and shift > 0 and shift % _WRAP == 0
+    wraps = count_bits == 16 and shift > 0 and shift % _WRAP_BYTES == 0
     return Directory(begin, records, count, count_bits, 0 if wraps else shift, wraps)
 
 
-def entries(directory: Directory) -> Iterator[Entry]:
+def parse_entries(directory: Directory) -> Iterator[Entry]:
     """List the files of a directory, in its order.
 
     Raises:
-        BadZipFile: it is damaged; what stands before the damage is listed first.
+        BadZipFile: it is damaged; the entries before the damage are listed first.
     """
-    overlapping = _overlapping(directory)
+    overlaps = _find_overlaps(directory)
     number = -1
     for number, (flags, method, crc32, stored, size, name, extra, attributes, position) in enumerate(
-        _records(directory)
+        _parse_records(directory)
     ):
         if name[-1:] == b"/":
             continue
         failure = None
         if position + LOCAL_BYTES + len(name) + stored > directory.start:
             failure = DataError("read", "member_unreadable", "The zip member would lie outside its archive.")
-        elif overlapping[number]:
+        elif overlaps[number]:
             found = "The zip member reaches into the next one, as in a zip bomb."
             failure = DataError("read", "member_unreadable", found)
         elif flags & _ENCRYPTED or method not in METHODS:
-            failure = refusal(flags, method)
+            failure = find_refusal(flags, method)
         is_link = stat.S_ISLNK(attributes >> 16)
-        # By place, not by name: a quarter of a second for a million members.
-        yield Entry(name_of(name, extra), size, position, stored, method, crc32, "", is_link, failure)
+        # Positional arguments, not keywords, save a quarter of a second for a million members.
+        yield Entry(decode_name(name, extra), size, position, stored, method, crc32, "", is_link, failure)
     if (number + 1) % (1 << directory.count_bits) != directory.count:
         raise BadZipFile(f"its directory shows {number + 1:,} members and should show {directory.count:,}")
 
 
-def name_of(name: bytes, extra: bytes) -> str:
-    """Return a member's name as UTF-8, whatever it claims to be in; other bytes become lone surrogates.
+def decode_name(name: bytes, extra: bytes) -> str:
+    """Decode a member's name as UTF-8, whatever encoding it claims; other bytes become lone surrogates.
 
-    The Unicode name that Info-ZIP adds is taken where it was made for this name.
+    The Unicode name that Info-ZIP adds wins if its checksum fits the name.
     """
     if b"up" in extra:
-        unicode_name = _extra_field(extra, 0x7075)
+        unicode_name = _find_extra_field(extra, 0x7075)
         if unicode_name[:5] == b"\1" + zlib.crc32(name).to_bytes(4, "little"):
             name = unicode_name[5:]
     return name.decode("utf-8", "surrogateescape")
 
 
-def refusal(flags: int, method: int) -> DataError | None:
-    """Tell why a member cannot be decoded, None where it can."""
+def find_refusal(flags: int, method: int) -> DataError | None:
+    """Return why a member cannot be decoded, None if it can."""
     if flags & _ENCRYPTED or method == 99:
         return DataError("read", "encrypted", "The zip member is protected by a password. Decrypt the archive first.")
     if method not in METHODS:
@@ -151,24 +151,24 @@ def refusal(flags: int, method: int) -> DataError | None:
     return None
 
 
-def _overlapping(directory: Directory) -> bytes:
-    """Tell of every member whether its bytes reach into the one that follows it in the file."""
+def _find_overlaps(directory: Directory) -> bytes:
+    """Return for every member whether its bytes reach into the next one in the file."""
     starts, ends = array("q"), array("q")
     try:
-        for record in _records(directory):
+        for record in _parse_records(directory):
             starts.append(record.position)
             ends.append(record.position + LOCAL_BYTES + len(record.name) + record.stored_bytes)
     except BadZipFile:
-        pass  # `entries` gets as far, and tells
+        pass  # `parse_entries` gets as far, and raises
     order = np.argsort(starts, kind="stable")
-    following = np.append(np.asarray(starts)[order][1:], 2 * _BEYOND)
-    overlapping = np.empty(len(order), np.bool_)
-    overlapping[order] = np.asarray(ends)[order] > following
-    return overlapping.tobytes()
+    following = np.append(np.asarray(starts)[order][1:], 2 * _FAR)
+    overlaps = np.empty(len(order), np.bool_)
+    overlaps[order] = np.asarray(ends)[order] > following
+    return overlaps.tobytes()
 
 
-def _records(directory: Directory) -> Iterator[Record]:
-    """Go through the directory; the hot loop, a million times for a large zip."""
+def _parse_records(directory: Directory) -> Iterator[Record]:
+    """Parse the directory; a large zip has a million records, so this loop must be fast."""
     data, size_bytes, unpack = directory.records, len(directory.records), _RECORD.unpack_from
     at, shift, last = 0, directory.shift, 0
     while at < size_bytes and data[at : at + 4] != _DIGITAL_SIGNATURE:
@@ -182,34 +182,34 @@ def _records(directory: Directory) -> Iterator[Record]:
         at += names + extras + comments
         if at > size_bytes:
             raise BadZipFile(_CUT_SHORT)
-        if _WRAP - 1 in (size, stored, position):
-            size, stored, position = large(extra, size, stored, position)
+        if _WRAP_BYTES - 1 in (size, stored, position):
+            size, stored, position = read_zip64(extra, size, stored, position)
         if directory.wraps and position + shift < last:
-            shift += _WRAP
+            shift += _WRAP_BYTES
         last = position + shift
         yield Record(flags, method, crc32, stored, size, name, extra, attributes, last)
 
 
-def large(extra: bytes, *values: int) -> list[int]:
-    """Take from the zip64 field what did not fit into 32 bits: those of the values that are all ones."""
-    field = _extra_field(extra, 1)
-    numbers = iter([min(number, _BEYOND) for (number,) in struct.iter_unpack("<Q", field[: len(field) // 8 * 8])])
-    return [next(numbers, value) if value == _WRAP - 1 else value for value in values]
+def read_zip64(extra: bytes, *values: int) -> list[int]:
+    """Replace the values that are all ones, and so did not fit into 32 bits, by those of the zip64 field."""
+    field = _find_extra_field(extra, 1)
+    numbers = iter([min(number, _FAR) for (number,) in struct.iter_unpack("<Q", field[: len(field) // 8 * 8])])
+    return [next(numbers, value) if value == _WRAP_BYTES - 1 else value for value in values]
 
 
-def _extra_field(extra: bytes, wanted: int) -> bytes:
-    """Return one of the fields that are strung together, empty where it is missing."""
+def _find_extra_field(extra: bytes, header_id: int) -> bytes:
+    """Return one of the extra fields, empty if it is missing."""
     at = 0
     while at + 4 <= len(extra):
-        kind, length = struct.unpack_from("<HH", extra, at)
-        if kind == wanted:
+        found_id, length = struct.unpack_from("<HH", extra, at)
+        if found_id == header_id:
             return extra[at + 4 : at + 4 + length]
         at += 4 + length
     return b""
 
 
-def _end_of(tail: bytes) -> int:
-    """Find the record that ends a zip: its comment reaches to the end of the file, or junk follows it."""
+def _find_end(tail: bytes) -> int:
+    """Find the record that ends a zip: its comment reaches to the end of the file, or else junk follows."""
     at = last = tail.rfind(b"PK\5\6", 0, len(tail) - _END.size + 4)
     while at >= 0:
         if at + _END.size + _END.unpack_from(tail, at)[-1] == len(tail):
@@ -220,8 +220,8 @@ def _end_of(tail: bytes) -> int:
     return last
 
 
-def _end64(source: RangeReader, tail: bytes, at: int) -> tuple[int, tuple[int, ...]]:
-    """Find the zip64 record: before its locator, or where the locator says; return its position and its fields."""
+def _find_end64(source: RangeReader, tail: bytes, at: int) -> tuple[int, tuple[int, ...]]:
+    """Find the zip64 record, before its locator or at the position in it; return its position and fields."""
     _, stated, disks = _LOCATOR.unpack_from(tail, at - _LOCATOR.size)
     if disks > 1:
         raise BadZipFile("it is one of several parts of a zip; join the parts first")
@@ -233,14 +233,14 @@ def _end64(source: RangeReader, tail: bytes, at: int) -> tuple[int, tuple[int, .
     raise BadZipFile("its zip64 record is missing")
 
 
-def _shift(source: RangeReader, begin: int, stated: int, count: int) -> int:
-    """Return how much further on the directory begins than the end record states."""
+def _find_shift(source: RangeReader, begin: int, stated: int, count: int) -> int:
+    """Return how far the directory is behind its stated position."""
     for position in (begin, stated):
         if position >= 0 and (not count or source.read([(position, position + 4)]) == [b"PK\1\2"]):
             shift = position - stated
             if shift < 0:
                 raise BadZipFile(f"{-shift:,} bytes are missing before its directory")
-            if shift % _WRAP and source.read([(0, 4)]) == [b"PK\3\4"]:
+            if shift % _WRAP_BYTES and source.read([(0, 4)]) == [b"PK\3\4"]:
                 raise BadZipFile("it ends with the directory of a zip inside it, and its own is missing")
             return shift
     raise BadZipFile("its directory is not where its end says")

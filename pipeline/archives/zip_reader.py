@@ -1,6 +1,6 @@
-"""Zip files, read by ranges: a directory at the end, and members that each stand by themselves.
+"""The reader of zip files, by byte ranges.
 
-Where the members are is the business of `zip_directory`, or of `zip_salvage` where the directory is missing.
+`zip_directory` finds the members; `zip_salvage` does if the directory is missing.
 """
 
 import bz2
@@ -11,81 +11,80 @@ from collections.abc import Iterator, Sequence
 from zipfile import BadZipFile
 
 from pipeline.archives.members import DAMAGED, Content, Entry, Limits
-from pipeline.archives.zip_directory import LOCAL_BYTES, entries, find_directory, name_of
+from pipeline.archives.zip_directory import LOCAL_BYTES, decode_name, find_directory, parse_entries
 from pipeline.archives.zip_salvage import salvage
 from pipeline.core.errors import DataError
 from pipeline.storage.byte_ranges import (
     BytesRangeReader,
     RangeReader,
     Window,
-    double_checked,
+    double_check,
     read_together,
     read_whole,
 )
 
 SLACK_BYTES = 256
-"""Read of a member beyond what its directory entry tells: its header has extra fields of its own, 28 bytes mostly."""
-_MOST_SLACK_BYTES = 2 * 0xFFFF
+"""Bytes to read beyond a member's listed size: its local header has extra fields of its own, mostly 28 bytes."""
+_MAX_SLACK_BYTES = 2 * 0xFFFF
 
 _LOCAL = struct.Struct("<4s4xH4x3L2H")
 
 
 class ZipReader:
-    """Members of a zip."""
+    """Reads a zip."""
 
     def __init__(self, source: RangeReader) -> None:
         self._source = source
 
     def entries(self) -> Iterator[Entry]:
-        """List the directory; where there is none, what can be found without it, and then the damage."""
-        source = double_checked(self._source)
+        """List the directory; without one, list the members found without it, then raise."""
+        source = double_check(self._source)
         try:
             directory = find_directory(source)
         except BadZipFile:
             yield from salvage(source)
             raise
-        yield from entries(directory)
+        yield from parse_entries(directory)
 
     def read(self, entries: Sequence[Entry], limits: Limits) -> Iterator[tuple[Entry, Content]]:
-        """Read members, neighbours together; sizes and checksums are compared."""
+        """Read members, neighbours together, and check sizes and checksums."""
         readable = []
         for entry in sorted(entries, key=lambda entry: entry.position):
             try:
-                _check(entry, limits)
+                _check_readable(entry, limits)
                 readable.append(entry)
             except DataError as error:
                 yield entry, error
         places = [(entry.position, self._end(entry, SLACK_BYTES)) for entry in readable]
         for entry, found in zip(readable, read_together(self._source, places), strict=True):
-            yield entry, self._content(entry, found)
+            yield entry, self._unpack_or_reread(entry, found)
 
-    def opened(self, entry: Entry, limits: Limits) -> RangeReader:
-        """Return a member as a source of its own."""
+    def open_member(self, entry: Entry, limits: Limits) -> RangeReader:
+        """Open a member: as a window if it is stored, else decompressed in memory."""
         if entry.method:
-            _check(entry, limits, nested=True)
-            content = self._content(entry, b"")
+            _check_readable(entry, limits, nested=True)
+            content = self._unpack_or_reread(entry, b"")
             if isinstance(content, DataError):
                 raise content
             return BytesRangeReader(entry.path, content)
         if entry.failure:
             raise entry.failure
-        [header] = double_checked(self._source).read(
-            [(entry.position, entry.position + LOCAL_BYTES + _MOST_SLACK_BYTES)]
-        )
-        start = entry.position + _data_offset(entry, header)
+        place = (entry.position, entry.position + LOCAL_BYTES + _MAX_SLACK_BYTES)
+        [header] = double_check(self._source).read([place])
+        start = entry.position + _find_data(entry, header)
         return Window(self._source, start, start + entry.stored_bytes, entry.path)
 
-    def _content(self, entry: Entry, found: bytes) -> Content:
-        """Unpack a member; what is not as it should be is read once more, by itself.
+    def _unpack_or_reread(self, entry: Entry, found: bytes) -> Content:
+        """Unpack a member; if that fails, read the member alone once more.
 
         A byte may have been damaged on its way, or the member's header may be longer than expected.
         """
         try:
-            return _unpacked(entry, found)
+            return _unpack(entry, found)
         except DataError:
-            again = read_whole(self._source, entry.position, self._end(entry, _MOST_SLACK_BYTES))
+            found_again = read_whole(self._source, entry.position, self._end(entry, _MAX_SLACK_BYTES))
         try:
-            return _unpacked(entry, again)
+            return _unpack(entry, found_again)
         except DataError as error:
             return error
 
@@ -95,20 +94,20 @@ class ZipReader:
         return min(end, self._source.size_bytes)
 
 
-def _check(entry: Entry, limits: Limits, *, nested: bool = False) -> None:
+def _check_readable(entry: Entry, limits: Limits, *, nested: bool = False) -> None:
     if entry.failure:
         raise entry.failure
     limits.check(entry, nested=nested)
 
 
-def _unpacked(entry: Entry, found: bytes) -> bytes:
-    """Cut a member's data out of what was read, decompress it, and compare size and checksum."""
-    start = _data_offset(entry, found)
+def _unpack(entry: Entry, found: bytes) -> bytes:
+    """Cut a member's data out of bytes that begin with its header, decompress it, check size and checksum."""
+    start = _find_data(entry, found)
     data = found[start : start + entry.stored_bytes]
     if len(data) < entry.stored_bytes:
         raise _unreadable(f"only {len(data):,} of its {entry.stored_bytes:,} bytes are there")
     try:
-        content = _decompressed(entry, data)
+        content = _decompress(entry, data)
     except DAMAGED as error:
         raise _unreadable(f"its {entry.stored_bytes:,} bytes cannot be decompressed: {error}") from error
     if len(content) != entry.size_bytes:
@@ -118,42 +117,42 @@ def _unpacked(entry: Entry, found: bytes) -> bytes:
     return content
 
 
-def _data_offset(entry: Entry, found: bytes) -> int:
-    """Return where the data begin, after a header that must be this member's own."""
+def _find_data(entry: Entry, found: bytes) -> int:
+    """Return where the data begin, after a header that must be this member's."""
     if len(found) < LOCAL_BYTES or not found.startswith(b"PK\3\4"):
         raise _unreadable(f"its header is not at byte {entry.position:,}")
     _, method, _, stored, size, names, extras = _LOCAL.unpack_from(found)
     end: int = LOCAL_BYTES + names
     start: int = end + extras
-    name = name_of(found[LOCAL_BYTES:end], found[end:start])
-    unknown = {0, 0xFFFFFFFF}  # in a data descriptor behind the member, or in a zip64 field
+    name = decode_name(found[LOCAL_BYTES:end], found[end:start])
+    unknown = {0, 0xFFFFFFFF}  # the size is in a data descriptor behind the member, or in a zip64 field
     fits = stored in unknown | {entry.stored_bytes} and size in unknown | {entry.size_bytes}
     if name != entry.path or method != entry.method or not fits:
-        raise _unreadable("its header and the archive's directory tell different things")
+        raise _unreadable("its header and the archive's directory disagree")
     return start
 
 
-def _decompressed(entry: Entry, data: bytes) -> bytes:
-    """Decompress at most one byte more than there should be."""
-    most = entry.size_bytes + 1
+def _decompress(entry: Entry, data: bytes) -> bytes:
+    """Decompress at most one byte more than the listed size."""
+    max_bytes = entry.size_bytes + 1
     match entry.method:
         case 0:
             return data
         case 8:
-            return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, most)
+            return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, max_bytes)
         case 12:
-            return bz2.BZ2Decompressor().decompress(data, most)
+            return bz2.BZ2Decompressor().decompress(data, max_bytes)
         case 14:
-            return _unlzma(data, entry.size_bytes)
+            return _decompress_lzma(data, entry.size_bytes)
     raise NotImplementedError(f"method {entry.method}")
 
 
-def _unlzma(data: bytes, size_bytes: int) -> bytes:
-    """Decompress LZMA as in a zip: version, length and properties first (APPNOTE 5.8.8)."""
+def _decompress_lzma(data: bytes, size_bytes: int) -> bytes:
+    """Decompress LZMA as in a zip, which begins with version, length and properties (APPNOTE 5.8.8)."""
     length, properties, dictionary_bytes = struct.unpack_from("<2xHBL", data)
     rest, lc = divmod(properties, 9)
     pb, lp = divmod(rest, 5)
-    # No more of a dictionary is used than there are bytes; it may claim 4 GiB.
+    # The data use no more of a dictionary than they have bytes, and it may claim 4 GiB.
     used_bytes = min(dictionary_bytes, max(size_bytes, 1 << 12))
     settings = {"id": lzma.FILTER_LZMA1, "lc": lc, "lp": lp, "pb": pb, "dict_size": max(used_bytes, 1 << 12)}
     return lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[settings]).decompress(data[4 + length :], size_bytes)

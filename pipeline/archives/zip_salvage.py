@@ -1,7 +1,7 @@
-"""What is left of a zip that has lost its directory: its members, found by the header before each one.
+"""The members of a zip that has lost its directory, found through the local header before each one.
 
-Goes from front to back once, by ranges; where a header does not tell how long its member is, the member is gone
-through. Where the directory is still there is the business of `zip_directory`.
+It goes from front to back once, by byte ranges, and searches for the end of a member if its header has no size.
+`zip_directory` lists a zip that has its directory.
 """
 
 import struct
@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from pipeline.archives.members import Entry, Limits
-from pipeline.archives.zip_directory import LOCAL_BYTES, large, name_of, refusal
+from pipeline.archives.zip_directory import LOCAL_BYTES, decode_name, find_refusal, read_zip64
 from pipeline.storage.byte_ranges import RangeReader, ReadAhead
 
 PIECE_BYTES = 1 << 20
-"""Gone through at a time, where a member's end must be searched."""
+"""Bytes to search at a time for the end of a member."""
 
 _LOCAL = struct.Struct("<4s2xHH4x3L2H")
 _HAS_DESCRIPTOR = 8
@@ -25,7 +25,7 @@ _LIMITS = Limits()
 
 
 class _Extent(NamedTuple):
-    """Where a member ends, and what its descriptor tells."""
+    """The sizes, checksum and end of a member."""
 
     crc32: int
     stored_bytes: int
@@ -34,9 +34,9 @@ class _Extent(NamedTuple):
 
 
 def salvage(source: RangeReader) -> Iterator[Entry]:
-    """List the files up to where the zip breaks off."""
+    """List the files before the end of the zip, wherever it was cut."""
     ahead, position = ReadAhead(source), 0
-    while found := _entry_at(ahead, position):
+    while found := _read_entry(ahead, position):
         entry, position = found
         if position > source.size_bytes:
             return
@@ -44,49 +44,49 @@ def salvage(source: RangeReader) -> Iterator[Entry]:
             yield entry
 
 
-def _entry_at(ahead: ReadAhead, position: int) -> tuple[Entry, int] | None:
-    """Return the file whose header stands there, and where the next header should."""
-    header = ahead.at(position, LOCAL_BYTES)
+def _read_entry(ahead: ReadAhead, position: int) -> tuple[Entry, int] | None:
+    """Return the entry of the header at a position, and the position of the next header."""
+    header = ahead.read_at(position, LOCAL_BYTES)
     if len(header) < LOCAL_BYTES or not header.startswith(b"PK\3\4"):
         return None
     _, flags, method, crc32, stored, size, names, extras = _LOCAL.unpack(header)
-    name_and_extra = ahead.at(position + LOCAL_BYTES, names + extras)
+    name_and_extra = ahead.read_at(position + LOCAL_BYTES, names + extras)
     name, extra = name_and_extra[:names], name_and_extra[names:]
-    size, stored = large(extra, size, stored)
+    size, stored = read_zip64(extra, size, stored)
     start = position + LOCAL_BYTES + names + extras
     extent: _Extent | None = _Extent(crc32, stored, size, start + stored)
     if flags & _HAS_DESCRIPTOR and not stored:
-        extent = _gone_through(ahead, start, method)
+        extent = _find_extent(ahead, start, method)
     if extent is None:
         return None
     entry = Entry(
-        path=name_of(name, extra),
+        path=decode_name(name, extra),
         size_bytes=extent.size_bytes,
         position=position,
         stored_bytes=extent.stored_bytes,
         method=method,
         crc32=extent.crc32,
-        failure=refusal(flags, method),
+        failure=find_refusal(flags, method),
     )
     return entry, extent.next_position
 
 
-def _gone_through(ahead: ReadAhead, start: int, method: int) -> _Extent | None:
-    """Find the end of a member whose length stands only behind it, None where it cannot be found."""
+def _find_extent(ahead: ReadAhead, start: int, method: int) -> _Extent | None:
+    """Find the end of a member whose length is only in the descriptor behind it; None if that fails."""
     if method == 0:
-        return _stored(ahead, start)
-    return _deflated(ahead, start) if method == 8 else None
+        return _search_stored(ahead, start)
+    return _search_deflated(ahead, start) if method == 8 else None
 
 
-def _stored(ahead: ReadAhead, start: int) -> _Extent | None:
-    """Search for the descriptor that states just the length and the checksum of what stands before it."""
+def _search_stored(ahead: ReadAhead, start: int) -> _Extent | None:
+    """Search for a descriptor that states the length and the checksum of the bytes before it."""
     crc32 = length = 0
-    while piece := ahead.at(start + length, PIECE_BYTES):
+    while piece := ahead.read_at(start + length, PIECE_BYTES):
         checked, at = 0, piece.find(_DESCRIPTOR)
         while at >= 0:
             crc32, checked = zlib.crc32(piece[checked:at], crc32), at
-            here = _Extent(crc32, length + at, length + at, start + length + at)
-            if extent := _described(here, piece[at : at + _OVERLAP_BYTES]):
+            extent_here = _Extent(crc32, length + at, length + at, start + length + at)
+            if extent := _match_descriptor(extent_here, piece[at : at + _OVERLAP_BYTES]):
                 return extent
             at = piece.find(_DESCRIPTOR, at + 1)
         if len(piece) < PIECE_BYTES:
@@ -96,29 +96,30 @@ def _stored(ahead: ReadAhead, start: int) -> _Extent | None:
     return None
 
 
-def _deflated(ahead: ReadAhead, start: int) -> _Extent | None:
-    """Decompress to where the compression says that it ends, and compare with the descriptor that follows."""
+def _search_deflated(ahead: ReadAhead, start: int) -> _Extent | None:
+    """Decompress to the end of the compressed data, and compare with the descriptor that follows."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    crc32 = size = given = 0
+    crc32 = size = read_bytes = 0
     while not inflater.eof:
-        data = inflater.unconsumed_tail or ahead.at(start + given, PIECE_BYTES)
-        given += 0 if inflater.unconsumed_tail else len(data)
+        data = inflater.unconsumed_tail or ahead.read_at(start + read_bytes, PIECE_BYTES)
+        read_bytes += 0 if inflater.unconsumed_tail else len(data)
         try:
             content = inflater.decompress(data, PIECE_BYTES)
         except zlib.error:
             return None
         crc32, size = zlib.crc32(content, crc32), size + len(content)
-        if not data or size > max(_LIMITS.ratio_from_bytes, _LIMITS.ratio * given):
+        if not data or size > max(_LIMITS.ratio_from_bytes, _LIMITS.ratio * read_bytes):
             return None
-    length = given - len(inflater.unused_data)
-    return _described(_Extent(crc32, length, size, start + length), ahead.at(start + length, _OVERLAP_BYTES))
+    length = read_bytes - len(inflater.unused_data)
+    return _match_descriptor(
+        _Extent(crc32, length, size, start + length), ahead.read_at(start + length, _OVERLAP_BYTES)
+    )
 
 
-def _described(extent: _Extent, found: bytes) -> _Extent | None:
-    """Return where the next header stands, if a descriptor is found that tells what the extent does."""
-    facts = extent[:3]
+def _match_descriptor(extent: _Extent, found: bytes) -> _Extent | None:
+    """Return the extent with the position of the next header, if the descriptor agrees with it, else None."""
     bare = found.removeprefix(_DESCRIPTOR)
     for form in (_SHORT, _LONG):
-        if len(bare) >= form.size and form.unpack_from(bare) == facts:
+        if len(bare) >= form.size and form.unpack_from(bare) == extent[:3]:
             return extent._replace(next_position=extent.next_position + len(found) - len(bare) + form.size)
     return None

@@ -1,7 +1,38 @@
-"""The `crackscan` command: the group, and what an error looks like.
+"""The `crackscan` command: the group, and the form of its errors.
 
-Every command has its file here; a file imports torch, Ray and the like only when its command runs, so that
-`--help` answers at once.
+Each command has a file here. A file imports rich, torch, Ray and the like only when its command runs, so that `--help`
+answers at once. It may import every package but `jobs`. Start with `score`; the helpers come after the commands.
+
+* `sample`: draw synthetic photos and labelled tiles
+* `train`: fine-tune a network on labelled tiles
+* `evaluate`: measure a model on labelled tiles and masks
+* `models`: list backbones and models, show a model card
+* `models_compare`: compare backbones and recipes on structures that they have not seen
+* `models_quantise`: give a model an int8 network
+* `plan`: what `score` would do, and how long it would take
+* `score`: photos in, a dataset of crack scores out
+* `status`: how far a dataset is, and which process writes it
+* `retry`: score the failed photos again
+* `verify`: check every invariant of a dataset
+* `compact`: rewrite many small files as a few large ones
+* `query`: run SQL over a dataset
+* `export`: write a dataset as one file for other programs
+* `report`: make one HTML page of a dataset
+* `overlay`: draw photos with their heat, and photos on a map
+* `compare`: compare two datasets
+* `review`: export the tiles most worth a person's look
+* `submit`: run long commands as jobs of a Ray cluster
+* `jobs`: list, inspect, follow and stop those jobs
+* `doctor`: check this machine
+* `options`: options that several commands share
+* `config_file`: options from a YAML or JSON file
+* `prices_file`: the prices of machines from a file
+* `messages`: words, tables and an exit code that several commands share
+* `progress`: a bar on a terminal, lines elsewhere
+* `train_display`: what `train` shows
+* `evaluate_display`: what `evaluate` prints
+* `models_compare_display`: what `models compare` shows
+* `score_display`: what `score`, `retry` and `plan` show
 """
 
 import importlib
@@ -16,11 +47,11 @@ COMMANDS = (
     "sample", "train", "evaluate", "models", "plan", "score", "status", "retry", "verify", "compact", "query",
     "export", "report", "overlay", "compare", "review", "submit", "jobs", "doctor",
 )  # fmt: skip
-"""In the order of use, which is the order of `--help`."""
+"""In the order of use, which is that of `--help`."""
 
 
 class CrackscanGroup(click.Group):
-    """Finds a command in the file of its name, and ends a `CrackscanError` with its sentence and exit code."""
+    """Finds a command in the file of its name, and turns a `CrackscanError` into its message and exit code."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - Click's signature
         """List the commands in the order of use."""
@@ -34,7 +65,7 @@ class CrackscanGroup(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - Click's signature
-        """Run the command; tell its errors in one plain sentence."""
+        """Run the command; print an error as one plain sentence."""
         try:
             return super().invoke(ctx)
         except CrackscanError as error:

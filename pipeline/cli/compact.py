@@ -1,4 +1,4 @@
-"""`crackscan compact`: a finished dataset's many small files, rewritten as a few large ones."""
+"""`crackscan compact`: rewrite the many small files of a finished dataset as a few large ones."""
 
 import shlex
 from typing import TYPE_CHECKING
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 def command(out: str, to: str, part_mb: float) -> None:
     """Rewrite the finished dataset OUT as NEW: few large files, sorted by archive and image.
 
-    For Athena, Spark and long keeping. NEW is sealed, so nothing can be added to it; OUT is left alone, and both are
-    proved equal at the end. Sorting needs room in the temporary folder: some 50 bytes a tile; TMPDIR chooses another.
+    For Athena, Spark and archiving. NEW is sealed: it takes no further photos. OUT stays as it is, and a last step
+    proves that both are equal. Sorting needs some 50 bytes a tile in the temporary folder; TMPDIR chooses another.
 
     \b
     Examples:
       crackscan compact scores --to scores-compact
       crackscan compact s3://results/tonight --to s3://archive/tonight
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
-    made = compacted(out, to, part_mb)
+    made = run_compaction(out, to, part_mb)
     click.echo(
         f"Rewrote {made.photos:,} photos and {made.tiles:,} tiles from {made.parts_before:,} parts to {made.parts:,}. "
         f"{made.url} is sealed, and equal to {out} row for row."
@@ -37,8 +37,8 @@ def command(out: str, to: str, part_mb: float) -> None:
     click.echo(f"Next:\n  crackscan verify {shlex.quote(to)} --equals {shlex.quote(out)}")
 
 
-def compacted(out: str, to: str, part_mb: float) -> "Compacted":
-    """Compact as the options say, and show how far it is."""
+def run_compaction(out: str, to: str, part_mb: float) -> "Compacted":
+    """Compact as the options say, and show the progress."""
     from pipeline.dataset.compact import compact
 
     with progress("tiles") as show:

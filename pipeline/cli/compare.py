@@ -1,4 +1,4 @@
-"""`crackscan compare`: two datasets of one structure, or of two models."""
+"""`crackscan compare`: compare two datasets of one structure, or of two models."""
 
 from typing import TYPE_CHECKING
 
@@ -20,17 +20,17 @@ MEANINGS = {
     "failed": "in both, but one of them has no score",
     "unclear": "it cannot be told whether the other has it",
 }
-SHOWN = 5
-"""Changes that are printed."""
+WORST_PHOTOS = 5
+"""Changes that the command prints."""
 
 
 @click.command("compare")
 @click.argument("a", metavar="OUT_A")
 @click.argument("b", metavar="OUT_B")
 @click.option("--by", type=click.Choice(["name", "place"]), default="name", show_default=True,
-              help="What tells that two photos show the same: path in the archive, or position and time.")  # fmt: skip
+              help="How to match photos: by path in the archive, or by position and time.")  # fmt: skip
 @click.option("--within", type=click.FloatRange(0.01, 1000), default=5, show_default=True, metavar="M",
-              help="By place: at most so far apart, metres.")  # fmt: skip
+              help="By place: greatest distance of a pair, metres.")  # fmt: skip
 @click.option("--margin", type=click.FloatRange(0, 1, min_open=True), default=0.1, show_default=True, metavar="SCORE",
               help="Scores that differ by less are the same.")  # fmt: skip
 @threshold_option
@@ -44,8 +44,8 @@ def command(a: str, b: str, by: "By", within: float, margin: float, threshold: f
     both scores; FOLDER/comparison.html shows what changed most. Agreement says on how many photos both find a crack, at
     each model's threshold or at --threshold.
 
-    By name, photos of one path below their archive belong together; where several archives have such a path, those of
-    archives of one name. By place, the nearest ones; those of one spot in the order in which they were taken.
+    By name, photos with the same path in their archives match; if several archives have such a path, those in archives
+    of the same name. By place, the nearest photos match; those of one spot in the order in which they were taken.
 
     \b
     Examples:
@@ -56,24 +56,24 @@ def command(a: str, b: str, by: "By", within: float, margin: float, threshold: f
     from pipeline.reports.compare import CompareConfig, compare
     from pipeline.reports.photo_matching import Rule
 
-    _show(compare(CompareConfig(a, b, to, Rule(by, within), margin, threshold, top)))
+    _print_comparison(compare(CompareConfig(a, b, to, Rule(by, within), margin, threshold, top)))
 
 
-def _show(found: "Comparison") -> None:
-    for kind, count in found.counts.items():
+def _print_comparison(comparison: "Comparison") -> None:
+    for kind, count in comparison.counts.items():
         click.echo(f"{kind:<8}{count:>9,}  {MEANINGS[kind]}")
-    click.echo(_agreed(found.agreement))
-    for row in found.worst[:SHOWN]:
+    click.echo(_format_agreement(comparison.agreement))
+    for row in comparison.worst[:WORST_PHOTOS]:
         scores = f"{row['crack_score_a']:.3f} to {row['crack_score_b']:.3f}"
         click.echo(f"{row['difference']:+.3f}  {scores}  {row['image_b']}")
-    click.echo(f"{found.table_url}\n{found.page_url}")
+    click.echo(f"{comparison.table_url}\n{comparison.page_url}")
 
 
-def _agreed(found: "Agreement") -> str:
-    if found.share is None:
+def _format_agreement(agreed: "Agreement") -> str:
+    if agreed.share is None:
         return "No photo has a score in both."
-    kappa = "not defined, as both say the same of all" if found.kappa is None else f"{found.kappa:.3f}"
+    kappa = "not defined, as both say the same of all" if agreed.kappa is None else f"{agreed.kappa:.3f}"
     return (
-        f"Cracked in both {found.both:,}, only in A {found.only_a:,}, only in B {found.only_b:,}, in neither "
-        f"{found.neither:,}: the same for {found.share:.1%}, Cohen's kappa {kappa}."
+        f"Cracked in both {agreed.both:,}, only in A {agreed.only_a:,}, only in B {agreed.only_b:,}, in neither "
+        f"{agreed.neither:,}: the same for {agreed.share:.1%}, Cohen's kappa {kappa}."
     )

@@ -1,4 +1,4 @@
-"""`crackscan doctor`: looks this machine over, and says what to do about what it finds."""
+"""`crackscan doctor`: check this machine, and say what to do about problems."""
 
 import json
 import sys
@@ -21,8 +21,8 @@ def command(places: tuple[str, ...], with_ray: bool, as_json: bool) -> None:
     """Check this machine, and each STORAGE: a folder or URL with photos, or one for results.
 
     Python, packages, CPU, memory, GPU, shared memory, disk, Pillow, the model: a few seconds. --ray takes about half a
-    minute: it loads torch, too, and proves that scoring works here. In a STORAGE a small file is written, listed, read
-    and removed again. Exit code 1 where something failed; a warning is no failure.
+    minute: it loads torch, too, and proves that scoring works here. In a STORAGE it writes, lists, reads and removes a
+    small file. Exit code 1 if something failed; a warning is no failure.
 
     \b
     Examples:
@@ -36,7 +36,7 @@ def command(places: tuple[str, ...], with_ray: bool, as_json: bool) -> None:
     for finding in run_checks(places, with_ray=with_ray):
         findings.append(finding)
         if not as_json:
-            _show(finding)
+            _print_finding(finding)
     if as_json:
         click.echo(json.dumps([finding._asdict() for finding in findings], indent=1, ensure_ascii=False))
     counts = {state: sum(finding.state == state for finding in findings) for state in COLOURS}
@@ -47,7 +47,7 @@ def command(places: tuple[str, ...], with_ray: bool, as_json: bool) -> None:
         click.echo(f"Nothing failed; warnings: {counts['warning']}." if counts["warning"] else "All is well.")
 
 
-def _show(finding: "Finding") -> None:
+def _print_finding(finding: "Finding") -> None:
     state = click.style(f"{finding.state:<8}", fg=COLOURS[finding.state])
     click.echo(f"{state}{finding.subject:<17} {finding.found}")
     if finding.advice is not None:

@@ -1,47 +1,22 @@
-"""`crackscan evaluate`: how good a model is on labelled tiles."""
+"""`crackscan evaluate`: how good a model is on labelled tiles and masks."""
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from pipeline.cli.config_file import config_option
+from pipeline.cli.messages import DONE_WITH_FAILED_PHOTOS, format_unlabelled
 from pipeline.cli.options import address_option, cpus_option, model_option, verbose_option
+from pipeline.cli.progress import progress
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from pipeline.evaluation.evaluate import Evaluation, EvaluationConfig, Result
+    from pipeline.evaluation.evaluate import Evaluation, EvaluationConfig
     from pipeline.evaluation.mask_evaluation import MaskEvaluation
     from pipeline.labels.labelled_tiles import LabelledTiles
 
-FAILURES_EXIT_CODE = 3
-FAILURES_TOLD = 10
-"""How many failed tiles are named on the terminal; `metrics.json` names all."""
-
-ROWS = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "precision": "precision",
-    "recall": "recall",
-    "f1": "F1",
-    "average_precision": "average precision",
-    "auc": "AUC",
-    "recall_at_1_percent_false_alarms": "recall at 1 % false alarms",
-    "recall_at_5_percent_false_alarms": "recall at 5 % false alarms",
-    "calibration_error": "calibration error",
-}
-"""The measures, as the table calls them."""
-
-READING = """\
-How to read it: recall is the part of the cracked tiles that were found, precision the part of the alarms that were
-right; both change with the threshold, average precision and AUC do not. Recall at 1 % false alarms is the best recall
-where one sound tile in a hundred raises a false alarm. A calibration error of 0.02 means that scores are off by
-0.02 on average when they are read as probabilities. In brackets, 95 % intervals from resampling whole photos. All of
-it holds for photos like these; other bridges need labelled tiles of their own."""
-
 
 class Measured(NamedTuple):
-    """What came out."""
+    """The results of an evaluation."""
 
     tiles: "Evaluation | None"
     masks: "MaskEvaluation | None"
@@ -92,7 +67,7 @@ def command(**given: Any) -> None:  # noqa: ANN401 - Click's
     """Measure a model on labelled tiles that it was not trained on.
 
     DATA is one or more folders or URLs with Positive/ and Negative/ below, or CSV or Parquet tables with the columns
-    path, label and maybe group. Each is measured by itself, and all together.
+    path, label and maybe group. The report has each of them alone, and all together.
 
     \b
     The report:
@@ -109,11 +84,11 @@ def command(**given: Any) -> None:  # noqa: ANN401 - Click's
       crackscan evaluate labels.csv --positive crack --negative sound
       crackscan evaluate --masks bridge_a --model demo/model
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
-    if measured(**given).failed:
-        click.get_current_context().exit(FAILURES_EXIT_CODE)
+    if run_evaluation(**given).failed:
+        click.get_current_context().exit(DONE_WITH_FAILED_PHOTOS)
 
 
-def measured(
+def run_evaluation(
     data: tuple[str, ...],
     masks: tuple[str, ...],
     model: str | None,
@@ -125,18 +100,16 @@ def measured(
     """Evaluate as the options say, and print the tables."""
     if not data and not masks:
         raise click.MissingParameter(param_hint="'DATA...' or '--masks'", param_type="argument")
-    from pipeline.labels.labelled_tiles import ClassNames, read_labelled_tiles
+    from pipeline.labels.labelled_tiles import read_labelled_tiles
+    from pipeline.labels.tables import ClassNames
 
-    # Wrong DATA is told before Ray and torch take their seconds to import.
+    # Wrong DATA ends the command before it imports Ray and torch, which takes seconds.
     tiles = read_labelled_tiles(data, ClassNames(positive, negative)) if data else None
     if tiles is not None and tiles.unlabelled:
-        from pipeline.cli.progress import unlabelled_words
-
-        click.echo(unlabelled_words(tiles.unlabelled), err=True)
+        click.echo(format_unlabelled(tiles.unlabelled), err=True)
     config = _config(model, out, **options)
-    return Measured(
-        _on_tiles(tiles, config) if tiles is not None else None, _on_masks(masks, config) if masks else None
-    )
+    on_tiles = None if tiles is None else _evaluate_tiles(tiles, config)
+    return Measured(on_tiles, _evaluate_masks(masks, config) if masks else None)
 
 
 def _config(
@@ -161,70 +134,25 @@ def _config(
     )
 
 
-def _on_tiles(tiles: "LabelledTiles", config: "EvaluationConfig") -> "Evaluation":
+def _evaluate_tiles(tiles: "LabelledTiles", config: "EvaluationConfig") -> "Evaluation":
     """Evaluate on labelled tiles, and print the table."""
-    from pipeline.cli.progress import progress
+    from pipeline.cli.evaluate_display import print_tiles
     from pipeline.evaluation.evaluate import evaluate
     from pipeline.scoring.predict import predict_scores
 
     with progress("tiles") as on_progress:
         evaluation = evaluate(tiles, config, predict_scores, on_progress)
-    _tell(evaluation)
+    print_tiles(evaluation)
     return evaluation
 
 
-def _on_masks(folders: tuple[str, ...], config: "EvaluationConfig") -> "MaskEvaluation":
+def _evaluate_masks(folders: tuple[str, ...], config: "EvaluationConfig") -> "MaskEvaluation":
     """Evaluate on photos with masks, and print the table."""
-    from pipeline.cli.masks_display import tell
-    from pipeline.cli.progress import progress
+    from pipeline.cli.evaluate_display import print_masks
     from pipeline.evaluation.mask_evaluation import evaluate_masks
     from pipeline.scoring.predict import predict_maps
 
     with progress("photos") as on_progress:
         evaluation = evaluate_masks(folders, config, predict_maps, on_progress)
-    tell(evaluation)
+    print_masks(evaluation)
     return evaluation
-
-
-def _tell(evaluation: "Evaluation") -> None:
-    """Print the table, where the report lies and how to read it; failed tiles go to stderr."""
-    import sys
-
-    from rich.console import Console
-
-    # A pipe or a file has no width: nothing is cut off there.
-    Console(width=None if sys.stdout.isatty() else 60 + 40 * len(evaluation.results)).print(_table(evaluation))
-    click.echo(f"The report, with curves and the worst mistakes: {evaluation.out.removeprefix('file://')}")
-    click.echo(READING)
-    for url, message in sorted(evaluation.failures.items())[:FAILURES_TOLD]:
-        name = url.removeprefix("file://").encode(errors="backslashreplace").decode()
-        click.echo(f"failed: {name}: {message}", err=True)
-    if evaluation.failures:
-        count = len(evaluation.failures)
-        words = "1 tile could not be scored and is" if count == 1 else f"{count:,} tiles could not be scored and are"
-        click.echo(f"{words} not counted; metrics.json names {'it' if count == 1 else 'them all'}.", err=True)
-
-
-def _table(evaluation: "Evaluation") -> "Table":
-    from rich.table import Table
-
-    threshold = evaluation.overall.threshold
-    table = Table(title=f"Model {evaluation.model_id}, threshold {threshold:g}", title_justify="left")
-    table.add_column("")
-    for result in evaluation.results:
-        table.add_column(result.source, overflow="fold")
-    metrics = [result.metrics for result in evaluation.results]
-    table.add_row("tiles", *[f"{each.n:,}" for each in metrics])
-    table.add_row("cracked: found / missed", *[f"{m.true_positives:,} / {m.false_negatives:,}" for m in metrics])
-    table.add_row("sound: passed / false alarm", *[f"{m.true_negatives:,} / {m.false_positives:,}" for m in metrics])
-    table.add_section()
-    for name, words in ROWS.items():
-        table.add_row(words, *[_cell(result, name) for result in evaluation.results])
-    return table
-
-
-def _cell(result: "Result", name: str) -> str:
-    value, interval = getattr(result.metrics, name), result.intervals[name]
-    if value is None:
-        return "-"
-    return f"{value:.4f}" + (f" ({interval[0]:.4f} to {interval[1]:.4f})" if interval else "")

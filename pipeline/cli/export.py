@@ -1,4 +1,4 @@
-"""`crackscan export`: a dataset as one file for other programs."""
+"""`crackscan export`: write a dataset as one file for other programs."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +22,11 @@ def command(dataset: str, **given: Any) -> None:  # noqa: ANN401 - Click's
     """Write the dataset OUT as one file for other programs; an older export is replaced.
 
     \b
-    csv      images, or tiles with --table; times in ISO 8601, nothing where a value is missing
+    csv      images, or tiles with --table; times in ISO 8601, empty where a value is missing
     geojson  photos with a position as points with their scores, for QGIS (RFC 7946)
     duckdb   a database with the tables images, tiles, failures, out_of_domain, run: what scored them
 
-    The file appears when it is whole; until then it takes room in the temporary folder; TMPDIR chooses another.
+    The file appears when it is whole. Until then it needs room in the temporary folder; TMPDIR chooses another.
 
     \b
     Examples:
@@ -38,15 +38,15 @@ def command(dataset: str, **given: Any) -> None:  # noqa: ANN401 - Click's
     from pipeline.dataset.export import ExportConfig, export
 
     made = export(ExportConfig(dataset, **given))
-    click.echo(_told(made, given["form"]))
+    click.echo(_format_result(made, given["form"]))
     if not made.is_finished:
-        click.echo(f"{dataset} is not finished: more photos will come. `crackscan status` tells how many.", err=True)
+        click.echo(f"{dataset} is not finished: more photos will come. `crackscan status` shows how many.", err=True)
 
 
-def _told(made: "Exported", form: str) -> str:
+def _format_result(made: "Exported", form: str) -> str:
     counts = ", ".join(f"{count:,} {table}" for table, count in sorted(made.rows.items()) if table != "run")
     if form != "geojson":
         return f"Wrote {counts} to {made.url}"
     return (
-        f"Wrote {made.rows['images']:,} photos to {made.url}; {made.unplaced:,} more were scored and tell no position"
+        f"Wrote {made.rows['images']:,} photos to {made.url}; {made.unplaced:,} more were scored and have no position"
     )

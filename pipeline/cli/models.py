@@ -1,6 +1,6 @@
-"""`crackscan models`: which backbones work here and now, which models are at hand, and what a model's card says.
+"""`crackscan models`: list backbones and models, and show a model card.
 
-Comparing backbones is `models_compare`'s.
+`models_compare` and `models_quantise` are its other subcommands.
 """
 
 import os
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.cli.messages import align_columns
 from pipeline.cli.models_compare import command as compare
 from pipeline.cli.models_quantise import command as quantise
 
@@ -38,12 +39,12 @@ def command(ctx: click.Context) -> None:
 @command.command("list")
 @click.argument("folders", nargs=-1, metavar="[FOLDER]...")
 def list_models(folders: tuple[str, ...]) -> None:
-    """List backbones, the shipped model, and the models that are or lie in each FOLDER (default: this one)."""
+    """List backbones, the shipped model, and the models in each FOLDER (default: this one)."""
     click.echo("Backbones whose pre-trained weights are here:")
-    click.echo(_aligned([("name", "million parameters", "weights"), *_backbones()]))
+    click.echo(align_columns([("name", "million parameters", "weights"), *_backbones()]))
     click.echo("Any other model name of timm works with --weights FILE, or where timm's hub can be reached.\n")
     click.echo("Models:")
-    click.echo(_aligned([("model", "id", "backbone", "validation AP", "trained on"), *_models(folders or (".",))]))
+    click.echo(align_columns([("model", "id", "backbone", "validation AP", "trained on"), *_models(folders or (".",))]))
     click.echo("`crackscan models show MODEL` prints a card.")
 
 
@@ -54,11 +55,11 @@ def show(model: str, *, as_json: bool) -> None:
     """Print the card of a MODEL folder or URL; `shipped` is the model of the package."""
     from pipeline.models.model import SHIPPED_MODEL, load_card
 
-    found = load_card(SHIPPED_MODEL if model == SHIPPED else model)
+    card = load_card(SHIPPED_MODEL if model == SHIPPED else model)
     if as_json:
-        click.echo(found.to_json(), nl=False)
+        click.echo(card.to_json(), nl=False)
     else:
-        _print_card(found)
+        _print_card(card)
 
 
 command.add_command(compare)
@@ -68,8 +69,7 @@ command.add_command(quantise)
 def _backbones() -> list[tuple[str, ...]]:
     from pipeline.models import backbones
 
-    found = backbones.available()
-    return [(choice.name, f"{choice.million_parameters:.1f}", choice.weights_from) for choice in found]
+    return [(each.name, f"{each.million_parameters:.1f}", each.weights_from) for each in backbones.available()]
 
 
 def _models(folders: tuple[str, ...]) -> list[tuple[str, ...]]:
@@ -77,32 +77,25 @@ def _models(folders: tuple[str, ...]) -> list[tuple[str, ...]]:
 
     rows: list[tuple[str, ...]] = []
     for place in (SHIPPED, *_model_folders(folders)):
-        found = load_card(SHIPPED_MODEL if place == SHIPPED else place)
-        sources = ", ".join(source.name for source in found.data if source.role == "training")
-        reached = _shown(found.metrics.get("average_precision"))
-        rows.append((place, found.model_id, found.architecture, reached, sources))
+        card = load_card(SHIPPED_MODEL if place == SHIPPED else place)
+        sources = ", ".join(source.name for source in card.data if source.role == "training")
+        precision = _format_value(card.metrics.get("average_precision"))
+        rows.append((place, card.model_id, card.architecture, precision, sources))
     return rows
 
 
 def _model_folders(folders: tuple[str, ...]) -> list[str]:
-    """Return the folders that are models, or hold some one or two levels below."""
+    """Return the folders that are models, and the models one or two levels below the others."""
     from pipeline import storage
     from pipeline.models.model import CARD_FILE
 
     patterns = [storage.join(folder, *below, CARD_FILE) for folder in folders for below in ((), ("*",), ("*", "*"))]
-    found = [storage.parent(card) for pattern in patterns for card in storage.glob(pattern)]
-    return [os.path.relpath(url.removeprefix(storage.LOCAL)) if url.startswith(storage.LOCAL) else url for url in found]
-
-
-def _aligned(rows: list[tuple[str, ...]]) -> str:
-    """Lay rows out in columns."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)) for row in rows]
-    return "\n".join(f"  {line}".rstrip() for line in lines)
+    urls = [storage.parent(card) for pattern in patterns for card in storage.glob(pattern)]
+    return [os.path.relpath(url.removeprefix(storage.LOCAL)) if url.startswith(storage.LOCAL) else url for url in urls]
 
 
 def _print_card(card: "Card") -> None:
-    """Print what people ask of a model first, then all settings."""
+    """Print the most important facts first, then all settings."""
     from dataclasses import asdict
 
     lines = {
@@ -112,7 +105,7 @@ def _print_card(card: "Card") -> None:
         "tile": f"{card.tile_px} px, overlap {card.overlap:.0%}",
         "threshold": card.threshold,
         "calibration": f"temperature {card.calibration.temperature}, bias {card.calibration.bias}",
-        "int8": _int8_words(card),
+        "int8": _describe_int8(card),
     }
     for name, value in lines.items():
         if value is not None:
@@ -120,20 +113,20 @@ def _print_card(card: "Card") -> None:
     for title, section in (("metrics", card.metrics), ("training", card.training), ("software", card.software)):
         click.echo(f"\n{title}")
         for name, value in section.items():
-            click.echo(f"  {name:34s}{_shown(value)}")
+            click.echo(f"  {name:34s}{_format_value(value)}")
     click.echo("\ndata")
     for source in card.data:
         for name, value in asdict(source).items():
-            click.echo(f"  {name:34s}{_shown(value)}")
+            click.echo(f"  {name:34s}{_format_value(value)}")
 
 
-def _int8_words(card: "Card") -> str:
+def _describe_int8(card: "Card") -> str:
     if card.int8 is None:
         return "none; `crackscan models quantise` makes one"
     return f"scores move by {card.int8.mean_shift:.4f} in the mean, AUC by {-(card.int8.auc_loss or 0):+.5f}"
 
 
-def _shown(value: object) -> str:
+def _format_value(value: object) -> str:
     if value is None:
         return "-"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""`crackscan models compare`: which backbone and recipe do best on structures they have not seen."""
+"""`crackscan models compare`: compare backbones and recipes on structures that they have not seen."""
 
 import os
 from dataclasses import replace
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipeline.cli.messages import count_of, print_table, short_url
 from pipeline.cli.options import training_options
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from pipeline.training.trials import LeaveOneSourceOutConfig
 
 TRAINING_OPTIONS = ("epochs", "head_epochs", "epoch_tiles", "batch_size", "learning_rate")
-"""Where not given, the preset `trial` decides."""
+"""Options whose defaults come from the preset `trial`."""
 
 COLUMNS = {
     "auc": "AUC",
@@ -24,7 +25,10 @@ COLUMNS = {
     "ece_before": "ECE, raw",
     "ece_after": "calibrated",
 }
-"""The figures, as the table calls them."""
+"""The figures, and their names in the table."""
+
+PIPE_WIDTH = 160
+"""Columns of the table without a terminal."""
 
 READING = """\
 How to read it: every figure is of tiles of a source that the network was not trained on. The last row of each is the
@@ -35,7 +39,7 @@ with both classes counting alike; calibrated is on the other sources' trials. Ti
 
 @click.command("compare")
 @click.argument("data", nargs=-1, required=True, metavar="DATA...")
-@click.option("--out", required=True, metavar="DIR", help="Folder or URL for results; run again, it goes on there.")
+@click.option("--out", required=True, metavar="DIR", help="Folder or URL for results; a second run continues there.")
 @click.option(
     "--backbone",
     multiple=True,
@@ -81,16 +85,16 @@ def command(data: tuple[str, ...], out: str, **given: Any) -> None:  # noqa: ANN
     # Two threads of numpy's matrix product on busy cores are four to thirty times slower than one; read at its import.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     config = _config(data, out, given)
-    from pipeline.cli.compare_display import CompareDisplay
+    from pipeline.cli.models_compare_display import CompareDisplay
     from pipeline.training import leave_one_source_out
 
     with CompareDisplay() as display:
         comparison = leave_one_source_out.run_trials(config, display)
-    _tell(comparison)
+    _print_comparison(comparison)
 
 
 def _config(data: tuple[str, ...], out: str, given: dict[str, Any]) -> "LeaveOneSourceOutConfig":
-    """Lay what was given over the preset."""
+    """Replace settings of the preset by the given options."""
     from pipeline.cluster.session import ClusterConfig
     from pipeline.labels.tables import ClassNames
     from pipeline.models.backbones import DEFAULT_BACKBONE
@@ -104,25 +108,21 @@ def _config(data: tuple[str, ...], out: str, given: dict[str, Any]) -> "LeaveOne
         backbones=tuple(dict.fromkeys(given.pop("backbone"))) or (DEFAULT_BACKBONE,),
         augments=tuple(dict.fromkeys(given.pop("augment"))),
         seeds=tuple(sorted(set(given.pop("seed")))),
-        training=replace(TRIAL, **{name: value for name, value in training.items() if value is not None}),
+        hyperparameters=replace(TRIAL, **{name: value for name, value in training.items() if value is not None}),
         classes=ClassNames(given.pop("positive"), given.pop("negative")),
         cluster=ClusterConfig(given.pop("address"), given.pop("cpus"), given.pop("verbose")),
         **given,
     )
 
 
-def _tell(comparison: "Comparison") -> None:
-    """Print the table, the differences, and where the files lie."""
-    import sys
-
-    from rich.console import Console
-
-    # A pipe or a file has no width: nothing is cut off there.
-    Console(width=None if sys.stdout.isatty() else 160).print(_table(comparison))
+def _print_comparison(comparison: "Comparison") -> None:
+    """Print the table, the differences, and the place of the files."""
+    print_table(_table(comparison), PIPE_WIDTH)
     for difference in comparison.differences:
-        words = _interval(difference.auc, "+.4f")
-        click.echo(f"{difference.name}: AUC {words} against {difference.than}, by seed, {_seeds(difference.auc.n)}.")
-    click.echo(f"Tables and plot: {comparison.out.removeprefix('file://')}")
+        interval = _format_interval(difference.auc, "+.4f")
+        seeds = count_of(difference.auc.n, "seed")
+        click.echo(f"{difference.name}: AUC {interval} against {difference.than}, by seed, {seeds}.")
+    click.echo(f"Tables and plot: {short_url(comparison.out)}")
     click.echo(READING)
 
 
@@ -131,21 +131,17 @@ def _table(comparison: "Comparison") -> "Table":
 
     table = Table(title="On sources left out of training", title_justify="left")
     table.add_column("source")
-    for words in COLUMNS.values():
-        table.add_column(words, justify="right")
+    for label in COLUMNS.values():
+        table.add_column(label, justify="right")
     for entry in comparison.entries:
         n = entry.macro["auc"].n
-        table.add_row(f"{entry.name}\n{entry.tiles_per_s:.0f} tiles/s, {_seeds(n)}")
+        table.add_row(f"{entry.name}\n{entry.tiles_per_s:.0f} tiles/s, {count_of(n, 'seed')}")
         for source, figures in entry.sources.items():
             table.add_row(f"  {source}", *[f"{getattr(figures, name):.4f}" for name in COLUMNS])
-        table.add_row("  mean", *[_interval(entry.macro[name], ".4f") for name in COLUMNS], end_section=True)
+        table.add_row("  mean", *[_format_interval(entry.macro[name], ".4f") for name in COLUMNS], end_section=True)
     return table
 
 
-def _interval(found: "Interval", form: str) -> str:
-    reach = "" if found.high is None else f" ± {found.high - found.mean:.4f}"
-    return f"{found.mean:{form}}{reach}"
-
-
-def _seeds(count: int) -> str:
-    return "1 seed" if count == 1 else f"{count} seeds"
+def _format_interval(interval: "Interval", form: str) -> str:
+    half = "" if interval.high is None else f" ± {interval.high - interval.mean:.4f}"
+    return f"{interval.mean:{form}}{half}"

@@ -1,4 +1,4 @@
-"""`crackscan models quantise`: gives a model an int8 network, and measures what it costs."""
+"""`crackscan models quantise`: give a model an int8 network, and measure its loss."""
 
 from typing import TYPE_CHECKING
 
@@ -22,17 +22,17 @@ def command(
 ) -> None:
     """Give the MODEL folder a network of eight-bit integers, which CPUs compute up to three times as fast.
 
-    `crackscan train` does so by itself; this is for models that have none. DATA is the labelled tiles that the model
-    was trained on, as `train` takes them: ranges are read from them, and what is unlike them is learnt anew. What it
-    costs is measured on other tiles and written into the card: `score --engine auto` takes the int8 network only where
-    it loses at most 0.002 of the AUC, and crack scores move by at most 0.02 and domain scores by 0.1 in the mean.
+    `crackscan train` does the same; this is for models without one. DATA is the labelled tiles that the model was
+    trained on, as `train` takes them: they give the ranges of the integers, and a new domain score. Other tiles measure
+    the loss, which the card keeps: `score --engine auto` takes the int8 network only where it loses at most 0.002 of
+    the AUC, and crack scores move by at most 0.02 and domain scores by 0.1 in the mean.
 
     \b
     Examples:
       crackscan models quantise demo/model demo/sample/tiles/train --val demo/sample/tiles/val
       crackscan models quantise s3://models/tonight tiles.csv
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
-    from pipeline.cli.progress import Bar
+    from pipeline.cli.progress import StageBar
     from pipeline.core.errors import UsageError
     from pipeline.labels.tables import ClassNames
     from pipeline.models.engines import probe_openvino
@@ -42,20 +42,20 @@ def command(
     from pipeline.training.quantise import QuantiseConfig, quantise_folder
 
     config = QuantiseConfig(model, data, val, val_fraction, ClassNames(positive, negative))
-    with Bar() as bar:
-        found = quantise_folder(config, bar.show)
+    with StageBar() as bar:
+        quantised = quantise_folder(config, bar.show)
     click.echo(f"Wrote int8.xml and int8.bin into {model}")
-    click.echo(_told(found))
+    click.echo(_describe_loss(quantised))
 
 
-def _told(found: "Quantised") -> str:
-    """Say what it costs, and whether it will be used."""
+def _describe_loss(quantised: "Quantised") -> str:
+    """Write the loss, and whether `score` will use the network."""
     from pipeline.models.engines import why_not_trusted
 
-    aucs = "" if found.auc is None else f"AUC {found.auc:.5f}, in floats {found.auc_float:.5f}; "
-    refusal = why_not_trusted(found)
-    verdict = "`score` will use it on CPUs." if refusal is None else f"`score` will not use it by itself: {refusal}."
+    aucs = "" if quantised.auc is None else f"AUC {quantised.auc:.5f}, in floats {quantised.auc_float:.5f}; "
+    refusal = why_not_trusted(quantised)
+    verdict = "`score` will use it on CPUs." if refusal is None else f"`score` will not use it on its own: {refusal}."
     return (
-        f"  on {found.tiles:,} held-out tiles: {aucs}scores move by {found.mean_shift:.4f} in the mean, "
-        f"{found.greatest_shift:.2f} at most\n{verdict}"
+        f"  on {quantised.tiles:,} held-out tiles: {aucs}scores move by {quantised.mean_shift:.4f} in the mean, "
+        f"{quantised.greatest_shift:.2f} at most\n{verdict}"
     )

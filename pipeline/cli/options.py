@@ -1,4 +1,4 @@
-"""Options that several commands share, declared once."""
+"""Options that several commands share."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -43,8 +43,8 @@ engine_option = click.option(
     type=click.Choice(["auto", "openvino-int8", "openvino-bf16", "openvino-fp32", "torch-fp32", "torch-fp16"]),
     default="auto",
     show_default=True,
-    help="What computes scores. auto: what the dataset was begun with; else on a GPU torch-fp16, on a CPU OpenVINO, "
-    "with the model's int8 network where its scores were measured to be as good.",
+    help="What computes scores. auto: what the dataset began with; else on a GPU torch-fp16, on a CPU OpenVINO, "
+    "with the model's int8 network if its measured scores are as good.",
 )
 
 threshold_option = click.option(
@@ -58,7 +58,7 @@ maps_option = click.option(
     "--maps",
     is_flag=True,
     help="Also keep a crack map, OUT/maps/<image_id>.png, of every photo at or over the model's threshold. Photos that "
-    "have their row already get none.",
+    "already have their row get none.",
 )
 
 _RUN = (
@@ -71,7 +71,7 @@ _RUN = (
     click.option("--batch-tiles", type=click.IntRange(min=1), metavar="N",
                  help="Tiles the network sees at once; scores do not depend on it.  [default: 8, and 128 on a GPU]"),
     click.option("--actors", type=click.IntRange(min=1), metavar="N",
-                 help="Scoring processes.  [default: one per CPU, or up to four per GPU]"),
+                 help="Scoring processes.  [default: one per CPU, or up to six per GPU]"),
     click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
                  help="Where the network runs."),
     address_option,
@@ -100,14 +100,14 @@ _TRAINING = (
 
 
 def training_options(command: Command) -> Command:
-    """Add what `train` and `models compare` have in common."""
+    """Add the options that `train` and `models compare` share."""
     for option in reversed(_TRAINING):
         command = option(command)
     return command
 
 
 def run_options(command: Command) -> Command:
-    """Add what `score` and `retry` have in common."""
+    """Add the options that `score` and `retry` share."""
     for option in reversed(_RUN):
         command = option(command)
     return command

@@ -1,4 +1,4 @@
-"""`crackscan overlay`: photos with their heat, and photos on a map."""
+"""`crackscan overlay`: draw photos with their heat, and photos on a map."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -25,8 +25,9 @@ FAILED = 1
 def command(out: str, images: tuple[str, ...], to: str, form: "Form", geojson: str | None) -> None:
     """Draw photos of the dataset OUT with the scores of their tiles over them.
 
-    IMAGE is a photo's path in its archive, the end of that path, or its image_id. The photo is read from its archive
-    again and drawn in its own size, with the scale below. Exit code 1 where one cannot be read any more.
+    IMAGE is a photo's path in its archive, the end of that path, or its image_id. The command reads the
+    photo from its archive again and draws it in its own size, with the scale below. Exit code 1 if one cannot be read
+    any more.
 
     \b
     Examples:
@@ -36,28 +37,28 @@ def command(out: str, images: tuple[str, ...], to: str, form: "Form", geojson: s
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
     if not images and geojson is None:
         raise UsageError("No IMAGE was given; expected a photo's path in its archive or its image_id, or --geojson.")
-    is_whole = not images or _draw(out, images, to, form)
+    is_complete = not images or _draw(out, images, to, form)
     if geojson is not None:
-        _map(out, geojson)
-    if not is_whole:
+        _export_map(out, geojson)
+    if not is_complete:
         sys.exit(FAILED)
 
 
 def _draw(out: str, images: tuple[str, ...], to: str, form: "Form") -> bool:
-    """Draw photos; tell whether all could be read."""
+    """Draw photos; return whether all could be read."""
     from pipeline.reports.overlay import OverlayConfig, write_overlays
 
-    is_whole = True
+    is_complete = True
     for overlay in write_overlays(OverlayConfig(out, images, to, form)):
         if overlay.url is None:
-            is_whole = False
+            is_complete = False
             click.echo(f"{overlay.image} cannot be read any more: {overlay.why}", err=True)
         else:
             click.echo(f"{overlay.url}  {overlay.crack_score:.3f}  {overlay.image}")
-    return is_whole
+    return is_complete
 
 
-def _map(out: str, file: str) -> None:
+def _export_map(out: str, file: str) -> None:
     from pipeline.dataset.export import ExportConfig, export
 
     made = export(ExportConfig(out, "geojson", file))

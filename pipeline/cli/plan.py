@@ -1,14 +1,15 @@
-"""`crackscan plan`: what `score` would do."""
+"""`crackscan plan`: what `score` would do, and how long it would take."""
 
 from typing import Any
 
 import click
 
+from pipeline.cli.messages import list_kinds
 from pipeline.cli.options import address_option, cpus_option, engine_option, model_option, verbose_option
-from pipeline.cli.score_display import watching
+from pipeline.cli.score_display import show_run
 
 NOWHERE = "memory://no-dataset"
-"""Stands for the dataset where none is given: a place that is empty."""
+"""Stands for the dataset if none is given: an empty place."""
 
 
 @click.command("plan")
@@ -31,8 +32,8 @@ def command(
 ) -> None:
     """Print what `crackscan score INPUT... --out OUT` would do, and write nothing.
 
-    Archives, photos and bytes; what is done already; what is skipped, and why; and how long the rest will take, for
-    which a few of the photos are scored here and now.
+    It lists archives, photos and bytes, what is done already, and what is skipped and why. To estimate the time for the
+    rest, it scores a few of the photos here and now.
 
     \b
     Examples:
@@ -43,12 +44,11 @@ def command(
     from pipeline.scoring.config import ScoreConfig
     from pipeline.scoring.flow import preview
 
-    with watching() as watch:
-        found = preview(ScoreConfig(inputs, out, cluster=ClusterConfig(address, cpus, verbose), **options), watch)
+    with show_run() as callbacks:
+        found = preview(ScoreConfig(inputs, out, cluster=ClusterConfig(address, cpus, verbose), **options), callbacks)
     _print_archives(found)
     if found.skipped:
-        kinds = ", ".join(f"{count:,} x {kind}" for kind, count in sorted(found.skipped.items()))
-        click.echo(f"Skipped, for they are no photos: {kinds}")
+        click.echo(f"Skipped, for they are no photos: {list_kinds(dict(sorted(found.skipped.items())))}")
     _print_time(found, cpus)
 
 

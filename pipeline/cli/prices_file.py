@@ -1,4 +1,4 @@
-"""What machines cost, from a file: `--prices FILE`, in YAML or JSON; what it must hold is `prices`'s business."""
+"""The prices of machines from a file: `--prices FILE`, in YAML or JSON; `monitoring.prices` checks its content."""
 
 from typing import TYPE_CHECKING
 
@@ -17,12 +17,12 @@ prices_option = click.option(
 
 
 def read_prices(file: str | None) -> "Prices | None":
-    """Read a price table, where there is one.
+    """Read a price table; return None without a file.
 
     Raises:
-        UsageError: it cannot be read, or is none.
+        UsageError: the file cannot be read, or is no price table.
     """
-    from pipeline.cli.config_file import read
+    from pipeline.cli.config_file import read_mapping
     from pipeline.monitoring.prices import EXAMPLE, parse
 
-    return None if file is None else parse(read(file, "--prices", EXAMPLE), file)
+    return None if file is None else parse(read_mapping(file, "--prices", EXAMPLE), file)

@@ -1,4 +1,4 @@
-"""`crackscan query`: SQL over a dataset."""
+"""`crackscan query`: run SQL over a dataset."""
 
 import json
 import sys
@@ -9,12 +9,13 @@ from typing import Any
 
 import click
 
+from pipeline.cli.messages import print_table
 from pipeline.cli.options import threshold_option
 from pipeline.core.errors import UsageError
 
 FORMATS = ("table", "csv", "json")
-WIDE_COLUMNS = 200
-"""Width of a table where there is no terminal to fit it in."""
+PIPE_WIDTH = 200
+"""Columns of a table without a terminal."""
 
 
 @click.command("query")
@@ -25,13 +26,13 @@ WIDE_COLUMNS = 200
 )
 @threshold_option
 @click.option("--max-rows", type=click.IntRange(min=1), default=100, show_default=True, metavar="N",
-              help="Rows of a table that are shown; CSV and JSON are always whole.")  # fmt: skip
+              help="Rows that a table shows; CSV and JSON are always whole.")  # fmt: skip
 def command(out: str, sql: str, form: str, threshold: float | None, max_rows: int) -> None:
     """Run the DuckDB query SQL (or @file.sql) over the dataset OUT.
 
     Views: `images` (one row per photo), `tiles` (one row per tile), `failures` (the photos that failed),
-    `out_of_domain` (those unlike the training data).
-    The README lists their columns; "DESCRIBE images" shows them too.
+    `out_of_domain` (those unlike the training data). docs/dataset.md lists their columns; "DESCRIBE images" shows
+    them, too.
 
     \b
     Examples:
@@ -42,7 +43,7 @@ def command(out: str, sql: str, form: str, threshold: float | None, max_rows: in
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
     from pipeline.dataset.sql import query
 
-    found = query(out, _text(sql), threshold)
+    found = query(out, _read_sql(sql), threshold)
     try:
         _print(found, form, max_rows)
     except (ValueError, OverflowError) as error:
@@ -57,16 +58,16 @@ def _print(found: Any, form: str, max_rows: int) -> None:  # noqa: ANN401 - a ta
     elif form == "json":
         click.echo(json.dumps(found.to_pylist(), indent=1, default=_json_value, ensure_ascii=False))
     else:
-        _print_table(found, max_rows)
+        _print_rows(found, max_rows)
 
 
 def _json_value(value: object) -> int | float | str:
-    if isinstance(value, Decimal):  # DuckDB's sums of whole numbers
+    if isinstance(value, Decimal):  # DuckDB's type for sums of whole numbers
         return int(value) if value == value.to_integral_value() else float(value)
     return str(value)
 
 
-def _text(sql: str) -> str:
+def _read_sql(sql: str) -> str:
     if not sql.startswith("@"):
         return sql
     try:
@@ -75,22 +76,20 @@ def _text(sql: str) -> str:
         raise UsageError(f"The query file {sql[1:]} cannot be read: {error}.") from error
 
 
-def _print_table(found: Any, max_rows: int) -> None:  # noqa: ANN401 - a table of pyarrow, which is slow to import
-    from rich.console import Console
+def _print_rows(found: Any, max_rows: int) -> None:  # noqa: ANN401 - a table of pyarrow, which is slow to import
     from rich.table import Table
 
     table = Table(box=None, header_style="bold")
     for field in found.schema:
         table.add_column(field.name, justify="right" if _is_number(field.type) else "left", overflow="fold")
     for row in found.slice(0, max_rows).to_pylist():
-        table.add_row(*[_cell(value) for value in row.values()])
-    console = Console(markup=False, highlight=False, emoji=False, width=None if sys.stdout.isatty() else WIDE_COLUMNS)
-    console.print(table)
+        table.add_row(*[_format_cell(value) for value in row.values()])
+    print_table(table, PIPE_WIDTH, markup=False, highlight=False, emoji=False)
     if found.num_rows > max_rows:
         click.echo(f"… {found.num_rows - max_rows:,} more rows; see --max-rows, or --format csv.", err=True)
 
 
-def _cell(value: object) -> str:
+def _format_cell(value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, datetime):

@@ -1,4 +1,4 @@
-"""`crackscan report`: a dataset as one HTML page, for people."""
+"""`crackscan report`: make one HTML page of a dataset."""
 
 import click
 
@@ -16,8 +16,8 @@ from pipeline.cli.options import threshold_option
 def command(out: str, to: str, top: int, threshold: float | None) -> None:
     """Make one HTML page of the dataset OUT: figures, the worst photos with their heat, all photos as a table.
 
-    The page needs no network and no other file: it can be mailed, archived and printed. Pictures are made from the
-    archives; where one cannot be read any more, its photos stand in the page without.
+    The page needs no network and no other file: you can mail, archive and print it. The pictures come from the
+    archives; if one cannot be read any more, the cards of its photos have no picture.
 
     \b
     Examples:

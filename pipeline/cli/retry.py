@@ -1,4 +1,4 @@
-"""`crackscan retry`: the photos that failed, again."""
+"""`crackscan retry`: score the failed photos again."""
 
 import time
 from typing import Any, get_args
@@ -7,7 +7,7 @@ import click
 
 from pipeline.cli.options import maps_option, model_option, run_options
 from pipeline.cli.prices_file import prices_option, read_prices
-from pipeline.cli.score_display import end, watching
+from pipeline.cli.score_display import end_run, show_run
 from pipeline.core.errors import Kind
 
 
@@ -28,10 +28,10 @@ def command(
     prices_file: str | None,
     **options: Any,  # noqa: ANN401 - Click's
 ) -> None:
-    """Score the failed photos of the dataset OUT again, after what failed them was mended.
+    """Score the failed photos of the dataset OUT again, once the cause is mended.
 
-    Their rows are removed, and they are scored as `crackscan score` would, from the archives that were planned before;
-    `crackscan status OUT` counts them by kind. A photo that fails again is a failed row again.
+    It removes their rows and scores them as `crackscan score` would, from the archives in the plan. `crackscan status
+    OUT` counts failed photos by kind. A photo that fails again has a failed row again.
 
     \b
     Examples:
@@ -45,6 +45,6 @@ def command(
     cluster, prices = ClusterConfig(address, cpus, verbose), read_prices(prices_file)
     config = ScoreConfig((), out, max_failures=1.0, cluster=cluster, prices=prices, **options)
     began_at = time.monotonic()
-    with watching() as watch:
-        summary = retry(config, kinds or None, watch)
-    end(summary, out, time.monotonic() - began_at)
+    with show_run() as callbacks:
+        summary = retry(config, kinds or None, callbacks)
+    end_run(summary, out, time.monotonic() - began_at)

@@ -1,4 +1,4 @@
-"""`crackscan review`: the tiles most worth a person's look, as a folder to be labelled."""
+"""`crackscan review`: export the tiles most worth a person's look, as a folder to label."""
 
 import shlex
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ from pipeline.cli.progress import progress
 if TYPE_CHECKING:
     from pipeline.reports.review import Reviewed
 
-REASONS_TOLD = 3
+MOST_REASONS = 3
 
 
 @click.command("review")
@@ -19,24 +19,25 @@ REASONS_TOLD = 3
 @click.option("--tiles", type=click.IntRange(min=1), default=200, show_default=True, metavar="N",
               help="Tiles to export at most.")  # fmt: skip
 @click.option("--pick", type=click.Choice(["uncertain", "worst", "both"]), default="both", show_default=True,
-              help="Scores next to the threshold, the highest scores, or half of each.")  # fmt: skip
+              help="Scores near the threshold, the highest scores, or half of each.")  # fmt: skip
 @click.option("--per-photo", type=click.IntRange(min=1), default=2, show_default=True, metavar="N",
-              help="At most so many tiles of one photo, and only where photos run out.")  # fmt: skip
+              help="Most tiles of one photo; a second one comes only when photos run out.")  # fmt: skip
 @click.option("--threshold", type=click.FloatRange(0, 1), metavar="SCORE",
-              help="Scores next to it are uncertain.  [default: the model's]")  # fmt: skip
+              help="Scores near it are uncertain.  [default: the model's]")  # fmt: skip
 def command(dataset: str, **given: Any) -> None:  # noqa: ANN401 - Click's
     """Export the tiles of the dataset OUT most worth a person's look, as a folder that `train` takes back.
 
-    Each photo gives its best tile and archives take turns; a second tile of a photo comes only where photos run out,
-    and never one that overlaps. Tiles are cut from the photos, which must still lie where they were scored.
+    Each photo gives its best tile, and archives take turns; a second tile of a photo comes only when photos run out,
+    and no two overlap. The tiles are cut from the photos, which must still be where they were scored.
 
     \b
     What is written:
       FOLDER/tiles/0001.png …   the tiles, at full resolution
-      FOLDER/review.csv         path, label (empty: fill it in), group, and where each comes from
+      FOLDER/review.csv         path, label (empty: fill it in), group, and the origin of each tile
 
-    Write Positive or 1 for a crack and Negative or 0 for none; leave empty what nobody can tell: `train` leaves those
-    out. The tiles are the hard ones. A model learns from them; figures measured on them say little about the field.
+    Write Positive or 1 for a crack and Negative or 0 for none; leave a label empty if nobody can tell: `train` leaves
+    that tile out. The tiles are the hard ones: a model learns from them, but figures measured on them say little about
+    the field.
 
     \b
     Examples:
@@ -48,12 +49,12 @@ def command(dataset: str, **given: Any) -> None:  # noqa: ANN401 - Click's
 
     with progress("tiles") as show:
         made = review(ReviewConfig(dataset, **given), show)
-    click.echo(_told(made, given["folder"]))
-    for reason, tiles in made.unreachable.most_common(REASONS_TOLD):
+    click.echo(_format_result(made, given["folder"]))
+    for reason, tiles in made.unreachable.most_common(MOST_REASONS):
         click.echo(f"{tiles:,} tiles could not be cut out of their photos: {reason}", err=True)
 
 
-def _told(made: "Reviewed", folder: str) -> str:
+def _format_result(made: "Reviewed", folder: str) -> str:
     place = shlex.quote(folder.rstrip("/") or folder)
     return "\n".join(
         [

@@ -1,4 +1,4 @@
-"""`crackscan sample`: draws synthetic photos and labelled tiles to try everything out on."""
+"""`crackscan sample`: draw synthetic photos and labelled tiles to try everything out."""
 
 from typing import TYPE_CHECKING
 
@@ -72,7 +72,7 @@ def command(
 ) -> None:
     """Draw synthetic photos of concrete with cracks, their truth, and labelled tiles.
 
-    Nothing of it is real: file names, EXIF and the README in DIR say so. Half of the photos have cracks; the others
+    Nothing in it is real: file names, EXIF and the README in DIR say so. Half of the photos have cracks; the others
     have joints, stains and shadows that look a little like them. What is written:
 
     \b
@@ -91,8 +91,8 @@ def command(
     from typing import cast
 
     from pipeline.storage import local_path
-    from pipeline.synthetic.config import Format
-    from pipeline.synthetic.sample import SampleConfig, write_sample
+    from pipeline.synthetic.config import Format, SampleConfig
+    from pipeline.synthetic.sample import write_sample
 
     config = SampleConfig(
         out=local_path(out),
@@ -107,11 +107,11 @@ def command(
     )
     with progress("photos and tiles") as show:
         summary = write_sample(config, show)
-    click.echo(_told(summary, out))
+    click.echo(_format_result(summary, out))
 
 
-def _told(summary: "SampleSummary", out: str) -> str:
-    """Return what lies where and what to type next."""
+def _format_result(summary: "SampleSummary", out: str) -> str:
+    """Write what is where, and what to type next."""
     place = out.rstrip("/") or out
     lines = ["Next:"]
     if summary.train_tiles:

@@ -8,7 +8,7 @@ import click
 from pipeline.cli.config_file import config_option
 from pipeline.cli.options import engine_option, maps_option, model_option, run_options
 from pipeline.cli.prices_file import prices_option, read_prices
-from pipeline.cli.score_display import end, watching
+from pipeline.cli.score_display import end_run, show_run
 
 if TYPE_CHECKING:
     from pipeline.scoring.progress import ScoreSummary
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command("score")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@click.option("--out", required=True, metavar="OUT", help="Folder or URL of the dataset; an unfinished one goes on.")
+@click.option("--out", required=True, metavar="OUT", help="Folder or URL of the dataset, new or unfinished.")
 @model_option
 @click.option(
     "--tile", "tile_px", type=click.IntRange(min=16), metavar="PX", help="Side of a tile.  [default: the model's]"
@@ -53,11 +53,11 @@ def command(out: str, **given: Any) -> None:  # noqa: ANN401 - Click's
       crackscan score --config tonight.yaml
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
     began_at = time.monotonic()
-    summary = scored(out=out, **given)
-    end(summary, out, time.monotonic() - began_at)
+    summary = run_score(out=out, **given)
+    end_run(summary, out, time.monotonic() - began_at)
 
 
-def scored(
+def run_score(
     inputs: tuple[str, ...],
     out: str,
     address: str | None,
@@ -66,12 +66,12 @@ def scored(
     prices_file: str | None,
     **options: Any,  # noqa: ANN401 - Click's
 ) -> "ScoreSummary":
-    """Score as the options say, and show how far it is."""
+    """Score as the options say, and show the progress."""
     from pipeline.cluster.session import ClusterConfig
     from pipeline.scoring.config import ScoreConfig
     from pipeline.scoring.flow import score
 
     cluster, prices = ClusterConfig(address, cpus, verbose), read_prices(prices_file)
     config = ScoreConfig(inputs, out, cluster=cluster, prices=prices, **options)
-    with watching() as watch:
-        return score(config, watch)
+    with show_run() as callbacks:
+        return score(config, callbacks)

@@ -1,4 +1,4 @@
-"""What `score`, `retry` and `plan` show while they work, and how `score` and `retry` end."""
+"""What `score`, `retry` and `plan` show while they work, and what `score` and `retry` print at the end."""
 
 import shlex
 import sys
@@ -9,18 +9,19 @@ from typing import Any
 
 import click
 
+from pipeline.cli.messages import DONE_WITH_FAILED_PHOTOS, list_kinds
 from pipeline.cli.progress import progress
 
-DONE_WITH_FAILED_PHOTOS = 3
-WORST_SHOWN = 5
+WORST_PHOTOS = 5
+"""Photos that a run lists at its end."""
 WHY_FAILED = "SELECT image, failure_kind, failure_message FROM failures"
 WORST = "SELECT image, crack_score FROM images ORDER BY crack_score DESC LIMIT 20"
 OUT_OF_DOMAIN = "SELECT image, domain_score, crack_score FROM out_of_domain ORDER BY domain_score DESC"
 
 
 @contextmanager
-def watching() -> Iterator[Any]:  # a Watch, whose module loads pyarrow
-    """Show how far a run is while the context lasts."""
+def show_run() -> Iterator[Any]:  # ScoreCallbacks, whose module loads pyarrow
+    """Show the progress of a run while the context lasts."""
     from pipeline.dataset.lease import Holder
     from pipeline.models.engines import EngineChoice
     from pipeline.scoring.progress import Progress, ScoreCallbacks
@@ -28,32 +29,32 @@ def watching() -> Iterator[Any]:  # a Watch, whose module loads pyarrow
     began_at = time.monotonic()
     with progress("photos") as show:
 
-        class Shown(ScoreCallbacks):
-            told = False
+        class ScoreDisplay(ScoreCallbacks):
+            has_waited = False
 
-            def chose(self, engine: EngineChoice) -> None:
+            def on_engine(self, engine: EngineChoice) -> None:
                 click.echo(f"Engine: {engine.name} ({engine.why})", err=True)
 
-            def waits(self, holder: Holder) -> None:
-                if not self.told:
+            def on_wait(self, holder: Holder) -> None:
+                if not self.has_waited:
                     click.echo(
                         f"The dataset is held by {holder}; waiting to see whether that run still lives.", err=True
                     )
-                self.told = True
+                self.has_waited = True
 
-            def listed(self, archives: int, of: int) -> None:
-                show(0, 0, f"({archives:,} of {of:,} archives listed)")
+            def on_listed(self, archives: int, total: int) -> None:
+                show(0, 0, f"({archives:,} of {total:,} archives listed)")
 
-            def scored(self, now: Progress) -> None:
+            def on_progress(self, now: Progress) -> None:
                 rate = now.tiles / (time.monotonic() - began_at)
                 more = f", and {now.uncounted:,} archives whose photos are not counted yet" if now.uncounted else ""
                 note = f"({now.tiles:,} tiles, {rate:,.0f}/s, {now.failed:,} failed{more})"
                 show(now.tried, max(now.photos, now.tried), note)
 
-        yield Shown()
+        yield ScoreDisplay()
 
 
-def end(summary: Any, out: str, seconds: float) -> None:  # noqa: ANN401 - its module loads pyarrow
+def end_run(summary: Any, out: str, seconds: float) -> None:  # noqa: ANN401 - its module loads pyarrow
     """Print how a run ended, and exit."""
     _print_run(summary, out, seconds)
     _print_worst(summary, out)
@@ -72,8 +73,7 @@ def _print_run(summary: Any, out: str, seconds: float) -> None:  # noqa: ANN401 
     if summary.cost is not None:
         click.echo(f"Cost: {summary.cost}, storage and traffic not included; more in {out}/run-report.json.")
     if summary.skipped:
-        kinds = ", ".join(f"{count:,} x {kind}" for kind, count in sorted(summary.skipped.items()))
-        click.echo(f"Skipped files that are no photos: {kinds}")
+        click.echo(f"Skipped files that are no photos: {list_kinds(dict(sorted(summary.skipped.items())))}")
     if summary.left:
         click.echo(f"{summary.left:,} photos are left; run it again without --limit to score them.")
     if not summary.is_finished and not summary.left and not summary.uncounted:
@@ -83,12 +83,12 @@ def _print_run(summary: Any, out: str, seconds: float) -> None:  # noqa: ANN401 
 
 
 def _print_worst(summary: Any, out: str) -> None:  # noqa: ANN401 - its module loads pyarrow
-    from pipeline.dataset.sql import out_of_domain, worst
+    from pipeline.dataset.sql import count_out_of_domain, list_worst
 
-    for photo in worst(out, WORST_SHOWN):
-        doubt = "  (unlike the training data)" if photo.is_out_of_domain else ""
-        click.echo(f"  {photo.crack_score:.3f}  {photo.crack_tiles:>4} of {photo.tiles} tiles  {photo.image}{doubt}")
-    if count := out_of_domain(out):
+    for photo in list_worst(out, WORST_PHOTOS):
+        note = "  (unlike the training data)" if photo.is_out_of_domain else ""
+        click.echo(f"  {photo.crack_score:.3f}  {photo.crack_tiles:>4} of {photo.tiles} tiles  {photo.image}{note}")
+    if count := count_out_of_domain(out):
         click.echo(f"{count:,} photos are unlike what the model was trained on; do not trust their scores. See which:")
         click.echo(f"  crackscan query {shlex.quote(out)} '{OUT_OF_DOMAIN}'")
     if summary.failed:

@@ -1,4 +1,4 @@
-"""`crackscan status`: how far a dataset is, and who writes it."""
+"""`crackscan status`: show how far a dataset is, and which process writes it."""
 
 import json
 import shlex
@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
+
+from pipeline.cli.messages import list_kinds
 
 if TYPE_CHECKING:
     from pipeline.monitoring.status import Speed, Status, Writer
@@ -23,9 +25,9 @@ STATES = {
 @click.argument("out", metavar="OUT")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def command(out: str, as_json: bool) -> None:
-    """Tell how far the dataset OUT is: photos done and failed, speed, time left, and who is writing it.
+    """Show how far the dataset OUT is: photos done and failed, speed, time left, and the process that writes it.
 
-    It reads files only and needs no Ray: it works from any machine, also while a run is at work.
+    It only reads files and needs no Ray: it works from any machine, also during a run.
 
     \b
     Examples:
@@ -39,45 +41,45 @@ def command(out: str, as_json: bool) -> None:
         facts = asdict(found) | {"failed": found.failed, "cost": found.cost and found.cost._asdict()}
         click.echo(json.dumps(facts, indent=1, default=datetime.isoformat, ensure_ascii=False))
         return
-    click.echo(f"{_state(found)}: {found.out}")
-    click.echo(f"photos   {_photos(found)}")
+    click.echo(f"{_format_state(found)}: {found.out}")
+    click.echo(f"photos   {_format_photos(found)}")
     if found.speed is not None:
-        click.echo(f"speed    {_speed(found.speed, found.left_s if found.planned > found.done else None)}")
+        click.echo(f"speed    {_format_speed(found.speed, found.left_s if found.planned > found.done else None)}")
     if found.failed:
-        click.echo(f"failed   {', '.join(f'{count:,} x {kind}' for kind, count in found.failures.items())}")
+        click.echo(f"failed   {list_kinds(found.failures)}")
         click.echo(f"         crackscan query {shlex.quote(out)} '{WHY_FAILED}'")
     if found.cost is not None:
         click.echo(f"cost     {found.cost} of all runs with prices, storage and traffic not included")
-    click.echo(f"writer   {_writer(found.writer)}")
+    click.echo(f"writer   {_format_writer(found.writer)}")
 
 
-def _state(found: "Status") -> str:
+def _format_state(found: "Status") -> str:
     if not found.is_finished:
         return "Not finished"
     return "Finished and sealed" if found.is_sealed else "Finished"
 
 
-def _photos(found: "Status") -> str:
+def _format_photos(found: "Status") -> str:
     share = f" ({found.done / found.planned:.1%})" if found.planned else ""
     text = f"{found.done:,} of {found.planned:,} done{share}, {found.failed:,} of them failed"
     if found.unread_archives:
-        text += f"; more will come of {found.unread_archives:,} archives that have not been read to their end"
+        text += f"; more will come from {found.unread_archives:,} archives that have not been read to their end"
     return text
 
 
-def _speed(speed: "Speed", left_s: float | None) -> str:
-    text = f"{speed.photos_per_s:,.1f} photos/s, {speed.tiles_per_s:,.0f} tiles/s until {_time(speed.until)}"
+def _format_speed(speed: "Speed", left_s: float | None) -> str:
+    text = f"{speed.photos_per_s:,.1f} photos/s, {speed.tiles_per_s:,.0f} tiles/s until {_format_time(speed.until)}"
     return text if left_s is None else f"{text}; at that speed {timedelta(seconds=round(left_s))} h are left"
 
 
-def _writer(writer: "Writer | None") -> str:
+def _format_writer(writer: "Writer | None") -> str:
     if writer is None:
         return "none"
     return (
-        f"run {writer.run_id} (process {writer.pid} on {writer.host}, since {_time(writer.since)}): "
+        f"run {writer.run_id} (process {writer.pid} on {writer.host}, since {_format_time(writer.since)}): "
         f"{STATES[writer.state]}"
     )
 
 
-def _time(moment: datetime) -> str:
+def _format_time(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

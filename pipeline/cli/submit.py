@@ -1,4 +1,4 @@
-"""`crackscan submit`: the commands that take long, as jobs of a Ray cluster."""
+"""`crackscan submit`: run the commands that take long as jobs of a Ray cluster."""
 
 import os
 import shlex
@@ -16,28 +16,29 @@ from pipeline.core.errors import InterruptedRunError
 if TYPE_CHECKING:
     from pipeline.cluster.submission import JobServer, Submitted, Work
 
-OF_ITS_CLUSTER = {"address", "cpus"}
+CLUSTER_OPTIONS = {"address", "cpus"}
 """Options that a job does not have: it works on the cluster that runs it."""
 
 PLACES = {"inputs", "data", "out", "to", "model", "val", "masks", "storage", "calibrate_on", "weights", "prices_file"}
-"""Parameters that are paths or URLs; a job runs in a folder of its own, so paths are made absolute."""
+"""Parameters that are paths or URLs; a job runs in a folder of its own, so it gets absolute paths."""
 
 NO_PLACE = "none"
-"""A word that `--weights` takes."""
+"""A value of `--weights` that is no path."""
 
-SUBMITTED_ONLY = ("address", "image", "again", "is_followed")
+SUBMIT_OPTIONS = ("address", "image", "again", "is_followed")
+"""Parameters of `submit`, not of the job."""
 
 
 @click.group("submit")
 def command() -> None:
     """Run score, train, evaluate or compact as a job of a Ray cluster.
 
-    The options are the command's own. The job takes this program's source along, or finds it in the container --image.
-    Its name comes of what it does: submitted again while it waits or runs it is joined, after it failed or was stopped
-    it goes on as the next attempt, and after it succeeded there is nothing to do (but see --again).
+    The options are those of the command. The job takes the source of this program along, or finds it in the container
+    --image. The job's name depends on what it does. The same submission joins a job that waits or runs, continues one
+    that failed or was stopped as the next attempt, and does nothing after a success (but see --again).
 
-    Storage credentials are never sent: the cluster's machines have their own. A path means the same file there as here,
-    as on a shared disk.
+    The job gets no storage credentials: the cluster's machines have their own. A path must mean the same file there as
+    here, as on a shared disk.
 
     \b
     Examples:
@@ -51,19 +52,19 @@ def command() -> None:
 _SUBMISSION = (
     dashboard_option,
     click.option("--image", metavar="IMAGE",
-                 help="Container with crackscan in it, for the job and its workers.  [default: this source is sent]"),
-    click.option("--again", is_flag=True, help="Begin another attempt where one has succeeded."),
+                 help="Container with crackscan in it, for the job and its workers.  [default: send this source]"),
+    click.option("--again", is_flag=True, help="Begin another attempt after one has succeeded."),
     click.option("--follow", "is_followed", is_flag=True,
                  help="Show the job's log until it ends, and end with its exit code."),
 )  # fmt: skip
 
 
-def _subcommand(of: click.Command) -> click.Command:
-    """Return the command that submits a command."""
+def _make_submitter(of: click.Command) -> click.Command:
+    """Make the command that submits a command."""
     first = str(of.help).splitlines()[0]
     made = click.Command(
         of.name,
-        params=[parameter for parameter in of.params if parameter.name not in OF_ITS_CLUSTER],
+        params=[parameter for parameter in of.params if parameter.name not in CLUSTER_OPTIONS],
         callback=partial(_submit, str(of.name)),
         help=f"{first}\n\nAs a job of a Ray cluster; `crackscan {of.name} --help` says more.",
     )
@@ -73,23 +74,23 @@ def _subcommand(of: click.Command) -> click.Command:
 
 
 def _submit(name: str, address: str, image: str | None, again: bool, is_followed: bool, **_given: Any) -> None:  # noqa: ANN401
-    """Submit what was typed."""
+    """Submit a command with its options."""
     from pipeline.cluster.submission import submit
     from pipeline.core.secrets import check_no_secrets, secrets_of
 
     work = work_of(name, click.get_current_context())
     check_no_secrets([*work.texts(), ("--image", image or "")], secrets_of(os.environ.items()))
-    server = server_at(address)
+    server = connect_to(address)
     submitted = submit(server, work, image, again=again)
-    click.echo(_told(submitted, address), err=is_followed)
-    if is_followed and submitted.became != "done":
-        end_with(server, submitted.job_id)
-    elif submitted.became != "done":
-        click.echo(_next(submitted.job_id, address, work.out))
+    click.echo(_describe(submitted, address), err=is_followed)
+    if is_followed and submitted.outcome != "done":
+        follow_to_end(server, submitted.job_id)
+    elif submitted.outcome != "done":
+        click.echo(_format_next(submitted.job_id, address, work.out))
 
 
-def server_at(address: str) -> "JobServer":
-    """Return the job server at an address, which loads Ray."""
+def connect_to(address: str) -> "JobServer":
+    """Connect to the job server at an address; this loads Ray."""
     from pipeline.cluster.submission import check_address
 
     check_address(address)
@@ -99,42 +100,42 @@ def server_at(address: str) -> "JobServer":
 
 
 def work_of(name: str, ctx: click.Context) -> "Work":
-    """Return what a call asks for, without what is the default anyway."""
+    """Return the work of a call: its arguments, options and flags other than defaults."""
     from pipeline.cluster.submission import Work
 
     arguments, options, flags = list[str](), dict[str, tuple[str, ...]](), list[str]()
     for parameter in ctx.command.params:
         value = ctx.params.get(str(parameter.name))
-        if parameter.name in SUBMITTED_ONLY or value is None or value in ((), parameter.default):
+        if parameter.name in SUBMIT_OPTIONS or value is None or value in ((), parameter.default):
             continue
         texts = _texts(parameter, value)
         if isinstance(parameter, click.Argument):
             arguments += texts
         elif isinstance(parameter, click.Option) and parameter.is_flag:
-            flags += [_name(parameter)] if value else []
+            flags += [_option_name(parameter)] if value else []
         else:
-            options[_name(parameter)] = texts
+            options[_option_name(parameter)] = texts
     _check_report_has_a_place(name, options)
     return Work(name, tuple(arguments), options, tuple(flags))
 
 
-def _name(parameter: click.Parameter) -> str:
+def _option_name(parameter: click.Parameter) -> str:
     return max(parameter.opts, key=len).removeprefix("--")
 
 
 def _texts(parameter: click.Parameter, value: Any) -> tuple[str, ...]:  # noqa: ANN401 - Click's
-    """Return a parameter's values as they are typed; a path is absolute, a URL ends without a slash."""
+    """Return the values of a parameter as texts, with absolute paths, and URLs without a slash at the end."""
     values = value if isinstance(value, (tuple, list)) else (value,)
     if parameter.name not in PLACES:
         return tuple(map(str, values))
-    return tuple(each if each == NO_PLACE else _place(each) for each in values)
+    return tuple(each if each == NO_PLACE else _absolute(each) for each in values)
 
 
-def _place(text: str) -> str:
+def _absolute(text: str) -> str:
     sign, path = ("@", text[1:]) if text.startswith("@") else ("", text)
     if "://" in path:
         return sign + path.rstrip("/")
-    return sign + os.path.abspath(Path(path).expanduser())  # noqa: PTH100 - links mean what they mean there
+    return sign + os.path.abspath(Path(path).expanduser())  # noqa: PTH100 - the cluster resolves links
 
 
 def _check_report_has_a_place(name: str, options: dict[str, tuple[str, ...]]) -> None:
@@ -142,16 +143,16 @@ def _check_report_has_a_place(name: str, options: dict[str, tuple[str, ...]]) ->
         raise click.UsageError("The report would go with the job's folder: give --out, a folder or URL that stays.")
 
 
-def _told(submitted: "Submitted", address: str) -> str:
+def _describe(submitted: "Submitted", address: str) -> str:
     words = {
         "begun": f"Submitted {submitted.job_id} to {address}.",
         "joined": f"{submitted.job_id} does this already; nothing was submitted.",
         "done": f"{submitted.job_id} has done this; nothing was submitted. --again begins another attempt.",
     }
-    return words[submitted.became]
+    return words[submitted.outcome]
 
 
-def _next(job_id: str, address: str, out: str) -> str:
+def _format_next(job_id: str, address: str, out: str) -> str:
     at = f"{job_id} --address {shlex.quote(address)}"
     lines = [
         "Next:",
@@ -162,19 +163,19 @@ def _next(job_id: str, address: str, out: str) -> str:
     return "\n".join([*lines, *([f"  crackscan status {shlex.quote(out)}"] if out else [])])
 
 
-def end_with(server: "JobServer", job_id: str) -> None:
-    """Show a job's log until it ends, and exit with its code."""
+def follow_to_end(server: "JobServer", job_id: str) -> None:
+    """Print the log of a job until it ends, and exit with its code."""
     from pipeline.cluster.submission import exit_code, follow
 
     try:
         job = follow(server, job_id, partial(click.echo, nl=False))
     except KeyboardInterrupt as error:
         raise InterruptedRunError(
-            f"Not followed any further; {job_id} goes on. `crackscan jobs stop {job_id}` would end it."
+            f"Stopped following; {job_id} continues. `crackscan jobs stop {job_id}` ends it."
         ) from error
     click.echo(f"{job_id} {job.state}.{'' if job.state == 'succeeded' else f' {job.message}'}", err=True)
     sys.exit(exit_code(job))
 
 
 for _each in (score.command, train.command, evaluate.command, compact.command):
-    command.add_command(_subcommand(_each))
+    command.add_command(_make_submitter(_each))

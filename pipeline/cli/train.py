@@ -12,10 +12,10 @@ from pipeline.cli.options import training_options
 if TYPE_CHECKING:
     from pipeline.evaluation.operating_point import OperatingTarget
     from pipeline.training.config import TrainConfig
-    from pipeline.training.flow import FitResult
+    from pipeline.training.flow import TrainResult
 
 TRAINING_OPTIONS = ("epochs", "head_epochs", "epoch_tiles", "batch_size", "learning_rate", "augment", "seed")
-"""Where not given, the preset decides."""
+"""Options whose defaults come from the preset."""
 
 
 @click.command("train")
@@ -42,7 +42,7 @@ TRAINING_OPTIONS = ("epochs", "head_epochs", "epoch_tiles", "batch_size", "learn
 @click.option("--seed", type=click.IntRange(min=0), help="Same seed, same model, with one worker to the last bit.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes.  [default: one a GPU, or one a CPU]")
 @click.option("--storage", metavar="DIR", help="Folder or URL for checkpoints.  [default: MODEL_DIR/checkpoints]")
-@click.option("--mlflow", metavar="URL", help="MLflow server that shall show the run; needs crackscan[mlflow].")
+@click.option("--mlflow", metavar="URL", help="MLflow server to log the run to; needs crackscan[mlflow].")
 @click.option(
     "--calibrate-on",
     metavar="DIR",
@@ -72,7 +72,7 @@ def command(out: str, **given: Any) -> None:  # noqa: ANN401 - Click's
     DATA is a folder or URL with Positive/ and Negative/ below it at any depth; or one with photos in images/ and their
     crack masks (PNG, same name and size, over 0 = crack) in masks/, from which cracked and sound tiles are cut; or a
     CSV or Parquet table of path and label. Tiles of one photo, and near-identical tiles, never stand on both sides.
-    Options not given come from the preset. An interrupted run goes on from its last epoch with the same command.
+    Options not given come from the preset. The same command continues an interrupted run from its last epoch.
 
     \b
     What is written:
@@ -86,24 +86,24 @@ def command(out: str, **given: Any) -> None:  # noqa: ANN401 - Click's
       crackscan train tiles.csv --out model --val-fraction 0.3 --epochs 20
       crackscan train a/ b/ --out model --backbone convnext_tiny --weights convnext.safetensors
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
-    click.echo(_told(trained(out=out, **given), out))
+    click.echo(_format_result(run_training(out=out, **given), out))
 
 
-def trained(out: str, preset: str, **given: Any) -> "FitResult":  # noqa: ANN401 - Click's
-    """Train as the options say, and show how far it is."""
+def run_training(out: str, preset: str, **given: Any) -> "TrainResult":  # noqa: ANN401 - Click's
+    """Train as the options say, and show the progress."""
     # Two threads of numpy's matrix product on busy cores are four to thirty times slower than one; read at its import.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from pipeline.cli.train_display import TrainDisplay
     from pipeline.training import flow
 
-    use = _use(given)
+    use = _operating_target(given)
     config = _config(out, preset, given)
-    with TrainDisplay(config.training) as display:
+    with TrainDisplay(config.hyperparameters) as display:
         return flow.train(config, display, use)
 
 
-def _use(given: dict[str, Any]) -> "OperatingTarget | None":
-    """Take out what scores are calibrated for."""
+def _operating_target(given: dict[str, Any]) -> "OperatingTarget | None":
+    """Take out the options of the calibration."""
     from pipeline.evaluation.operating_point import OperatingTarget
 
     trials = given.pop("calibrate_on")
@@ -115,7 +115,7 @@ def _use(given: dict[str, Any]) -> "OperatingTarget | None":
 
 
 def _config(out: str, preset: str, given: dict[str, Any]) -> "TrainConfig":
-    """Lay what was given over the preset."""
+    """Replace settings of the preset by the given options."""
     from pipeline.cluster.session import ClusterConfig
     from pipeline.labels.tables import ClassNames
     from pipeline.models.backbones import DEFAULT_BACKBONE
@@ -130,26 +130,28 @@ def _config(out: str, preset: str, given: dict[str, Any]) -> "TrainConfig":
         out=out,
         classes=names,
         backbone=given.pop("backbone") or DEFAULT_BACKBONE,
-        training=replace(PRESETS[preset], **{name: value for name, value in training.items() if value is not None}),
+        hyperparameters=replace(
+            PRESETS[preset], **{name: value for name, value in training.items() if value is not None}
+        ),
         about=about,
         cluster=ray,
         **given,
     )
 
 
-def _told(result: "FitResult", out: str) -> str:
-    """Say what was reached, and what to type next."""
+def _format_result(result: "TrainResult", out: str) -> str:
+    """Write the figures, and what to type next."""
     card, metrics = result.card, result.card.metrics
-    began = "This model is already there and was left as it is" if result.already_there else "Wrote model"
+    opening = "This model is already there and was left as it is" if result.already_there else "Wrote model"
     epoch = int(card.training["best_epoch"] or 0) + 1
-    reached = (
+    figures = (
         f"AP {metrics['average_precision']:.4f}",
         f"AUC {metrics['auc']:.5f}",
         f"accuracy {metrics['accuracy']:.4f}",
     )
     lines = [
-        f"{began}: {out}  ({card.model_id}, epoch {epoch} of {card.training['epochs_done']})",
-        f"  on the validation tiles: {', '.join(reached)} at threshold {card.threshold}",
+        f"{opening}: {out}  ({card.model_id}, epoch {epoch} of {card.training['epochs_done']})",
+        f"  on the validation tiles: {', '.join(figures)} at threshold {card.threshold}",
         "Next:",
         f"  crackscan models show {out}",
         f"  crackscan evaluate --model {out} DATA…",

@@ -1,20 +1,20 @@
-"""What a person at a terminal sees of a training run: a bar while it works, a row an epoch."""
+"""What `train` shows: a bar while it works, and a row for each epoch."""
 
-from pipeline.cli.progress import Bar
+from pipeline.cli.messages import count_of, format_unlabelled
+from pipeline.cli.progress import StageBar
 from pipeline.labels.split import TrainValSplit
 from pipeline.models.backbones import Backbone
 from pipeline.training.config import Hyperparameters
-from pipeline.training.flow import TrainCallbacks
-from pipeline.training.progress import EpochResult
+from pipeline.training.progress import EpochResult, TrainCallbacks
 
 HEADER = "  epoch  trained    loss  val loss  val AP  val AUC  tiles/s  seconds"
 
 
-class TrainDisplay(Bar, TrainCallbacks):
-    """Shows a run as `fit` tells it; a context that cleans up its bar.
+class TrainDisplay(StageBar, TrainCallbacks):
+    """Shows the calls of `training.flow`.
 
     Args:
-        config: says how many epochs there are at most.
+        config: has the greatest number of epochs.
     """
 
     def __init__(self, config: Hyperparameters) -> None:
@@ -22,19 +22,22 @@ class TrainDisplay(Bar, TrainCallbacks):
         self._config = config
         self._rows = 0
 
+    def on_unlabelled(self, rows: int) -> None:
+        """Say how many rows are left out."""
+        self.print(format_unlabelled(rows))
+
     def on_comparison(self, done: int, total: int) -> None:
-        """So many tiles were read to find repeats."""
+        """Show the search for repeats."""
         self.show("comparing tiles", done, total)
 
     def on_split(self, parts: TrainValSplit) -> None:
-        """Say what is trained and validated on."""
+        """Say how many tiles there are for training and validation."""
         dropped = f" ({parts.dropped:,} repeat validation tiles and are left out)" if parts.dropped else ""
         self.print(f"Training on {len(parts.training):,} tiles{dropped}, validating on {len(parts.validation):,}.")
 
     def on_start(self, backbone: Backbone, workers: int) -> None:
-        """Say what is being trained."""
-        plural = "" if workers == 1 else "s"
-        self.print(f"{backbone.name}, weights: {backbone.weights_from}; {workers} worker{plural}.")
+        """Say which backbone is trained."""
+        self.print(f"{backbone.name}, weights: {backbone.weights_from}; {count_of(workers, 'worker')}.")
         self.show("starting workers")
 
     def on_step(self, epoch: int, done: int, total: int) -> None:
@@ -53,11 +56,11 @@ class TrainDisplay(Bar, TrainCallbacks):
         )
 
     def on_domain(self, done: int, total: int) -> None:
-        """So many pictures were looked at to know what is unlike them."""
+        """Show the fit of the domain score."""
         self.show("learning what is unlike", done, total)
 
     def on_quantising(self, done: int, total: int) -> None:
-        """So many pictures were looked at to quantise the model."""
+        """Show the quantisation."""
         self.show("quantising", done, total)
 
     def on_not_quantised(self, problem: str) -> None:
@@ -65,5 +68,5 @@ class TrainDisplay(Bar, TrainCallbacks):
         self.print(f"The model has no int8 network and is scored in floats, more slowly: {problem}")
 
     def on_not_tracked(self, problem: str) -> None:
-        """Say that nothing but the server's view of the run is missing."""
+        """Say that the model is whole, but MLflow lacks something."""
         self.print(f"The MLflow server lacks something of this run, the model is whole: {problem}")

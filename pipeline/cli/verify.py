@@ -1,4 +1,4 @@
-"""`crackscan verify`: every promise of a dataset, checked."""
+"""`crackscan verify`: check every invariant of a dataset."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -19,11 +19,11 @@ BROKEN = 1
     "--equals", "other", metavar="OTHER", help="Also prove that OTHER holds the same photos, tiles and scores."
 )
 def command(out: str, other: str | None) -> None:
-    """Check every promise of the dataset OUT against its files; exit code 1 where one is broken.
+    """Check every invariant of the dataset OUT against its files; exit code 1 if one is broken.
 
-    Each photo once, tiles that cover it, scores that fit them, no file too many or too few, and more: the list is
-    printed. A dataset that is not finished is told so; that is not broken. With --equals, rows are compared in all
-    columns but part, run_id and scored_at.
+    Each photo once, tiles that cover it, scores that fit them, no file too many or too few, and more: the command
+    prints the list. An unfinished dataset is not broken. With --equals, it compares rows in all columns but part,
+    run_id and scored_at.
 
     \b
     Examples:
@@ -35,7 +35,7 @@ def command(out: str, other: str | None) -> None:
     with progress("files") as show:
         checks = verify(out, show)
     for check in checks:
-        click.echo(_line(check))
+        click.echo(_format_check(check))
     different = [] if other is None else differences(out, other)
     if other is not None:
         click.echo(f"{'BROKEN' if different else 'ok':<8}Both hold the same photos, tiles and scores.")
@@ -43,16 +43,16 @@ def command(out: str, other: str | None) -> None:
         click.echo(f"{'':<8}{sentence}")
     broken = sum(check.broken != 0 for check in checks) + bool(different)
     if broken:
-        click.echo(f"{broken} promises are broken or could not be checked.", err=True)
+        click.echo(f"{broken} invariants are broken or could not be checked.", err=True)
         sys.exit(BROKEN)
     is_open = any(check.open for check in checks)
-    click.echo("Nothing is broken; the dataset is not finished." if is_open else "Every promise is kept.")
+    click.echo("Nothing is broken; the dataset is not finished." if is_open else "Every invariant holds.")
 
 
-def _line(check: "Check") -> str:
+def _format_check(check: "Check") -> str:
     if check.broken is None:
-        return f"{'-':<8}{check.promise} Not checked: files are broken."
+        return f"{'-':<8}{check.invariant} Not checked: files are broken."
     count = check.broken or check.open
     word = "BROKEN" if check.broken else "open" if check.open else "ok"
     names = f" {count:,}: {', '.join(check.names)}{', …' if count > len(check.names) else ''}" if count else ""
-    return f"{word:<8}{check.promise}{names}"
+    return f"{word:<8}{check.invariant}{names}"

@@ -1,6 +1,6 @@
-"""Verdicts on a machine: what was found, whether it will do, and what to do about it.
+"""Judges the facts of a machine: what was found, whether it is good enough, and what to do about it.
 
-Pure: facts in, findings out. The facts are gathered by `machine` and `access`; `doctor` puts them together.
+Pure functions from facts to findings. `machine` and `storage.probe` gather the facts, `scoring.doctor` calls both.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,24 +14,24 @@ from pipeline.cluster.session import OBJECT_STORE_BYTES
 from pipeline.storage.probe import Probe
 
 State = Literal["ok", "warning", "failed"]
-"""Fine; works, but slower or not everywhere; does not work."""
+"""Works; works slowly or not everywhere; does not work."""
 
 GIB = 1 << 30
 
 PROCESS_BYTES = GIB
-"""What one scorer or training worker takes (docs/experiments.md, 2026-11-22)."""
+"""Memory of one scorer or training worker (docs/experiments.md, 2026-11-22)."""
 RAY_BYTES = 3 * GIB // 2
-"""What Ray and the command itself take beside them."""
+"""Memory of Ray and the command, beside the scorers."""
 
-LEAST_FREE_BYTES = GIB
-"""Ray keeps logs and spilled objects in the temporary folder, and a dataset is some kilobytes a photo."""
-RAY_STOPS_AT = 0.95
-"""A local disk fuller than this share gets no more objects from Ray."""
+MIN_FREE_BYTES = GIB
+"""Ray keeps logs and spilled objects in the temporary folder, and a dataset takes some kilobytes a photo."""
+RAY_FULL_SHARE = 0.95
+"""Ray spills no more objects to a local disk that is fuller than this share."""
 
 SOCKET_BYTES = 107
-"""The longest path that Linux gives a socket …"""
-SOCKET_BELOW_TEMPORARY = len("/ray/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store")
-"""… and what Ray puts behind the temporary folder for its own."""
+"""The longest path of a socket on Linux."""
+RAY_SOCKET_BYTES = len("/ray/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store")
+"""What Ray appends to the temporary folder for its sockets."""
 
 INSTRUCTIONS = {
     "AVX2": {"avx2"},
@@ -41,61 +41,59 @@ INSTRUCTIONS = {
     "AMX": {"amx_tile"},
     "NEON": {"asimd"},
 }
-"""What makes a network quick on a CPU, and any of which words in Linux's list tells that it is there."""
+"""Instruction sets that make a network fast on a CPU, each with Linux's names for it, any of which will do."""
 
 
 class Finding(NamedTuple):
-    """One line of the doctor's list."""
+    """One line of `crackscan doctor`."""
 
     subject: str
     state: State
     found: str
     advice: str | None = None
-    """What to do about it; None where nothing is to be done."""
+    """What to do about it; None if there is nothing to do."""
 
 
-def python(version: str, needed: str) -> Finding:
-    """Judge the interpreter by what the package asks for, such as `>=3.11`."""
+def check_python(version: str, needed: str) -> Finding:
+    """Check the interpreter against the package's bounds, such as `>=3.11`."""
     if version in SpecifierSet(needed):
         return Finding("Python", "ok", version)
     return Finding("Python", "failed", f"{version}; needed is {needed}", "Make an environment with a newer Python.")
 
 
-def packages(requirements: Sequence[str], versions: Mapping[str, str | None]) -> Finding:
-    """Judge installed packages by the package's own lower bounds; extras are nobody's need."""
+def check_packages(requirements: Sequence[str], versions: Mapping[str, str | None]) -> Finding:
+    """Check installed packages against the package's lower bounds."""
     if not requirements:
         advice = "Install it: pip install crackscan, or pip install -e . in its folder."
         return Finding("packages", "warning", "crackscan runs without being installed: no bounds to check", advice)
     needed = [need for need in map(Requirement, requirements) if need.marker is None or need.marker.evaluate()]
-    wrong = [told for need in needed if (told := _unfit(need, versions.get(need.name)))]
+    wrong = [problem for need in needed if (problem := _find_mismatch(need, versions.get(need.name)))]
     if wrong:
         return Finding("packages", "failed", "; ".join(wrong), "Run: pip install --upgrade crackscan")
     return Finding("packages", "ok", f"{len(needed)}, all as new as needed")
 
 
-def _unfit(need: Requirement, version: str | None) -> str | None:
+def _find_mismatch(need: Requirement, version: str | None) -> str | None:
     if version is None:
         return f"{need.name} is missing"
     return None if need.specifier.contains(version, prereleases=True) else f"{need.name} is {version}, needed is {need}"
 
 
-def processor(found: Processor) -> Finding:
-    """Tell what the CPU can do; x86 without AVX2 is slow."""
+def check_processor(found: Processor) -> Finding:
+    """Check the CPU's instruction sets; x86 without AVX2 is slow."""
     cpus = f"{found.cpus} CPU{'' if found.cpus == 1 else 's'}, {found.architecture}"
     if found.flags is None:
         return Finding("CPU", "ok", f"{cpus}; this system does not tell which instructions it has")
-    known = [name for name, words in INSTRUCTIONS.items() if words & found.flags]
-    text = f"{cpus}: {', '.join(known) or 'no vector instructions that help'}"
-    if known:
+    fast = [name for name, flags in INSTRUCTIONS.items() if flags & found.flags]
+    text = f"{cpus}: {', '.join(fast) or 'no vector instructions that help'}"
+    if fast:
         return Finding("CPU", "ok", text)
     advice = "Expect a fraction of the usual speed. In a virtual machine, pass the host's CPU model through."
     return Finding("CPU", "warning", text, advice)
 
 
-def memory(total_bytes: int | None, cpus: int) -> Finding:
-    """Judge whether a process on each CPU has room."""
-    if total_bytes is None:
-        return Finding("memory", "ok", "this system does not tell how much")
+def check_memory(total_bytes: int, cpus: int) -> Finding:
+    """Check that memory suffices for a process on each CPU."""
     needed_bytes = RAY_BYTES + cpus * PROCESS_BYTES
     if total_bytes >= needed_bytes:
         return Finding("memory", "ok", _gib(total_bytes))
@@ -104,8 +102,8 @@ def memory(total_bytes: int | None, cpus: int) -> Finding:
     return Finding("memory", "warning", f"{_gib(total_bytes)}; {cpus} CPUs need {_gib(needed_bytes)}", advice)
 
 
-def gpus(found: Gpus) -> Finding:
-    """Judge whether GPUs, where there are any, can be used by this build of torch."""
+def check_gpus(found: Gpus) -> Finding:
+    """Check that this build of torch can use the GPUs, if there are any."""
     if not found.names and not found.has_driver:
         return Finding("GPU", "ok", "none; networks run on the CPU")
     if not found.names:
@@ -118,8 +116,8 @@ def gpus(found: Gpus) -> Finding:
     return Finding("GPU", "ok", f"{names}; torch is built for CUDA {found.torch_cuda}")
 
 
-def object_store(free_bytes: int | None) -> Finding:
-    """Judge the shared memory by what a private Ray asks for."""
+def check_object_store(free_bytes: int | None) -> Finding:
+    """Check that shared memory suffices for a private Ray."""
     if free_bytes is None:
         return Finding("object store", "ok", "in the temporary folder, as is usual on this system")
     if free_bytes >= OBJECT_STORE_BYTES:
@@ -129,25 +127,25 @@ def object_store(free_bytes: int | None) -> Finding:
     return Finding("object store", "warning", found, advice)
 
 
-def folder(found: Folder) -> Finding:
-    """Judge a folder that commands write to."""
+def check_folder(found: Folder) -> Finding:
+    """Check a folder that commands write to."""
     space = f"{found.path}: {_gib(found.free_bytes)} of {_gib(found.total_bytes)} free"
     if found.write_error is not None:
         advice = f"Make it writable{'' if found.is_temporary else ', or work in another'}."
         return Finding(found.name, "failed", f"{found.path} cannot be written: {found.write_error}", advice)
-    if found.is_temporary and len(found.path.encode()) + SOCKET_BELOW_TEMPORARY > SOCKET_BYTES:
-        longest = SOCKET_BYTES - SOCKET_BELOW_TEMPORARY
+    if found.is_temporary and len(found.path.encode()) + RAY_SOCKET_BYTES > SOCKET_BYTES:
+        longest = SOCKET_BYTES - RAY_SOCKET_BYTES
         advice = f"Set TMPDIR to a folder whose path has at most {longest} bytes: Ray's sockets do not fit below it."
         return Finding(found.name, "failed", f"{found.path}: a path too long for Ray", advice)
-    is_full = found.is_temporary and found.free_bytes < (1 - RAY_STOPS_AT) * found.total_bytes
-    if is_full or found.free_bytes < LEAST_FREE_BYTES:
+    is_full = found.is_temporary and found.free_bytes < (1 - RAY_FULL_SHARE) * found.total_bytes
+    if is_full or found.free_bytes < MIN_FREE_BYTES:
         choose = "set TMPDIR to a folder on another disk" if found.is_temporary else "work on another disk"
         return Finding(found.name, "warning", space, f"Free some of it, or {choose}.")
     return Finding(found.name, "ok", space)
 
 
-def codecs(found: Mapping[str, bool]) -> Finding:
-    """Judge whether Pillow can decode every format that is listed as a photo."""
+def check_codecs(found: Mapping[str, bool]) -> Finding:
+    """Check that Pillow can decode every format that counts as a photo."""
     missing = [name for name, is_there in found.items() if not is_there]
     if missing:
         advice = "Install Pillow's own wheel: pip install --force-reinstall --only-binary :all: pillow"
@@ -155,15 +153,15 @@ def codecs(found: Mapping[str, bool]) -> Finding:
     return Finding("Pillow", "ok", f"decodes {', '.join(found)}")
 
 
-def ray(version: str | None) -> Finding:
-    """Judge Ray without starting it."""
+def check_ray(version: str | None) -> Finding:
+    """Check that Ray is installed, without starting it."""
     if version is None:
         return Finding("Ray", "failed", "not installed", "Run: pip install --upgrade crackscan")
     return Finding("Ray", "ok", f"{version} is installed; --ray starts it and scores a photo")
 
 
-def storage(found: Probe) -> Finding:
-    """Judge what a place lets us do: reading will do for photos, a dataset is written, too."""
+def check_storage(found: Probe) -> Finding:
+    """Check what a place permits: photos need reading, a dataset needs writing, too."""
     subject = "storage"
     if found.read_error is not None:
         return Finding(subject, "failed", found.read_error, found.advice)

@@ -1,7 +1,7 @@
-"""Where Ray is started or joined, quietly: the one place.
+"""Starts a private Ray or joins a cluster, without Ray's output: the only module that does.
 
-By default a run starts a Ray of its own on this machine and never joins somebody's cluster by accident. Ray's log
-lines and progress bars stay out of sight unless asked for.
+By default a run starts a Ray of its own on this machine, so that it never joins a cluster by accident. Ray's log lines
+and progress bars appear only with `verbose`.
 """
 
 import logging
@@ -16,53 +16,54 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple, TextIO
 
-from pipeline.cluster.machine import gpus
+from pipeline.cluster.machine import detect_gpus
 from pipeline.core.errors import CrackscanError, UsageError
 
 OBJECT_STORE_BYTES = 1 << 30
-"""Shared memory of a private Ray. The flows bound what they keep in it; more would only hide a leak."""
+"""Shared memory of a private Ray. The flows bound what they keep there; more memory would only hide a leak."""
 
 SHUTDOWN_S = 20.0
-"""How long Ray may take to end before it is left to end with this process."""
+"""How long to wait for Ray to end; after that it ends with this process."""
 
-KEPT_MEMORY = {
+MALLOC_ENV = {
     "MALLOC_MMAP_THRESHOLD_": str(4 << 30),
     "MALLOC_TRIM_THRESHOLD_": str(16 << 30),
     "MALLOC_ARENA_MAX": "1",
 }
 """Environment of processes that run the network: makes glibc keep one batch's memory for the next.
 
-Getting it anew took a quarter of the time in training and nearly half in scoring (52 tiles/s against 29, one core). One
-arena, for a thread's own can hold nothing over 64 MiB, and Ray Train works in a thread: 16 pictures/s against 10.
+Allocating it anew took a quarter of the time in training and nearly half in scoring (52 tiles/s against 29, one core).
+One arena only: a thread's own arena cannot hold more than 64 MiB, and Ray Train works in a thread (16 pictures/s
+against 10).
 """
 
-CALM = {
+IDLE_ENV = {
     "AUTOSCALER_UPDATE_INTERVAL_S": "3600",
     "LOG_NAME_UPDATE_INTERVAL_S": "3600",
-    "RAY_LOG_MONITOR_MANY_FILES_THRESHOLD": "0",  # without it the interval above is not looked at
+    "RAY_LOG_MONITOR_MANY_FILES_THRESHOLD": "0",  # else Ray ignores the interval above
     "RAY_event_stats": "0",
     "RAY_metrics_report_interval_ms": "60000",
     "REPORTER_UPDATE_INTERVAL_MS": "60000",
 }
-"""Environment of a private Ray: there is nothing to scale, nobody reads its log lines, metrics may be a minute old.
+"""Environment of a private Ray: it has nothing to scale, nobody reads its log lines, metrics may be a minute old.
 
-Every process of Ray that wakes takes a scorer off its core (docs/experiments.md). A value that is set already stays.
+Every process of Ray that wakes takes a scorer off its core (docs/experiments.md). Values that are set already stay.
 """
 
 NODE_GROUP = "ray.io/node-group"
-"""Ray's label for what KubeRay calls a group of workers, and `ray up` a node type."""
+"""Ray's label for a worker group of KubeRay or a node type of `ray up`."""
 
 
 @dataclass(frozen=True)
 class ClusterConfig:
-    """Which Ray to work on."""
+    """The Ray to work on."""
 
     address: str | None = None
     """Address of a running cluster; None starts a private one on this machine."""
     cpus: int | None = None
-    """CPUs of the private Ray; None takes all."""
+    """Number of CPUs of the private Ray; None takes all."""
     verbose: bool = False
-    """Whether Ray's own log lines and progress bars are shown."""
+    """Show Ray's own log lines and progress bars."""
 
     def __post_init__(self) -> None:
         """Check that the options go together."""
@@ -76,37 +77,38 @@ class ClusterConfig:
 
 
 class Node(NamedTuple):
-    """A machine that Ray has."""
+    """A machine of a Ray cluster."""
 
     cpus: float
     gpus: float = 0.0
     group: str = ""
-    """Its node group, as KubeRay and `ray up` name it; empty on a Ray that knows no groups."""
+    """Its node group, as named by KubeRay or `ray up`; empty on a Ray without groups."""
 
 
 @contextmanager
-def ray_session(config: ClusterConfig, noise: str = os.devnull) -> Iterator[None]:
+def ray_session(config: ClusterConfig, output_path: str = os.devnull) -> Iterator[None]:
     """Run Ray while the context lasts.
 
     Args:
-        config: which Ray.
-        noise: local file for what Ray's C++ side would write to the terminal; not used where `config` asks to see it.
+        config: the Ray to work on.
+        output_path: local file for what Ray's C++ side would write to the terminal; not used if `config` is verbose.
 
     Raises:
-        UsageError: the cluster cannot be reached.
+        UsageError: Ray cannot be used with this configuration, or the cluster cannot be reached.
+        CrackscanError: Ray did not start.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no report to anybody; Ray reads it from here alone
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reads this only from the environment
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # the coming default; silences a warning
-    with nullcontext() if config.verbose else _terminal_kept_from_ray(noise):
+    with nullcontext() if config.verbose else _redirect_stderr(output_path):
         started, ended = Future[None](), threading.Event()
-        host = threading.Thread(target=_host, args=(config, started, ended), daemon=True, name="ray")
+        host = threading.Thread(target=_run_ray, args=(config, started, ended), daemon=True, name="ray")
         host.start()
         try:
             import ray.data  # noqa: F401 - takes a second, while Ray's processes start
 
             started.result()
-            _hear_signals_again()
-            _quiet(verbose=config.verbose)
+            _restore_sigterm_handler()
+            _set_verbosity(verbose=config.verbose)
             yield
         finally:
             ended.set()
@@ -114,13 +116,13 @@ def ray_session(config: ClusterConfig, noise: str = os.devnull) -> Iterator[None
 
 
 def has_gpus(config: ClusterConfig) -> bool:
-    """Tell whether a Ray has a GPU that torch can use; a running one is asked, which takes a second or two.
+    """Tell whether a Ray has a GPU that torch can use; joining a running cluster to ask it takes a second or two.
 
     Raises:
         UsageError: the cluster cannot be reached.
     """
     if config.address is None:
-        found = gpus()
+        found = detect_gpus()
         return bool(found.names) and found.torch_cuda is not None
     with ray_session(config):
         import ray
@@ -130,7 +132,7 @@ def has_gpus(config: ClusterConfig) -> bool:
 
 
 def nodes() -> tuple[Node, ...]:
-    """Return the machines that Ray has; it must be running."""
+    """Return the machines of the running Ray."""
     import ray
 
     found = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
@@ -140,16 +142,16 @@ def nodes() -> tuple[Node, ...]:
     )
 
 
-def _host(config: ClusterConfig, started: "Future[None]", ended: threading.Event) -> None:
-    """Hold Ray in a thread of its own.
+def _run_ray(config: ClusterConfig, started: "Future[None]", ended: threading.Event) -> None:
+    """Start Ray in this thread, and stop it when the session has ended.
 
-    In the main thread Ray would put its SIGTERM handler over ours. The thread lives as long as the session, for Linux
+    In the main thread Ray would replace our SIGTERM handler. The thread lives as long as the session, because Linux
     ends Ray's processes with the thread that started them.
     """
     import ray
 
     try:
-        with nullcontext() if config.address or config.verbose else _calm():
+        with nullcontext() if config.address or config.verbose else _idle_env():
             ray.init(
                 address=config.address or "local",
                 include_dashboard=False if config.address is None else None,
@@ -162,7 +164,9 @@ def _host(config: ClusterConfig, started: "Future[None]", ended: threading.Event
         place = "on this machine" if config.address is None else f"at {config.address}"
         started.set_exception(UsageError(f"Ray cannot be used {place}: {error}. Is --address right?"))
         return
-    except Exception as error:  # noqa: BLE001 - Ray raises it bare where its processes start too slowly
+    # Ray raises a bare Exception if its processes start too slowly (`Node.__init__`, 2.60), and whatever escaped here
+    # would leave the session waiting for ever.
+    except Exception as error:  # noqa: BLE001
         started.set_exception(CrackscanError(f"Ray did not start: {error} Run the same command again."))
         return
     started.set_result(None)
@@ -171,10 +175,10 @@ def _host(config: ClusterConfig, started: "Future[None]", ended: threading.Event
 
 
 @contextmanager
-def _calm() -> Iterator[None]:
-    """Start processes with `CALM`; a Ray that this process starts otherwise or later is not to have it."""
-    added = CALM.keys() - os.environ.keys()
-    os.environ.update({name: CALM[name] for name in added})
+def _idle_env() -> Iterator[None]:
+    """Set `IDLE_ENV` while the private Ray starts; no later Ray of this process inherits it."""
+    added = IDLE_ENV.keys() - os.environ.keys()
+    os.environ.update({name: IDLE_ENV[name] for name in added})
     try:
         yield
     finally:
@@ -182,20 +186,20 @@ def _calm() -> Iterator[None]:
             del os.environ[name]
 
 
-def _hear_signals_again() -> None:
-    """Put Python's handler of SIGTERM back: Ray's C++ side lays its own over it, which may crash and never ends."""
+def _restore_sigterm_handler() -> None:
+    """Restore Python's SIGTERM handler: Ray's C++ side replaces it by one that may crash and never ends."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
 
 
 @contextmanager
-def _terminal_kept_from_ray(noise: str) -> Iterator[None]:
-    """Send file descriptor 2, which Ray's C++ side writes to, into a file; Python's stderr goes on to the terminal."""
+def _redirect_stderr(output_path: str) -> Iterator[None]:
+    """Redirect file descriptor 2, which Ray's C++ side writes to, to a file; Python's stderr keeps the terminal."""
     terminal, python_stderr = os.dup(2), sys.stderr
-    with open(noise, "ab") as file, open(terminal, "w", buffering=1, closefd=True) as kept:  # noqa: PTH123 - descriptors
+    with open(output_path, "ab") as file, open(terminal, "w", buffering=1, closefd=True) as stderr:  # noqa: PTH123 - descriptors
         os.dup2(file.fileno(), 2)
         if _writes_to_terminal(python_stderr):
-            sys.stderr = kept
+            sys.stderr = stderr
         try:
             yield
         finally:
@@ -210,13 +214,13 @@ def _writes_to_terminal(stream: TextIO) -> bool:
         return False
 
 
-def _quiet(*, verbose: bool) -> None:
-    """Keep the progress bars and chatter of Ray Data and Ray Train off the terminal."""
+def _set_verbosity(*, verbose: bool) -> None:
+    """Show the progress bars and log lines of Ray Data and Ray Train only if `verbose`."""
     from ray.data import DataContext
 
     context = DataContext.get_current()
     context.enable_progress_bars = context.enable_operator_progress_bars = verbose
-    if not verbose:  # more scorers than blocks of photos is nothing a user can or need change
+    if not verbose:  # Ray warns if scorers outnumber blocks of photos: harmless
         warnings.filterwarnings("ignore", message="The minimum number of concurrent actors")
     for name in ("ray.data", "ray.train"):
         logging.getLogger(name).setLevel(logging.INFO if verbose else logging.ERROR)

@@ -1,7 +1,7 @@
-"""Work for a Ray cluster, submitted as a job: its name, its command line, and what becomes of it when it comes again.
+"""Work for a Ray cluster, submitted as a job: its name, its command line, and how a repeated submission joins it.
 
-A job's name comes of what it is to do, so that the same work is never begun twice side by side. How a cluster is spoken
-to is `job_server`'s.
+A job's name is a hash of its work, so that the same work never runs twice at the same time. `job_server` talks to the
+cluster.
 """
 
 import hashlib
@@ -18,13 +18,13 @@ PREFIX = "crackscan"
 KEY_DIGITS = 12
 
 WITHOUT_EFFECT = {"actors", "batch-tiles", "max-failures", "mlflow", "prices", "verbose"}
-"""Options that change how the work is done and nothing of what comes out."""
+"""Options that change how the work is done, but not its result."""
 
 POLL_S = 1.0
-"""Between two looks at a job whose log has ended while it has not."""
+"""Time between two requests for the state of a job whose log has ended while the job has not."""
 
-TRIES = 5
-"""Of finding a free name, where others submit the same at the same time."""
+ATTEMPTS = 5
+"""Attempts at finding a free name, if others submit the same work at the same time."""
 
 State = Literal["pending", "running", "stopped", "succeeded", "failed"]
 ACTIVE = ("pending", "running")
@@ -32,23 +32,23 @@ ACTIVE = ("pending", "running")
 
 @dataclass(frozen=True)
 class Work:
-    """What a job is to do: a command without its cluster."""
+    """The work of a job: a command without its cluster."""
 
     command: str
-    """Of `score`, `train`, `evaluate`, `compact`."""
+    """`score`, `train`, `evaluate` or `compact`."""
     arguments: tuple[str, ...] = ()
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Values by option name, only where they are not the defaults; none for a flag."""
+    """Values by option name, without the defaults and without flags."""
     flags: tuple[str, ...] = ()
 
     @property
     def out(self) -> str:
-        """The place that is written to, for people."""
+        """The place that the job writes to, for people."""
         return next((self.options[name][0] for name in ("to", "out") if name in self.options), "")
 
     @property
     def key(self) -> str:
-        """The work's name: the same for the same result, in whatever order options and inputs were typed."""
+        """The work's name: the same for the same result, in any order of options and inputs."""
         inputs = sorted(set(self.arguments)) if self.command == "score" else list(self.arguments)
         options = {name: list(values) for name, values in self.options.items() if name not in WITHOUT_EFFECT}
         flags = sorted(set(self.flags) - WITHOUT_EFFECT)
@@ -57,37 +57,37 @@ class Work:
 
     @property
     def entrypoint(self) -> str:
-        """The command line that the cluster runs."""
+        """The command line for the cluster."""
         options = [f"--{name}={value}" for name, values in sorted(self.options.items()) for value in values]
         cluster = [] if self.command == "compact" else ["--address=auto"]
         words = [*options, *(f"--{name}" for name in sorted(self.flags)), *cluster, "--", *self.arguments]
         return shlex.join(["python", "-m", f"jobs.{self.command}", *words])
 
     def texts(self) -> Iterator[tuple[str, str]]:
-        """Everything that is sent, each with the name of where it was given."""
+        """Yield all texts that are sent, each with the argument or option that it comes from."""
         yield from (("an argument", text) for text in self.arguments)
         yield from ((f"--{name}", text) for name, values in self.options.items() for text in values)
 
 
 class Job(NamedTuple):
-    """A job as a cluster knows it."""
+    """A job of a cluster."""
 
     job_id: str
     state: State
     command: str
-    """`score` or the like; empty for what was not submitted by us."""
+    """`score` or the like; empty for jobs of other programs."""
     out: str
     entrypoint: str
     began_at_s: float | None
     """Unix time."""
     ended_at_s: float | None
     exit_code: int | None
-    """Of its process; None while it runs, and where it never began."""
+    """Exit code of its process; None while it runs, and if it never began."""
     message: str
 
     @property
     def attempt(self) -> tuple[str, int]:
-        """The key of its work and the number of the attempt; ("", 0) for what was not submitted by us."""
+        """The key of its work and the number of the attempt; ("", 0) for jobs of other programs."""
         prefix, _, rest = self.job_id.partition("-")
         key, _, number = rest.partition("-")
         is_ours = prefix == PREFIX and len(key) == KEY_DIGITS and number.isdecimal()
@@ -95,60 +95,60 @@ class Job(NamedTuple):
 
 
 class Request(NamedTuple):
-    """What is sent to a cluster."""
+    """A job for a cluster."""
 
     job_id: str
     entrypoint: str
     metadata: dict[str, str]
     image: str | None
-    """Container that holds crackscan; None sends the package's own source along."""
+    """Container image with crackscan; None sends the package's own source."""
 
 
 class JobServer(Protocol):
-    """A cluster that takes jobs.
+    """A cluster that runs jobs.
 
-    All raise `CrackscanError` where it cannot be reached, and `UsageError` where there is no such job.
+    All methods raise `CrackscanError` if they cannot reach it, and `UsageError` if there is no such job.
     """
 
     address: str
 
     def jobs(self) -> list[Job]:
-        """List all jobs, of others too."""
+        """List all jobs, also those of other programs."""
 
     def job(self, job_id: str) -> Job:
-        """Look one up."""
+        """Look up a job."""
 
     def submit(self, request: Request) -> bool:
-        """Begin a job; tell False, and begin nothing, where there is one of that name."""
+        """Begin a job; return False, and begin nothing, if there is a job of that name."""
 
     def log(self, job_id: str) -> str:
-        """Return what a job has printed."""
+        """Return the output of a job so far."""
 
     def tail(self, job_id: str) -> Iterator[str]:
-        """Yield what a job prints, from its beginning, until it ends or the connection does."""
+        """Yield a job's output from its beginning, until the job or the connection ends."""
 
     def stop(self, job_id: str) -> bool:
-        """Ask a job to stop; tell False where it has ended already."""
+        """Ask a job to stop; return False if it has ended already."""
 
 
 class Submitted(NamedTuple):
-    """What became of a submission."""
+    """The outcome of a submission."""
 
     job_id: str
-    became: Literal["begun", "joined", "done"]
-    """A job of its own, one that is at work already, or nothing because one has succeeded."""
+    outcome: Literal["begun", "joined", "done"]
+    """A new job, a job that is active already, or no job because one has succeeded."""
 
 
 def submit(server: JobServer, work: Work, image: str | None = None, *, again: bool = False) -> Submitted:
-    """Begin the work, join the job that does it already, or find it done.
+    """Begin a job, join the active job of the same work, or find the work done.
 
     Args:
         server: the cluster.
-        work: is free of secrets (`check_no_secrets`).
-        image: container that holds crackscan; None sends the package's own source along.
-        again: whether to begin another attempt where one has succeeded.
+        work: the work, free of secrets (`check_no_secrets`).
+        image: container image with crackscan; None sends the package's own source.
+        again: begin another attempt even if one has succeeded.
     """
-    for _ in range(TRIES):
+    for _ in range(ATTEMPTS):
         before = [job for job in server.jobs() if job.attempt[0] == work.key]
         last = max(before, key=lambda job: job.attempt[1], default=None)
         if last is not None and last.state in ACTIVE:
@@ -161,8 +161,8 @@ def submit(server: JobServer, work: Work, image: str | None = None, *, again: bo
     raise CrackscanError(f"{server.address} refuses {job_id} as there already, and does not list it. Try again.")
 
 
-def follow(server: JobServer, job_id: str, show: Callable[[str], None]) -> Job:
-    """Show what a job prints until it has ended, each line once, however often the connection breaks."""
+def follow(server: JobServer, job_id: str, show: Callable[[str], None], poll_s: float = POLL_S) -> Job:
+    """Show a job's output until the job has ended, each line once, however often the connection breaks."""
     shown_chars = 0
     while True:
         seen_chars = 0
@@ -175,17 +175,17 @@ def follow(server: JobServer, job_id: str, show: Callable[[str], None]) -> Job:
         job = server.job(job_id)
         if job.state not in ACTIVE:
             return job
-        time.sleep(POLL_S)
+        time.sleep(poll_s)
 
 
-def ours(jobs: Iterable[Job]) -> list[Job]:
-    """Return the jobs that were submitted by us, the newest first."""
+def own_jobs(jobs: Iterable[Job]) -> list[Job]:
+    """Return crackscan's own jobs, the newest first."""
     found = [job for job in jobs if job.attempt[0]]
     return sorted(found, key=lambda job: float("inf") if job.began_at_s is None else job.began_at_s, reverse=True)
 
 
 def exit_code(job: Job) -> int:
-    """Return what a command that waited for an ended job ends with: the job's own code where it has one of ours."""
+    """Return the exit code for a command that followed a job: the job's own if it is one of crackscan's."""
     if job.state == "succeeded":
         return 0
     if job.state == "stopped":
@@ -197,7 +197,7 @@ def check_address(address: str) -> None:
     """Check that an address is that of a dashboard.
 
     Raises:
-        UsageError: it is of another kind, or may hold a password.
+        UsageError: the address is of another kind, or may hold a password.
     """
     scheme, found, rest = address.partition("://")
     if "@" in rest or "?" in rest:

@@ -1,1 +1,12 @@
-"""The package `core`."""
+"""What every package may use: errors, logs, graceful shutdown, resource usage, table schemas.
+
+It imports nothing of ours. Start with `errors`: its tree says what each error does to a run.
+
+* `errors`: every error that crackscan raises, and what each one does to a run
+* `schema`: the columns of every table
+* `log`: structured logs, one JSON object per line
+* `interrupt`: graceful shutdown on Ctrl-C and SIGTERM
+* `usage`: time, processors, storage and memory that a step used
+* `process`: which process wrote something, and whether it has ended
+* `secrets`: refuses passwords and keys where others could read them
+"""

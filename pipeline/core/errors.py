@@ -1,16 +1,16 @@
-"""Every error crackscan raises, and what each one does to a run.
+"""Every error that crackscan raises, and what each one does to a run.
 
     CrackscanError          stops the run; one plain sentence on stderr, exit code 1
     ├── UsageError          the command or its inputs are wrong; exit code 2
-    ├── StorageError        a place could not be read or written (permission, network, disk full)
-    │   └── NotFoundError   nothing stands there
+    ├── StorageError        storage failed to read or write a place (permission, network, disk full)
+    │   └── NotFoundError   no file or folder exists at a place
     ├── DatasetError        an output dataset is damaged, or its files do not fit together
-    ├── DatasetHeldError    another writer is at work on this dataset; it is left alone
-    ├── LostPlaceError      another writer has taken this dataset over; this one commits nothing more
-    ├── ModelError          a model folder cannot be used (missing, damaged, of another format)
-    └── InterruptedRunError Ctrl-C or SIGTERM; what was finished is committed; exit code 4
+    ├── DatasetHeldError    another writer is writing this dataset; the run leaves it alone
+    ├── LostPlaceError      another writer has taken this dataset over; the run commits nothing more
+    ├── ModelError          crackscan cannot use a model folder (missing, damaged, of another format)
+    └── InterruptedRunError Ctrl-C or SIGTERM; finished photos are committed; exit code 4
 
-    DataError               one photo or archive cannot be scored; becomes a `failed` row, never stops the run
+    DataError               crackscan cannot score one photo or archive; becomes a `failed` row, never stops the run
 
 A message says what was found, what was expected, where, and what to do.
 """
@@ -40,7 +40,7 @@ Kind = Literal[
 
 
 class CrackscanError(Exception):
-    """Something that stops the run."""
+    """An error that stops the run."""
 
     exit_code: ClassVar[int] = 1
 
@@ -52,23 +52,23 @@ class UsageError(CrackscanError):
 
 
 class StorageError(CrackscanError):
-    """A place could not be read or written.
+    """Storage failed to read or write a place.
 
     Args:
-        message: what could not be done, where and why.
-        lasting: whether trying again is of no use, because the file itself is missing or closed to us.
+        message: what failed, where and why.
+        permanent: whether a further attempt is useless, because the file itself is missing or we may not open it.
     """
 
-    def __init__(self, message: str, *, lasting: bool = False) -> None:
+    def __init__(self, message: str, *, permanent: bool = False) -> None:
         super().__init__(message)
-        self.lasting = lasting
+        self.permanent = permanent
 
 
 class NotFoundError(StorageError):
-    """Nothing stands at a place."""
+    """No file or folder exists at a place."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(message, lasting=True)
+        super().__init__(message, permanent=True)
 
 
 class DatasetError(CrackscanError):
@@ -76,7 +76,7 @@ class DatasetError(CrackscanError):
 
 
 class DatasetHeldError(CrackscanError):
-    """Another writer is at work on this dataset."""
+    """Another writer is writing this dataset."""
 
 
 class LostPlaceError(CrackscanError):
@@ -84,21 +84,21 @@ class LostPlaceError(CrackscanError):
 
 
 class ModelError(CrackscanError):
-    """A model folder cannot be used."""
+    """crackscan cannot use a model folder."""
 
 
 class InterruptedRunError(CrackscanError):
-    """The run was asked to stop; what was finished is committed."""
+    """A signal stopped the run; finished photos are committed."""
 
     exit_code = 4
 
 
 class DataError(Exception):
-    """One photo or archive that cannot be scored.
+    """crackscan cannot score one photo or archive.
 
     Args:
         stage: where it failed.
-        kind: why, as one of a few words that can be counted.
+        kind: why, as one of a few words that reports can count.
         message: what was found and what was expected, for people.
     """
 
@@ -109,7 +109,7 @@ class DataError(Exception):
         self.message = message
 
     def columns(self) -> dict[str, str]:
-        """Return it as the `failure_…` columns of a row."""
+        """Return the `failure_…` columns of a row."""
         message = self.message.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
         return {"failure_stage": self.stage, "failure_kind": self.kind, "failure_message": message}
 

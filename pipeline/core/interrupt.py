@@ -1,15 +1,15 @@
-"""Ctrl-C and SIGTERM: the first asks a run to end after what is finished, the second ends it at once.
+"""Ctrl-C and SIGTERM: the first asks a run to end after the current photos, the second ends it at once.
 
-Work that blocks runs in a thread of its own, so that the main thread always hears the signal.
+Blocking work runs in a thread of its own, so that the main thread always receives the signal.
 """
 
-import contextlib
 import queue
 import signal
 import threading
 import time
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from types import FrameType, TracebackType
 from typing import Any, Self, TypeVar
 
@@ -18,106 +18,121 @@ from pipeline.core.errors import InterruptedRunError
 Item = TypeVar("Item")
 
 POLL_S = 0.2
-"""How long a waiting main thread takes to notice a signal."""
+"""A waiting main thread notices a signal after at most this time."""
 
 END_S = 10.0
-"""A photo of 12 megapixels takes the slowest engine about so long."""
+"""The slowest engine takes about this long for a photo of 12 megapixels."""
 
 
 class Interrupt:
-    """While this context lasts, the first signal only sets `asked`; the second acts as if nobody listened."""
+    """While this context lasts, the first signal only sets `requested`; the second has its default effect."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> Self:
-        """Listen, where signals can be heard at all: in the main thread."""
+        """Install the handlers; only the main thread can."""
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._note)
+                self._before[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Put the former handlers back."""
+        """Restore the previous handlers."""
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal returned
 
-    def stop_if_asked(self) -> None:
-        """Raise what ends the run, once a signal has come.
+    def raise_if_requested(self) -> None:
+        """End the run after a signal.
 
         Raises:
-            InterruptedRunError: it has.
+            InterruptedRunError: a signal has come.
         """
-        if self.asked:
+        if self.requested:
             raise InterruptedRunError(
                 "Interrupted. What is finished is committed; run the same command again to go on."
             )
 
-    def _note(self, _number: int, _frame: FrameType | None) -> None:
-        self.asked = True
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+        self.requested = True
         for number in self._before:
             signal.signal(number, signal.SIG_DFL)
 
 
+@dataclass(frozen=True)
+class _End:
+    """The last entry of the queue between producer and consumer."""
+
+    error: BaseException | None
+    """What ended the iterator early."""
+
+
 @contextmanager
 def iterate_in_thread(items: Iterable[Item], end_s: float = END_S) -> Iterator[Iterator[Item | None]]:
-    """Iterate in a thread while the context lasts; what comes is None whenever nothing has come for a moment.
+    """Iterate in a thread while the context lasts; yield None whenever no item has come for `POLL_S`.
 
-    An error of the iterator is raised here. At most a few items wait, so a slow consumer holds the producer back. A
-    consumer that leaves early ends the iterator, too, at its next item: it must not go on with a Ray that is shut down,
-    which would end this process.
+    The consumer gets the iterator's error. The queue holds at most four items, so a slow consumer slows the producer
+    down. When a consumer leaves early, the iterator ends at its next item: using a Ray that has shut down would end
+    this process.
 
     Args:
-        items: whatever it takes time to get.
-        end_s: how long one who leaves early waits for that.
+        items: an iterable that takes time between items.
+        end_s: how long a consumer that leaves early waits for the iterator to end.
     """
     waiting: queue.Queue[Any] = queue.Queue(maxsize=4)
     left = threading.Event()
-    pump = threading.Thread(target=_fill, args=(waiting, items, left), daemon=True, name="pump")
-    pump.start()
+    producer = threading.Thread(target=_produce, args=(waiting, items, left), daemon=True, name="producer")
+    producer.start()
     try:
-        yield _passing(waiting)
+        yield _consume(waiting)
     finally:
         left.set()
         deadline_s = time.monotonic() + end_s
-        while pump.is_alive() and time.monotonic() < deadline_s:
-            with contextlib.suppress(queue.Empty):  # room for what it still has to hand over
+        while producer.is_alive() and time.monotonic() < deadline_s:
+            with suppress(queue.Empty):  # make room for what the producer still has to put
                 waiting.get(timeout=POLL_S / 4)
 
 
-def _fill(waiting: queue.Queue[Any], items: Iterable[object], left: threading.Event) -> None:
-    iterator = iter(items)
-    try:
+def _produce(waiting: queue.Queue[Any], items: Iterable[object], left: threading.Event) -> None:
+    def end(_kind: object, error: BaseException | None, _traceback: object) -> bool:
+        waiting.put(_End(error))
+        return True  # not lost: `_consume` raises it
+
+    with ExitStack() as stack:
+        stack.push(end)
+        iterator = iter(items)
         for item in iterator:
             waiting.put(item)
             if left.is_set():
                 break
         if isinstance(iterator, Generator):
             iterator.close()
-        waiting.put(StopIteration())
-    except BaseException as error:  # noqa: BLE001 - handed over whole to the consumer
-        waiting.put(error)
 
 
-def _passing(waiting: queue.Queue[Any]) -> Iterator[Any]:
+def _consume(waiting: queue.Queue[Any]) -> Iterator[Any]:
     while True:
         try:
             item = waiting.get(timeout=POLL_S)
         except queue.Empty:
             yield None
             continue
-        if isinstance(item, StopIteration):
+        if not isinstance(item, _End):
+            yield item
+        elif item.error is not None:
+            raise item.error
+        else:
             return
-        if isinstance(item, BaseException):
-            raise item
-        yield item
 
 
-def until_interrupted(items: Iterable[Item], interrupt: Interrupt) -> Iterator[Item]:
-    """Pass items on until a signal asks to stop."""
+def stop_on_interrupt(items: Iterable[Item], interrupt: Interrupt) -> Iterator[Item]:
+    """Pass items on until a signal comes.
+
+    Raises:
+        InterruptedRunError: a signal has come.
+    """
     for item in items:
         yield item
-        interrupt.stop_if_asked()
+        interrupt.raise_if_requested()

@@ -1,14 +1,15 @@
-"""Structured logs: one JSON object a line in a file of the run, nothing on the terminal.
+"""Structured logs: one JSON object per line in a file of the run, nothing on the terminal.
 
-A module takes its logger with `get_logger(__name__)`; a run names its stream with `to_stream`, and until then log lines
+A module gets its logger from `get_logger(__name__)`. A run names its stream with `log_to_stream`; until then log lines
 go nowhere. Every line has the run's id, and names the archive or photo that it concerns as `archive` and `image`, like
-the dataset's tables. Lines of workers travel with their results (`capture`), and the driver writes them.
+the dataset's tables. A worker captures its lines (`capture`) and returns them with its results; the driver writes them
+(`replay`).
 """
 
 import json
 import logging
 from collections.abc import Iterable, Iterator, MutableMapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import IO, Any
 
 import structlog
@@ -18,8 +19,8 @@ from pipeline.core.errors import StorageError
 
 _ROOT = "crackscan"
 
-_of_the_run = dict[str, str]()
-"""Facts that every line of this process has while its run's file is open: context variables stay in their thread."""
+_run_fields = dict[str, str]()
+"""Fields of every line of this process while the run's file is open; context variables would stay in one thread."""
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
@@ -31,7 +32,7 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
         logging.getLogger(f"{_ROOT}.{name}"),
         processors=[
             structlog.contextvars.merge_contextvars,
-            _with_the_run,
+            _add_run_fields,
             structlog.stdlib.add_log_level,
             structlog.stdlib.add_logger_name,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -43,11 +44,11 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     return logger
 
 
-def _with_the_run(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    return {**event, **_of_the_run}
+def _add_run_fields(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return {**event, **_run_fields}
 
 
-class _Line(logging.Formatter):
+class _LineFormatter(logging.Formatter):
     """The line as structlog rendered it; `logging` would add a traceback in plain text."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -55,14 +56,14 @@ class _Line(logging.Formatter):
         return record.getMessage()
 
 
-class _Lines(logging.StreamHandler[IO[str]]):
-    """A file of lines, of which some are lost when the disk is full: the run's own files tell that, if it matters."""
+class _LineHandler(logging.StreamHandler[IO[str]]):
+    """A file of lines; a full disk loses some of them, and the run reports that from its own files if it matters."""
 
     def handleError(self, _record: logging.LogRecord) -> None:  # noqa: N802 - logging's
         """Print no traceback."""
 
 
-class _Kept(logging.Handler):
+class _ListHandler(logging.Handler):
     """Lines in memory."""
 
     def __init__(self) -> None:
@@ -70,12 +71,12 @@ class _Kept(logging.Handler):
         self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep one."""
+        """Append a line."""
         self.lines.append(record.getMessage())
 
 
 @contextmanager
-def _handled(handler: logging.Handler) -> Iterator[None]:
+def _handle_with(handler: logging.Handler) -> Iterator[None]:
     root = logging.getLogger(_ROOT)
     root.addHandler(handler)
     root.setLevel(logging.INFO)
@@ -86,46 +87,49 @@ def _handled(handler: logging.Handler) -> Iterator[None]:
         root.removeHandler(handler)
 
 
-def bind(**concerned: str) -> AbstractContextManager[None]:
-    """Let the log lines of this thread name what is being worked on: the `archive`, and the `image` if it is one."""
-    return structlog.contextvars.bound_contextvars(**concerned)
+def bind(**names: str) -> AbstractContextManager[None]:
+    """Add the `archive`, and the `image` if there is one, to every log line of this thread while the context lasts."""
+    return structlog.contextvars.bound_contextvars(**names)
 
 
 @contextmanager
 def capture() -> Iterator[list[str]]:
-    """Keep the log lines of this process while the context lasts, for `replay` in another."""
-    kept = _Kept()
-    with _handled(kept):
-        yield kept.lines
+    """Collect the log lines of this process while the context lasts, for `replay` in another."""
+    handler = _ListHandler()
+    with _handle_with(handler):
+        yield handler.lines
 
 
-def replay(lines: Iterable[str], **concerned: str) -> None:
+def replay(lines: Iterable[str], **names: str) -> None:
     """Write the log lines of another process.
 
     Args:
-        lines: as they were `capture`.
-        concerned: the `archive`, and the `image` if it was one, that was being worked on.
+        lines: from `capture`.
+        names: the `archive`, and the `image` if there is one, that the other process worked on.
     """
     for line in lines:
-        logging.getLogger(_ROOT).info(json.dumps({**json.loads(line), **concerned, **_of_the_run}))
+        logging.getLogger(_ROOT).info(json.dumps({**json.loads(line), **names, **_run_fields}))
 
 
 @contextmanager
-def to_stream(stream: IO[str], run_id: str) -> Iterator[None]:
-    """Write every log line of this process to a stream while the context lasts, with the run's id; then close it."""
-    handler = _Lines(stream)
-    handler.setFormatter(_Line())
-    before = dict(_of_the_run)
-    _of_the_run["run_id"] = run_id
+def log_to_stream(stream: IO[str], run_id: str) -> Iterator[None]:
+    """Write every log line of this process to a stream, with the run's id, while the context lasts; then close it."""
+    handler = _LineHandler(stream)
+    handler.setFormatter(_LineFormatter())
+    before = dict(_run_fields)
+    _run_fields["run_id"] = run_id
     try:
-        with _handled(handler):
-            try:
-                yield
-            except BaseException:
-                get_logger("run").exception("ended early")
-                raise
+        with _handle_with(handler), ExitStack() as stack:
+            stack.push(_log_error)
+            yield
     finally:
-        _of_the_run.clear()
-        _of_the_run.update(before)
-        with suppress(OSError, StorageError):  # nor may it hide what the run ended with
+        _run_fields.clear()
+        _run_fields.update(before)
+        with suppress(OSError, StorageError):  # must not hide the run's own error
             stream.close()
+
+
+def _log_error(_kind: object, error: BaseException | None, _traceback: object) -> None:
+    """Log the error that ends the run, without stopping it, as the exit of a context."""
+    if error is not None:
+        get_logger("run").error("ended early", exc_info=error)

@@ -1,4 +1,9 @@
-"""Which process wrote something, whether it has ended, and how large this one was: across machines and restarts."""
+"""Which process wrote something, whether it has ended, and how much memory this one used: across machines and boots.
+
+psutil does not fit here. Its `create_time` moves with the system clock, and a lease that an earlier version began holds
+clock ticks. Its `pid_exists` denies another user's process on a /proc mounted with `hidepid`, so a second writer would
+take over from a living one. It has no peak memory on Linux.
+"""
 
 import os
 import resource
@@ -7,15 +12,15 @@ import sys
 from pathlib import Path
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_NUMBERING = Path("/proc/self/ns/pid")
+_PID_NAMESPACE = Path("/proc/self/ns/pid")
 _STATUS = Path("/proc/self/status")
 
 
 def machine() -> str:
-    """Name this machine so that no other is taken for it: also this boot, and a container's own process numbers."""
+    """Return a name that this machine shares with no other, no other boot, and no other container's process numbers."""
     try:
-        return f"{socket.gethostname()} {_BOOT_ID.read_text().strip()} {_NUMBERING.readlink()}"
-    except OSError:  # no Linux
+        return f"{socket.gethostname()} {_BOOT_ID.read_text().strip()} {_PID_NAMESPACE.readlink()}"
+    except OSError:  # not Linux
         return socket.gethostname()
 
 
@@ -23,24 +28,24 @@ def start_time(pid: int) -> str:
     """Return when a process of this machine began, in clock ticks since the boot.
 
     Returns:
-        Empty where the machine does not say; `ended` for a process that only waits for its parent to notice.
+        Empty where the machine does not say; `ended` for a zombie, which only waits for its parent.
     """
     try:
-        state, *facts = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return ""
-    return "ended" if state in "ZX" else facts[18]  # field 22 of proc(5); the state is field 3
+    return "ended" if state in "ZX" else fields[18]  # field 22 of proc(5); the state is field 3
 
 
-def has_ended(of_machine: str, pid: int, began: str) -> bool:
-    """Tell whether a process of this machine has ended; a later one of its number is not it.
+def has_ended(machine_name: str, pid: int, started: str) -> bool:
+    """Tell whether a process of this machine has ended, even if a later one has its number.
 
     Args:
-        of_machine: as its `machine()` was; False for any other than this one, of which we cannot know.
+        machine_name: its `machine()`; False for any other machine, whose processes we cannot see.
         pid: its number.
-        began: as `start_time` was.
+        started: its `start_time`.
     """
-    if of_machine != machine():
+    if machine_name != machine():
         return False
     try:
         os.kill(pid, 0)
@@ -48,13 +53,13 @@ def has_ended(of_machine: str, pid: int, began: str) -> bool:
         return True
     except PermissionError:  # another user's process; whether we can see its start depends on the machine
         pass
-    return start_time(pid) not in {began, ""}
+    return start_time(pid) not in {started, ""}
 
 
 def peak_bytes() -> int:
-    """Return the most memory that this process has had; what it shares with others counts in each of them.
+    """Return the peak resident memory of this process; shared pages count in every process.
 
-    Linux's count for this program alone: `getrusage` begins with what the parent had.
+    On Linux this is VmHWM, of this program alone: `getrusage` starts with the parent's peak.
     """
     lines = _STATUS.read_text(encoding="utf-8", errors="replace").splitlines() if _STATUS.exists() else []
     for line in lines:

@@ -1,7 +1,7 @@
-"""Every table of crackscan, column by column: declared here, never inferred.
+"""The columns of every table of crackscan: declared here, never inferred.
 
-`images` and `tiles` are the output that analysts read. `members` is the plan, `scored` what a scoring actor hands to
-the writer; the functions below make the output tables from those. `CHANGES` is what `compare` writes.
+Analysts read `IMAGES` and `TILES`. `MEMBERS` is the plan, and `SCORED` what a scoring actor gives the writer; the
+functions below make the output tables from it. `compare` writes `CHANGES`.
 """
 
 import pyarrow as pa
@@ -13,7 +13,7 @@ _ADDRESS = [("archive", pa.string()), ("image", pa.string()), ("occurrence", pa.
 _FAILURE = [("failure_stage", pa.string()), ("failure_kind", pa.string()), ("failure_message", pa.string())]
 
 _PLACE = [
-    ("path", pa.binary()),  # the name as its raw bytes; `image` is its spelling for people
+    ("path", pa.binary()),  # the raw bytes of the name; `image` spells it for people
     ("size_bytes", pa.int64()),
     ("position", pa.int64()),
     ("stored_bytes", pa.int64()),
@@ -32,10 +32,10 @@ MEMBERS = pa.schema(
         *_FAILURE,
     ]
 )
-"""The plan, see `listing`. `entry` tells what a row stands for:
+"""The plan, see `archives.listing`. `entry` is the kind of a row:
 
-    photo    a photo; or, with a failure, what of an archive cannot be read
-    stream   an archive whose photos are known only once it has been read from front to back; it has no `image_id`
+    photo    a photo; or, with a failure, an unreadable part of an archive
+    stream   an archive that shows its photos only when read from front to back; it has no `image_id`
 
 `inner` is the nested archive that holds the photo, null for most.
 """
@@ -50,13 +50,13 @@ USAGE = pa.struct(
         ("peak_bytes", pa.int64()),
     ]
 )
-"""What a step of the work took, see `effort`."""
+"""What a step used, see `core.usage`."""
 
-_OF_READING = [("read_effort", USAGE), ("log", pa.list_(pa.string()))]
+_READING = [("read_usage", USAGE), ("log", pa.list_(pa.string()))]
 
-READ = pa.schema([*MEMBERS, ("data", pa.large_binary()), ("ended", pa.large_binary()), *_OF_READING])
-"""A photo on its way to a scorer, with its bytes; or the end of a stream, which has nothing but `archive` and `ended`:
-what it held, as `listing.encoded`. Either comes with what reading it took, and what was logged meanwhile."""
+READ = pa.schema([*MEMBERS, ("data", pa.large_binary()), ("ended", pa.large_binary()), *_READING])
+"""A photo on its way to a scorer, with its bytes; or the end of a stream, which has only `archive` and, in `ended`, the
+listing (`archives.listing`). Either comes with the usage and the log lines of reading it."""
 
 _GRID = [(name, pa.int32()) for name in ("row", "col", "top_px", "left_px", "height_px", "width_px")]
 _FACTS = [
@@ -120,28 +120,28 @@ CHANGES = pa.schema(
         ("longitude", pa.float64()),
     ]
 )
-"""One row per photo that two datasets have in common, or only one of them has, see `changes`: the columns of the one
-end in `_a`, of the other in `_b`, and are null where it has no such photo. `difference` is score B minus score A."""
+"""One row per photo of either of two datasets, see `reports.score_changes`. Columns of dataset A end in `_a`, of
+dataset B in `_b`; they are null where that dataset lacks the photo. `difference` is score B minus score A."""
 
-_OF_THE_COMMIT = ("part", "model_id", "run_id")
+_COMMIT_COLUMNS = ("part", "model_id", "run_id")
 
 SCORED = pa.schema(
     [
-        *[field for field in IMAGES if field.name not in _OF_THE_COMMIT],
+        *[field for field in IMAGES if field.name not in _COMMIT_COLUMNS],
         ("grid", pa.list_(pa.struct([*_GRID, ("crack_score", pa.float32())]))),
         ("crack_map", pa.large_binary()),
         ("ended", pa.large_binary()),
-        *_OF_READING,
-        ("decode_effort", USAGE),
-        ("score_effort", USAGE),
+        *_READING,
+        ("decode_usage", USAGE),
+        ("score_usage", USAGE),
     ]
 )
-"""A photo as a scoring actor hands it over: its `images` columns, all its tiles in one list, and its crack map as PNG
-where one was asked for; or the end of a stream, as in `READ`. What it took never reaches the dataset's tables."""
+"""A photo from a scoring actor: its `IMAGES` columns, all its tiles in one list, and its crack map as PNG if the run
+makes maps; or the end of a stream, as in `READ`. The usage columns never reach the dataset's tables."""
 
 
-def images_table(scored: pa.Table, part: int, model_id: str, run_id: str) -> pa.Table:
-    """Make `images` rows of scored photos."""
+def make_images_table(scored: pa.Table, part: int, model_id: str, run_id: str) -> pa.Table:
+    """Make `IMAGES` rows of scored photos."""
     constants = {"part": part, "model_id": model_id, "run_id": run_id}
     columns = [
         pa.array([constants[field.name]] * scored.num_rows, field.type)
@@ -152,10 +152,10 @@ def images_table(scored: pa.Table, part: int, model_id: str, run_id: str) -> pa.
     return pa.table(columns, schema=IMAGES)
 
 
-def tiles_table(scored: pa.Table, part: int) -> pa.Table:
-    """Make `tiles` rows of scored photos, in their order, row by row of each grid.
+def make_tiles_table(scored: pa.Table, part: int) -> pa.Table:
+    """Make `TILES` rows of scored photos, in their order, row by row of each grid.
 
-    Shape: (photos) → (sum of their tiles).
+    Shapes: (photos) → (sum of their tiles).
     """
     scored = scored.combine_chunks()
     grid = scored["grid"].combine_chunks() if scored.num_rows else pa.array([], SCORED.field("grid").type)

@@ -1,6 +1,6 @@
-"""Passwords and keys in what is about to be sent or kept where others can read it: a job's command line, a dataset.
+"""Refuses passwords and keys where others could read them: in a job's command line, in a dataset.
 
-Found by their form, and by comparison with what is known to be secret here. What is found is never repeated.
+It recognises a secret by its form, or because this machine's environment holds it. No message repeats one.
 """
 
 import re
@@ -8,63 +8,64 @@ from collections.abc import Collection, Iterable
 
 from pipeline.core.errors import UsageError
 
-FORMS_OF_URLS = {
+URL_FORMS = {
     # `container@account` of Azure has no colon, and `host:9000/a@b` a port.
     "a password in a URL (user:password@)": r"://[^/@\s]*:(?!\d+(?:/|$))[^@\s]+@",
     "a user or token in a URL": r"https?://[^/?#@\s]+@",
     "a signature or key behind a URL": r"(?i)[?&](?:x-amz-(?:signature|credential|security-token)|awsaccesskeyid|"
     r"signature|sig|token|access_token|key|api_?key|secret|password)=",
 }
-"""What it is, and how it looks, in the address of a place …"""
+"""Patterns of secrets in the address of a place, by description."""
 
-FORMS = FORMS_OF_URLS | {
+FORMS = URL_FORMS | {
     "a secret by its name": r"(?i)(?:secret|password|passwd|access_?key|account_?key|api_?key|"
     r"auth_?token|session_?token)[\w-]*\s*[=:]\s*\S",
     "an access key of AWS": r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
     "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY",
     "a token of GitHub or Hugging Face": r"\b(?:gh[pousr]_\w{30,}|github_pat_\w{30,}|hf_\w{30,})",
 }
-"""… and anywhere."""
+"""Patterns of secrets in any text, by description."""
 
-TELLING_NAMES = r"(?i)(?:SECRET|TOKEN|PASSWORD|PASSWD|ACCESS_KEY(?!_ID)|ACCOUNT_KEY|API_KEY)"
-"""In the name of a variable whose value is a secret …"""
-SHORTEST = 8
-"""… if it has so many characters: a shorter one may stand in any text by chance."""
+TELLTALE_NAMES = r"(?i)(?:SECRET|TOKEN|PASSWORD|PASSWD|ACCESS_KEY(?!_ID)|ACCOUNT_KEY|API_KEY)"
+"""Occurs in the name of an environment variable whose value is a secret."""
+
+MIN_LENGTH = 8
+"""Characters of a secret; a shorter value may occur in any text by chance."""
 
 
 def check_no_secrets(texts: Iterable[tuple[str, str]], known: Collection[str]) -> None:
     """Refuse to send a secret.
 
     Args:
-        texts: what is to be sent, each with the name of where it was given.
-        known: secrets of this process; too short ones are left out.
+        texts: what the command would send, each with the name of where the user gave it.
+        known: secrets of this process; those shorter than `MIN_LENGTH` do not count.
 
     Raises:
-        UsageError: there is one; the message says where, and not what it is.
+        UsageError: a text holds a secret; the message says where, without repeating it.
     """
     for where, text in texts:
         found = next((kind for kind, form in FORMS.items() if re.search(form, text)), None)
-        if found is None and any(secret in text for secret in known if len(secret) >= SHORTEST):
+        if found is None and any(secret in text for secret in known if len(secret) >= MIN_LENGTH):
             found = "a secret of this machine's environment"
         if found is not None:
             raise UsageError(
-                f"{where} holds {found}, which whoever sees the cluster's dashboard could read; nothing was sent. Give "
-                "the cluster's machines credentials of their own (an instance role, a secret of Kubernetes), and leave "
-                "it out here."
+                f"{where} holds {found}, which anyone who sees the cluster's dashboard could read; nothing was sent. "
+                "Give the cluster's machines credentials of their own (an instance role, a secret of Kubernetes), and "
+                "leave it out here."
             )
 
 
 def refuse_credentials(places: Iterable[tuple[str, str | None]]) -> None:
-    """Refuse addresses that hold a secret: they would be kept in datasets and models, logged, and shown on pages.
+    """Refuse addresses that hold a secret: datasets and models store them, logs and pages show them.
 
     Args:
-        places: paths and URLs, each with the name of where it was given.
+        places: paths and URLs, each with the name of where the user gave it.
 
     Raises:
-        UsageError: one holds a secret; the message says where, and not what it is.
+        UsageError: an address holds a secret; the message says where, without repeating it.
     """
     for where, place in places:
-        kinds = FORMS_OF_URLS.items() if place is not None and "://" in place else ()
+        kinds = URL_FORMS.items() if place is not None and "://" in place else ()
         if found := next((kind for kind, form in kinds if re.search(form, str(place))), None):
             raise UsageError(
                 f"{where} holds {found}. Addresses are kept in what is written, logged and shown, so nothing was done. "
@@ -73,5 +74,5 @@ def refuse_credentials(places: Iterable[tuple[str, str | None]]) -> None:
 
 
 def secrets_of(environment: Iterable[tuple[str, str]]) -> set[str]:
-    """Return the values of variables whose names say that they are secret."""
-    return {value for name, value in environment if re.search(TELLING_NAMES, name) and len(value) >= SHORTEST}
+    """Return the values of the variables whose names mark them as secret."""
+    return {value for name, value in environment if re.search(TELLTALE_NAMES, name) and len(value) >= MIN_LENGTH}

@@ -1,6 +1,6 @@
-"""What a step of the work took: time, processors, storage, memory. Measured where it is done, added up by the driver.
+"""Time, processors, storage and memory that a step used: each process measures its own, the driver adds them up.
 
-Steps are measured per photo or batch: two looks at the clocks cost a few microseconds.
+Steps are measured per photo or batch: reading the clocks twice costs a few microseconds.
 """
 
 import threading
@@ -16,19 +16,19 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Usage:
-    """What a step took; columns of `schema.EFFORT`."""
+    """What a step used; the fields of `schema.USAGE`."""
 
     wall_s: float = 0.0
     cpu_s: float = 0.0
-    """Of all threads of the process; child processes are not in it."""
+    """Of all threads of the process, without child processes."""
     gpu_s: float = 0.0
     """A scorer that shares a GPU counts by its share."""
     read_bytes: int = 0
-    """That came from storage, archives' directories and what was read twice included."""
+    """From storage, including archives' directories and bytes read twice."""
     retries: int = 0
-    """Requests to storage that were made again."""
+    """Repeated requests to storage."""
     peak_bytes: int = 0
-    """The most memory that the process has had, since it began."""
+    """Peak memory of the process since it began."""
 
     def __add__(self, other: "Usage") -> "Usage":
         """Add another step; memory is that of the larger process."""
@@ -42,7 +42,7 @@ class Usage:
         )
 
     def __sub__(self, part: "Usage") -> "Usage":
-        """Take a part of the step out."""
+        """Subtract a part of the step; memory stays."""
         return Usage(
             self.wall_s - part.wall_s,
             self.cpu_s - part.cpu_s,
@@ -53,33 +53,33 @@ class Usage:
         )
 
     def share(self, part: float) -> "Usage":
-        """Return a share of the time, for one of several photos that were worked on together."""
+        """Return a share of the time, for one of several photos in a batch."""
         return replace(self, wall_s=part * self.wall_s, cpu_s=part * self.cpu_s, gpu_s=part * self.gpu_s)
 
 
 class Measured(NamedTuple, Generic[Result]):
-    """What a step gave, and what it took."""
+    """The result of a step, and what it used."""
 
     result: Result
-    effort: Usage
+    usage: Usage
 
 
 def usage_now(cpu_clock: Callable[[], float] = time.process_time) -> Usage:
-    """Look at the clocks and counts of this process; a step is the difference of two looks.
+    """Read the clocks and counters of this process; a step is the difference of two readings.
 
     Args:
-        cpu_clock: what counts CPU seconds; `time.thread_time` where other threads do other work meanwhile.
+        cpu_clock: counts CPU seconds; `time.thread_time` where other threads do other work meanwhile.
     """
     return Usage(time.perf_counter(), cpu_clock(), 0.0, *traffic_now())
 
 
-def with_peak(effort: Usage) -> Usage:
-    """Add the most memory that this process has had."""
-    return replace(effort, peak_bytes=process.peak_bytes())
+def with_peak(usage: Usage) -> Usage:
+    """Return a usage with the peak memory of this process."""
+    return replace(usage, peak_bytes=process.peak_bytes())
 
 
 def measure(work: Callable[[], Result], cpu_clock: Callable[[], float] = time.process_time) -> Measured[Result]:
-    """Do a step and measure it, as `usage_now`."""
+    """Do a step and measure it with `usage_now`."""
     before = usage_now(cpu_clock)
     result = work()
     return Measured(result, usage_now(cpu_clock) - before)
@@ -92,33 +92,27 @@ class Traffic(NamedTuple):
     retries: int = 0
 
 
-class _Meter:
-    """Counts requests of all threads."""
+class _Counter:
+    """The traffic of all threads."""
 
     def __init__(self) -> None:
         self.total = Traffic()
         self._lock = threading.Lock()
 
     def add(self, read_bytes: int, retries: int) -> None:
-        """Count what one request was."""
+        """Add what one request moved."""
         with self._lock:
             self.total = Traffic(self.total.read_bytes + read_bytes, self.total.retries + retries)
 
 
-_meter = _Meter()
+_counter = _Counter()
 
 
 def count(*, read_bytes: int = 0, retries: int = 0) -> None:
-    """Count what came of a request; `storage` and `storage_retry` do."""
-    _meter.add(read_bytes, retries)
-
-
-def counted(pieces: list[bytes]) -> list[bytes]:
-    """Count what was read, and pass it on."""
-    count(read_bytes=sum(map(len, pieces)))
-    return pieces
+    """Count what a request moved; `storage` calls this."""
+    _counter.add(read_bytes, retries)
 
 
 def traffic_now() -> Traffic:
-    """Look at the counts."""
-    return _meter.total
+    """Return the counts of this process."""
+    return _counter.total

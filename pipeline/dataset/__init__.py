@@ -1,1 +1,19 @@
-"""The package `dataset`."""
+"""The output dataset: its files, commits, one writer, SQL and integrity checks.
+
+It may import `core`, `storage` and `images`. Start with `writer`, which commits photos, and `sql`, which reads them.
+
+* `writer`: the one writer, which commits whole photos
+* `sql`: DuckDB over the views of a dataset
+* `layout`: the names of a dataset's files
+* `run`: `run.json`, with the fingerprint of everything that moves a score
+* `commit_log`: the committed photos, read from the files of `images/`
+* `lease`: the file by which crackscan refuses a second writer
+* `map_files`: crack maps, written before their photos are committed
+* `compact`: rewrites a finished dataset as a few large files
+* `export`: a dataset's photos or tiles as one CSV, GeoJSON or DuckDB file
+* `verify`: checks every invariant of a dataset
+* `inventory`: the Parquet files of a dataset, and which of them are sound
+* `invariants`: the facts that hold for every row, as SQL
+* `diff`: compares two datasets, row for row
+* `duckdb_filesystem`: remote files for DuckDB, through `storage`
+"""

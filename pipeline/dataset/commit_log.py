@@ -1,7 +1,7 @@
-"""An output dataset: what its `run.json` says, and what its commit log says.
+"""The commit log: the committed photos, read from the files of `images/`.
 
-`images/part-<n>.parquet` is the log: a photo is done if and only if a committed file holds its row. This module reads;
-the one writer is `sink`.
+`images/part-<n>.parquet` is commit n: a photo is done if and only if a committed file holds its row. `writer` writes
+the log.
 """
 
 import re
@@ -15,14 +15,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline import storage
+from pipeline.core import schema
 from pipeline.core.errors import DatasetError, StorageError
 from pipeline.dataset.layout import Layout
 
 TOKEN = b"crackscan.token"
-"""Parquet metadata: the run that wrote a file."""
+"""Key of Parquet metadata: the run that wrote a file."""
 
 READ_FILES = 256
-"""Files of the log in memory at once; a few tens of kilobytes each."""
+"""Files of the log in memory at once, a few tens of kilobytes each."""
 
 _NUMBERED = {
     "images": re.compile(r"(part|failed)-(\d+)()\.parquet"),
@@ -33,18 +34,18 @@ _NUMBERED = {
 
 @dataclass(frozen=True)
 class CommitLog:
-    """What has been committed; a writer that wakes up late can add nothing to it."""
+    """The commits of a dataset."""
 
     tokens: tuple[str, ...]
-    """The run that made commit 0, 1, …"""
+    """The runs that made commits 0, 1, …"""
     done: pa.ChunkedArray
-    """`image_id` of every photo with a row."""
+    """`image_id` of each photo with a row."""
     failed: int
-    """How many of those failed."""
+    """Number of failed photos among them."""
     orphans: tuple[str, ...]
-    """URLs of tiles and failed files that never can be committed, since their number is another run's."""
+    """URLs of tiles and failed files that can never be committed, because their number is another run's."""
     failed_parts: frozenset[int] = frozenset()
-    """The commits with failed photos."""
+    """Numbers of the commits with failed photos."""
 
     def after(self, token: str, ids: pa.ChunkedArray, failed: int) -> "CommitLog":
         """Return the log with one more commit."""
@@ -57,7 +58,7 @@ class CommitLog:
         )
 
     def without_failed(self, ids: pa.ChunkedArray, emptied: Iterable[int]) -> "CommitLog":
-        """Return the log without some failed photos; of the `emptied` commits no failed photo is left."""
+        """Return the log without some failed photos; the `emptied` commits have no failed photo left."""
         return replace(
             self,
             done=self.done.filter(pc.invert(pc.is_in(self.done, value_set=ids))),
@@ -66,43 +67,48 @@ class CommitLog:
         )
 
 
-NOTHING = CommitLog((), pa.chunked_array([], pa.string()), 0, ())
+EMPTY_LOG = CommitLog((), pa.chunked_array([], pa.string()), 0, ())
 """The log of a dataset without a commit."""
 
 
 def read_log(layout: Layout, known: CommitLog | None = None) -> CommitLog:
-    """Read the commit log: one listing, and of each file that is not in `known` one column.
+    """Read the commit log: one listing, and one column of each file that is not in `known`.
 
     Raises:
-        DatasetError: a number is missing in it, or a file is damaged.
+        DatasetError: the log has a gap, or a file is damaged.
     """
     while True:
-        files = list(_numbered(layout))
+        files = list(_list_numbered(layout))
         try:
-            return _log_of(layout, files, known or NOTHING)
-        except StorageError as error:  # a late writer may take its own file back between listing and reading
-            if not error.lasting or {*files} <= {*_numbered(layout)}:
+            return _parse_log(layout, files, known or EMPTY_LOG)
+        except StorageError as error:  # a late writer may remove its own file between listing and reading
+            if not error.permanent or {*files} <= {*_list_numbered(layout)}:
                 raise
 
 
 def table_bytes(table: pa.Table) -> bytes:
-    """Encode a table as a Parquet file; with checksums, since a flipped byte passes a network unnoticed."""
-    sink = pa.BufferOutputStream()
+    """Encode a table as a Parquet file, with checksums: networks let flipped bytes pass unnoticed."""
+    output = pa.BufferOutputStream()
     repeating = [field.name for field in table.schema if not pa.types.is_floating(field.type)]
-    pq.write_table(table, sink, compression="zstd", use_dictionary=repeating, write_page_checksum=True)
-    return bytes(sink.getvalue())
+    pq.write_table(table, output, compression="zstd", use_dictionary=repeating, write_page_checksum=True)
+    return bytes(output.getvalue())
+
+
+def file_metadata(token: str, model_id: str) -> dict[str | bytes, str]:
+    """Return the Parquet metadata of a dataset's files: run, schema version and model."""
+    return {TOKEN: token, "crackscan.schema": str(schema.SCHEMA_VERSION), "crackscan.model": model_id}
 
 
 def read_table(url: str) -> pa.Table:
-    """Read a Parquet file whole; as `parse_parquet`."""
+    """Read a Parquet file; raises as `parse_parquet`."""
     return parse_parquet(url, storage.read_bytes(url))
 
 
 def parse_parquet(url: str, data: bytes) -> pa.Table:
-    """Read what stands in a Parquet file.
+    """Parse a Parquet file.
 
     Raises:
-        DatasetError: it is damaged.
+        DatasetError: the file is damaged.
     """
     try:
         with pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True) as file:
@@ -112,17 +118,17 @@ def parse_parquet(url: str, data: bytes) -> pa.Table:
 
 
 class _Numbered(NamedTuple):
-    """A file that belongs to a commit, or wanted to."""
+    """A file with the number of a commit."""
 
     kind: str
     """`part`, `failed` or `tiles`."""
     part: int
     token: str
-    """The run, where the name says it: for tiles."""
+    """The run, which only the names of tiles files have."""
     url: str
 
 
-def _numbered(layout: Layout) -> Iterator[_Numbered]:
+def _list_numbered(layout: Layout) -> Iterator[_Numbered]:
     for folder, pattern in _NUMBERED.items():
         url = storage.join(layout.url, folder)
         for file in storage.list_files(url) if storage.exists(url) else []:
@@ -130,7 +136,7 @@ def _numbered(layout: Layout) -> Iterator[_Numbered]:
                 yield _Numbered("tiles" if match[3] else match[1], int(match[2]), match[3], file.url)
 
 
-def _log_of(layout: Layout, files: list[_Numbered], known: CommitLog) -> CommitLog:
+def _parse_log(layout: Layout, files: list[_Numbered], known: CommitLog) -> CommitLog:
     parts = sorted(file for file in files if file.kind == "part")
     expected = range(max([len(known.tokens), *(file.part + 1 for file in parts)]))
     if missing := sorted({*expected} - {file.part for file in parts}):
@@ -139,34 +145,34 @@ def _log_of(layout: Layout, files: list[_Numbered], known: CommitLog) -> CommitL
             f"part-{missing[0]:06d}.parquet among them. Restore them, or score into another --out."
         )
     if known.failed_parts - {file.part for file in files if file.kind == "failed"}:
-        known = NOTHING  # a late `retry` has forgotten photos that were known; they are to be done again
-    committed = [*_committed([file.url for file in parts[len(known.tokens) :]])]
+        known = EMPTY_LOG  # a late `retry` removed failed photos that were known
+    committed = [*_read_commits([file.url for file in parts[len(known.tokens) :]])]
     tokens = known.tokens + tuple(token for token, _ in committed)
-    told = [file for file in files if file.part < len(tokens)]  # the others may be those of a commit under way
-    unread = [file for file in told if file.kind == "failed" and file.part not in known.failed_parts]
-    failed = [*zip(unread, _committed([file.url for file in unread]), strict=True)]
+    numbered = [file for file in files if file.part < len(tokens)]  # the others may belong to a commit in progress
+    unread = [file for file in numbered if file.kind == "failed" and file.part not in known.failed_parts]
+    failed = [*zip(unread, _read_commits([file.url for file in unread]), strict=True)]
     counted = {file.part: ids for file, (token, ids) in failed if token == tokens[file.part]}
     orphans = [file.url for file in unread if file.part not in counted]
-    orphans += [file.url for file in told if file.kind == "tiles" and file.token != tokens[file.part]]
+    orphans += [file.url for file in numbered if file.kind == "tiles" and file.token != tokens[file.part]]
     return CommitLog(
         tokens=tokens,
-        done=_joined(known.done, [*(ids for _, ids in committed), *counted.values()]),
+        done=_join(known.done, [*(ids for _, ids in committed), *counted.values()]),
         failed=known.failed + sum(map(len, counted.values())),
         orphans=tuple(orphans),
         failed_parts=known.failed_parts | counted.keys(),
     )
 
 
-def _joined(known: pa.ChunkedArray, more: list[pa.Array]) -> pa.ChunkedArray:
-    """Append, in few large chunks: thousands of small ones make every look-up slow."""
+def _join(known: pa.ChunkedArray, more: list[pa.Array]) -> pa.ChunkedArray:
+    """Append as one chunk: thousands of small chunks make every look-up slow."""
     chunks = [*known.chunks, pa.concat_arrays(more)] if more else known.chunks
     return pa.chunked_array(chunks, pa.string())
 
 
-def _committed(urls: list[str]) -> Iterator[tuple[str, pa.Array]]:
-    """Yield each file's token and the photos in it.
+def _read_commits(urls: list[str]) -> Iterator[tuple[str, pa.Array]]:
+    """Yield each file's token and photos.
 
-    Files are read, then parsed: with threads that read meanwhile, 8,000 took 6.3 s of CPU, not 3.8 s.
+    It reads a group of files, then parses them: when threads read meanwhile, 8,000 took 6.3 s of CPU, not 3.8 s.
     """
     for first in range(0, len(urls), READ_FILES):
         some = urls[first : first + READ_FILES]

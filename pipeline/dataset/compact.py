@@ -1,7 +1,7 @@
-"""A finished dataset's many small parts, rewritten as a few large ones, into a new dataset.
+"""Rewrites a finished dataset of many small parts as a new dataset of a few large ones.
 
-The new one is sorted by archive and image, sealed (nothing is ever added to it), and otherwise a dataset like any
-other. The old one is left alone. DuckDB sorts, a part at a time, and spills what it cannot hold; tiles stream through.
+The new dataset is sorted by archive and image, and sealed: no run can add to it. The old one stays unchanged. DuckDB
+sorts one part at a time and spills to disk; tiles stream through.
 """
 
 import json
@@ -21,24 +21,23 @@ from pipeline import storage
 from pipeline.core import schema
 from pipeline.core.errors import DatasetError, UsageError
 from pipeline.core.secrets import refuse_credentials
-from pipeline.dataset.commit_log import TOKEN
+from pipeline.dataset.commit_log import file_metadata
 from pipeline.dataset.diff import differences
+from pipeline.dataset.inventory import OnProgress
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import Lease, hold
 from pipeline.dataset.map_files import copy_maps
 from pipeline.dataset.run import json_bytes, read_run
-from pipeline.dataset.sql import views
+from pipeline.dataset.sql import Connection, views
 
 PART_BYTES = 256 << 20
-"""Size that a file of tiles aims at; readers such as Spark and Athena work best from 100 to 500 MB."""
+"""Target size of a tiles file; readers such as Spark and Athena work best with 100 to 500 MB."""
 TILE_BYTES = 4.0
-"""What a tile takes when sorted: nearly all of it is the score, of whose 32 bits little can be packed away."""
+"""Bytes of a sorted tile: nearly all of them are the score, whose 32 bits hardly compress."""
 PART_PHOTOS = 1_000_000
-"""A part has no more photos, however few tiles they have: some 100 MB, and what is held in memory."""
+"""The most photos of a part, however few tiles they have: some 100 MB, which are in memory at once."""
 GROUP_ROWS = 1 << 20
-"""Rows of a row group, or a few more: some 4 MB of tiles, which a reader takes or skips as one."""
-
-OnProgress = Callable[[int, int], None]
+"""Rows of a row group, or a few more: some 4 MB of tiles, which a reader reads or skips as one."""
 
 _PHOTOS = """
     CREATE TEMP TABLE photos AS
@@ -56,19 +55,20 @@ _TILES = """
     SELECT position, "row", col, left_px, top_px, width_px, height_px, crack_score
     FROM tiles JOIN photos USING (part, image_id) WHERE new_part = $part ORDER BY position, "row", col
 """
-"""The names of a tile's photo are put back after the sort: they are most of its bytes."""
+"""Without the names of a tile's photo, which are most of its bytes: `_add_names` adds them after the sort."""
 
 
 @dataclass(frozen=True)
 class Compacted:
-    """What has become of a dataset."""
+    """The outcome of a compaction."""
 
     url: str
     photos: int
     tiles: int
     parts: int
-    """Commits, now."""
+    """Number of commits."""
     parts_before: int
+    """Number of commits of the old dataset."""
 
 
 @dataclass(frozen=True)
@@ -76,20 +76,20 @@ class PartWriter:
     """Writes commits of many photos."""
 
     layout: Layout
-    """Where the dataset lies."""
+    """The dataset."""
     token: str
     """The run that writes."""
     model_id: str
-    """Whose scores they are."""
+    """The model of the scores."""
 
     def write(self, part: int, images: pa.Table, tiles: Iterable[pa.Table], on_rows: Callable[[int], None]) -> None:
-        """Write one commit, in a commit's order: tiles, failed photos, and then the photos that make it one.
+        """Write one commit in the order of a commit: tiles, failed photos, and last the scored photos.
 
         Args:
             part: the commit's number.
-            images: its photos; schema `IMAGES`, as it will be but for the column `part`.
-            tiles: their tiles, some at a time; schema `TILES`, but for the column `part`.
-            on_rows: is told the rows of each row group that has been written.
+            images: its photos; schema `IMAGES`, whose column `part` is replaced.
+            tiles: their tiles, some at a time; schema `TILES` without the column `part`.
+            on_rows: called with the rows of each row group of tiles.
         """
         ok = pc.equal(images["status"], "ok")
         failed = images.filter(pc.invert(ok))
@@ -106,13 +106,13 @@ class PartWriter:
         content: tuple[pa.Schema, Iterable[pa.Table]],
         on_rows: Callable[[int], None] = lambda _rows: None,
     ) -> None:
-        """Write a file on local disk, and then where it belongs."""
+        """Write a file on local disk, and upload it."""
         declared, tables = content
-        facts = {TOKEN: self.token, "crackscan.schema": str(schema.SCHEMA_VERSION), "crackscan.model": self.model_id}
+        metadata = file_metadata(self.token, self.model_id)
         with tempfile.TemporaryDirectory(prefix="crackscan-") as folder:
             path = Path(folder) / "part.parquet"
-            with pq.ParquetWriter(path, declared.with_metadata(facts), **_options(declared)) as file:
-                for table in _groups(tables):
+            with pq.ParquetWriter(path, declared.with_metadata(metadata), **_encoding_options(declared)) as file:
+                for table in _group_rows(tables):
                     columns = {name: table[name] for name in table.schema.names}
                     columns["part"] = pa.repeat(pa.scalar(part, pa.int32()), table.num_rows)
                     file.write_table(pa.table(columns).select(declared.names).cast(file.schema), table.num_rows)
@@ -120,101 +120,102 @@ class PartWriter:
             storage.upload(path, url)
 
 
-def compact(out: str, to: str, part_bytes: int, on_progress: OnProgress) -> Compacted:
-    """Rewrite a finished dataset as one of few large files, and prove both equal.
+def compact(out: str, to: str, part_bytes: int, on_progress: OnProgress, part_photos: int = PART_PHOTOS) -> Compacted:
+    """Rewrite a finished dataset as a dataset of few large files, and prove both equal.
 
-    What was begun and interrupted is begun again.
+    A compaction that was interrupted begins again.
 
     Args:
         out: the dataset.
-        to: where the new one goes.
-        part_bytes: size that a file of tiles aims at.
-        on_progress: is told tiles written, and of how many.
+        to: the new dataset.
+        part_bytes: target size of a tiles file.
+        on_progress: called with the number of tiles written, and of all tiles.
+        part_photos: the most photos of a part.
 
     Raises:
-        UsageError: the dataset is not finished, or compact already; there is something else at `to`.
-        DatasetError: a file is damaged, or the dataset was written to meanwhile.
+        UsageError: the dataset is not finished, or compact already; or `to` holds something else.
+        DatasetError: a file is damaged, or another process wrote to the dataset meanwhile.
     """
     refuse_credentials([("--to", to)])
     old, new = Layout(storage.canonical(out)), Layout(storage.canonical(to))
-    about = _about(old)
+    run = _make_run(old)
     _check_free(old, new)
-    run_id = str(about["run_id"])
+    run_id = str(run["run_id"])
     with hold(new, run_id, lambda _holder: None) as lease:
-        _begin(old, new, about)
+        _begin(old, new, run)
         summary = json.loads(storage.read_bytes(old.summary))
-        writer = PartWriter(new, run_id, about["fingerprint"]["model_id"])
+        writer = PartWriter(new, run_id, run["fingerprint"]["model_id"])
         with views(old) as connection:
-            limits = {"tiles": max(1.0, part_bytes / TILE_BYTES), "photos": PART_PHOTOS}
+            limits = {"tiles": max(1.0, part_bytes / TILE_BYTES), "photos": part_photos}
             connection.execute(_PHOTOS, limits)
-            _check_counted(old, summary, connection)
+            _check_count(old, summary, connection)
             parts, tiles = _rewrite(connection, writer, lease, on_progress)
         if found := differences(old.url, new.url):
             raise DatasetError(f"{new.url} is not equal to {old.url}: {'; '.join(found)}. Remove it, and try again.")
         lease.check()
-        now = {"run_id": run_id, "finished_at": about["compacted_at"], "commits": parts}
-        storage.write_whole(new.summary, json_bytes(summary | now))
+        changes = {"run_id": run_id, "finished_at": run["compacted_at"], "commits": parts}
+        storage.write_whole(new.summary, json_bytes(summary | changes))
     return Compacted(new.url, summary["photos"], tiles, parts, summary["commits"])
 
 
-def _about(old: Layout) -> dict[str, Any]:
+def _make_run(old: Layout) -> dict[str, Any]:
     """Make the new `run.json`."""
     run = read_run(old)
     if run.get("sealed"):
-        raise UsageError(f"{old.url} is compact already, made of {run.get('compacted_from')}.")
+        raise UsageError(f"{old.url} is compact already: it was made from {run.get('compacted_from')}.")
     if not storage.exists(old.summary):
         raise UsageError(
             f"{old.url} is not finished; expected one in which every photo has its row. Run `crackscan score` again "
-            "to go on; `crackscan status` tells how far it is."
+            "to go on; `crackscan status` shows how far it is."
         )
     now = datetime.now(UTC)
-    ours = {"run_id": f"{now:%Y%m%dT%H%M%S}{uuid.uuid4().hex[:8]}", "sealed": True, "compacted_from": old.url}
-    return run | ours | {"compacted_at": now.isoformat(timespec="seconds")}
+    added = {"run_id": f"{now:%Y%m%dT%H%M%S}{uuid.uuid4().hex[:8]}", "sealed": True, "compacted_from": old.url}
+    return run | added | {"compacted_at": now.isoformat(timespec="seconds")}
 
 
 def _check_free(old: Layout, new: Layout) -> None:
-    """Refuse a place that holds anything but an interrupted compaction of the same dataset."""
+    """Refuse a place with anything but an interrupted compaction of the same dataset."""
     if f"{new.url}/".startswith(f"{old.url}/") or f"{old.url}/".startswith(f"{new.url}/"):
-        raise UsageError(f"{new.url} and {old.url} lie in each other. Give --to a folder of its own.")
+        raise UsageError(f"{new.url} and {old.url} overlap. Give --to a folder of its own.")
     if storage.exists(new.run):
         if storage.exists(new.summary) or read_run(new).get("compacted_from") != old.url:
             raise UsageError(f"There is another dataset at {new.url}. Give another --to.")
-    elif storage.exists(new.url) and any(not _is_of_a_start(file.path) for file in storage.list_files(new.url)):
+    elif storage.exists(new.url) and any(not _is_leftover(file.path) for file in storage.list_files(new.url)):
         raise UsageError(f"{new.url} is not empty. Give another --to.")
 
 
-def _is_of_a_start(path: str) -> bool:
-    """Tell whether a file is what a compaction that was killed at its start leaves: the lease, a file half written."""
+def _is_leftover(path: str) -> bool:
+    """Tell whether a file may be of a compaction killed at its start: the lease, or a file half written."""
     return path == "lease" or path.startswith((".lease.", ".run.json."))
 
 
-def _begin(old: Layout, new: Layout, about: Mapping[str, Any]) -> None:
-    """Write `run.json`, copy plan and maps; what an interrupted compaction left goes, as its original still stands."""
-    _check_free(old, new)  # again, now that we hold it
+def _begin(old: Layout, new: Layout, run: Mapping[str, Any]) -> None:
+    """Remove what an interrupted compaction left, write `run.json`, and copy plan and maps."""
+    _check_free(old, new)  # again, now that we hold the lease
     storage.remove_leftovers(new.url)
     for folder in ("images", "tiles"):
-        place = storage.join(new.url, folder)
-        for file in storage.list_files(place) if storage.exists(place) else []:
+        url = storage.join(new.url, folder)
+        for file in storage.list_files(url) if storage.exists(url) else []:
             storage.remove(file.url)
-    storage.write_whole(new.run, json_bytes(about))
+    storage.write_whole(new.run, json_bytes(run))
     for file in storage.list_files(old.plans):
         if file.path.endswith(".parquet"):
             storage.write_whole(storage.join(new.plans, file.path), storage.read_bytes(file.url))
     copy_maps(old, new)
 
 
-def _check_counted(old: Layout, summary: Mapping[str, Any], connection: Any) -> None:  # noqa: ANN401 - as below
-    """Refuse a dataset whose rows are not those that it was finished with."""
+def _check_count(old: Layout, summary: Mapping[str, Any], connection: Connection) -> None:
+    """Refuse a dataset whose number of rows is not that of its summary."""
     photos = connection.execute("SELECT count(*) FROM photos").fetchall()[0][0]
     if photos != summary["photos"]:
         raise DatasetError(
             f"{old.url} has {photos:,} photos, and its summary.json counts {summary['photos']:,}. `crackscan verify` "
-            "tells what is wrong; `crackscan score` again mends what is only unfinished."
+            "shows what is wrong; if the dataset is only unfinished, run `crackscan score` again."
         )
 
 
-def _rewrite(connection: Any, writer: PartWriter, lease: Lease, on_progress: OnProgress) -> tuple[int, int]:  # noqa: ANN401 - DuckDB's, which only `results` knows
-    """Write every part; return how many there are, and how many tiles."""
+def _rewrite(connection: Connection, writer: PartWriter, lease: Lease, on_progress: OnProgress) -> tuple[int, int]:
+    """Write every part; return the numbers of parts and tiles."""
     total = connection.execute("SELECT coalesce(sum(tiles), 0) FROM images").fetchall()[0][0]
     done = 0
 
@@ -228,17 +229,17 @@ def _rewrite(connection: Any, writer: PartWriter, lease: Lease, on_progress: OnP
         lease.check()
         images = connection.sql(_IMAGES, params={"part": part}).to_arrow_table()
         tiles = connection.sql(_TILES, params={"part": part}).to_arrow_reader()
-        writer.write(part, images, _named(tiles, images, first), on_rows)
+        writer.write(part, images, _add_names(tiles, images, first), on_rows)
     return len(parts), done
 
 
-def _named(tiles: pa.RecordBatchReader, images: pa.Table, first: int) -> Iterator[pa.Table]:
-    """Give tiles the names of their photos.
+def _add_names(tiles: pa.RecordBatchReader, images: pa.Table, first: int) -> Iterator[pa.Table]:
+    """Add the names of their photos to tiles.
 
     Args:
-        tiles: with the `position` of their photo among all.
-        images: the photos of a part, in order.
-        first: the position of the first of them.
+        tiles: the tiles of a part, with the `position` of their photo among all photos.
+        images: the photos of the part, in order.
+        first: the position of the first photo.
     """
     for batch in tiles:
         photo = pc.subtract(batch["position"], first)
@@ -246,8 +247,8 @@ def _named(tiles: pa.RecordBatchReader, images: pa.Table, first: int) -> Iterato
         yield pa.table({name: batch[name] for name in batch.schema.names} | names)
 
 
-def _groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Put tables together to row groups."""
+def _group_rows(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Concatenate tables to row groups."""
     waiting: list[pa.Table] = []
     for table in tables:
         waiting.append(table)
@@ -258,7 +259,7 @@ def _groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         yield pa.concat_tables(waiting)
 
 
-def _options(declared: pa.Schema) -> dict[str, Any]:
-    """Return how to encode: a dictionary of scores, which hardly ever repeat, costs half as much again."""
+def _encoding_options(declared: pa.Schema) -> dict[str, Any]:
+    """Return how to encode: scores hardly ever repeat, and with a dictionary they would take half as much again."""
     repeating = [name for name in declared.names if name != "crack_score"]
     return {"compression": "zstd", "use_dictionary": repeating, "write_page_checksum": True}

@@ -1,17 +1,16 @@
-"""Whether two datasets hold the same photos and tiles, row for row.
+"""Compares two datasets, row for row.
 
-Rows are compared by the sum of their 64-bit hashes, photo by photo, so that tens of millions of tiles need no sorting.
+It compares the sums of the rows' 64-bit hashes, photo by photo, so that tens of millions of tiles need no sorting.
 """
 
 from contextlib import ExitStack
-from typing import Any
 
 from pipeline import storage
 from pipeline.dataset.layout import Layout
-from pipeline.dataset.sql import connect, views
+from pipeline.dataset.sql import Connection, connect, views
 
 SHOWN = 3
-"""Photos that a sentence names."""
+"""Number of photos that a sentence names."""
 
 _DIGESTS = """
     WITH photo AS (SELECT image_id, any_value(image) AS image, count(*) AS rows, sum(hash(r)) AS digest
@@ -41,7 +40,7 @@ def differences(out: str, other: str) -> list[str]:
     """Compare two datasets in all columns but `part`, `run_id` and `scored_at`; scores bit by bit.
 
     Returns:
-        What differs, a sentence for each kind; none where both hold the same photos and tiles.
+        A sentence for each kind of difference; none if both hold the same photos and tiles.
     """
     here, there = Layout(storage.canonical(out)), Layout(storage.canonical(other))
     with ExitStack() as stack:
@@ -51,23 +50,23 @@ def differences(out: str, other: str) -> list[str]:
             both.register(name, side.sql(_DIGESTS).to_arrow_table())
         both.execute(_COMPARED)
         found = both.execute(_COUNTED, {"shown": SHOWN}).fetchall()
-        return [_sentence(kind, count, photos, (here, there), sides) for kind, count, photos in found]
+        return [_describe(kind, count, photos, (here, there), sides) for kind, count, photos in found]
 
 
-def _sentence(
-    kind: str, count: int, photos: list[dict[str, str]], layouts: tuple[Layout, Layout], sides: list[Any]
+def _describe(
+    kind: str, count: int, photos: list[dict[str, str]], layouts: tuple[Layout, Layout], sides: list[Connection]
 ) -> str:
     names = [photo["image"] for photo in photos]
     if kind == "images":
-        names = [f"{photo['image']} ({_columns(photo['image_id'], sides)})" for photo in photos]
+        names = [f"{photo['image']} ({_describe_columns(photo['image_id'], sides)})" for photo in photos]
     shown = ", ".join(names) + (", …" if count > len(names) else "")
     if kind in {"images", "tiles"}:
         return f"Photos with other {kind} rows: {count:,} ({shown})"
     return f"Photos only in {layouts[kind == 'there'].url}: {count:,} ({shown})"
 
 
-def _columns(image_id: str, sides: list[Any]) -> str:
-    """Tell which columns of a photo differ, with both values."""
+def _describe_columns(image_id: str, sides: list[Connection]) -> str:
+    """Describe which columns of a photo differ, with both values."""
     sql = "SELECT * EXCLUDE (part, run_id, scored_at) FROM images WHERE image_id = ?"
     here, there = (side.sql(sql, params=[image_id]).to_arrow_table().to_pylist() for side in sides)
     if len(here) != len(there):

@@ -1,7 +1,7 @@
-"""A dataset's photos or tiles as one file for other programs: CSV, GeoJSON, or a DuckDB database.
+"""Exports a dataset's photos or tiles as one file for other programs: CSV, GeoJSON, or a DuckDB database.
 
-`export` writes on local disk, some rows at a time, and puts the file in its place when it is whole. GeoJSON (RFC 7946)
-holds the photos with a position, for QGIS and maps on the web.
+`export` writes to local disk, some rows at a time, and uploads the whole file. GeoJSON (RFC 7946) holds the photos with
+a position, for QGIS and maps on the web.
 """
 
 import json
@@ -16,16 +16,19 @@ from pipeline.core import schema
 from pipeline.core.errors import UsageError
 from pipeline.dataset.layout import Layout, check_outside
 from pipeline.dataset.run import read_run
-from pipeline.dataset.sql import VIEWS, quoted, tables_of, views
+from pipeline.dataset.sql import VIEWS, Connection, list_tables, quote, views
 from pipeline.storage.errors import translate_errors
 
 Form = Literal["csv", "geojson", "duckdb"]
 Table = Literal["images", "tiles"]
 
 TABLES = ("failures", "images", "out_of_domain", "run", "tiles")
-"""What stands in a DuckDB file, in the order of the alphabet."""
+"""The tables of a DuckDB file, in alphabetical order."""
 
 _TABLES_BEFORE_0_2 = {*TABLES} - {"out_of_domain"} | {"strange"}
+
+STORAGE_VERSION = "v1.0.0"
+"""Every DuckDB from this one on opens the file; by default only the newest would."""
 
 _ROWS = {
     "images": """
@@ -35,10 +38,10 @@ _ROWS = {
     """,
     "tiles": "SELECT * FROM tiles",
 }
-"""What goes into a CSV; times in ISO 8601. Tiles come in the order of the files: sorting millions takes minutes."""
+"""The rows of a CSV, with times in ISO 8601. Tiles come in the order of the files: sorting millions takes minutes."""
 
 _RUN = """
-    CREATE TABLE made.run AS
+    CREATE TABLE exported.run AS
     SELECT $dataset AS dataset, run ->> '$.fingerprint.model_id' AS model_id,
            CAST(run -> '$.fingerprint.tile_px' AS INTEGER) AS tile_px,
            CAST(run -> '$.fingerprint.overlap' AS DOUBLE) AS overlap,
@@ -48,14 +51,13 @@ _RUN = """
            $is_finished AS is_finished, now() AS exported_at, run AS run_json
     FROM (SELECT CAST($run AS JSON) AS run)
 """
-"""`threshold` is the one that `crack_tiles` was counted at; `run_json` is all of run.json."""
-
+"""`threshold` is that of `crack_tiles`; `run_json` is all of run.json."""
 
 GEOJSON_HEAD = '{"type": "FeatureCollection", "crackscan": "images", "features": ['
-"""What a GeoJSON file begins with; by `crackscan` ours is told from others', which RFC 7946 allows in section 6.1."""
+"""The first bytes of a GeoJSON file; `crackscan` marks it as ours, which RFC 7946 permits in section 6.1."""
 
 DEGREE_PLACES = 7
-"""Decimals of a degree, one centimetre: more than any camera knows."""
+"""Decimals of a degree, one centimetre: finer than any camera's position."""
 
 _BATCH_PHOTOS = 10_000
 
@@ -65,7 +67,7 @@ _POSITIONED = """
            CAST(CAST(domain_score AS VARCHAR) AS DOUBLE) AS domain_score
     FROM images WHERE latitude IS NOT NULL AND longitude IS NOT NULL ORDER BY archive, image, occurrence
 """
-"""Scores go by way of text: 0.7 in single precision is 0.7 to people, and 0.699999988 to JSON."""
+"""Scores become text first: 0.7 in single precision would be 0.699999988 in JSON."""
 
 
 @dataclass(frozen=True)
@@ -78,14 +80,14 @@ class ExportConfig:
     file: str
     """Path or URL of the file to write."""
     table: Table = "images"
-    """What a CSV holds."""
+    """The rows of a CSV."""
     threshold: float | None = None
-    """From where on a tile counts in `crack_tiles`; None takes what was counted when it was scored."""
+    """The score from which on a tile counts in `crack_tiles`; None keeps the counts of scoring."""
     overwrite: bool = False
-    """Also replace a file that is no export."""
+    """Also replace a file that is not an export."""
 
     def __post_init__(self) -> None:
-        """Refuse what would change nothing."""
+        """Refuse options without effect."""
         if self.table == "tiles" and self.form != "csv":
             raise UsageError(f"--table chooses what a CSV holds, and --to is {self.form}. Leave one of them out.")
         if self.table == "tiles" and self.threshold is not None:
@@ -94,29 +96,29 @@ class ExportConfig:
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written."""
+    """The outcome of an export."""
 
     url: str
     rows: Mapping[str, int]
-    """By table; of GeoJSON, the photos with a position."""
+    """Number of rows by table; for GeoJSON, of photos with a position."""
     unplaced: int
-    """Scored photos that GeoJSON has no place for."""
+    """Number of scored photos without a position, which GeoJSON omits."""
     is_finished: bool
     """Whether every planned photo had its row."""
 
 
 def export(config: ExportConfig) -> Exported:
-    """Write the file; it appears whole, in place of an older export.
+    """Write the file, which appears whole and replaces an older export.
 
     Raises:
-        UsageError: there is no dataset, the threshold is no probability, or the file may not be replaced.
+        UsageError: there is no dataset, the threshold is no probability, or the file is not an export.
         StorageError: the file cannot be written.
     """
     layout, url = Layout(storage.canonical(config.out)), storage.canonical(config.file)
     with views(layout, config.threshold) as connection, tempfile.TemporaryDirectory(prefix="crackscan-") as folder:
         check_outside(layout, url)
         if storage.exists(url) and not config.overwrite:
-            _check_ours(connection, config.form, url)
+            _check_replaceable(connection, config.form, url)
         is_finished = storage.exists(layout.summary)
         path = Path(folder) / "export"
         with translate_errors(url, "written"):
@@ -126,17 +128,17 @@ def export(config: ExportConfig) -> Exported:
     return Exported(url, rows, unplaced, is_finished)
 
 
-def _check_ours(connection: Any, form: Form, url: str) -> None:  # noqa: ANN401 - DuckDB's, which only `results` knows
-    """Refuse to replace what is no export."""
+def _check_replaceable(connection: Connection, form: Form, url: str) -> None:
+    """Refuse to replace a file that is not an export."""
     if storage.is_folder(url):
         raise UsageError(f"{url} is a folder; expected the name of a file to write. Give another --out.")
     if form == "duckdb":
         is_local = url.startswith(storage.LOCAL)
-        is_ours = is_local and tables_of(connection, storage.local_path(url)) in ({*TABLES}, _TABLES_BEFORE_0_2)
+        is_export = is_local and list_tables(connection, storage.local_path(url)) in ({*TABLES}, _TABLES_BEFORE_0_2)
     else:
         head = storage.read_ranges(url, [(0, max(map(len, _HEADS[form])))])[0]
-        is_ours = head.startswith(_HEADS[form])
-    if not is_ours:
+        is_export = head.startswith(_HEADS[form])
+    if not is_export:
         raise UsageError(f"{url} exists and is no {form} that crackscan wrote. Give another --out, or --overwrite.")
 
 
@@ -144,17 +146,17 @@ _HEADS = {
     "csv": tuple(f"{','.join(columns.names)}\n".encode() for columns in (schema.IMAGES, schema.TILES)),
     "geojson": (GEOJSON_HEAD.encode(),),
 }
-"""What exports begin with."""
+"""The first bytes of exports."""
 
 _UNPLACED = "SELECT count(*) FROM images WHERE status = 'ok' AND (latitude IS NULL OR longitude IS NULL)"
 
 
-def _write_csv(connection: Any, config: ExportConfig, path: Path) -> dict[str, int]:  # noqa: ANN401 - as above
-    rows = connection.execute(f"COPY ({_ROWS[config.table]}) TO {quoted(path)} (FORMAT csv, HEADER)").fetchall()[0][0]
+def _write_csv(connection: Connection, config: ExportConfig, path: Path) -> dict[str, int]:
+    rows = connection.execute(f"COPY ({_ROWS[config.table]}) TO {quote(path)} (FORMAT csv, HEADER)").fetchall()[0][0]
     return {config.table: rows}
 
 
-def _write_geojson(connection: Any, _config: ExportConfig, path: Path) -> dict[str, int]:  # noqa: ANN401 - as above
+def _write_geojson(connection: Connection, _config: ExportConfig, path: Path) -> dict[str, int]:
     """Write every photo with a position as a point with its scores."""
     photos = 0
     with path.open("w", encoding="utf-8") as file:
@@ -169,7 +171,7 @@ def _write_geojson(connection: Any, _config: ExportConfig, path: Path) -> dict[s
 
 
 def _feature(row: dict[str, Any]) -> dict[str, Any]:
-    """Make a point of a photo; without altitude, which EXIF counts from the sea and GeoJSON from the ellipsoid."""
+    """Make a point of a photo, without altitude: EXIF measures it from the sea, GeoJSON from the ellipsoid."""
     image_id, latitude, longitude = (row.pop(name) for name in ("image_id", "latitude", "longitude"))
     captured_at = row["captured_at"]
     properties = row | {"captured_at": None if captured_at is None else captured_at.isoformat(timespec="seconds")}
@@ -177,16 +179,16 @@ def _feature(row: dict[str, Any]) -> dict[str, Any]:
     return {"type": "Feature", "id": image_id, "geometry": point, "properties": properties}
 
 
-def _write_duckdb(connection: Any, config: ExportConfig, path: Path) -> dict[str, int]:  # noqa: ANN401 - as above
+def _write_duckdb(connection: Connection, config: ExportConfig, path: Path) -> dict[str, int]:
     layout = Layout(storage.canonical(config.out))
     run = json.dumps(read_run(layout), ensure_ascii=False)
     facts = {"dataset": layout.url, "run": run, "threshold": config.threshold}
-    connection.execute(f"ATTACH {quoted(path)} AS made")
+    connection.execute(f"ATTACH {quote(path)} AS exported (STORAGE_VERSION '{STORAGE_VERSION}')")
     connection.execute(_RUN, facts | {"is_finished": storage.exists(layout.summary)})
     for table in VIEWS:
-        connection.execute(f"CREATE TABLE made.{table} AS FROM {table}")
-    counts = {table: connection.table(f"made.{table}").count("*").fetchall()[0][0] for table in TABLES}
-    connection.execute("DETACH made")
+        connection.execute(f"CREATE TABLE exported.{table} AS FROM {table}")
+    counts = {table: connection.table(f"exported.{table}").count("*").fetchall()[0][0] for table in TABLES}
+    connection.execute("DETACH exported")
     return counts
 
 

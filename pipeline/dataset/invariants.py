@@ -1,8 +1,8 @@
-"""What the rows of a dataset promise: each promise a sentence, and SQL that finds what breaks it.
+"""The invariants of a dataset's rows: for each a sentence, and SQL that finds the files or photos that break it.
 
-The SQL reads these tables. `verify` makes four: `image_files`, `tile_files` (the committed rows, each with its
-`filename`), `plan_files`, and `files` (filename, kind, part, token); and `run` (model_id, threshold). `TABLES` makes
-the others of them. What a query returns is a name for people; no row, no fault.
+`verify` creates the tables `image_files` and `tile_files` (the committed rows, each with its `filename`), `plan_files`,
+`files` (filename, kind, part, token) and `run` (model_id, threshold). `TABLES` derives the others from them. A query
+returns names for people; no row means no fault.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,27 +14,27 @@ import pyarrow as pa
 from pipeline.images.tiles import TileSpec, grid
 
 SIZES_AT_ONCE = 1000
-"""Photo sizes whose grids are held at once: about 100,000 boxes."""
+"""Photo sizes whose grids are in memory at once: about 100,000 boxes."""
 
 
 @dataclass(frozen=True)
 class Invariant:
-    """Something that holds for every row."""
+    """A fact that holds for every row."""
 
     sentence: str
     broken_by: str
-    """SQL: one column, `name`, of the files or photos that break it."""
-    of_finished: bool = False
-    """Whether a dataset may break it until it is finished."""
-    of_unsealed: bool = False
-    """Whether `compact` may break it."""
+    """SQL with one column, `name`: the files or photos that break it."""
+    only_finished: bool = False
+    """Whether it holds for finished datasets only."""
+    only_unsealed: bool = False
+    """Whether it does not hold for what `compact` writes."""
 
 
 TABLES = (
-    # Read once: on a remote store every further look at thousands of files costs minutes.
+    # Read once: on a remote store reading thousands of files again takes minutes.
     "CREATE TEMP TABLE planned AS SELECT image_id, archive, image, occurrence FROM plan_files",
     "CREATE TEMP TABLE image_rows AS SELECT * FROM image_files",
-    # A photo's tiles in one row. Boxes are compared as the sum of their hashes: no sorting of millions of tiles.
+    # A photo's tiles in one row. The sum of their hashes compares boxes without sorting millions of tiles.
     """
     CREATE TEMP TABLE cut AS
     SELECT filename, part, image_id, any_value(image) AS image, count(*) AS tiles,
@@ -44,10 +44,10 @@ TABLES = (
            sum(hash("row", col, top_px, left_px, height_px, width_px)) AS boxes
     FROM tile_files CROSS JOIN run GROUP BY filename, part, image_id
     """,
-    # The grid of each size of photo, in one row.
+    # The grid of each photo size in one row.
     "CREATE TEMP TABLE grids (height_px INTEGER, width_px INTEGER, tiles BIGINT, boxes HUGEINT)",
 )
-"""Made in this order before any promise is checked."""
+"""Statements that create the tables, in this order."""
 
 SIZES = "SELECT DISTINCT height_px, width_px FROM image_rows WHERE status = 'ok' AND height_px > 0 AND width_px > 0"
 
@@ -58,11 +58,11 @@ ADD_GRIDS = """
 """
 
 COUNTS = "SELECT count(*), count_if(status = 'failed') FROM image_rows"
-"""Photos, and failed ones."""
+"""Numbers of photos and of failed photos."""
 
 INVARIANTS = (
     Invariant(
-        "Every row stands in the file of its commit.",
+        "Every row is in the file of its commit.",
         """
         SELECT filename AS name
         FROM (SELECT filename, part FROM image_rows UNION SELECT filename, part FROM cut) AS found
@@ -72,7 +72,7 @@ INVARIANTS = (
     Invariant(
         "Every row names the run that committed it.",
         "SELECT image AS name FROM image_rows JOIN files USING (filename) WHERE run_id IS DISTINCT FROM token",
-        of_unsealed=True,
+        only_unsealed=True,
     ),
     Invariant(
         "Every row names the model of run.json.",
@@ -86,35 +86,35 @@ INVARIANTS = (
         "Every planned photo has its row.",
         "SELECT image AS name FROM (SELECT image_id, any_value(image) AS image FROM planned GROUP BY image_id) "
         "ANTI JOIN image_rows USING (image_id) WHERE image_id <> ''",
-        of_finished=True,
+        only_finished=True,
     ),
     Invariant(
         "Every archive's photos are known.",
         "SELECT archive AS name FROM planned WHERE coalesce(image_id, '') = ''",
-        of_finished=True,
+        only_finished=True,
     ),
     Invariant(
-        "Every row is of a planned photo.",  # or of an archive that the plan takes them from when it has been read
+        "Every row is of a planned photo.",  # or of a stream, whose photos the plan gets when it has been read
         """
         SELECT image AS name FROM image_rows ANTI JOIN planned USING (image_id, archive, image, occurrence)
         WHERE archive NOT IN (SELECT archive FROM planned WHERE coalesce(image_id, '') = '')
         """,
     ),
     Invariant(
-        "Archives are canonical URLs, and image_id is made of the photo's address.",
+        "Archives are canonical URLs, and image_id is the hash of the photo's address.",
         r"""
         SELECT archive || ' ' || image AS name FROM image_rows
         WHERE CASE WHEN starts_with(archive, 'file://')
                    THEN regexp_full_match(archive, 'file://(/|(/[^/]+)+)', 's')
                         AND NOT regexp_matches(archive, '/\.\.?(/|$)')
                    ELSE regexp_full_match(archive, '[a-z][a-z0-9+.-]*://.*[^/]', 's') END IS NOT TRUE
-           OR (NOT contains(image, '\')  -- its bytes are not known where some were no UTF-8
+           OR (NOT contains(image, '\')  -- a name that is not UTF-8 does not show its bytes
                AND image_id <> substr(sha256(archive || '/' || image || chr(0) || occurrence), 1, 16)
                AND image_id <> substr(sha256(archive || '!/' || image || chr(0) || occurrence), 1, 16))
         """,
     ),
     Invariant(
-        "Failed photos stand in failed files, with a reason and no measure.",
+        "Failed photos are in failed files, with a reason and no measure.",
         """
         SELECT image AS name FROM image_rows JOIN files USING (filename)
         WHERE (status = 'failed' OR kind = 'failed')
@@ -166,11 +166,11 @@ INVARIANTS = (
     ),
     Invariant("Every score is a probability.", "SELECT image AS name FROM cut WHERE improbable > 0"),
 )
-"""In the order in which they are checked and listed."""
+"""In the order of checks and output."""
 
 
-def boxes(sizes: Iterable[tuple[int, int]], spec: TileSpec) -> Iterator[pa.Table]:
-    """Make tables of the boxes that the photos of each size must have; some sizes at a time."""
+def make_boxes(sizes: Iterable[tuple[int, int]], spec: TileSpec) -> Iterator[pa.Table]:
+    """Yield tables of the boxes that photos of each size must have, some sizes at a time."""
     columns = ("photo_height_px", "photo_width_px", "row", "col", "top_px", "left_px", "height_px", "width_px")
     declared = pa.schema([(name, pa.int32()) for name in columns])
     sizes = iter(sizes)

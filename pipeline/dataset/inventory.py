@@ -1,6 +1,6 @@
-"""What lies in a dataset's folders: every Parquet file, read once from front to back.
+"""The Parquet files in a dataset's folders, each read once: which are sound, and which a commit names.
 
-It tells which files are sound and which a commit names; what stands in their rows is the business of `promises`.
+`invariants` checks the rows.
 """
 
 import re
@@ -19,9 +19,12 @@ from pipeline.dataset.commit_log import TOKEN
 from pipeline.dataset.layout import Layout
 
 READERS = 8
-"""Files that are read at once: on a remote store reading waits more than it works."""
+"""Files that are read at once: a reader mostly waits for a remote store."""
 BATCH_ROWS = 1 << 16
-"""Rows of a file that are decoded at once, so that large files are read in bounded memory."""
+"""Rows of a file that are decoded at once, so that large files take bounded memory."""
+
+OnProgress = Callable[[int, int], None]
+"""Receives how much is done, and of how much."""
 
 Kind = Literal["part", "failed", "tiles"]
 
@@ -41,41 +44,41 @@ class PartFile:
     part: int
     """The commit's number."""
     token: str | None
-    """The run that wrote it: by the name of a tiles file, by the metadata of the others; None where they lack it."""
+    """The run that wrote it, from the name of a tiles file or the metadata of another file; None if it has none."""
     damage: str | None = None
-    """Why it cannot be read."""
+    """Why it cannot be read; None if it can."""
     written_by: str | None = None
-    """The run that its metadata names."""
+    """The run in its metadata."""
     model_id: str | None = None
-    """The model that its metadata names."""
+    """The model in its metadata."""
     is_declared: bool = True
-    """Whether it has exactly the columns and the version that `schema` declares."""
+    """Whether its columns and version are exactly those of `core.schema`."""
 
 
 @dataclass(frozen=True)
 class Inventory:
-    """Every file below `images/` and `tiles/`."""
+    """All files below `images/` and `tiles/`."""
 
     committed: tuple[PartFile, ...]
-    """What the commit log names, and what cannot be read."""
+    """Files that the commit log names, and files that cannot be read."""
     orphans: tuple[str, ...]
-    """URLs of all other files: what a killed writer left, and what never belonged there."""
+    """URLs of all other files: leftovers of killed writers, and files of other programs."""
 
 
-def take_inventory(layout: Layout, on_progress: Callable[[int, int], None]) -> Inventory:
+def take_inventory(layout: Layout, on_progress: OnProgress) -> Inventory:
     """Read every file of a dataset.
 
     Args:
-        layout: where the dataset lies.
-        on_progress: is told files read, and of how many.
+        layout: the dataset.
+        on_progress: called with the number of files read, and of all files.
     """
     named: list[PartFile] = []
-    strange: list[str] = []
+    unknown_names: list[str] = []
     for folder in ("images", "tiles"):
-        for url in _files(storage.join(layout.url, folder)):
-            file = _named(url, f"{folder}/{url.removeprefix(storage.join(layout.url, folder, ''))}")
+        for url in _list_files(storage.join(layout.url, folder)):
+            file = _parse_name(url, f"{folder}/{url.removeprefix(storage.join(layout.url, folder, ''))}")
             if file is None:
-                strange.append(url)
+                unknown_names.append(url)
             else:
                 named.append(file)
     files: list[PartFile] = []
@@ -91,14 +94,14 @@ def take_inventory(layout: Layout, on_progress: Callable[[int, int], None]) -> I
         if file.damage is not None or file.part in unknown or (file.part, file.token) in tokens.items()
     }
     orphans = [file.url for file in files if file.url not in committed]
-    return Inventory(tuple(committed.values()), (*strange, *orphans))
+    return Inventory(tuple(committed.values()), (*unknown_names, *orphans))
 
 
-def _files(folder: str) -> list[str]:
+def _list_files(folder: str) -> list[str]:
     return [file.url for file in storage.list_files(folder)] if storage.exists(folder) else []
 
 
-def _named(url: str, path: str) -> PartFile | None:
+def _parse_name(url: str, path: str) -> PartFile | None:
     for kind, pattern in _NAMES:
         if match := pattern.fullmatch(path):
             return PartFile(url, kind, int(match[1]), match[2] if kind == "tiles" else None)
@@ -106,7 +109,7 @@ def _named(url: str, path: str) -> PartFile | None:
 
 
 def _read(file: PartFile) -> PartFile | None:
-    """Read a file; None where it has gone since it was listed: a writer sweeps and retries meanwhile."""
+    """Read a file; None if it has gone since the listing, because a writer sweeps or retries meanwhile."""
     declared = schema.TILES if file.kind == "tiles" else schema.IMAGES
     try:
         with (
@@ -114,18 +117,18 @@ def _read(file: PartFile) -> PartFile | None:
             pq.ParquetFile(opened, page_checksum_verification=True) as parquet,
         ):
             found = parquet.schema_arrow
-            told = {key.decode(): value.decode() for key, value in (found.metadata or {}).items()}
+            metadata = {key.decode(): value.decode() for key, value in (found.metadata or {}).items()}
             for _ in parquet.iter_batches(BATCH_ROWS, use_threads=False):
                 pass
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         return replace(file, damage=str(error))
     except NotFoundError:
         return None
-    written_by = told.get(TOKEN.decode())
+    written_by = metadata.get(TOKEN.decode())
     return replace(
         file,
         token=file.token or written_by,
         written_by=written_by,
-        model_id=told.get("crackscan.model"),
-        is_declared=found.equals(declared) and told.get("crackscan.schema") == str(schema.SCHEMA_VERSION),
+        model_id=metadata.get("crackscan.model"),
+        is_declared=found.equals(declared) and metadata.get("crackscan.schema") == str(schema.SCHEMA_VERSION),
     )

@@ -1,7 +1,7 @@
-"""The lease: a small file in a dataset that is renewed while its writer lives, so that a second writer is refused.
+"""The lease: a small file that the writer of a dataset renews, so that crackscan can refuse a second writer.
 
-It keeps honest writers apart and says who is at work. It is no lock: a clock or a network can stand still at any point.
-What a writer that lost it must never do, commit, the commit log itself prevents: see `sink`.
+It keeps cooperating writers apart and says who writes. It is not a lock, because clocks and networks can stop at any
+point. The commit log itself prevents that a writer commits after it has lost the lease: see `writer`.
 """
 
 import contextlib
@@ -21,40 +21,45 @@ from pipeline.core.log import get_logger
 from pipeline.dataset.layout import Layout
 
 TTL_S = 60.0
-"""A lease that has not changed for so long is stale; renewed four times as often, it outlives three lost renewals."""
+"""A lease that has not changed for this long is stale. Four renewals in that time let it survive three lost ones."""
 
 _log = get_logger("lease")
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a dataset, as the lease says it."""
+    """The process that holds a dataset, as its lease describes it."""
 
     run_id: str
     host: str
     """Name of the machine, for people."""
     machine: str
-    """The same for comparing; see `process`, as for the next two."""
+    """Name of the machine, for comparing; see `core.process`, also for the next two fields."""
     pid: int
     started: str
     since: datetime
     renewed: datetime
     """Changes with every renewal."""
     ttl_s: float
-    """Stale when it has not changed for so long."""
+    """The lease is stale if it has not changed for this long."""
 
     def __str__(self) -> str:
-        """Say who, where and since when."""
+        """Describe run, process, host and start."""
         return f"run {self.run_id} (process {self.pid} on {self.host}, since {self.since:%Y-%m-%d %H:%M:%S} UTC)"
+
+    def encode(self) -> bytes:
+        """Encode as the content of a lease."""
+        times = {"since": self.since.isoformat(), "renewed": self.renewed.isoformat()}
+        return (json.dumps(asdict(self) | times, indent=2) + "\n").encode()
 
 
 class Lease:
     """Our hold on a dataset. Made by `hold`.
 
     Args:
-        layout: where the dataset lies.
-        holder: this process, as the lease says it.
-        before: whom the lease was taken from, if from anyone.
+        layout: the dataset.
+        holder: this process, as the lease describes it.
+        before: the holder of the stale lease that we replaced, if there was one.
     """
 
     def __init__(self, layout: Layout, holder: Holder, before: Holder | None) -> None:
@@ -63,32 +68,32 @@ class Lease:
         self._renewed_s = time.monotonic()
 
     def check(self) -> None:
-        """Make sure that the dataset is still ours; to be called before every commit.
+        """Check that we still hold the dataset; to be called before every commit.
 
         Raises:
-            LostPlaceError: it is another writer's, or nobody's.
-            StorageError: the lease could not be read; nor renewed, and it has not been for its time to live.
+            LostPlaceError: another writer holds the dataset, or nobody does.
+            StorageError: the lease cannot be read; or it may be stale and cannot be renewed.
         """
-        self._read_back()
+        self._check_holder()
         if time.monotonic() - self._renewed_s >= self._holder.ttl_s:
             self._write()
 
     def renew(self) -> None:
-        """Let the lease change, so that it does not become stale.
+        """Change the lease, so that it does not become stale.
 
         Raises:
-            LostPlaceError: it is another writer's, or nobody's.
+            LostPlaceError: another writer holds the dataset, or nobody does.
         """
-        self._read_back()
+        self._check_holder()
         self._write()
 
     def release(self) -> None:
-        """Remove the lease, where it is still ours."""
+        """Remove the lease, if it is still ours."""
         with contextlib.suppress(LostPlaceError):
-            self._read_back()
+            self._check_holder()
             storage.remove(self._layout.lease)
 
-    def _read_back(self) -> None:
+    def _check_holder(self) -> None:
         found = read_lease(self._layout)
         if found is not None and found.run_id == self._holder.run_id:
             return
@@ -97,51 +102,59 @@ class Lease:
                 f"This run no longer holds {self._layout.url}: the lease is {found or 'gone'}. "
                 "It stops; what it had committed stays. Run one writer at a time."
             )
-        self._write()  # a renewal by whom we took it from was under way all the while; the fence stops that writer
+        self._write()  # a late renewal by the former holder, which our fence stops, replaced our lease
 
     def _write(self) -> None:
-        storage.write_whole(self._layout.lease, _encoded(replace(self._holder, renewed=datetime.now(UTC))))
+        storage.write_whole(self._layout.lease, replace(self._holder, renewed=datetime.now(UTC)).encode())
         self._renewed_s = time.monotonic()
 
 
 @contextlib.contextmanager
-def hold(layout: Layout, run_id: str, on_wait: Callable[[Holder], None]) -> Iterator[Lease]:
-    """Take a dataset for this run, renew the lease in a thread while the context lasts, and release it.
+def hold(layout: Layout, run_id: str, on_wait: Callable[[Holder], None], ttl_s: float | None = None) -> Iterator[Lease]:
+    """Take a dataset for a run, renew the lease in a thread while the context lasts, and release it.
 
-    Of two takers of one stale lease, the later can remove what the earlier has just created, if it stood still between
-    its last look and the removal. Only the last creator can go on: the other finds a lease that is not its own at its
-    next `check`, which comes before its fence. Should that one stand still, too, the fence decides: one file, created
-    only if absent.
+    If two processes replace one stale lease, the later can remove the lease that the earlier has just created, if it
+    paused between its last read and the removal. Then only the process that created the last lease continues: the
+    other finds that lease at its next `check`, which comes before its fence. If that process pauses, too, the fence
+    decides, which is one file, created only if absent.
 
     Args:
-        layout: where the dataset lies; made where there is nothing.
-        run_id: who takes it.
-        on_wait: is told whose lease is watched, every moment while it is; what it raises ends the wait.
+        layout: the dataset; created if there is nothing.
+        run_id: the run.
+        on_wait: called with the holder of a lease, every moment while we wait whether it is stale. An error that it
+            raises ends the wait.
+        ttl_s: the lease is stale after this time without renewal; None takes `TTL_S`.
 
     Raises:
-        DatasetHeldError: another writer lives.
+        DatasetHeldError: another writer is alive.
         StorageError: the place cannot be written.
     """
-    ours = _this_process(run_id)
-    lease = Lease(layout, ours, _obtain(layout, ours, on_wait))
+    ours = this_process(run_id, TTL_S if ttl_s is None else ttl_s)
+    lease = Lease(layout, ours, _take(layout, ours, on_wait))
     ended = threading.Event()
     renewing = threading.Thread(target=_renew_until, args=(ended, lease, ours.ttl_s / 4), name="lease", daemon=True)
     renewing.start()
     try:
         yield lease
     except LostPlaceError:
-        ended.set()  # and no release: the lease, whatever it says, is another's
+        ended.set()  # no release: the lease is another writer's
         raise
     finally:
-        released = not ended.is_set()
+        is_ours = not ended.is_set()
         ended.set()
         renewing.join()
-        if released:
+        if is_ours:
             _release(lease)
 
 
+def this_process(run_id: str, ttl_s: float) -> Holder:
+    """Describe this process as the holder of a new lease."""
+    now, pid = datetime.now(UTC), os.getpid()
+    return Holder(run_id, socket.gethostname(), process.machine(), pid, process.start_time(pid), now, now, ttl_s)
+
+
 def read_lease(layout: Layout) -> Holder | None:
-    """Read who holds a dataset; None where nobody does.
+    """Read who holds a dataset; None if nobody does.
 
     Raises:
         DatasetError: the lease is damaged.
@@ -165,10 +178,10 @@ def is_gone(holder: Holder) -> bool:
     return process.has_ended(holder.machine, holder.pid, holder.started)
 
 
-def _obtain(layout: Layout, ours: Holder, on_wait: Callable[[Holder], None]) -> Holder | None:
-    """Create the lease, and remove a stale one first; return whose that was."""
+def _take(layout: Layout, ours: Holder, on_wait: Callable[[Holder], None]) -> Holder | None:
+    """Create the lease; return the holder of the stale lease that we removed first, if there was one."""
     stale = None
-    while not storage.create(layout.lease, _encoded(ours)):
+    while not storage.create(layout.lease, ours.encode()):
         found = read_lease(layout)
         if found is not None and _is_stale(layout, found, on_wait) and read_lease(layout) == found:
             stale = found
@@ -178,17 +191,17 @@ def _obtain(layout: Layout, ours: Holder, on_wait: Callable[[Holder], None]) -> 
 
 
 def _is_stale(layout: Layout, found: Holder, on_wait: Callable[[Holder], None]) -> bool:
-    """Watch a lease for its time to live, on our own clock; False where it was released meanwhile.
+    """Watch a lease for its time to live, by our own clock; return False if its holder releases it meanwhile.
 
     Raises:
-        DatasetHeldError: it is renewed, so its holder lives.
+        DatasetHeldError: the holder renewed it, and so is alive.
     """
     age = datetime.now(UTC) - found.renewed
-    lives = found.machine == process.machine() and timedelta(0) <= age < timedelta(seconds=found.ttl_s)
+    is_fresh = found.machine == process.machine() and timedelta(0) <= age < timedelta(seconds=found.ttl_s)
     until_s = time.monotonic() + found.ttl_s
     now: Holder | None = found
     while not is_gone(found) and time.monotonic() < until_s:
-        if lives or now != found:
+        if is_fresh or now != found:
             raise DatasetHeldError(
                 f"{layout.url} is being written by {now}. Wait until that run ends, or stop it; or score into another "
                 "--out."
@@ -205,9 +218,9 @@ def _renew_until(ended: threading.Event, lease: Lease, every_s: float) -> None:
     while not ended.wait(every_s):
         try:
             lease.renew()
-        except StorageError as error:  # passing trouble, unless it lasts: then the next check before a commit meets it
+        except StorageError as error:  # if the trouble lasts, the check before the next commit raises it
             _log.warning("the lease could not be renewed", cause=str(error))
-        except LostPlaceError as error:  # told again by that check, where it can stop the run
+        except LostPlaceError as error:  # that check raises it again, where it can stop the run
             _log.warning("the lease is lost", cause=str(error))
             return
 
@@ -215,15 +228,5 @@ def _renew_until(ended: threading.Event, lease: Lease, every_s: float) -> None:
 def _release(lease: Lease) -> None:
     try:
         lease.release()
-    except StorageError as error:  # as good as released: this process ends, and what it did must not look failed
+    except StorageError as error:  # the lease becomes stale anyway, and the run did not fail
         _log.warning("the lease could not be released", cause=str(error))
-
-
-def _encoded(holder: Holder) -> bytes:
-    times = {"since": holder.since.isoformat(), "renewed": holder.renewed.isoformat()}
-    return (json.dumps(asdict(holder) | times, indent=2) + "\n").encode()
-
-
-def _this_process(run_id: str) -> Holder:
-    now, pid = datetime.now(UTC), os.getpid()
-    return Holder(run_id, socket.gethostname(), process.machine(), pid, process.start_time(pid), now, now, TTL_S)

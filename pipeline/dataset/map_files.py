@@ -1,7 +1,7 @@
 """Crack maps in a dataset: `maps/<image_id>.png`, written before their photos are committed.
 
-So a committed photo has its map. A map whose photo is not committed is written again, the same, when that photo is
-scored again. How maps are drawn is left to `maps`.
+So a committed photo has its map. If a photo was not committed, the next run scores it again and writes the same map
+again. `models.crack_maps` draws the maps.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -13,11 +13,11 @@ from pipeline import storage
 from pipeline.dataset.layout import Layout
 
 MAPS_AT_ONCE = 16
-"""Maps that are written at the same time: on a remote store writing waits more than it works."""
+"""Maps that are written at the same time: a writer mostly waits for a remote store."""
 
 
-def keep_maps(scored: pa.Table, layout: Layout) -> pa.Table:
-    """Write the maps of scored photos, and return the photos without them: no map waits in memory for its commit.
+def write_maps(scored: pa.Table, layout: Layout) -> pa.Table:
+    """Write the maps of scored photos, and return the photos without them, so that no map waits in memory.
 
     Shape: schema `SCORED` → the same without `crack_map`.
     """
@@ -30,8 +30,8 @@ def keep_maps(scored: pa.Table, layout: Layout) -> pa.Table:
 
 
 def copy_maps(old: Layout, new: Layout) -> None:
-    """Copy the maps of a dataset, where it has any."""
+    """Copy the maps of a dataset, if it has any."""
     files = storage.list_files(old.maps) if storage.exists(old.maps) else []
-    urls = [file.url for file in files if file.path.endswith(".png")]  # and not half written
+    urls = [file.url for file in files if file.path.endswith(".png")]  # without half-written ones
     for url, data in zip(urls, storage.read_many(urls), strict=True):
         storage.write_whole(storage.join(new.maps, storage.name(url)), data)

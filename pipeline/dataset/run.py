@@ -1,4 +1,4 @@
-"""What `run.json` records: the run that began a dataset, and the fingerprint of everything that moves a score."""
+"""`run.json`: the run that began a dataset, and the fingerprint of everything that moves a score."""
 
 import json
 from collections.abc import Mapping
@@ -12,22 +12,22 @@ from pipeline.dataset.layout import Layout
 
 @dataclass(frozen=True)
 class Run:
-    """Who writes a dataset, and with what."""
+    """One execution of `score` or `retry` on a dataset."""
 
     run_id: str
-    """Names the run in the dataset; letters and digits only, sorts by time."""
+    """Its name in the dataset: letters and digits only, sorted by time."""
     model_id: str
     fingerprint: Mapping[str, Any]
-    """Everything that moves a score; a dataset holds scores of one fingerprint."""
-    about: Mapping[str, Any]
-    """What else stands in `run.json`, for people."""
+    """Everything that moves a score; a dataset has one fingerprint."""
+    details: Mapping[str, Any]
+    """The rest of `run.json`, for people."""
 
 
 def read_run(layout: Layout) -> dict[str, Any]:
     """Read `run.json`.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no `run.json`.
         DatasetError: it is damaged.
     """
     if not storage.exists(layout.run):
@@ -41,22 +41,22 @@ def read_run(layout: Layout) -> dict[str, Any]:
 
 
 def json_bytes(value: Mapping[str, Any]) -> bytes:
-    """Encode what is recorded, to be read by people, too."""
+    """Encode as JSON that people can read, too."""
     return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
 
 
 def check_fingerprint(layout: Layout, fingerprint: Mapping[str, Any]) -> None:
-    """Refuse to mix scores.
+    """Refuse to add scores of another fingerprint.
 
     Raises:
-        UsageError: naming every value that differs; or the dataset is sealed.
+        UsageError: a value differs, or the dataset is sealed.
     """
-    there = read_run(layout)
-    if there.get("sealed"):
+    run = read_run(layout)
+    if run.get("sealed"):
         raise UsageError(
             f"{layout.url} is sealed: `crackscan compact` made it of a finished dataset. Score into another --out."
         )
-    found = there["fingerprint"]
+    found = run["fingerprint"]
     different = [
         f"{key} is {found.get(key)!r} there and {fingerprint.get(key)!r} here"
         for key in sorted({*found, *fingerprint})

@@ -1,7 +1,7 @@
-"""Reading a dataset with SQL: DuckDB over the views `images`, `tiles`, `failures` and `out_of_domain`.
+"""Reads a dataset with SQL: DuckDB over the views `images`, `tiles`, `failures` and `out_of_domain`.
 
-The views show committed photos only, each once, also in the moment of a crash and while a run is writing. Everything
-that asks DuckDB gets its connection here.
+The views show committed photos only, each once, also in the moment of a crash and while a run writes. All connections
+to DuckDB come from this module.
 """
 
 import re
@@ -24,20 +24,20 @@ from pipeline.dataset.layout import Layout
 from pipeline.dataset.run import read_run
 
 VIEWS = ("images", "tiles", "failures", "out_of_domain")
-"""What queries read."""
+"""The views for queries."""
 
 MEMORY_LIMIT = "2GiB"
-"""What DuckDB may hold; sorting and grouping more than that goes to a temporary folder."""
+"""Memory of DuckDB; if sorting and grouping need more, it spills to a temporary folder."""
 
 REMOTE_THREADS = 16
-"""Files of a remote store that are read at once: its threads wait more than they work."""
+"""Threads that read a remote store: they mostly wait for it."""
 
 Connection = duckdb.DuckDBPyConnection
 
 
 @dataclass(frozen=True)
 class WorstPhoto:
-    """A photo near the top of the list."""
+    """A photo with one of the highest crack scores."""
 
     archive: str
     image: str
@@ -45,7 +45,7 @@ class WorstPhoto:
     crack_tiles: int
     tiles: int
     is_out_of_domain: bool
-    """Whether it is unlike the model's training data."""
+    """Whether the photo is unlike the model's training data."""
 
 
 def query(out: str, sql: str, threshold: float | None = None) -> pa.Table:
@@ -54,7 +54,7 @@ def query(out: str, sql: str, threshold: float | None = None) -> pa.Table:
     Args:
         out: the dataset.
         sql: the query.
-        threshold: from where on a tile counts in `crack_tiles`; None takes what was counted when it was scored.
+        threshold: the score from which on a tile counts in `crack_tiles`; None keeps the counts of scoring.
 
     Raises:
         UsageError: there is no dataset, the threshold is no probability, or the SQL is wrong.
@@ -65,7 +65,7 @@ def query(out: str, sql: str, threshold: float | None = None) -> pa.Table:
             table = pa.table({}) if found is None else found.to_arrow_table()
         except duckdb.IOException as error:
             raise DatasetError(f"A file of {out} or of the query cannot be read: {error}") from error
-        except duckdb.DatabaseError as error:  # others come of the storage
+        except duckdb.DatabaseError as error:  # those of the storage are no DatabaseError
             raise UsageError(f"DuckDB refuses the query: {error}") from error
     twice = [name for name, count in Counter(table.schema.names).items() if count > 1]
     if twice:
@@ -73,7 +73,7 @@ def query(out: str, sql: str, threshold: float | None = None) -> pa.Table:
     return table
 
 
-def worst(out: str, photos: int) -> list[WorstPhoto]:
+def list_worst(out: str, photos: int) -> list[WorstPhoto]:
     """List the photos with the highest crack scores."""
     ranked = f"FROM images WHERE status = 'ok' ORDER BY crack_score DESC, image LIMIT {photos:d}"
     is_out_of_domain = "image_id IN (SELECT image_id FROM out_of_domain) AS is_out_of_domain"
@@ -81,18 +81,18 @@ def worst(out: str, photos: int) -> list[WorstPhoto]:
     return [WorstPhoto(**row) for row in found.to_pylist()]
 
 
-def out_of_domain(out: str) -> int:
+def count_out_of_domain(out: str) -> int:
     """Count the photos that are unlike the model's training data."""
     return int(query(out, "SELECT count(*) FROM out_of_domain")[0][0].as_py())
 
 
 @contextmanager
-def views(layout: Layout, threshold: float | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+def views(layout: Layout, threshold: float | None = None) -> Iterator[Connection]:
     """Open DuckDB with a dataset's views.
 
     Args:
         layout: the dataset.
-        threshold: from where on a tile counts in `crack_tiles`; None takes what was counted when it was scored, at the
+        threshold: the score from which on a tile counts in `crack_tiles`; None keeps the counts of scoring, at the
             card's threshold.
 
     Raises:
@@ -104,9 +104,9 @@ def views(layout: Layout, threshold: float | None = None) -> Iterator[duckdb.Duc
     if not storage.exists(layout.run):
         raise UsageError(f"There is no dataset at {layout.url}; expected a folder that `crackscan score` wrote.")
     with connect(layout) as connection:
-        images, tiles = (_parquet(layout, table) for table in ("images", "tiles"))
-        file_rows(connection, "images_files", _committed(connection, images), schema.IMAGES)
-        file_rows(connection, "tiles_files", tiles, schema.TILES)
+        images, tiles = (_list_parquet(layout, table) for table in ("images", "tiles"))
+        create_file_view(connection, "images_files", _committed_files(connection, images), schema.IMAGES)
+        create_file_view(connection, "tiles_files", tiles, schema.TILES)
         connection.execute("SET VARIABLE domain_threshold = CAST(? AS FLOAT)", [_domain_threshold(layout)])
         connection.execute("SET VARIABLE threshold = CAST(? AS FLOAT)", [threshold])
         for statement in (_IMAGES if threshold is None else _RECOUNTED_IMAGES, *_STATEMENTS):
@@ -125,25 +125,24 @@ _RECOUNTED_IMAGES = """
         FROM tiles_files WHERE crack_score >= getvariable('threshold') GROUP BY part, image_id
     ) USING (part, image_id)
 """
-"""With `crack_tiles` counted anew: tiles are filtered before they are counted, since most are of sound concrete."""
+"""With `crack_tiles` counted anew; it filters tiles before it counts, because most show sound concrete."""
 
 _STATEMENTS = (
     "CREATE VIEW failures AS SELECT * FROM images WHERE status = 'failed'",
     "CREATE VIEW out_of_domain AS SELECT * FROM images WHERE domain_score >= getvariable('domain_threshold')",
-    "CREATE VIEW strange AS FROM out_of_domain",  # its name before 0.2; to go with 0.3
+    "CREATE VIEW strange AS FROM out_of_domain",  # its name before 0.2; goes with 0.3
     "CREATE VIEW tiles AS SELECT * EXCLUDE (filename) FROM tiles_files SEMI JOIN images_files USING (part, image_id)",
 )
-"""A tile that no commit names belongs to no photo of its part."""
+"""The join drops tiles that no commit names: they belong to no photo of their part."""
 
-
-_MARK = re.compile(r"[*?\[]")
+_WILDCARD = re.compile(r"[*?\[]")
 
 _TOKENS = "SELECT file_name, value FROM parquet_kv_metadata(?) WHERE key = ?"
 
 
 @contextmanager
-def connect(layout: Layout) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open DuckDB for the files of a dataset, bounded in memory.
+def connect(layout: Layout) -> Iterator[Connection]:
+    """Open DuckDB for the files of a dataset, with bounded memory.
 
     Raises:
         DatasetError: a file is damaged.
@@ -152,12 +151,12 @@ def connect(layout: Layout) -> Iterator[duckdb.DuckDBPyConnection]:
     with tempfile.TemporaryDirectory(prefix="crackscan-") as spilled, duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         if connection.execute("SELECT current_setting('enable_progress_bar')").fetchone() == (True,):
-            connection.execute("SET enable_progress_bar = false")  # refused where a notebook has no widgets, and no bar
+            connection.execute("SET enable_progress_bar = false")  # fails in notebooks without widgets
         connection.execute("SET memory_limit = ?", [MEMORY_LIMIT])
         connection.execute("SET temp_directory = ?", [spilled])
         files = None if layout.url.startswith(storage.LOCAL) else StoredFiles(layout.url.partition("://")[0])
         if files is not None:
-            connection.execute("SET parquet_metadata_cache = true")  # else every look at a file fetches its footer
+            connection.execute("SET parquet_metadata_cache = true")  # else DuckDB fetches a file's footer each time
             connection.execute("SET threads = ?", [REMOTE_THREADS])
             connection.register_filesystem(files)
         try:
@@ -168,59 +167,61 @@ def connect(layout: Layout) -> Iterator[duckdb.DuckDBPyConnection]:
             raise DatasetError(f"The files of {layout.url} cannot be read: {error}") from error
 
 
-def file_rows(connection: duckdb.DuckDBPyConnection, view: str, urls: Sequence[str], columns: pa.Schema) -> None:
-    """Make a view of the rows of Parquet files, each with its `filename`; of none where there is no file."""
+def create_file_view(connection: Connection, view: str, urls: Sequence[str], columns: pa.Schema) -> None:
+    """Create a view of the rows of Parquet files, each with its `filename`; an empty view if there is no file."""
     if urls:
-        connection.from_parquet([_pattern(url) for url in urls], union_by_name=True, filename=True).create_view(view)
+        connection.from_parquet([_escape_glob(url) for url in urls], union_by_name=True, filename=True).create_view(
+            view
+        )
     else:
         connection.register(view, columns.append(pa.field("filename", pa.string())).empty_table())
 
 
 def file_name(url: str) -> str:
-    """Return a file's URL as the column `filename` spells it."""
+    """Return a file's URL as in the column `filename`."""
     return url.removeprefix(storage.LOCAL)
 
 
-def quoted(path: Path) -> str:
-    """Return a path as SQL spells it, for statements that take no parameters."""
+def quote(path: Path) -> str:
+    """Quote a path for SQL statements that take no parameters."""
     return "'" + str(path).replace("'", "''") + "'"
 
 
-def tables_of(connection: duckdb.DuckDBPyConnection, path: Path) -> set[str]:
-    """List the tables and views of a DuckDB file; none where it is no such file."""
+def list_tables(connection: Connection, path: Path) -> set[str]:
+    """List the tables and views of a DuckDB file; none if it is no DuckDB file."""
     try:
-        connection.execute(f"ATTACH {quoted(path)} AS looked_into (READ_ONLY)")
+        connection.execute(f"ATTACH {quote(path)} AS inspected (READ_ONLY)")
     except duckdb.Error:
         return set()
-    found = connection.execute("SELECT table_name FROM information_schema.tables WHERE table_catalog = 'looked_into'")
+    found = connection.execute("SELECT table_name FROM information_schema.tables WHERE table_catalog = 'inspected'")
     names = {name for (name,) in found.fetchall()}
-    connection.execute("DETACH looked_into")
+    connection.execute("DETACH inspected")
     return names
 
 
-def _pattern(url: str) -> str:
-    """Return what DuckDB reads this file by, and no other: it takes a name for a glob, unless there is a backslash."""
+def _escape_glob(url: str) -> str:
+    """Escape a file's name for DuckDB, which takes a name without a backslash for a glob."""
     name = file_name(url)
-    return name if "\\" in name else _MARK.sub(r"[\g<0>]", name)
+    return name if "\\" in name else _WILDCARD.sub(r"[\g<0>]", name)
 
 
 def _domain_threshold(layout: Layout) -> float | None:
-    """Return from where on a photo is unlike the training data, None where the model cannot tell."""
+    """Return the domain score from which on a photo is out of domain; None if the model does not measure it."""
     threshold: float | None = read_run(layout).get("model_card", {}).get("domain_threshold")
     return threshold
 
 
-def _committed(connection: duckdb.DuckDBPyConnection, urls: Sequence[str]) -> list[str]:
-    """Leave out the failed photos that no commit names: there is no part of their number, or another run's."""
+def _committed_files(connection: Connection, urls: Sequence[str]) -> list[str]:
+    """Drop the failed files that no commit names: their part is missing, or another run's."""
     of_part = {url: url.replace("/images/failed-", "/images/part-") for url in urls}
     failed = {url: part for url, part in of_part.items() if url != part}
-    asked = [_pattern(url) for url in {*failed, *failed.values()} & {*urls}]
-    tokens = dict(connection.execute(_TOKENS, [asked, TOKEN]).fetchall()) if asked else {}
+    files = [_escape_glob(url) for url in {*failed, *failed.values()} & {*urls}]
+    tokens = dict(connection.execute(_TOKENS, [files, TOKEN]).fetchall()) if files else {}
     token_of = {url: tokens.get(file_name(url)) for url in of_part}
     return [url for url in urls if url not in failed or token_of[url] == token_of.get(failed[url])]
 
 
-def _parquet(layout: Layout, table: str) -> list[str]:
+def _list_parquet(layout: Layout, table: str) -> list[str]:
     folder = storage.join(layout.url, table)
     files = storage.list_files(folder) if storage.exists(folder) else []
     return [file.url for file in files if file.url.endswith(".parquet")]

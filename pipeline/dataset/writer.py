@@ -1,13 +1,13 @@
-"""The one writer of a dataset: whole photos, committed a few hundred at a time.
+"""The one writer of a dataset, which commits whole photos, a few hundred at a time.
 
-Commit n writes the tiles file, then the failed photos' file, then creates `images/part-<n>` only if there is none. Who
-finds it there has lost the dataset to another writer and stops; so a writer that is killed, stopped or late can leave
-nothing that a reader would see twice.
+Commit n writes the tiles file, then the file of failed photos, and then creates `images/part-<n>` only if it is absent.
+A writer that finds that file has lost the dataset to another writer, and stops. So a writer that is killed, stopped or
+late leaves nothing that a reader would see twice.
 """
 
 import time
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import NoReturn
 
@@ -18,10 +18,10 @@ from pipeline import storage
 from pipeline.core import schema
 from pipeline.core.errors import DatasetError, LostPlaceError
 from pipeline.core.log import get_logger
-from pipeline.dataset.commit_log import TOKEN, CommitLog, read_log, read_table, table_bytes
+from pipeline.dataset.commit_log import CommitLog, file_metadata, read_log, read_table, table_bytes
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import Lease
-from pipeline.dataset.map_files import keep_maps
+from pipeline.dataset.map_files import write_maps
 from pipeline.dataset.run import Run, check_fingerprint, json_bytes
 
 COMMIT_PHOTOS = 500
@@ -29,53 +29,64 @@ COMMIT_PHOTOS = 500
 COMMIT_S = 20.0
 """… or this many seconds, so that a kill costs no more work than that."""
 
-_log = get_logger("sink")
+_log = get_logger("sink")  # the logger's name in datasets' logs since the first version
+
+
+@dataclass(frozen=True)
+class CommitLimits:
+    """When waiting photos are committed."""
+
+    photos: int
+    """At this many photos."""
+    seconds: float
+    """When the first of them has waited this long."""
 
 
 class DatasetWriter:
     """Writes one dataset. Made by `open_writer`, which takes the dataset over first.
 
     Args:
-        layout: where the dataset lies.
-        run: who writes.
-        log: what is committed already; kept current.
+        layout: the dataset.
+        run: the run that writes.
+        log: the commits so far; kept current.
         lease: our hold on the dataset.
+        limits: when waiting photos are committed.
     """
 
-    def __init__(self, layout: Layout, run: Run, log: CommitLog, lease: Lease) -> None:
+    def __init__(self, layout: Layout, run: Run, log: CommitLog, lease: Lease, limits: CommitLimits) -> None:
         self.log = log
-        self._layout, self._run, self._lease = layout, run, lease
-        self._taken = set[str]()
+        self._layout, self._run, self._lease, self._limits = layout, run, lease, limits
+        self._added = set[str]()
         self._waiting: list[pa.Table] = []
         self._waiting_since = 0.0
         self._has_failed = False
 
     @property
     def waiting(self) -> int:
-        """Photos that are not committed."""
+        """Number of photos that are not committed."""
         return sum(table.num_rows for table in self._waiting)
 
     @property
     def is_due(self) -> bool:
-        """Whether something has waited long enough to be committed."""
-        return bool(self._waiting) and time.monotonic() - self._waiting_since >= COMMIT_S
+        """Whether photos have waited long enough to be committed."""
+        return bool(self._waiting) and time.monotonic() - self._waiting_since >= self._limits.seconds
 
     def add(self, scored: pa.Table) -> pa.Table:
-        """Take scored photos in, and return them without their maps; one that this run has taken before is dropped.
+        """Add scored photos, and return them without their maps and without photos that came before.
 
         Shape: schema `SCORED` → the same without `crack_map`.
         """
-        new = keep_maps(self._not_taken(scored), self._layout)
+        new = write_maps(self._drop_repeated(scored), self._layout)
         if not self._waiting:
             self._waiting_since = time.monotonic()
         if new.num_rows:
             self._waiting.append(new)
-        if self.waiting >= COMMIT_PHOTOS:
+        if self.waiting >= self._limits.photos:
             self.commit()
         return new
 
     def commit(self) -> None:
-        """Commit what waits; after a commit that failed nothing more, since how far that one came is not known.
+        """Commit the waiting photos; after a failed commit do nothing, because it is unknown how far that one came.
 
         Raises:
             LostPlaceError: another writer has taken the dataset over.
@@ -89,9 +100,9 @@ class DatasetWriter:
             self._waiting, self._has_failed = [], False
 
     def take_over(self) -> None:
-        """Fence older writers off with an empty part, learn what they committed last, and sweep what they left.
+        """Fence older writers off with an empty part, read what they committed last, and sweep what they left.
 
-        An older writer's next number is at most that of the fence, so whatever it still writes is never committed.
+        An older writer's next number is at most that of the fence, so it can commit nothing more.
         """
         while not self._put(schema.SCORED.empty_table()):
             self.log = read_log(self._layout, self.log)  # an older writer was quicker
@@ -99,13 +110,13 @@ class DatasetWriter:
         self._sweep()
 
     def forget_failed(self, kinds: Collection[str] | None) -> int:
-        """Remove the rows of failed photos, so that these photos are to be scored again.
+        """Remove the rows of failed photos, so that the run scores these photos again.
 
         Args:
             kinds: values of `failure_kind`; None takes all.
 
         Returns:
-            How many were removed.
+            The number of photos removed.
         """
         parts = sorted(self.log.failed_parts)
         storage.remove(self._layout.summary)
@@ -113,19 +124,19 @@ class DatasetWriter:
         ids = pa.chunked_array([chunk for gone, _ in forgotten for chunk in gone.chunks], pa.string())
         emptied = [part for part, (_, kept) in zip(parts, forgotten, strict=True) if not kept]
         self.log = self.log.without_failed(ids, emptied)
-        self._taken.difference_update(ids.to_pylist())
+        self._added.difference_update(ids.to_pylist())
         _log.info("forgot failed photos", photos=len(ids), kinds=kinds and sorted(kinds))
         return len(ids)
 
     def finish(self, planned: pa.ChunkedArray | None) -> CommitLog:
-        """Sweep; where every planned photo has its row, write `summary.json`.
+        """Commit and sweep; if every planned photo has its row, write `summary.json`.
 
         Args:
-            planned: `image_id` of every photo that was ever planned for this dataset; None where an archive's photos
+            planned: `image_id` of every photo that was ever planned for this dataset; None if the photos of an archive
                 are not known yet.
 
         Returns:
-            The commit log as it is now.
+            The current commit log.
 
         Raises:
             LostPlaceError: another writer has taken the dataset over.
@@ -134,7 +145,7 @@ class DatasetWriter:
         self._lease.check()
         log = read_log(self._layout, self.log)
         if len(log.tokens) > len(self.log.tokens):
-            raise LostPlaceError(self._lost())
+            raise self._lost_place()
         self.log = log
         self._sweep()
         if planned is not None and pc.all(pc.is_in(planned, value_set=log.done), min_count=0).as_py():
@@ -143,56 +154,56 @@ class DatasetWriter:
             storage.write_whole(self._layout.summary, json_bytes(facts | finished))
         return log
 
-    def _not_taken(self, scored: pa.Table) -> pa.Table:
-        """Filter out photos that came before: a scorer that was lost may have handed them over all the same."""
+    def _drop_repeated(self, scored: pa.Table) -> pa.Table:
+        """Drop photos that came before: a scorer that was lost may still have handed them over."""
         ids = scored["image_id"].to_pylist()
         is_new = []
         for id_ in ids:
-            is_new.append(id_ not in self._taken)
-            self._taken.add(id_)
+            is_new.append(id_ not in self._added)
+            self._added.add(id_)
         if all(is_new):
-            return scored  # the usual case; to filter costs as much as all the rest of this
+            return scored  # the usual case; filtering costs as much as the rest of this method
         first = scored.slice(is_new.index(False), 1).select(["archive", "image"]).to_pylist()[0]
         _log.warning("photos came twice", photos=is_new.count(False), **first)
         return scored.filter(pa.array(is_new, pa.bool_()))
 
     def _put(self, scored: pa.Table) -> bool:
-        """Write the next commit; False where its number is another writer's."""
+        """Write the next commit; return False if its number is another writer's."""
         self._lease.check()
         part, token = len(self.log.tokens), self._run.run_id
-        images = schema.images_table(scored, part, self._run.model_id, token)
+        images = schema.make_images_table(scored, part, self._run.model_id, token)
         ok = pc.equal(images["status"], "ok")
-        tiles, failed = schema.tiles_table(scored, part), images.filter(pc.invert(ok))
+        tiles, failed = schema.make_tiles_table(scored, part), images.filter(pc.invert(ok))
         if tiles.num_rows:
-            storage.write_whole(self._layout.tiles(part, token), self._encoded(tiles))
+            storage.write_whole(self._layout.tiles(part, token), self._encode(tiles))
         if failed.num_rows:
-            storage.write_whole(self._layout.failed(part), self._encoded(failed))
-        if not storage.create(self._layout.images(part), self._encoded(images.filter(ok))):
+            storage.write_whole(self._layout.failed(part), self._encode(failed))
+        if not storage.create(self._layout.images(part), self._encode(images.filter(ok))):
             return False
         self.log = self.log.after(token, images["image_id"], failed.num_rows)
         _log.info("committed", part=part, photos=scored.num_rows, tiles=tiles.num_rows, failed=failed.num_rows)
         return True
 
     def _give_up(self, scored: pa.Table) -> NoReturn:
-        """Take back what this commit wrote, and stop: its number is another writer's fence, which has neither file."""
+        """Remove what this commit wrote, and stop: its number is another writer's fence, which has neither file."""
         part = len(self.log.tokens)
         storage.remove(self._layout.tiles(part, self._run.run_id))
         if pc.any(pc.equal(scored["status"], "failed")).as_py():
             storage.remove(self._layout.failed(part))
-        raise LostPlaceError(self._lost())
+        raise self._lost_place()
 
-    def _lost(self) -> str:
-        return (
+    def _lost_place(self) -> LostPlaceError:
+        return LostPlaceError(
             f"Another writer has taken {self._layout.url} over: commit {len(self.log.tokens)} is there already. "
             "This run stops; what it had committed stays. Run one writer at a time."
         )
 
     def _forget(self, part: int, kinds: Collection[str] | None) -> tuple[pa.ChunkedArray, int]:
-        """Remove failed rows of one commit; return their photos, and how many failed rows stay."""
+        """Remove failed rows of one commit; return their photos, and the number of failed rows that stay."""
         table = read_table(self._layout.failed(part))
         is_kept = pc.invert(pc.is_in(table["failure_kind"], value_set=pa.array(kinds or [], pa.string())))
         kept = table.slice(0, 0) if kinds is None else table.filter(is_kept)
-        self._lease.check()  # at the last moment: no fence stops what follows
+        self._lease.check()  # as late as possible: no fence stops what follows
         if kept.num_rows == 0:
             storage.remove(self._layout.failed(part))
         elif kept.num_rows < table.num_rows:
@@ -201,7 +212,7 @@ class DatasetWriter:
         return table["image_id"].filter(gone), kept.num_rows
 
     def _sweep(self) -> None:
-        """Remove what killed writers left; late ones, too, since none of it can be committed any more."""
+        """Remove what killed or late writers left, which nobody can commit any more."""
         for url in self.log.orphans:
             storage.remove(url)
         folders = [storage.join(self._layout.url, name) for name in ("images", "tiles", "plan", "maps")]
@@ -210,28 +221,33 @@ class DatasetWriter:
             _log.info("swept", files=len(swept), first=swept[0])
         self.log = replace(self.log, orphans=())
 
-    def _encoded(self, table: pa.Table) -> bytes:
-        facts = {TOKEN: self._run.run_id, "crackscan.schema": str(schema.SCHEMA_VERSION)}
-        return table_bytes(table.replace_schema_metadata(facts | {"crackscan.model": self._run.model_id}))
+    def _encode(self, table: pa.Table) -> bytes:
+        return table_bytes(table.replace_schema_metadata(file_metadata(self._run.run_id, self._run.model_id)))
 
 
-def open_writer(layout: Layout, run: Run, lease: Lease) -> DatasetWriter:
+def open_writer(layout: Layout, run: Run, lease: Lease, limits: CommitLimits | None = None) -> DatasetWriter:
     """Begin a dataset, or take an existing one over.
+
+    Args:
+        layout: the dataset.
+        run: the run that writes.
+        lease: our hold on the dataset.
+        limits: when waiting photos are committed; None takes `COMMIT_PHOTOS` and `COMMIT_S`.
 
     Raises:
         UsageError: the dataset is sealed, or holds scores of another fingerprint.
-        DatasetError: it holds scores, and nothing says of what fingerprint.
+        DatasetError: it holds scores, but no `run.json` with their fingerprint.
         LostPlaceError: another writer has taken the dataset over.
     """
     log = read_log(layout)
     if log.tokens and not storage.exists(layout.run):
         found = f"{layout.url} has scores but no run.json, which says how they were made."
         raise DatasetError(f"{found} Restore it, or score into another --out.")
-    about = {"run_id": run.run_id, "fingerprint": run.fingerprint, **run.about}  # the id tells ours from another's
-    if storage.create(layout.run, json_bytes(about)):
-        return DatasetWriter(layout, run, log, lease)
+    writer = DatasetWriter(layout, run, log, lease, limits or CommitLimits(COMMIT_PHOTOS, COMMIT_S))
+    content = {"run_id": run.run_id, "fingerprint": run.fingerprint, **run.details}  # the id makes our file unique
+    if storage.create(layout.run, json_bytes(content)):
+        return writer
     check_fingerprint(layout, run.fingerprint)
-    sink = DatasetWriter(layout, run, log, lease)
     storage.remove(layout.summary)
-    sink.take_over()
-    return sink
+    writer.take_over()
+    return writer

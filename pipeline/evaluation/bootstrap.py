@@ -1,6 +1,6 @@
-"""How sure one may be of an evaluation: bootstrap intervals of the measures in `metrics`.
+"""Bootstrap intervals of the measures in `metrics`.
 
-Tiles of one photo are alike, so whole photos are resampled, not tiles: intervals from tiles would be too narrow.
+Resamples whole photos, since tiles of one photo are alike and intervals from single tiles would be too narrow.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,33 +9,32 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluation.metrics import MEASURES, Bools, Floats, RankedTiles, Weights
+from pipeline.evaluation.metrics import MEASURES, Bools, Floats, RankedTiles, Scores
 
 CELLS_A_BATCH = 2_000_000
-"""Resampled tiles looked at in one go: 16 MB for each of about ten arrays."""
+"""Resampled tiles measured at once: 16 MB for each of about ten arrays."""
 PERCENTILES = (2.5, 97.5)
 
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """How intervals are found."""
+    """How to compute intervals."""
 
     repeats: int = 1000
-    """Resampled data sets; 200 give a fair idea."""
+    """Number of resampled data sets; 200 give a fair idea."""
     seed: int = 0
 
 
 def bootstrap(
     labels: Bools,
-    scores: Floats,
+    scores: Scores,
     groups: Sequence[str],
     threshold: float,
     resampling: Bootstrap,
 ) -> dict[str, tuple[float, float] | None]:
     """Return the 95 % percentile interval of every measure, from groups drawn with replacement.
 
-    Resampled data sets in which a measure has no meaning are left out of its interval; where it has none in all of
-    them, the interval is None.
+    Ignores resampled data sets in which a measure is undefined; the interval is None if it is undefined in all.
 
     Shapes: `labels`, `scores` and `groups` are (n,).
     """
@@ -43,12 +42,12 @@ def bootstrap(
         return dict.fromkeys(MEASURES)
     _, group = np.unique(np.array(groups), return_inverse=True)
     tiles = RankedTiles(labels, scores, threshold)
-    batches = [tiles.measure(drawn[:, group[tiles.falling]]) for drawn in _draws(group, resampling)]
+    batches = [tiles.measure(drawn[:, group[tiles.order]]) for drawn in _draw(group, resampling)]
     return {name: _interval(np.concatenate([batch[name] for batch in batches])) for name in MEASURES}
 
 
-def _draws(group: NDArray[np.int64], resampling: Bootstrap) -> Iterator[Weights]:
-    """Yield how often each group was drawn, shape (batch, groups)."""
+def _draw(group: NDArray[np.int64], resampling: Bootstrap) -> Iterator[Floats]:
+    """Draw groups with replacement; yield how often each was drawn, shape (batch, groups)."""
     total = int(group.max()) + 1
     random = np.random.default_rng(resampling.seed)
     batch = max(1, CELLS_A_BATCH // len(group))
@@ -57,7 +56,7 @@ def _draws(group: NDArray[np.int64], resampling: Bootstrap) -> Iterator[Weights]
         yield random.multinomial(total, np.full(total, 1 / total), size=size).astype(np.float64)
 
 
-def _interval(values: Weights) -> tuple[float, float] | None:
+def _interval(values: Floats) -> tuple[float, float] | None:
     defined = values[~np.isnan(values)]
     if not len(defined):
         return None

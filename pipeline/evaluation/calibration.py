@@ -1,9 +1,9 @@
-"""From a network's confidence to a probability, and from that to a threshold: both fitted to held-out tiles.
+"""From logits to probabilities, and from those to a threshold, both fitted to held-out tiles.
 
-Knows logits and labels only; which tiles those are is `unseen`'s business, the card keeps the result.
+Knows logits and labels only; `operating_point` chooses the tiles.
 
-A score fitted across sources is the probability of a crack at even odds: as many cracked tiles as sound ones. Where a
-share b of the tiles is cracked, a score s stands for the probability s b / (s b + (1 - s) (1 - b)).
+A score fitted across sources is the probability of a crack at even odds, with as many cracked tiles as sound ones. If a
+part b of the tiles is cracked, the score s means the probability s b / (s b + (1 - s) (1 - b)).
 """
 
 import math
@@ -13,96 +13,93 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluation.metrics import CALIBRATION_BINS
+from pipeline.evaluation.metrics import Bools, Floats, RankedTiles
 from pipeline.models.card import Calibration
 
-Floats = NDArray[np.float64]
+LEAST_TEMPERATURE, MOST_TEMPERATURE = 0.5, 3.0
+"""Bounds of the temperature. A few held-out tiles without any error would give a temperature of zero, which means
+certainty."""
 
-COLDEST, WARMEST = 0.5, 3.0
-"""A few held-out tiles told apart without an error would ask for a temperature of zero: certainty nobody has."""
+LARGEST_BIAS = 3.0
+"""Either way, in logits: odds of twenty to one."""
 
-FARTHEST = 3.0
-"""Largest bias either way, in logits: odds of twenty to one."""
-
-_TEMPERATURES = np.geomspace(COLDEST, WARMEST, 91)
+_TEMPERATURES = np.geomspace(LEAST_TEMPERATURE, MOST_TEMPERATURE, 91)
 _HALVINGS = 13
 """Of the range of biases: to a thousandth of a logit."""
 
 
 class Sample(NamedTuple):
-    """What a network made of labelled tiles of one source; both classes are there."""
+    """Logits of labelled tiles of one source, which has both classes."""
 
     logits: NDArray[np.float32]
     """Shape (n,)."""
-    labels: NDArray[np.bool_]
+    labels: Bools
     """Shape (n,); True = cracked."""
 
     def weights(self) -> Floats:
-        """Return what each tile counts: both classes alike, 1 in sum. Shape (n,)."""
+        """Return the weight of each tile: both classes weigh the same, the sum is 1. Shape (n,)."""
         cracked = float(self.labels.mean())
         return np.where(self.labels, 0.5 / cracked, 0.5 / (1 - cracked)) / len(self.labels)
 
 
 class Rates(NamedTuple):
-    """What a threshold does, as parts of the tiles of a class; every source weighs the same."""
+    """The effect of a threshold, as parts of the tiles of a class; every source weighs the same."""
 
     recall: float
-    """Of the cracked tiles, called cracked."""
+    """Part of the cracked tiles that are called cracked."""
     false_alarm_rate: float
-    """Of the sound tiles, called cracked."""
+    """Part of the sound tiles that are called cracked."""
 
     def precision(self, base_rate: float) -> float | None:
-        """Part of the alarms that are right where so many of the tiles are cracked; None where there are no alarms."""
+        """Part of the alarms that are right if this part of the tiles is cracked; None without any alarm."""
         right, wrong = self.recall * base_rate, self.false_alarm_rate * (1 - base_rate)
         return right / (right + wrong) if right + wrong else None
 
 
-def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.bool_]) -> Calibration:
-    """Find the temperature under which the labels are the most likely (Guo et al. 2017, temperature scaling).
+def fit_temperature(logits: NDArray[np.float32], labels: Bools) -> Calibration:
+    """Find the temperature that makes the labels most likely (Guo et al. 2017, temperature scaling).
 
     Shapes: (n,) and (n,).
     """
-    return _most_likely(logits, labels, np.full(len(labels), 1 / len(labels)), 0.0)
+    return _fit(logits, labels, np.full(len(labels), 1 / len(labels)), 0.0)
 
 
 def fit_across(samples: Sequence[Sample]) -> Calibration:
-    """Find the temperature and the bias under which the labels of all sources are the most likely.
+    """Find the temperature and the bias that make the labels of all sources most likely.
 
-    Every source weighs the same, and so does every class in it. The bias is there because cracks of a structure not
-    seen look less like cracks than those trained on, and sound concrete no less sound (docs/experiments.md).
+    Every source weighs the same, and so does every class in it. The bias corrects for structures not seen: their cracks
+    look less like cracks than those in training, while their sound concrete looks no less sound (docs/experiments.md).
     """
-    return _most_likely(
+    return _fit(
         np.concatenate([sample.logits for sample in samples]),
         np.concatenate([sample.labels for sample in samples]),
         np.concatenate([sample.weights() for sample in samples]) / len(samples),
-        FARTHEST,
+        LARGEST_BIAS,
     )
 
 
-def leaving_out(samples: Sequence[Sample]) -> list[list[Sample]]:
-    """Return, for each sample, all the others."""
+def leave_one_out(samples: Sequence[Sample]) -> list[list[Sample]]:
+    """Return for each sample the list of all others."""
     return [[*samples[:left_out], *samples[left_out + 1 :]] for left_out in range(len(samples))]
 
 
 def calibration_error(sample: Sample, calibration: Calibration) -> float:
-    """Return the expected calibration error at even odds: as in `metrics`, but with both classes weighing the same."""
-    scores, weights = scores_of(sample, calibration), sample.weights()
-    which = np.minimum((scores * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
-    surprise = np.bincount(which, weights=weights * (sample.labels - scores), minlength=CALIBRATION_BINS)
-    return float(np.abs(surprise).sum())
+    """Return the expected calibration error at even odds, where both classes weigh the same."""
+    tiles = RankedTiles(sample.labels, scores_of(sample, calibration))
+    return float(tiles.calibration_error(sample.weights()[None, tiles.order])[0])
 
 
 def scores_of(sample: Sample, calibration: Calibration) -> Floats:
-    """Return the probabilities of a crack, as `network.crack_scores` does. Shape (n,)."""
+    """Return the probabilities of a crack, as `models.network.crack_scores` does. Shape (n,)."""
     scaled = sample.logits.astype(np.float64) / calibration.temperature + calibration.bias
     scores: Floats = 1 / (1 + np.exp(-scaled))
     return scores
 
 
 def threshold_for(samples: Sequence[Sample], calibration: Calibration, false_alarm_rate: float) -> float:
-    """Return the lowest threshold at which no more than this part of the sound tiles is called cracked.
+    """Return the lowest threshold that calls no more than this part of the sound tiles cracked.
 
-    Every source weighs the same; rounded up to the sixth decimal.
+    Every source weighs the same. The result is rounded up to the sixth decimal.
     """
     sound = [scores_of(sample, calibration)[~sample.labels] for sample in samples]
     scores = np.concatenate(sound)
@@ -115,7 +112,7 @@ def threshold_for(samples: Sequence[Sample], calibration: Calibration, false_ala
 
 
 def rates_at(samples: Sequence[Sample], calibration: Calibration, threshold: float) -> Rates:
-    """Return what a threshold does, in the mean over the sources."""
+    """Return the effect of a threshold, as means over the sources."""
     called = [(scores_of(sample, calibration) >= threshold, sample.labels) for sample in samples]
     return Rates(
         recall=float(np.mean([calls[labels].mean() for calls, labels in called])),
@@ -123,13 +120,11 @@ def rates_at(samples: Sequence[Sample], calibration: Calibration, threshold: flo
     )
 
 
-def _most_likely(
-    logits: NDArray[np.float32], labels: NDArray[np.bool_], weights: Floats, farthest: float
-) -> Calibration:
-    """Find the temperature and the bias, no farther from zero than this, under which the labels are the most likely."""
+def _fit(logits: NDArray[np.float32], labels: Bools, weights: Floats, largest_bias: float) -> Calibration:
+    """Find the temperature and the bias, within ± `largest_bias`, that make the labels most likely."""
     signs = np.where(labels, 1.0, -1.0)
     scaled = [signs * logits / temperature for temperature in _TEMPERATURES]
-    biases = [_best_bias(margins, signs, weights, farthest) for margins in scaled]
+    biases = [_fit_bias(margins, signs, weights, largest_bias) for margins in scaled]
     losses = [
         weights @ np.logaddexp(0, -(margins + signs * bias)) for margins, bias in zip(scaled, biases, strict=True)
     ]
@@ -137,10 +132,10 @@ def _most_likely(
     return Calibration(round(float(_TEMPERATURES[best]), 4), round(biases[best], 3))
 
 
-def _best_bias(margins: Floats, signs: Floats, weights: Floats, farthest: float) -> float:
-    """Halve the range of biases to where the loss is lowest: its slope rises with the bias."""
-    low, high = -farthest, farthest
-    for _ in range(_HALVINGS if farthest else 0):
+def _fit_bias(margins: Floats, signs: Floats, weights: Floats, largest_bias: float) -> float:
+    """Find the bias with the lowest loss by bisection: the slope of the loss rises with the bias."""
+    low, high = -largest_bias, largest_bias
+    for _ in range(_HALVINGS if largest_bias else 0):
         middle = (low + high) / 2
         slope = -(weights * signs) @ (1 / (1 + np.exp(margins + signs * middle)))
         low, high = (low, middle) if slope > 0 else (middle, high)

@@ -1,7 +1,6 @@
-"""An evaluation: labelled tiles scored by a model, measured per source and over all, written down.
+"""An evaluation: scores labelled tiles with a model, measures per source and over all, and writes a report.
 
-Scores come from the same flow that `score` uses. What is measured is left to `metrics` and `intervals`, the pictures
-to `figures`, the table on the terminal to the command.
+The scores come from the same flow as those of `crackscan score`.
 """
 
 import csv
@@ -20,37 +19,36 @@ from pipeline.core.secrets import refuse_credentials
 from pipeline.evaluation import figures
 from pipeline.evaluation.bootstrap import Bootstrap, bootstrap
 from pipeline.evaluation.figures import Curve, Mistake
-from pipeline.evaluation.metrics import Metrics, measure
+from pipeline.evaluation.metrics import Bools, Metrics, measure
 from pipeline.images.decode import decode
 from pipeline.labels import crops
 from pipeline.labels.boxes import Box, cut
-from pipeline.labels.labelled_tiles import LabelledTiles
+from pipeline.labels.labelled_tiles import LabelledTiles, OnProgress
 
 ALL = "all"
-"""Stands for the source where the tiles of all sources are measured together."""
+"""Stands in place of a source for the tiles of all sources together."""
 MISTAKES_SHOWN = 12
 """Of each kind; two rows of a contact sheet."""
 
-CUT = "cut-tiles"
-"""Folder of the report in which tiles that were cut from larger photos lie while they are scored."""
+CROPS = "cut-tiles"
+"""Folder in the report for tiles cut from larger photos, which exists until they are scored."""
 
 NOT_SCORED = "No score came back for this name; rename the file to plain letters."
 
-OnProgress = Callable[[int, int], None]
 CrackScores = Callable[[Sequence[str], str, ClusterConfig, OnProgress], tuple[dict[str, float], dict[str, str]]]
-"""What `single_photos.crack_scores` is: scores by URL, and why by URL where a tile failed."""
+"""Returns scores by URL, and the reasons of failures by URL; `scoring.predict.predict_scores` is one."""
 
 
 @dataclass(frozen=True)
 class EvaluationConfig:
-    """How to evaluate."""
+    """One evaluation."""
 
     model: str
     """Model folder or URL."""
     out: str
     """Folder or URL for the report."""
     threshold: float | None = None
-    """A tile at or over it is called cracked; None takes the model card's."""
+    """A tile at or over it is called cracked; None means the threshold of the model card."""
     resampling: Bootstrap = field(default_factory=Bootstrap)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
 
@@ -72,18 +70,18 @@ class Result:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What came out."""
+    """The outcome of an evaluation."""
 
     model_id: str
     out: str
     """Canonical URL of the report."""
     results: tuple[Result, ...]
-    """One a source, and all together last; where there is one source, only that one."""
+    """One per source and, with several sources, one of all together at the end."""
     tiles: LabelledTiles
-    """The tiles that could be scored."""
+    """The tiles that have a score."""
     scores: NDArray[np.float32]
     failures: dict[str, str]
-    """Why, by name (`LabelledTiles.names`), for the tiles that could not be scored; they are not counted."""
+    """Reasons by name (`LabelledTiles.names`) for tiles without a score; no measure counts them."""
 
     @property
     def overall(self) -> Metrics:
@@ -101,24 +99,26 @@ def evaluate(
 
     Args:
         tiles: what to score.
-        config: with which model, and where the report goes.
-        crack_scores: scores tiles by URL (`single_photos.crack_scores`).
-        on_progress: called with the tiles done and their total.
+        config: the model, the place of the report, and how to measure.
+        crack_scores: scores tiles by URL, as `scoring.predict.predict_scores` does.
+        on_progress: takes the number of tiles done and their total.
 
     Raises:
-        UsageError: there is no model, or the report cannot be written where it should.
-        CrackscanError: not one tile could be scored.
+        UsageError: there is no model, or the report cannot be written.
+        CrackscanError: no tile has a score.
     """
     from pipeline.models.model import load_card
 
     refuse_credentials([("--model", config.model), ("--out", config.out)])
     card = load_card(config.model)
     out = check_writable(config.out)
-    with crops.write_crops(tiles, storage.join(out, CUT)) as files:
-        score_of, told = crack_scores(files, config.model, config.cluster, on_progress)
-    # Nothing is dropped silently: a name that is not UTF-8 comes back from Parquet spelled otherwise.
+    with crops.write_crops(tiles, storage.join(out, CROPS)) as files:
+        score_of, reason_of = crack_scores(files, config.model, config.cluster, on_progress)
+    # Parquet spells a name that is not UTF-8 differently, so that its tile has neither a score nor a reason.
     failures = {
-        name: told.get(file, NOT_SCORED) for name, file in zip(tiles.names, files, strict=True) if file not in score_of
+        name: reason_of.get(file, NOT_SCORED)
+        for name, file in zip(tiles.names, files, strict=True)
+        if file not in score_of
     }
     if not score_of:
         name, message = next(iter(failures.items()))
@@ -128,14 +128,14 @@ def evaluate(
     threshold = card.threshold if config.threshold is None else config.threshold
     results = assess(scored, scores, threshold, config.resampling)
     evaluation = Evaluation(card.model_id, out, results, scored, scores, failures)
-    _write(evaluation)
+    _write_report(evaluation)
     return evaluation
 
 
 def assess(
     tiles: LabelledTiles, scores: NDArray[np.float32], threshold: float, resampling: Bootstrap
 ) -> tuple[Result, ...]:
-    """Measure each source, and all together last."""
+    """Measure each source and, at the end, all together."""
     sources = list(dict.fromkeys(tiles.sources))
     parts = [(source, np.array(tiles.sources) == source) for source in sources] if len(sources) > 1 else []
     everything = (ALL if parts else sources[0], np.ones(len(tiles), dtype=np.bool_))
@@ -150,7 +150,11 @@ def assess(
 
 
 def check_writable(place: str) -> str:
-    """Find out before the work, not after it, whether the report can be written."""
+    """Check before the work that the report can be written, and return its canonical URL.
+
+    Raises:
+        UsageError: it cannot.
+    """
     out = storage.canonical(place)
     trial = storage.join(out, ".crackscan-trial")
     try:
@@ -161,9 +165,9 @@ def check_writable(place: str) -> str:
     return out
 
 
-def _write(evaluation: Evaluation) -> None:
-    """Write the report, `metrics.json` last: where that stands, the rest is whole."""
-    curves = [Curve(result.source, *_rows_of(evaluation, result.source)) for result in evaluation.results]
+def _write_report(evaluation: Evaluation) -> None:
+    """Write the report, `metrics.json` last, so that a report with that file is complete."""
+    curves = [Curve(result.source, *_select(evaluation, result.source)) for result in evaluation.results]
     files = {
         "tiles.csv": _tiles_csv(evaluation),
         "precision_recall.png": figures.precision_recall(curves),
@@ -176,13 +180,14 @@ def _write(evaluation: Evaluation) -> None:
         storage.write_whole(storage.join(evaluation.out, name), data)
 
 
-def _rows_of(evaluation: Evaluation, source: str) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+def _select(evaluation: Evaluation, source: str) -> tuple[Bools, NDArray[np.float32]]:
+    """Return the labels and scores of a source."""
     rows = np.array([source in {ALL, of} for of in evaluation.tiles.sources])
     return evaluation.tiles.labels[rows], evaluation.scores[rows]
 
 
 def as_dict(evaluation: Evaluation) -> dict[str, object]:
-    """Return what `metrics.json` holds; a measure without meaning is null."""
+    """Return the content of `metrics.json`; an undefined measure is null."""
     return {
         "model_id": evaluation.model_id,
         "threshold": evaluation.overall.threshold,

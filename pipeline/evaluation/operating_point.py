@@ -1,7 +1,7 @@
-"""What to expect of a model on structures it has not seen, from the trials of a comparison.
+"""The operating point of a model on structures that it has not seen, from the trials of a comparison.
 
-A trial tested its network on a source that it was not trained on; a model trained on all sources by the same recipe is
-taken to do as well on another. Running trials is `protocol`'s, the fitting `calibration`'s.
+A trial tests its network on a source that was not in its training. The assumption is that a model trained on all
+sources by the same recipe does as well on another source.
 """
 
 import statistics
@@ -12,28 +12,28 @@ import numpy as np
 
 from pipeline.core.errors import UsageError
 from pipeline.evaluation import trial_comparison
-from pipeline.evaluation.calibration import Rates, Sample, fit_across, leaving_out, rates_at, threshold_for
+from pipeline.evaluation.calibration import Rates, Sample, fit_across, leave_one_out, rates_at, threshold_for
 from pipeline.evaluation.trial_comparison import Figures
-from pipeline.evaluation.trial_results import TrialResult, by_seed, read_results
+from pipeline.evaluation.trial_results import TrialResult, group_by_seed, read_results
 from pipeline.models.card import Calibration, Value
 
 PREFIX = "left_out/"
-"""Of the card's metrics that trials have shown."""
+"""Prefix of the card's metrics that come from trials."""
 
 OVERALL = ("false_alarm_rate", "recall", "base_rate", "precision_at_base_rate")
-"""Figures that are no single source's."""
+"""Figures that belong to no single source."""
 
 
 @dataclass(frozen=True)
 class OperatingTarget:
-    """What scores are made for, and on which trials."""
+    """What the threshold is to achieve, and the trials to choose it on."""
 
     trials: str
-    """Folder or URL that `models compare` wrote."""
+    """Folder or URL that `crackscan models compare` wrote."""
     false_alarm_rate: float = 0.01
     """Part of the sound tiles that may be called cracked."""
     base_rate: float = 0.03
-    """Part of the field's tiles that are cracked."""
+    """Part of the tiles in the field that is cracked."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -44,44 +44,43 @@ class OperatingTarget:
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """What a card says of structures not seen."""
+    """What a model card says about structures not seen."""
 
     calibration: Calibration
     threshold: float
-    """Called cracked from here on, false alarms no more often than asked."""
+    """A tile at or over it is called cracked; the false alarms stay within the target."""
     metrics: Mapping[str, Value]
-    """`left_out/<source>/<figure>` and `left_out/<figure>`; all figures of a source come from what was fitted to the
-    others."""
+    """`left_out/<source>/<figure>` and `left_out/<figure>`; the figures of a source come from a fit to the others."""
 
 
-def choose_operating_point(use: OperatingTarget, backbone: str, augment: str) -> OperatingPoint:
-    """Read the trials of a backbone and recipe, and fit to all of them.
+def choose_operating_point(target: OperatingTarget, backbone: str, augment: str) -> OperatingPoint:
+    """Read the trials of a backbone and recipe, and fit calibration and threshold to all of them.
 
     Raises:
-        UsageError: there are none, or not all sources were left out in any seed, or they are of several settings.
+        UsageError: there are none, no seed has a trial for every source, or the trials have several settings.
     """
-    results = list(read_results(use.trials))
+    results = list(read_results(target.trials))
     matching = [result for result in results if (result.backbone, result.augment) == (backbone, augment)]
     if not matching:
         here = sorted({f"{result.backbone} with --augment {result.augment}" for result in results})
         raise UsageError(
-            f"{use.trials} holds no trials of {backbone} with --augment {augment}; it holds "
+            f"{target.trials} holds no trials of {backbone} with --augment {augment}; it holds "
             f"{', '.join(here) or 'none'}. Run `crackscan models compare` with them."
         )
-    _check_one_setting(matching, use.trials)
-    rounds = by_seed(matching)
+    _check_one_setting(matching, target.trials)
+    rounds = group_by_seed(matching)
     sources = {result.left_out for result in matching}
     if not rounds or len(sources) < 2:
         raise UsageError(
-            f"{use.trials} has no seed in which each of {', '.join(sorted(sources))} was left out, or only one source. "
-            "Run the same `crackscan models compare` again to its end."
+            f"{target.trials} has no seed in which each of {', '.join(sorted(sources))} was left out, or only one "
+            "source. Run the same `crackscan models compare` again to its end."
         )
-    samples = [_joined([found[source].sample for found in rounds.values()]) for source in sorted(sources)]
+    samples = [_join([found[source].sample for found in rounds.values()]) for source in sorted(sources)]
     calibration = fit_across(samples)
     return OperatingPoint(
         calibration=calibration,
-        threshold=threshold_for(samples, calibration, use.false_alarm_rate),
-        metrics=_figures(rounds) | _overall(dict(zip(sorted(sources), samples, strict=True)), use),
+        threshold=threshold_for(samples, calibration, target.false_alarm_rate),
+        metrics=_source_metrics(rounds) | _overall_metrics(dict(zip(sorted(sources), samples, strict=True)), target),
     )
 
 
@@ -94,13 +93,13 @@ def _check_one_setting(results: Sequence[TrialResult], folder: str) -> None:
         )
 
 
-def _joined(samples: Sequence[Sample]) -> Sample:
+def _join(samples: Sequence[Sample]) -> Sample:
     return Sample(np.concatenate([each.logits for each in samples]), np.concatenate([each.labels for each in samples]))
 
 
-def _figures(rounds: Mapping[int, Mapping[str, TrialResult]]) -> dict[str, Value]:
-    """Return every source's figures, means over the seeds."""
-    measured = [trial_comparison.figures_of(found) for found in rounds.values()]
+def _source_metrics(rounds: Mapping[int, Mapping[str, TrialResult]]) -> dict[str, Value]:
+    """Return the figures of every source, as means over the seeds."""
+    measured = [trial_comparison.measure_round(found) for found in rounds.values()]
     return {
         f"{PREFIX}{source}/{name}": statistics.fmean(getattr(of[source], name) for of in measured)
         for source in measured[0]
@@ -108,14 +107,14 @@ def _figures(rounds: Mapping[int, Mapping[str, TrialResult]]) -> dict[str, Value
     }
 
 
-def _overall(samples: Mapping[str, Sample], use: OperatingTarget) -> dict[str, Value]:
-    """Return what the threshold does on each source when it was chosen on the others, and in the mean."""
+def _overall_metrics(samples: Mapping[str, Sample], target: OperatingTarget) -> dict[str, Value]:
+    """Return the effect of the threshold on each source when chosen on the others, and in the mean."""
     found: dict[str, Value] = {}
     rates: list[Rates] = []
-    for source, sample, others in zip(samples, samples.values(), leaving_out(list(samples.values())), strict=True):
+    for source, sample, others in zip(samples, samples.values(), leave_one_out(list(samples.values())), strict=True):
         calibration = fit_across(others)
-        rates.append(rates_at([sample], calibration, threshold_for(others, calibration, use.false_alarm_rate)))
+        rates.append(rates_at([sample], calibration, threshold_for(others, calibration, target.false_alarm_rate)))
         found |= {f"{PREFIX}{source}/{name}": value for name, value in rates[-1]._asdict().items()}
     mean = Rates(*(statistics.fmean(values) for values in zip(*rates, strict=True)))
-    values = (mean.false_alarm_rate, mean.recall, use.base_rate, mean.precision(use.base_rate))
+    values = (mean.false_alarm_rate, mean.recall, target.base_rate, mean.precision(target.base_rate))
     return found | {f"{PREFIX}{name}": value for name, value in zip(OVERALL, values, strict=True)}

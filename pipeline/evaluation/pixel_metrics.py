@@ -1,7 +1,6 @@
 """How well crack maps agree with masks, pixel by pixel.
 
-Knows arrays only; reading photos and writing the report is left to `mask_evaluation`. Maps have 256 levels, so that
-counts of pixels by level are all there is to know, however many photos there are: the curves are exact.
+Knows arrays only. Maps have 256 levels, so counts of pixels by level give exact curves for any number of photos.
 """
 
 from dataclasses import dataclass
@@ -9,29 +8,30 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Grey = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
+from pipeline.evaluation.metrics import Floats
+from pipeline.labels.masks import Mask
+from pipeline.models.crack_maps import Grey
+
 Counts = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 LEVELS = 256
 TOLERANCE_PX = 2
-"""Masks are drawn by hand: their edges are some pixels off, in rows and in columns."""
+"""In rows and in columns. People draw masks by hand, and their edges are some pixels off."""
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Measures of all pixels of some photos; at the map level where IoU and F1, which rise together, are best."""
+    """Measures of all pixels of some photos, at the map level with the best IoU and F1, which rise together."""
 
     average_precision: float
     """Area under the precision-recall curve, as a step function."""
     iou: float
-    """Pixels that both call crack, of those that either does."""
+    """Pixels that are crack in map and mask, as a part of those that are in either."""
     f1: float
     precision: float
-    """Part of the pixels called crack that are."""
+    """Part of the pixels called crack that are crack."""
     recall: float
-    """Part of the crack's pixels that are called crack."""
+    """Part of the crack pixels that are called crack."""
     level: float
     """Pixels at or over this are called crack, in [0, 1]."""
 
@@ -44,19 +44,19 @@ class MapQuality:
     crack_pixels: int
     exact: Agreement
     tolerant: Agreement
-    """Where a pixel called crack is right within `TOLERANCE_PX` of the crack, and a crack's pixel is found within as
-    much of a pixel called crack."""
+    """With a tolerance: a pixel called crack is right within `TOLERANCE_PX` of the crack, and a crack pixel is found
+    within as much of a pixel called crack."""
 
 
 class PixelCounts:
     """Counts of pixels by level, photo by photo."""
 
     def __init__(self) -> None:
-        # Of all pixels; of the crack's; of those near the crack; and of the crack's by the highest level near them.
+        # Of all pixels, of crack pixels, of pixels near the crack, and of crack pixels by the highest level near them.
         self._counts: Counts = np.zeros((4, LEVELS), np.int64)
 
     def add(self, grey: Grey, crack: Mask) -> None:
-        """Count one photo in.
+        """Count one photo.
 
         Args:
             grey: its map, enlarged to the photo's size.
@@ -64,8 +64,8 @@ class PixelCounts:
 
         Shapes: (H, W) and (H, W).
         """
-        near = widen(crack.astype(np.uint8), TOLERANCE_PX) > 0
-        parts = (grey.ravel(), grey[crack], grey[near], widen(grey, TOLERANCE_PX)[crack])
+        near = dilate(crack.astype(np.uint8), TOLERANCE_PX) > 0
+        parts = (grey.ravel(), grey[crack], grey[near], dilate(grey, TOLERANCE_PX)[crack])
         self._counts += [np.bincount(part, minlength=LEVELS) for part in parts]
 
     def __add__(self, other: "PixelCounts") -> "PixelCounts":
@@ -74,8 +74,8 @@ class PixelCounts:
         both._counts = self._counts + other._counts
         return both
 
-    def quality(self) -> MapQuality | None:
-        """Measure; None where no pixel is crack."""
+    def measure(self) -> MapQuality | None:
+        """Measure the agreement; None without any crack pixel."""
         called, found, right, found_near = np.cumsum(self._counts[:, ::-1], axis=1)  # from level 255 down
         crack_pixels = int(found[-1])
         if not crack_pixels:
@@ -87,7 +87,7 @@ class PixelCounts:
         return MapQuality(int(called[-1]), crack_pixels, exact, tolerant)
 
 
-def widen(grey: Grey, by_px: int) -> Grey:
+def dilate(grey: Grey, by_px: int) -> Grey:
     """Give every pixel the highest level of the square around it.
 
     Shape: (H, W) → (H, W).

@@ -1,6 +1,6 @@
-"""What the trials of a comparison say: figures per left-out source, their mean over sources, how sure it is.
+"""Trials compared: figures per left-out source, their means over sources, and intervals over seeds.
 
-A source weighs as much as any other, however many tiles it has. Running the trials is `protocol`'s.
+Every source weighs the same, however many tiles it has. `training.leave_one_source_out` runs the trials.
 """
 
 import csv
@@ -15,30 +15,30 @@ from typing import NamedTuple
 from pipeline import storage
 from pipeline.evaluation import calibration, figures
 from pipeline.evaluation.calibration import Sample
-from pipeline.evaluation.figures import Standing
+from pipeline.evaluation.figures import QualityPoint
 from pipeline.evaluation.metrics import measure
-from pipeline.evaluation.trial_results import TrialResult, by_seed
+from pipeline.evaluation.trial_results import TrialResult, group_by_seed
 from pipeline.models.card import Calibration
 
 T_QUANTILES = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
-"""Student's t at 97.5 %, for 1 … 10 degrees of freedom; beyond, the last is taken, which is on the safe side."""
+"""Student's t at 97.5 % for 1 … 10 degrees of freedom; the last one serves beyond, which is on the safe side."""
 
 
 class Figures(NamedTuple):
-    """What counts of one left-out source, or of the mean over sources."""
+    """The figures of one left-out source, or their means over sources."""
 
     auc: float
     average_precision: float
     recall_at_5_percent_false_alarms: float
     ece_before: float
-    """Expected calibration error of the raw scores at even odds, see `calibration`."""
+    """Expected calibration error of the raw scores at even odds; see `calibration`."""
     ece_after: float
-    """Of scores calibrated on the other sources' trials."""
+    """The same for scores calibrated on the trials of the other sources."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over seeds, and its 95 % interval by Student's t; one seed has none."""
+    """A mean over seeds and its 95 % interval by Student's t; one seed has no interval."""
 
     mean: float
     low: float | None
@@ -53,7 +53,7 @@ class Entry:
     backbone: str
     augment: str
     tiles_per_s: float
-    """On one thread of the CPU that made the comparison."""
+    """On one thread of the CPU that ran the comparison."""
     sources: Mapping[str, Figures]
     """Means over the seeds, by left-out source."""
     macro: Mapping[str, Interval]
@@ -63,7 +63,7 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """What tables call it."""
+        """The name in tables."""
         return f"{self.backbone}, {self.augment}"
 
     def macro_auc(self, seed: int) -> float:
@@ -73,7 +73,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Difference:
-    """How much higher one entry's macro AUC is than another's, over the seeds that both have."""
+    """How much higher the macro AUC of one entry is than that of another, over the seeds that both have."""
 
     name: str
     than: str
@@ -89,14 +89,14 @@ class Comparison:
     entries: tuple[Entry, ...]
     """The best macro AUC first."""
     differences: tuple[Difference, ...]
-    """Of all entries to the first that was asked for."""
+    """Of all other entries to the first one that the user named."""
 
 
 def summarise(out: str, results: Sequence[TrialResult], tiles_per_s: Mapping[str, float]) -> Comparison:
-    """Say what trials have shown."""
+    """Compare the results of trials."""
     kinds = dict.fromkeys((result.backbone, result.augment) for result in results)
     entries = [
-        _entry([result for result in results if (result.backbone, result.augment) == kind], tiles_per_s[kind[0]])
+        _enter([result for result in results if (result.backbone, result.augment) == kind], tiles_per_s[kind[0]])
         for kind in kinds
     ]
     best_first = sorted(entries, key=lambda entry: -entry.macro["auc"].mean)
@@ -109,25 +109,25 @@ def mean_over_seeds(values: Sequence[float]) -> Interval:
     mean, n = statistics.fmean(values), len(values)
     if n < 2:
         return Interval(mean, None, None, n)
-    reach = T_QUANTILES[min(n - 1, len(T_QUANTILES)) - 1] * statistics.stdev(values) / math.sqrt(n)
-    return Interval(mean, mean - reach, mean + reach, n)
+    half = T_QUANTILES[min(n - 1, len(T_QUANTILES)) - 1] * statistics.stdev(values) / math.sqrt(n)
+    return Interval(mean, mean - half, mean + half, n)
 
 
-def figures_of(found: Mapping[str, TrialResult]) -> dict[str, Figures]:
-    """Measure the trials of one seed, by left-out source; each is calibrated on the others."""
+def measure_round(found: Mapping[str, TrialResult]) -> dict[str, Figures]:
+    """Measure the trials of one seed by left-out source, each calibrated on the others."""
     samples = [result.sample for result in found.values()]
-    others = calibration.leaving_out(samples)
+    others = calibration.leave_one_out(samples)
     return {
-        source: _figures(result.sample, calibration.fit_across(rest))
+        source: _measure(result.sample, calibration.fit_across(rest))
         for (source, result), rest in zip(found.items(), others, strict=True)
     }
 
 
 def write_comparison(comparison: Comparison) -> None:
-    """Write the comparison's files, `comparison.json` last: where that stands, the rest is whole."""
+    """Write the files of a comparison, `comparison.json` last, so that a folder with that file is complete."""
     files = {
         "comparison.csv": _csv(comparison),
-        "quality_speed.png": figures.quality_speed([_standing(entry) for entry in comparison.entries]),
+        "quality_speed.png": figures.quality_speed([_point(entry) for entry in comparison.entries]),
         "comparison.json": f"{json.dumps(as_dict(comparison), indent=2)}\n".encode(),
     }
     for name, data in files.items():
@@ -135,7 +135,7 @@ def write_comparison(comparison: Comparison) -> None:
 
 
 def as_dict(comparison: Comparison) -> dict[str, object]:
-    """Return what `comparison.json` holds."""
+    """Return the content of `comparison.json`."""
     return {
         "entries": [
             {
@@ -152,8 +152,8 @@ def as_dict(comparison: Comparison) -> dict[str, object]:
     }
 
 
-def _entry(results: Sequence[TrialResult], tiles_per_s: float) -> Entry:
-    rounds = {seed: figures_of(found) for seed, found in by_seed(results).items()}
+def _enter(results: Sequence[TrialResult], tiles_per_s: float) -> Entry:
+    rounds = {seed: measure_round(found) for seed, found in group_by_seed(results).items()}
     sources = {
         source: Figures(
             *(statistics.fmean(values) for values in zip(*(of[source] for of in rounds.values()), strict=True))
@@ -169,7 +169,7 @@ def _entry(results: Sequence[TrialResult], tiles_per_s: float) -> Entry:
     return Entry(results[0].backbone, results[0].augment, tiles_per_s, sources, macro, rounds)
 
 
-def _figures(sample: Sample, fitted: Calibration) -> Figures:
+def _measure(sample: Sample, fitted: Calibration) -> Figures:
     raw = Calibration()
     found = measure(sample.labels, calibration.scores_of(sample, raw))
     return Figures(
@@ -187,10 +187,10 @@ def _difference(entry: Entry, reference: Entry) -> Difference:
     return Difference(entry.name, reference.name, mean_over_seeds(gains))
 
 
-def _standing(entry: Entry) -> Standing:
+def _point(entry: Entry) -> QualityPoint:
     auc = entry.macro["auc"]
-    reach = 0.0 if auc.high is None else auc.high - auc.mean
-    return Standing(entry.name, entry.tiles_per_s, auc.mean, reach)
+    half_interval = 0.0 if auc.high is None else auc.high - auc.mean
+    return QualityPoint(entry.name, entry.tiles_per_s, auc.mean, half_interval)
 
 
 def _csv(comparison: Comparison) -> bytes:
@@ -199,6 +199,6 @@ def _csv(comparison: Comparison) -> bytes:
     writer.writerow(["backbone", "augment", "seed", "left_out", *Figures._fields, "tiles_per_s"])
     for entry in comparison.entries:
         for seed, found in entry.rounds.items():
-            for source, figures_ in found.items():
-                writer.writerow([entry.backbone, entry.augment, seed, source, *figures_, entry.tiles_per_s])
+            for source, values in found.items():
+                writer.writerow([entry.backbone, entry.augment, seed, source, *values, entry.tiles_per_s])
     return text.getvalue().encode()

@@ -1,4 +1,4 @@
-"""What a photo says of itself: when, where and with what it was taken, out of its EXIF."""
+"""The facts in a photo's EXIF: when, where and with what it was taken."""
 
 import struct
 import zlib
@@ -13,10 +13,13 @@ DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, LookupError
            AttributeError, AssertionError, RuntimeError, zlib.error)  # fmt: skip
 """What Pillow raises for damaged photos and damaged EXIF, found by fuzzing."""
 
+MAX_CAMERA_CHARACTERS = 200
+"""EXIF may hold megabytes; the camera is a column of every row."""
+
 
 @dataclass(frozen=True)
 class PhotoFacts:
-    """What a photo says of itself, None where it does not."""
+    """What the EXIF of a photo says; None for what is missing or not credible."""
 
     captured_at: datetime | None = None
     latitude: float | None = None
@@ -28,43 +31,43 @@ class PhotoFacts:
     focal_length_mm: float | None = None
 
 
-def facts_of(image: Image.Image) -> PhotoFacts:
-    """Read what can be read; a photo is not failed for bad EXIF."""
+def read_facts(image: Image.Image) -> PhotoFacts:
+    """Read the facts that can be read; bad EXIF never fails a photo."""
     try:
         exif = image.getexif()
         details, gps = exif.get_ifd(ExifTags.IFD.Exif), exif.get_ifd(ExifTags.IFD.GPSInfo)
-        return _read(exif, details, gps)
+        return _parse_facts(exif, details, gps)
     except DAMAGED:
         return PhotoFacts()
 
 
-def _read(exif: Image.Exif, details: dict[int, Any], gps: dict[int, Any]) -> PhotoFacts:
-    altitude_m = _number(gps.get(ExifTags.GPS.GPSAltitude))
-    below_sea_level = gps.get(ExifTags.GPS.GPSAltitudeRef) in {1, b"\x01"}
+def _parse_facts(exif: Image.Exif, details: dict[int, Any], gps: dict[int, Any]) -> PhotoFacts:
+    altitude_m = _parse_number(gps.get(ExifTags.GPS.GPSAltitude))
+    is_below_sea_level = gps.get(ExifTags.GPS.GPSAltitudeRef) in {1, b"\x01"}
     return PhotoFacts(
-        captured_at=_time(details.get(ExifTags.Base.DateTimeOriginal) or exif.get(ExifTags.Base.DateTime)),
-        latitude=_degrees(gps, ExifTags.GPS.GPSLatitude, ExifTags.GPS.GPSLatitudeRef, limit=90),
-        longitude=_degrees(gps, ExifTags.GPS.GPSLongitude, ExifTags.GPS.GPSLongitudeRef, limit=180),
-        altitude_m=-altitude_m if altitude_m is not None and below_sea_level else altitude_m,
-        camera=_camera(exif),
-        focal_length_mm=_number(details.get(ExifTags.Base.FocalLength)),
+        captured_at=_parse_time(details.get(ExifTags.Base.DateTimeOriginal) or exif.get(ExifTags.Base.DateTime)),
+        latitude=_parse_degrees(gps, ExifTags.GPS.GPSLatitude, ExifTags.GPS.GPSLatitudeRef, limit=90),
+        longitude=_parse_degrees(gps, ExifTags.GPS.GPSLongitude, ExifTags.GPS.GPSLongitudeRef, limit=180),
+        altitude_m=-altitude_m if altitude_m is not None and is_below_sea_level else altitude_m,
+        camera=_parse_camera(exif),
+        focal_length_mm=_parse_number(details.get(ExifTags.Base.FocalLength)),
     )
 
 
-def _time(value: object) -> datetime | None:
+def _parse_time(value: object) -> datetime | None:
     try:
         return datetime.strptime(str(value).strip("\0 "), "%Y:%m:%d %H:%M:%S")  # noqa: DTZ007 - EXIF has no zone
     except ValueError:
         return None
 
 
-def _camera(exif: Image.Exif) -> str | None:
+def _parse_camera(exif: Image.Exif) -> str | None:
     words = [str(exif.get(tag, "")).strip("\0 ") for tag in (ExifTags.Base.Make, ExifTags.Base.Model)]
     text = " ".join(word for word in words if word)
-    return text[:200].encode("utf-8", "replace").decode() or None  # EXIF may hold megabytes
+    return text[:MAX_CAMERA_CHARACTERS].encode("utf-8", "replace").decode() or None
 
 
-def _number(value: Any) -> float | None:  # noqa: ANN401 - EXIF holds anything
+def _parse_number(value: Any) -> float | None:  # noqa: ANN401 - EXIF holds anything
     try:
         number = float(value)
     except (TypeError, ValueError, ZeroDivisionError):
@@ -72,8 +75,8 @@ def _number(value: Any) -> float | None:  # noqa: ANN401 - EXIF holds anything
     return number if np.isfinite(number) else None
 
 
-def _degrees(gps: dict[int, Any], tag: int, reference_tag: int, limit: int) -> float | None:
-    """Degrees, minutes and seconds to degrees, south and west negative."""
+def _parse_degrees(gps: dict[int, Any], tag: int, reference_tag: int, limit: int) -> float | None:
+    """Convert degrees, minutes and seconds to degrees; south and west are negative."""
     try:
         degrees, minutes, seconds = (float(part) for part in gps[tag])
     except (KeyError, TypeError, ValueError, ZeroDivisionError):

@@ -1,7 +1,7 @@
-"""Decoding where a photo may crash, hang or fill the memory: in a child process, which costs that photo and no other.
+"""Decoding in a child process: a photo that crashes its decoder, hangs or fills the memory fails alone.
 
-It guards against decoders that break, not against code that somebody smuggles into one. Who decodes guarded is the
-caller's business: a scorer does so once it has been killed.
+This guards against decoders that break, not against code that an attacker smuggles into one. A child costs time, so a
+scorer isolates its decoder only after something has killed the scorer.
 """
 
 import contextlib
@@ -18,11 +18,11 @@ from typing import IO, cast
 from pipeline.core.errors import DataError
 from pipeline.images.decode import Decoder, Photo, decode
 
-DECODE_S = 120
+DECODE_TIMEOUT_S = 120
 """A photo that takes longer hangs; 200 megapixels take 2 to 11 s."""
 
 TRIES = 2
-"""Once is no proof against a photo: a child may also be killed because others filled the memory."""
+"""One crash proves nothing against a photo: the system also kills a child when others have filled the memory."""
 
 PIXEL_BYTES = 24
 """Memory a child may take for each pixel of the largest photo allowed: WebP, the greediest, takes 16, most take 7."""
@@ -32,31 +32,31 @@ SPARE_BYTES = 512 << 20
 _ADVICE = "Open the photo in another program and save it again, or leave it out."
 
 _SERVE = "import sys; sys.path[:] = {path!r}; from pipeline.images.isolated_decoder import serve; serve()"
-"""What a child runs. It finds modules where this process does, and never loads its `__main__` or torch."""
+"""What a child runs. It finds modules where this process does, and never loads this process's `__main__` or torch."""
 
 
-def with_watchdog(decode: Decoder) -> Decoder:
-    """Let a decoder work in this process, and end the process with a traceback where it hangs: its host restarts it."""
+def with_watchdog(decode: Decoder, timeout_s: float = DECODE_TIMEOUT_S) -> Decoder:
+    """Let a decoder work in this process; if it hangs, end the process with a traceback, and its host restarts it."""
 
-    def decoded(data: bytes, max_pixels: int) -> Photo:
-        faulthandler.dump_traceback_later(DECODE_S, exit=True)
+    def decode_in_time(data: bytes, max_pixels: int) -> Photo:
+        faulthandler.dump_traceback_later(timeout_s, exit=True)
         try:
             return decode(data, max_pixels)
         finally:
             faulthandler.cancel_dump_traceback_later()
 
-    return decoded
+    return decode_in_time
 
 
 class IsolatedDecoder:
-    """Decodes in a child process that is kept between photos, and replaced when it dies.
+    """A decoder in a child process, which it keeps between photos and replaces when it dies.
 
     Args:
-        decode: does the work; a function of a module that the child can import.
+        decode: a function of a module that the child can import.
         timeout_s: a photo that takes longer fails.
     """
 
-    def __init__(self, decode: Decoder = decode, timeout_s: int = DECODE_S) -> None:
+    def __init__(self, decode: Decoder = decode, timeout_s: int = DECODE_TIMEOUT_S) -> None:
         self._decode, self._timeout_s = decode, timeout_s
         self._child: subprocess.Popen[bytes] | None = None
 
@@ -64,59 +64,57 @@ class IsolatedDecoder:
         """Decode a photo.
 
         Raises:
-            DataError: what `decode` raises; or the photo crashed its decoder, or hung it.
+            DataError: `decode` raised it, or the photo crashed or hung its decoder.
         """
         status = 0
         for _ in range(TRIES):
-            self._child = self._child or _started()
-            answer = _asked(self._child, (self._decode, data, max_pixels, self._timeout_s))
+            self._child = self._child or _start_child()
+            answer = _ask(self._child, (self._decode, data, max_pixels, self._timeout_s))
             if isinstance(answer, DataError):
                 raise answer
             if answer is not None:
                 return answer
             status = self.close()
             if status == -signal.SIGALRM:
-                raise DataError(
-                    "decode", "decoder_timed_out", f"Decoding took more than {self._timeout_s} s. {_ADVICE}"
-                )
-        raise DataError(
-            "decode", "decoder_crashed", f"The decoder ended with {_name(status)}, {TRIES} times. {_ADVICE}"
-        )
+                message = f"Decoding took more than {self._timeout_s} s. {_ADVICE}"
+                raise DataError("decode", "decoder_timed_out", message)
+        message = f"The decoder ended with {_describe_status(status)}, {TRIES} times. {_ADVICE}"
+        raise DataError("decode", "decoder_crashed", message)
 
     def close(self) -> int:
         """End the child.
 
         Returns:
-            Its exit status; where it died of a signal, minus the signal's number.
+            Its exit status; minus the number of the signal that killed it.
         """
         child, self._child = self._child, None
         if child is None:
             return 0
         with contextlib.suppress(BrokenPipeError), child:
-            pass  # closes its pipes, at which it ends, and waits for it
+            pass  # closes its pipes, which ends it, and waits for it
         return child.returncode
 
 
 def serve() -> None:
-    """Decode what the parent sends, until the parent is gone. Runs in the child."""
+    """Decode the photos that the parent sends, until the parent is gone. Runs in the child."""
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not mix with the answers
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})  # a Ray worker's mask would be inherited
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})  # a child inherits the mask of a Ray worker
     used_bytes = _address_space_bytes()
     with contextlib.suppress(EOFError, pickle.UnpicklingError, BrokenPipeError):
         while True:
             decoder, data, max_pixels, timeout_s = pickle.load(requests)  # noqa: S301 - from our own parent
             _limit_memory(used_bytes, SPARE_BYTES + 4 * len(data) + PIXEL_BYTES * max_pixels)
             signal.alarm(timeout_s)
-            answer = _decoded(decoder, data, max_pixels)
+            answer = _answer(decoder, data, max_pixels)
             signal.alarm(0)
-            pickle.dump(answer, answers, protocol=5)  # writes the pixels from where they are
+            pickle.dump(answer, answers, protocol=5)  # does not copy the pixels
             answers.flush()
 
 
-def _started() -> "subprocess.Popen[bytes]":
+def _start_child() -> "subprocess.Popen[bytes]":
     return subprocess.Popen(  # noqa: S603 - our own code
         [sys.executable, "-c", _SERVE.format(path=sys.path)],
         stdin=subprocess.PIPE,
@@ -125,8 +123,8 @@ def _started() -> "subprocess.Popen[bytes]":
     )
 
 
-def _asked(child: "subprocess.Popen[bytes]", request: tuple[Decoder, bytes, int, int]) -> Photo | DataError | None:
-    """Return a child's answer, or None where it died over the request."""
+def _ask(child: "subprocess.Popen[bytes]", request: tuple[Decoder, bytes, int, int]) -> Photo | DataError | None:
+    """Return a child's answer, None if it died over the request."""
     requests, answers = cast("IO[bytes]", child.stdin), cast("IO[bytes]", child.stdout)
     try:
         pickle.dump(request, requests, protocol=5)
@@ -136,7 +134,7 @@ def _asked(child: "subprocess.Popen[bytes]", request: tuple[Decoder, bytes, int,
         return None
 
 
-def _decoded(decoder: Decoder, data: bytes, max_pixels: int) -> Photo | DataError:
+def _answer(decoder: Decoder, data: bytes, max_pixels: int) -> Photo | DataError:
     try:
         return decoder(data, max_pixels)
     except DataError as error:
@@ -144,14 +142,13 @@ def _decoded(decoder: Decoder, data: bytes, max_pixels: int) -> Photo | DataErro
 
 
 def _limit_memory(used_bytes: int, more_bytes: int) -> None:
-    """Make allocations fail from a size on, so that a bomb costs its photo and not the machine; Linux only."""
+    """Make large allocations fail, so that a bomb costs its photo and not the machine; Linux only."""
     if sys.platform == "linux":
         machine_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        limit_bytes, (_, most) = (
-            used_bytes + min(more_bytes, machine_bytes // 2),
-            resource.getrlimit(resource.RLIMIT_AS),
-        )
-        resource.setrlimit(resource.RLIMIT_AS, (limit_bytes if most < 0 else min(limit_bytes, most), most))
+        limit_bytes = used_bytes + min(more_bytes, machine_bytes // 2)
+        _, hard_limit = resource.getrlimit(resource.RLIMIT_AS)
+        limit_bytes = limit_bytes if hard_limit < 0 else min(limit_bytes, hard_limit)
+        resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, hard_limit))
 
 
 def _address_space_bytes() -> int:
@@ -161,5 +158,5 @@ def _address_space_bytes() -> int:
     return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def _name(status: int) -> str:
+def _describe_status(status: int) -> str:
     return signal.Signals(-status).name if status < 0 else f"exit status {status}"

@@ -1,17 +1,15 @@
-"""The tile grid of a photo: which boxes, and the pixels in them.
+"""The tile grid of a photo: its boxes, and the pixels in them.
 
-The grid covers every pixel: the last row and column are shifted in, neither padded nor dropped. Geometry only;
-it knows no file, no network and no Ray.
+The grid covers every pixel: it shifts the last row and column in, and neither pads nor drops them.
 """
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.core.errors import UsageError
-from pipeline.images.decode import resize
+from pipeline.images.decode import Pixels, resize
 
 ONE_TILE_LIMIT = 1.25
 """A photo with both sides at most this many tiles long is one tile, resized."""
@@ -30,12 +28,12 @@ class Tile(NamedTuple):
 
 @dataclass(frozen=True)
 class TileSpec:
-    """How photos are cut."""
+    """How to cut photos."""
 
     tile_px: int
     """Side of the square that the network sees, pixels."""
     overlap: float
-    """Share of a tile that it has in common with the next, in [0, 0.9]."""
+    """Share of a tile that the next one covers, too, in [0, 0.9]."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -46,14 +44,14 @@ class TileSpec:
 
     @property
     def step_px(self) -> int:
-        """From one tile's edge to the next one's, pixels."""
+        """Distance between the edges of neighbouring tiles, pixels."""
         return max(1, round(self.tile_px * (1 - self.overlap)))
 
 
 def grid(height_px: int, width_px: int, spec: TileSpec) -> list[Tile]:
     """List the boxes that cover a photo, row by row.
 
-    Every box lies within the photo, and every pixel lies in a box. A side shorter than a tile is spanned whole.
+    Every box is inside the photo, and every pixel is in a box. Boxes span a side that is shorter than a tile.
     """
     if max(height_px, width_px) <= ONE_TILE_LIMIT * spec.tile_px:
         return [Tile(0, 0, 0, 0, height_px, width_px)]
@@ -65,8 +63,8 @@ def grid(height_px: int, width_px: int, spec: TileSpec) -> list[Tile]:
     ]
 
 
-def cut(pixels: NDArray[np.uint8], tiles: list[Tile], tile_px: int) -> NDArray[np.uint8]:
-    """Copy the boxes out of a photo, each as the network will see it.
+def cut(pixels: Pixels, tiles: list[Tile], tile_px: int) -> Pixels:
+    """Copy the boxes out of a photo, each resized to what the network sees.
 
     Shape: pixels (H, W, 3) → (N, tile_px, tile_px, 3), uint8.
     """
@@ -77,6 +75,6 @@ def cut(pixels: NDArray[np.uint8], tiles: list[Tile], tile_px: int) -> NDArray[n
 
 
 def starts(side_px: int, box_px: int, step_px: int) -> list[int]:
-    """Where boxes start along one side: every step, the last one shifted in to end with the photo."""
+    """List where boxes start along one side: a step apart, the last one shifted in to end with the photo."""
     last = side_px - box_px
     return [*range(0, last, step_px), last]

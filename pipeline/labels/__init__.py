@@ -1,1 +1,13 @@
-"""The package `labels`."""
+"""Labelled tiles: read, deduplicated, split.
+
+It imports `core`, `storage` and `images`. Start with `labelled_tiles`.
+
+* `labelled_tiles`: the list of labelled tiles, read from folders, tables and masked photos
+* `tables`: tables of paths, labels and boxes, and manifests
+* `masks`: photos with crack masks, cut into labelled boxes by rule
+* `boxes`: parts of photos that are tiles of their own
+* `near_duplicates`: descriptors of tiles, and tiles that show the same picture
+* `split`: which tiles are held out for validation
+* `crops`: labelled tiles as files of their own
+* `downscaled`: labelled tiles as they would look from twice the distance
+"""

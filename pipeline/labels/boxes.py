@@ -1,16 +1,12 @@
-"""Boxes: the parts of a photo that are labelled tiles by themselves, where several tiles lie in one file.
+"""Boxes: parts of a photo that are labelled tiles, for files that hold several tiles.
 
-Geometry and names only. Which boxes a photo gets is left to `masked` and `label_table`.
+Geometry and names only; `masks` and `tables` choose the boxes.
 """
 
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pipeline.core.errors import DataError
-
-Pixels = NDArray[np.uint8]
+from pipeline.images.decode import Pixels
 
 
 class Box(NamedTuple):
@@ -23,17 +19,17 @@ class Box(NamedTuple):
 
 
 def tile_name(url: str, box: Box | None) -> str:
-    """Name a tile: its file, and where in it as a W3C media fragment; `None` is the whole file."""
+    """Name a tile by its file, with its box as a W3C media fragment; a tile without a box is the whole file."""
     return url if box is None else f"{url}#xywh={box.left_px},{box.top_px},{box.width_px},{box.height_px}"
 
 
 def cut(pixels: Pixels, box: Box | None) -> Pixels:
-    """Return a tile's part of its photo; `None` is all of it.
+    """Return a box of a photo, or the whole photo without one.
 
     Shape: (H, W, 3) → (height_px, width_px, 3), a view.
 
     Raises:
-        DataError: the box reaches over the photo's edge; a photo was replaced, or the table of boxes is another one's.
+        DataError: the box reaches over the photo's edge, so somebody replaced the photo or the table of boxes.
     """
     if box is None:
         return pixels

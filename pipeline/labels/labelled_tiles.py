@@ -1,7 +1,6 @@
-"""Labelled tiles: which files they are, cracked or sound, and which of them were cut from one photo.
+"""Labelled tiles: their files, their labels, and the photos that they were cut from.
 
-Reads folders with a folder per class, photos with crack masks (`masked`), and tables of path and label
-(`label_table`). What a tile looks like is left to `descriptor`, which tiles are held out to `split`.
+Reads folders with a folder per class, photos with crack masks (`masks`), and tables of paths and labels (`tables`).
 """
 
 import math
@@ -20,34 +19,35 @@ from pipeline.core.secrets import refuse_credentials
 from pipeline.images.decode import PHOTO_SUFFIXES, decode
 from pipeline.labels import masks, tables
 from pipeline.labels.boxes import Box, cut, tile_name
-from pipeline.labels.near_duplicates import descriptor
+from pipeline.labels.near_duplicates import Descriptors, descriptor
 from pipeline.labels.tables import ClassNames
 
-__all__ = ["Box", "ClassNames", "LabelledTiles", "compute_descriptors", "read_labelled_tiles"]
-
 NAMED_FAILURES = 10
-"""How many unreadable files an error names; the rest are counted."""
+"""How many unreadable files an error names; it counts the others."""
+
+OnProgress = Callable[[int, int], None]
+"""Takes how much is done and the total."""
 
 
 @dataclass(frozen=True)
 class LabelledTiles:
-    """Tiles with their labels; the first five fields have one entry a tile."""
+    """Tiles with their labels; the first five fields have one entry per tile."""
 
     urls: tuple[str, ...]
     labels: NDArray[np.bool_]
     """True = cracked."""
     groups: tuple[str, ...]
-    """Tiles of one photo share a group; a tile whose photo is unknown is a group of its own."""
+    """Tiles of one photo share a group; a tile of an unknown photo is a group of its own."""
     sources: tuple[str, ...]
-    """The DATA argument each tile came from, as it was given."""
+    """The DATA argument that gave each tile, as the user wrote it."""
     boxes: tuple[Box | None, ...]
-    """Which part of its file a tile is; None is all of it."""
+    """Which part of its file a tile is; None for the whole file."""
     unlabelled: int = 0
-    """Rows of tables that have no label yet; they are no tiles, and only counted."""
+    """Rows of tables that have no label yet; they are no tiles."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What each tile is called: its URL, and its box where it has one; no two are the same."""
+        """The URL of each tile, with its box if it has one; every name is unique."""
         return tuple(map(tile_name, self.urls, self.boxes))
 
     def __len__(self) -> int:
@@ -55,17 +55,17 @@ class LabelledTiles:
         return len(self.urls)
 
     def by_file(self) -> Iterator[tuple[str, list[Box | None]]]:
-        """Yield each file's URL with its boxes, in order: what whoever reads a file once for all its tiles needs."""
+        """Yield the URL of each file with its boxes, in order, to read a file once for all its tiles."""
         for url, of_file in groupby(zip(self.urls, self.boxes, strict=True), key=itemgetter(0)):
             yield url, [box for _, box in of_file]
 
     @property
     def sizes(self) -> NDArray[np.int64]:
-        """Tell tiles cut in different sizes apart: half octaves of a box's height, 0 for whole files. Shape (n,)."""
+        """Size classes of the tiles: half octaves of a box's height, 0 for whole files. Shape (n,)."""
         return np.array([0 if box is None else round(2 * math.log2(box.height_px)) for box in self.boxes], np.int64)
 
     def subset(self, indices: ArrayLike) -> "LabelledTiles":
-        """Return the tiles at these indices, or where this mask is True, in that order."""
+        """Return the tiles at these indices in this order, or the tiles where this mask is True."""
         chosen = np.asarray(indices)
         rows = np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen.astype(np.int64)
         return LabelledTiles(
@@ -86,14 +86,14 @@ class _Tile(NamedTuple):
 
 
 def read_labelled_tiles(data: Sequence[str], classes: ClassNames | None = None) -> LabelledTiles:
-    """List the labelled tiles of folders and tables, sorted by URL and box; a tile reached twice is listed once.
+    """List the labelled tiles of folders and tables, each once, sorted by URL and box.
 
     Args:
         data: folders or URLs with a folder per class at any depth, or with photos in `images/` and their crack masks in
             `masks/`; or `.csv` and `.parquet` tables with the columns `path` (or `file`), `label` (class names, or 0
-            and 1; empty rows are left out) and optionally `group` (or `photo_block`) and a box; or folders that
-            `review` wrote.
-        classes: what the classes are called; Positive and Negative if not given.
+            and 1; rows without a label do not count) and optionally `group` (or `photo_block`) and a box; or folders
+            that `review` wrote.
+        classes: names of the classes; Positive and Negative if not given.
 
     Raises:
         UsageError: a place is missing or holds no labelled tiles, a label is unknown or contradicts another, a mask
@@ -126,21 +126,19 @@ def read_labelled_tiles(data: Sequence[str], classes: ClassNames | None = None) 
     )
 
 
-def compute_descriptors(
-    tiles: LabelledTiles, on_progress: Callable[[int, int], None] | None = None
-) -> NDArray[np.float32]:
-    """Read every tile and return its fingerprint; a photo is read once for all its boxes that follow each other.
+def compute_descriptors(tiles: LabelledTiles, on_progress: OnProgress | None = None) -> Descriptors:
+    """Read every tile and compute its descriptor; adjacent boxes of a photo share one read.
 
     Args:
-        tiles: the tiles to look at.
-        on_progress: called with the tiles done and their total.
+        tiles: the tiles to read.
+        on_progress: takes the number of tiles done and their total.
 
-    Shape: (tiles, FINGERPRINT_SIZE).
+    Shape: (tiles, DESCRIPTOR_SIZE).
 
     Raises:
         UsageError: tiles cannot be read; the message names them.
     """
-    rows: list[NDArray[np.float32]] = []
+    rows: list[Descriptors] = []
     failures: list[str] = []
     done = failed = 0
     for url, boxes in tiles.by_file():
@@ -154,11 +152,11 @@ def compute_descriptors(
         if on_progress is not None:
             on_progress(done, len(tiles))
     if failures:
-        raise UsageError(_unreadable(failures, failed, len(tiles)))
+        raise UsageError(_describe(failures, failed, len(tiles)))
     return np.stack(rows)
 
 
-def _unreadable(failures: list[str], failed: int, total: int) -> str:
+def _describe(failures: list[str], failed: int, total: int) -> str:
     unnamed = len(failures) - NAMED_FAILURES
     more = [f"… and {unnamed} more"] if unnamed > 0 else []
     named = "\n  ".join([*failures[:NAMED_FAILURES], *more])
@@ -166,12 +164,12 @@ def _unreadable(failures: list[str], failed: int, total: int) -> str:
 
 
 def _read_source(source: str, names: ClassNames) -> tuple[list[_Tile], int]:
-    """Return the tiles of one DATA argument, and how many rows of its table have no label."""
+    """Return the tiles of one DATA argument and the number of rows without a label."""
     url = storage.canonical(source)
     if not storage.exists(url):
         raise UsageError(f"{source} does not exist; expected a folder of labelled tiles, or a .csv or .parquet table.")
-    if (table := _table_of(url)) is not None:
-        rows, unlabelled = tables.read(table, names)
+    if (table := _find_table(url)) is not None:
+        rows, unlabelled = tables.read_table(table, names)
         return [_Tile(row.url, row.box, row.cracked, row.group, source) for row in rows], unlabelled
     tiles = list(_read_masked(url, source) if masks.is_masked(url) else _read_folder(url, source, names))
     if not tiles:
@@ -183,8 +181,8 @@ def _read_source(source: str, names: ClassNames) -> tuple[list[_Tile], int]:
     return tiles, 0
 
 
-def _table_of(url: str) -> str | None:
-    """Return the table that a DATA argument is, or that `review` has written into the folder that it is."""
+def _find_table(url: str) -> str | None:
+    """Return the table of a DATA argument: the argument itself, or the table of a folder that `review` wrote."""
     if not storage.is_folder(url):
         return url
     table = storage.join(url, tables.REVIEW_TABLE)
@@ -201,9 +199,9 @@ def _check_both_classes(tiles: list[_Tile], data: Sequence[str], names: ClassNam
 
 
 def _read_folder(url: str, source: str, names: ClassNames) -> Iterator[_Tile]:
-    group_of = tables.groups_of_folder(url)
+    group_of = tables.read_groups(url)
     for file in storage.list_files(url):
-        # The folder's own name counts too: `evaluate tiles/Positive tiles/Negative` is what a shell makes of `tiles/*`.
+        # The folder's own name counts too, since a shell turns `tiles/*` into `tiles/Positive tiles/Negative`.
         folders = [storage.name(url), *file.path.split("/")[:-1]]
         cracked = next((label for folder in reversed(folders) if (label := names.parse(folder)) is not None), None)
         if cracked is not None and _is_image(file.path):
@@ -211,7 +209,7 @@ def _read_folder(url: str, source: str, names: ClassNames) -> Iterator[_Tile]:
 
 
 def _read_masked(url: str, source: str) -> Iterator[_Tile]:
-    group_of = tables.groups_of_folder(url)
+    group_of = tables.read_groups(url)
     for photo in masks.read_masked_photos(url):
         group = group_of.get(photo.url, photo.url)
         for box, cracked in masks.label_boxes(photo.crack):

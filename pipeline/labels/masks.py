@@ -1,14 +1,12 @@
-"""Photos with crack masks as labelled tiles: a folder with `images/` and `masks/` in it, cut into boxes by rule.
+"""Photos with crack masks as labelled tiles: a folder with `images/` and `masks/`, cut into boxes by rule.
 
 A mask is a PNG of its photo's name and size in which every pixel over 0 is crack. The rule, the same for every source:
 
-* Boxes are squares of each of `SIDES_PX`, half a side apart, the last ones shifted in: together they cover the photo.
-* Cracked: the crack crosses at least a quarter of the box's rows or of its columns, and some of it lies in the middle
-  half, both ways. What only touches a corner is hardly visible, and no honest example of a crack.
+* Boxes are squares with each of the `SIDES_PX`, half a side apart, the last ones shifted in to cover the photo.
+* Cracked: the crack crosses at least a quarter of the box's rows or of its columns, and some of it is in the middle
+  half, both ways. A crack that only touches a corner is hardly visible and no honest example.
 * Sound: no crack pixel in the box, nor within `MARGIN_PX` of it.
-* Any other box is left out: it has no honest label.
-
-What becomes of the boxes is left to `labelled`.
+* Any other box has no honest label and is no tile.
 """
 
 from collections.abc import Iterator
@@ -19,32 +17,33 @@ from numpy.typing import NDArray
 
 from pipeline import storage
 from pipeline.core.errors import DataError, UsageError
-from pipeline.images.decode import PHOTO_SUFFIXES, decode
+from pipeline.images.decode import PHOTO_SUFFIXES, Pixels, decode
 from pipeline.images.tiles import starts
-from pipeline.labels.boxes import Box, Pixels
+from pipeline.labels.boxes import Box
 
 IMAGES = "images"
 MASKS = "masks"
 SIDES_PX = (112, 160, 224)
-"""The network's 224 and, in two steps of the square root of two, half of it: cracks are seen at one to two times their
-size. In 1,011 photos of some 256 pixels, boxes of 224, 160 and 112 are sound 206, 2,329 and 7,126 times."""
+"""The network's 224 and, in two steps of the square root of two, half of it: the network sees cracks at one to two
+times their size. In 1,011 photos of some 256 pixels, 206 boxes of 224 are sound, 2,329 of 160 and 7,126 of 112."""
 LEAST_SPAN = 0.25
 """Part of the rows or columns that a crack must cross."""
 MARGIN_PX = 8
-"""Hand-drawn masks are some pixels off, and a crack's blurred edge is wider than its mask."""
+"""Masks drawn by hand are some pixels off, and the blurred edge of a crack is wider than its mask."""
 MOST_CRACK = 0.5
 """Part of a photo that can be crack. The most in 1,011 masks of two sources is 0.15; an inverted mask has over 0.8."""
 
-Crack = NDArray[np.bool_]
+Mask = NDArray[np.bool_]
+"""True where a photo is cracked, shape (H, W)."""
 
 
 class MaskedPhoto(NamedTuple):
-    """A photo and where its cracks are."""
+    """A photo and its crack mask."""
 
     url: str
     pixels: Pixels
     """Shape (H, W, 3)."""
-    crack: Crack
+    crack: Mask
     """Shape (H, W)."""
 
 
@@ -59,13 +58,13 @@ def read_masked_photos(folder: str) -> Iterator[MaskedPhoto]:
     Raises:
         UsageError: a photo or a mask lacks the other, is damaged, or does not fit it; or no mask marks a crack.
     """
-    pairs = _pairs(folder)
+    pairs = _list_pairs(folder)
     files = storage.read_many([url for pair in pairs for url in pair])
     marked = False
-    # `files` is one iterator: every turn takes a photo and its mask from it.
+    # `files` is one iterator, and every turn takes a photo and its mask from it.
     for (photo_url, mask_url), photo_data, mask_data in zip(pairs, files, files, strict=False):
-        pixels = _pixels(photo_url, photo_data)
-        crack: Crack = np.any(_pixels(mask_url, mask_data), axis=2)
+        pixels = _decode(photo_url, photo_data)
+        crack: Mask = np.any(_decode(mask_url, mask_data), axis=2)
         _check(photo_url, mask_url, pixels, crack)
         marked = marked or bool(crack.any())
         yield MaskedPhoto(photo_url, pixels, crack)
@@ -76,27 +75,23 @@ def read_masked_photos(folder: str) -> Iterator[MaskedPhoto]:
         )
 
 
-def label_boxes(crack: Crack) -> Iterator[tuple[Box, bool]]:
-    """Yield the boxes that have an honest label, and whether they are cracked, the largest boxes last.
-
-    Args:
-        crack: where a photo's cracks are, shape (H, W).
-    """
-    for box in _boxes(*crack.shape):
+def label_boxes(crack: Mask) -> Iterator[tuple[Box, bool]]:
+    """Yield the boxes that have an honest label, and whether they are cracked, the largest boxes last."""
+    for box in _list_boxes(*crack.shape):
         cracked = label_box(crack, box)
         if cracked is not None:
             yield box, cracked
 
 
-def label_box(crack: Crack, box: Box) -> bool | None:
-    """Tell whether a square box is cracked, or None where neither can be said honestly."""
+def label_box(crack: Mask, box: Box) -> bool | None:
+    """Tell whether a square box is cracked; None for a box without an honest label."""
     top, left, side, _ = box
     inside = crack[top : top + side, left : left + side]
     if inside.any():
         most_crossed = max(int(inside.any(axis=0).sum()), int(inside.any(axis=1).sum()))
         middle = slice(side // 4, side - side // 4)
-        plain = most_crossed >= LEAST_SPAN * side and bool(inside[middle, middle].any())
-        return True if plain else None
+        visible = most_crossed >= LEAST_SPAN * side and bool(inside[middle, middle].any())
+        return True if visible else None
     around = crack[
         max(0, top - MARGIN_PX) : top + side + MARGIN_PX,
         max(0, left - MARGIN_PX) : left + side + MARGIN_PX,
@@ -104,8 +99,8 @@ def label_box(crack: Crack, box: Box) -> bool | None:
     return None if around.any() else False
 
 
-def _boxes(height_px: int, width_px: int) -> list[Box]:
-    """List the squares of every side that fits; the photo's own shorter side where none does."""
+def _list_boxes(height_px: int, width_px: int) -> list[Box]:
+    """List the squares of every side that fits, or of the photo's own shorter side if none does."""
     shorter_px = min(height_px, width_px)
     sides = [side for side in SIDES_PX if side <= shorter_px] or [shorter_px]
     return [
@@ -116,10 +111,10 @@ def _boxes(height_px: int, width_px: int) -> list[Box]:
     ]
 
 
-def _pairs(folder: str) -> list[tuple[str, str]]:
-    """List the URLs of photos and of their masks."""
-    photo_of = _by_stem(storage.join(folder, IMAGES), PHOTO_SUFFIXES)
-    mask_of = _by_stem(storage.join(folder, MASKS), frozenset({"png"}))
+def _list_pairs(folder: str) -> list[tuple[str, str]]:
+    """List the URLs of photos and their masks."""
+    photo_of = _list_by_stem(storage.join(folder, IMAGES), PHOTO_SUFFIXES)
+    mask_of = _list_by_stem(storage.join(folder, MASKS), frozenset({"png"}))
     alone = sorted(photo_of.keys() - mask_of.keys())
     if alone:
         raise UsageError(
@@ -135,8 +130,8 @@ def _pairs(folder: str) -> list[tuple[str, str]]:
     return [(photo_of[stem], mask_of[stem]) for stem in sorted(photo_of)]
 
 
-def _by_stem(folder: str, suffixes: frozenset[str]) -> dict[str, str]:
-    """List the URLs of a folder's pictures by their path in it without its ending."""
+def _list_by_stem(folder: str, suffixes: frozenset[str]) -> dict[str, str]:
+    """List the URLs of a folder's pictures by their relative paths without the endings."""
     found: dict[str, str] = {}
     for file in storage.list_files(folder):
         stem, _, suffix = file.path.rpartition(".")
@@ -145,19 +140,19 @@ def _by_stem(folder: str, suffixes: frozenset[str]) -> dict[str, str]:
         first = found.setdefault(stem, file.url)
         if first != file.url:
             raise UsageError(
-                f"{first} and {file.url} have one name, and a mask belongs to one photo. Rename one of them."
+                f"{first} and {file.url} have the same name, and a mask belongs to one photo. Rename one of them."
             )
     return found
 
 
-def _pixels(url: str, data: bytes) -> Pixels:
+def _decode(url: str, data: bytes) -> Pixels:
     try:
         return decode(data).pixels
     except DataError as error:
         raise UsageError(f"{url} cannot be read: {error} Repair it, or remove both photo and mask.") from error
 
 
-def _check(photo_url: str, mask_url: str, pixels: Pixels, crack: Crack) -> None:
+def _check(photo_url: str, mask_url: str, pixels: Pixels, crack: Mask) -> None:
     if pixels.shape[:2] != crack.shape:
         photo, mask = (f"{height} pixels high and {width} wide" for height, width in (pixels.shape[:2], crack.shape))
         raise UsageError(

@@ -1,7 +1,6 @@
 """Which labelled tiles are held out for validation.
 
-Pure functions over arrays and lists: listing and reading tiles is left to `labelled`, comparing them to
-`fingerprint`. Two tiles of one photo, or two prints of one picture, never stand on both sides.
+Pure functions over arrays and lists. Two tiles of one photo, or of one picture, are never on both sides.
 """
 
 import hashlib
@@ -14,25 +13,22 @@ from numpy.typing import NDArray
 
 from pipeline.core.errors import UsageError
 from pipeline.labels.labelled_tiles import LabelledTiles
-from pipeline.labels.near_duplicates import Floats, duplicate_groups, duplicates_of
-
-Bools = NDArray[np.bool_]
-Integers = NDArray[np.int64]
+from pipeline.labels.near_duplicates import Descriptors, find_duplicates, group_duplicates
 
 
 @dataclass(frozen=True)
 class TrainValSplit:
-    """What to train on, what to validate on, and how many training tiles were left out as repeats."""
+    """The tiles to train on and the tiles to validate on."""
 
     training: LabelledTiles
     validation: LabelledTiles
     dropped: int
-    """Training tiles left out because they repeat a validation tile or share its photo."""
+    """Training tiles left out, since they repeat a validation tile or share its photo."""
 
 
 @dataclass(frozen=True)
 class SplitRule:
-    """How a data set without validation tiles of its own is divided."""
+    """How to divide a data set without validation tiles of its own."""
 
     fraction: float = 0.2
     """Part of the tiles to hold out, of each class."""
@@ -48,48 +44,49 @@ def split(
     tiles: LabelledTiles,
     validation: LabelledTiles | None,
     rule: SplitRule,
-    look: Callable[[LabelledTiles], Floats],
+    describe: Callable[[LabelledTiles], Descriptors],
 ) -> TrainValSplit:
-    """Return what to train on and what to validate on.
+    """Divide labelled tiles into training and validation tiles.
 
     Args:
-        tiles: the labelled tiles given for training.
-        validation: those given for validation, or None to hold some of `tiles` out.
-        rule: how to hold out where `validation` is None.
-        look: reads the tiles and returns their fingerprints (`labelled.fingerprints`).
+        tiles: labelled tiles for training.
+        validation: labelled tiles for validation, or None to hold some of `tiles` out.
+        rule: how to hold tiles out if `validation` is None.
+        describe: reads tiles and returns their descriptors, as `compute_descriptors` does.
 
     Raises:
         UsageError: nothing is left to train on, or the tiles cannot be divided.
     """
     if validation is None:
-        is_validation = assign(tiles, duplicate_groups(look(tiles)), rule)
+        is_validation = assign(tiles, group_duplicates(describe(tiles)), rule)
         return TrainValSplit(tiles.subset(~is_validation), tiles.subset(is_validation), dropped=0)
     same_photo = np.isin(np.array(tiles.groups), np.array(validation.groups))
-    dropped = same_photo | duplicates_of(look(tiles), look(validation))
+    dropped = same_photo | find_duplicates(describe(tiles), describe(validation))
     training = tiles.subset(~dropped)
     if not 0 < int(training.labels.sum()) < len(training):
         raise UsageError(
-            f"{int(dropped.sum())} of {len(tiles)} training tiles repeat validation tiles; what is left is of one "
+            f"{int(dropped.sum())} of {len(tiles)} training tiles repeat validation tiles; the others are of one "
             "class only. Give other tiles for training or for validation."
         )
     return TrainValSplit(training, validation, dropped=int(dropped.sum()))
 
 
-def assign(tiles: LabelledTiles, family: Integers, rule: SplitRule) -> Bools:
-    """Tell which tiles are held out: whole photos and families, about the asked part of each class.
+def assign(tiles: LabelledTiles, family: NDArray[np.int64], rule: SplitRule) -> NDArray[np.bool_]:
+    """Tell which tiles to hold out: whole photos and families, about the given fraction of each class.
 
-    Components are taken in the order of a hash of seed and content, each where it brings both classes nearer to the
-    asked numbers; so the order of the tiles does not matter, and the same seed gives the same split.
+    Visits connected components in the order of a hash of seed and content, and holds a component out if that brings
+    both classes nearer to the fraction. So the order of the tiles does not matter, and a seed always gives the same
+    split.
 
     Raises:
         UsageError: no division leaves both classes on both sides.
     """
-    component = _join(tiles.groups, family)
-    keys = _keys(tiles.names, component, rule.seed)
+    component = _connected_components(tiles.groups, family)
+    keys = _component_keys(tiles.names, component, rule.seed)
     counts = np.zeros((len(keys), 2))
     np.add.at(counts, (component, tiles.labels.astype(int)), 1)
-    chosen = _fill(counts, sorted(range(len(keys)), key=lambda index: keys[index]), rule.fraction)
-    is_validation: Bools = chosen[component]
+    chosen = _choose_components(counts, sorted(range(len(keys)), key=lambda index: keys[index]), rule.fraction)
+    is_validation: NDArray[np.bool_] = chosen[component]
     held = counts[chosen].sum(axis=0)
     if (held == 0).any() or (held == counts.sum(axis=0)).any():
         raise UsageError(
@@ -99,8 +96,8 @@ def assign(tiles: LabelledTiles, family: Integers, rule: SplitRule) -> Bools:
     return is_validation
 
 
-def _fill(counts: NDArray[np.float64], order: Sequence[int], fraction: float) -> Bools:
-    """Choose components while they bring the held-out numbers of both classes nearer to what was asked."""
+def _choose_components(counts: NDArray[np.float64], order: Sequence[int], fraction: float) -> NDArray[np.bool_]:
+    """Choose the components that bring the held-out numbers of both classes nearer to the fraction."""
     total = np.maximum(counts.sum(axis=0), 1)
     missing = total * fraction
     chosen = np.zeros(len(counts), dtype=np.bool_)
@@ -115,16 +112,16 @@ def _fill(counts: NDArray[np.float64], order: Sequence[int], fraction: float) ->
     return chosen
 
 
-def _add_smallest(counts: NDArray[np.float64], order: Sequence[int], chosen: Bools, label: int) -> None:
-    """Choose the smallest component that holds a class, and leaves both classes to train on, if there is one."""
+def _add_smallest(counts: NDArray[np.float64], order: Sequence[int], chosen: NDArray[np.bool_], label: int) -> None:
+    """Choose the smallest component that holds a class and leaves both classes to train on, if there is one."""
     left = counts[~chosen].sum(axis=0)
     fit = [index for index in order if not chosen[index] and counts[index, label] and (left > counts[index]).all()]
     if fit:
         chosen[min(fit, key=lambda index: counts[index].sum())] = True
 
 
-def _join(groups: Sequence[Hashable], family: Integers) -> Integers:
-    """Number the connected components of tiles that share a group or a family: 0, 1, … one number a tile."""
+def _connected_components(groups: Sequence[Hashable], family: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return for each tile the number, 0, 1, …, of its component: tiles linked by shared groups and families."""
     root: dict[Hashable, Hashable] = {}
 
     def find(node: Hashable) -> Hashable:
@@ -133,17 +130,17 @@ def _join(groups: Sequence[Hashable], family: Integers) -> Integers:
             node = above
         return node
 
-    for group, kin in zip(groups, family.tolist(), strict=True):
-        root[find(("group", group))] = find(("family", kin))
-    tops = [find(("family", kin)) for kin in family.tolist()]
+    for group, of_family in zip(groups, family.tolist(), strict=True):
+        root[find(("group", group))] = find(("family", of_family))
+    tops = [find(("family", of_family)) for of_family in family.tolist()]
     numbers = {top: number for number, top in enumerate(dict.fromkeys(tops))}
     return np.array([numbers[top] for top in tops], dtype=np.int64)
 
 
-def _keys(names: Sequence[str], component: Integers, seed: int) -> list[bytes]:
-    """Return what each component is sorted by: a hash of the seed and its first tile, wherever the data set lies."""
-    above = len(os.path.commonprefix(names))  # noqa: RUF071 - any cut does, as long as it moves with the data set
+def _component_keys(names: Sequence[str], component: NDArray[np.int64], seed: int) -> list[bytes]:
+    """Return the sort key of each component: a hash of the seed and its first tile, without the data set's place."""
+    prefix = len(os.path.commonprefix(names))  # noqa: RUF071 - any cut does, as long as it moves with the data set
     first: dict[int, str] = {}
     for name, number in zip(names, component.tolist(), strict=True):
-        first[number] = min(name[above:], first.get(number, name[above:]))
+        first[number] = min(name[prefix:], first.get(number, name[prefix:]))
     return [hashlib.sha256(f"{seed}:{first[number]}".encode()).digest() for number in range(len(first))]

@@ -1,6 +1,6 @@
-"""Tables of labelled tiles: a CSV or Parquet of path, label and maybe box, and the manifest beside a folder of tiles.
+"""Tables of labelled tiles, as CSV or Parquet with path, label and maybe box, and manifests beside folders of tiles.
 
-Knows columns and how their words are understood; which tiles make a data set is left to `labelled`.
+Knows columns and what their values mean; `labelled_tiles` makes a data set of them.
 """
 
 import csv
@@ -23,11 +23,11 @@ PATH_COLUMNS = ("path", "file")
 LABEL_COLUMNS = ("label",)
 GROUP_COLUMNS = ("group", "photo_block")
 PHOTO_COLUMN = "image_id"
-"""Names a photo everywhere, so that its tiles share a group also where they stand in two tables."""
+"""Identifies a photo everywhere, so that its tiles share a group even in two tables."""
 
 
 class ClassNames(NamedTuple):
-    """What the two classes are called, in folder names and label columns; upper or lower case does not matter."""
+    """Names of the two classes in folder names and label columns, in any case."""
 
     positive: str = "Positive"
     negative: str = "Negative"
@@ -43,31 +43,31 @@ class Row(NamedTuple):
     url: str
     cracked: bool
     group: str
-    """The photo's `image_id`; else the table's group with a hash of the table before it; else the URL."""
+    """The photo's `image_id`, else the table's group after a hash of the table, else the URL."""
     box: Box | None
-    """Which part of the file it is; None is all of it."""
+    """Which part of the file it is; None for the whole file."""
 
 
 class Table(NamedTuple):
-    """What a table holds."""
+    """The content of a table."""
 
     rows: list[Row]
     unlabelled: int
-    """Rows whose label is empty, which are left out."""
+    """Number of rows without a label, which are not in `rows`."""
 
 
 _NUMBERS = {"1": True, "0": False, "1.0": True, "0.0": False, "true": True, "false": False}
-"""Labels understood whatever the classes are called."""
+"""Labels that mean the same whatever the names of the classes."""
 
 
-def read(url: str, names: ClassNames) -> Table:
-    """Read a table of labelled tiles; paths in it are relative to its folder.
+def read_table(url: str, names: ClassNames) -> Table:
+    """Read a table of labelled tiles; its paths are relative to its folder.
 
-    A row with `top_px`, `left_px`, `height_px` and `width_px` stands for that part of its file. One whose label is
-    empty is left out, and counted.
+    A row with `top_px`, `left_px`, `height_px` and `width_px` is that part of its file. Counts rows with an empty label
+    and leaves them out.
 
     Raises:
-        UsageError: it is no such table, lacks a column, holds a label or a box that is none, or no label at all.
+        UsageError: the file is no such table, lacks a column, has an invalid label or box, or has no label at all.
     """
     data = storage.read_bytes(url)
     records = _records(url, data)
@@ -91,12 +91,12 @@ def read(url: str, names: ClassNames) -> Table:
     return Table(rows, len(records) - len(rows))
 
 
-def groups_of_folder(folder: str) -> dict[str, str]:
+def read_groups(folder: str) -> dict[str, str]:
     """Return the group of every tile that the `manifest.csv` of a folder or of its two parents lists.
 
-    Of two manifests the nearer counts. A manifest names files from its own folder, or (as METU's does) from the one
-    above: both are understood, also where the folder was renamed. The group's name holds a hash of the manifest, so
-    that training and validation tiles of one manifest share groups and those of two data sets never do.
+    Of two manifests the nearer counts. The paths of a manifest start from its own folder or, as in METU, from the one
+    above, even if somebody renamed the folder. The name of a group holds a hash of the manifest, so that training and
+    validation tiles of one manifest share groups and those of two data sets never do.
     """
     groups: dict[str, str] = {}
     place = folder
@@ -128,12 +128,12 @@ def _groups_of_manifest(url: str) -> dict[str, str]:
 
 
 def _records(url: str, data: bytes) -> Sequence[Mapping[str, str]]:
-    """Return the rows of a table with every value as text; null is the empty text."""
+    """Return the rows of a table with every value as text, null as the empty text."""
     if url.lower().endswith(".csv"):
         try:
             text = data.decode("utf-8-sig")
             header = text.partition("\n")[0]
-            # Spreadsheets save a CSV with semicolons or tabs where the comma is the decimal mark.
+            # Spreadsheets write semicolons or tabs if the comma is their decimal mark.
             delimiter = max(",;\t", key=header.count)
             return list(csv.DictReader(io.StringIO(text), restval="", delimiter=delimiter))
         except (UnicodeDecodeError, csv.Error) as error:
@@ -173,7 +173,7 @@ def _box(record: Mapping[str, str], where: str) -> Box | None:
     words = [record.get(name) or "" for name in Box._fields]
     if not any(words):
         return None
-    # pandas writes whole numbers beside empty ones as 12.0.
+    # pandas writes whole numbers as 12.0 in a column with empty values.
     numbers = [int(word.removesuffix(".0")) for word in words if word.removesuffix(".0").isdecimal()]
     if len(numbers) < len(words) or 0 in numbers[2:]:
         found = ", ".join(f"{name} {word!r}" for name, word in zip(Box._fields, words, strict=True))
@@ -196,7 +196,7 @@ def _content_hash(data: bytes) -> str:
 
 
 def _base_folder(url: str, paths: Sequence[str]) -> str:
-    """Return what relative paths start from: the table's folder, or the one above where only there the first is."""
+    """Return the base of relative paths: the table's folder, or the one above if the first file is only there."""
     folder = storage.parent(url)
     above = storage.parent(folder)
     first = paths[0]

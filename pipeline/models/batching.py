@@ -1,37 +1,40 @@
-"""Tiles that come in chunks of any size, scored in batches of one size.
+"""What an engine is, and tiles in chunks of any size, scored in batches of one size.
 
-What an engine is stands here, apart from the engines: loading one takes seconds, and most who feed it need not.
+Apart from the engines, since loading one takes seconds and most code that feeds one never loads it.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from pipeline.images.decode import Pixels
 
 Device = Literal["cpu", "cuda"]
 
 BATCH_TILES = 8
-"""Tiles a network sees at once on a CPU: what lies between its layers stays in the cache (docs/experiments.md)."""
+"""Tiles that a network scores at once on a CPU: its intermediate results stay in the cache (docs/experiments.md)."""
 CHUNK_TILES = 8
-"""Tiles cut at a time, for the same reason, whatever the batch they go into."""
+"""Tiles cut at once, for the same reason, whatever the batch that they go into."""
 
 CRACK, DOMAIN = 0, 1
-"""Columns of an engine's answer: the calibrated probability of a crack, and how unlike the training tiles it is (see
-`domain`; NaN where the model was not told)."""
+"""Columns of an engine's output: the calibrated probability of a crack, and how unlike the training tiles the tile is
+(see `domain`; NaN if the model has no domain)."""
 
-Engine = Callable[[NDArray[np.uint8]], ArrayLike]
-"""Tiles, shape (N, T, T, 3) uint8, to scores, shape (N, 2) float32, in the columns above. It is done with the tiles
-when it returns; the scores may be under way still, and are there as soon as somebody makes an array of them."""
+Engine = Callable[[Pixels], ArrayLike]
+"""Scores tiles: shape (N, T, T, 3) → (N, 2) float32, in the columns above. When it returns, the caller may reuse the
+array of tiles; a GPU may still compute the scores, and `np.asarray` of them waits until they are ready."""
 
 
-def score_in_batches(engine: Engine, chunks: Iterable[NDArray[np.uint8]], batch_tiles: int) -> Iterator[ArrayLike]:
-    """Score tiles that come in chunks of any size in batches of one size; the last is filled up.
+def score_in_batches(engine: Engine, chunks: Iterable[Pixels], batch_tiles: int) -> Iterator[ArrayLike]:
+    """Score tiles in batches of one size and fill up the last batch.
 
     A network computes a batch of another size in another order, and its scores differ by a billionth. In batches of one
-    size a tile's score does not depend on its company, to the last bit. A batch that lies in one chunk is not copied.
+    size the score of a tile does not depend on the other tiles, to the last bit. Copies no batch that is part of one
+    chunk, and holds at most one batch of pixels.
 
-    Shape: chunks (n, T, T, 3) → scores (batch_tiles, 2), in order; at most one batch of pixels is kept.
+    Shape: chunks (n, T, T, 3) → scores (batch_tiles, 2), in order.
     """
     batch, filled = None, 0
     for chunk in chunks:

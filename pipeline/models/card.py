@@ -1,6 +1,6 @@
-"""A model's card: all there is to know of a model besides its weights, as `card.json` and as words for people.
+"""A model card: everything about a model but its weights, as `card.json`.
 
-Knows neither torch nor disk; reading and writing the folder is `model`'s.
+Knows neither torch nor disk; `model` reads and writes the folder.
 """
 
 import hashlib
@@ -12,15 +12,15 @@ from typing import Any, TypeAlias
 from pipeline.core.errors import ModelError
 
 FORMAT_VERSION = 1
-"""Of `card.json`; a card of a newer one is refused."""
+"""Of `card.json`; `parse` refuses newer ones."""
 
 Value: TypeAlias = str | int | float | bool | None
-"""What settings and metrics are made of."""
+"""A setting or a metric."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """From a logit to a probability: sigmoid(logit / temperature + bias)."""
+    """Turns a logit into a probability: sigmoid(logit / temperature + bias)."""
 
     temperature: float = 1.0
     bias: float = 0.0
@@ -28,7 +28,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class DataSource:
-    """A set of tiles that a model was trained or validated on."""
+    """A set of tiles for the training or the validation of a model."""
 
     name: str
     role: str
@@ -42,27 +42,27 @@ class DataSource:
 
 @dataclass(frozen=True)
 class Quantised:
-    """The same network in eight-bit integers, and what they cost on held-out tiles."""
+    """The same network in eight-bit integers, and its loss on held-out tiles."""
 
     sha256: str
     """Over `int8.xml`, then `int8.bin`; hexadecimal."""
     tiles: int
-    """Held-out tiles on which it was compared with 32-bit floats."""
+    """Held-out tiles of the comparison with 32-bit floats."""
     auc: float | None
-    """None where they are of one class."""
+    """None if the tiles are of one class."""
     auc_float: float | None
     """The same in 32-bit floats."""
     mean_shift: float
-    """How far crack scores move in the mean, either way."""
+    """Mean absolute change of the crack scores."""
     greatest_shift: float
     mean_domain_shift: float | None
-    """How far domain scores move in the mean, either way; None where the model gives none."""
+    """Mean absolute change of the domain scores; None if the model gives none."""
     nncf: str
-    """Version of what made it."""
+    """Version of NNCF, which quantised it."""
 
     @property
     def auc_loss(self) -> float | None:
-        """How much AUC it loses; negative where it gains."""
+        """How much AUC it loses; negative if it gains."""
         return None if self.auc is None or self.auc_float is None else self.auc_float - self.auc
 
 
@@ -71,23 +71,23 @@ class About:
     """What only people can say of a model."""
 
     licences: tuple[str, ...] = ()
-    """Of the data: none, one for all, or one for each of the training and then the validation data."""
+    """Of the data: none, one for all, or one for each of the training data and then of the validation data."""
     attributions: tuple[str, ...] = ()
-    """Who made the data, and how to cite them; as many as `licences` may be."""
+    """The makers of the data and how to cite them; as many as `licences` may be."""
     note: str | None = None
     """What people must know before they trust the model."""
 
 
 @dataclass(frozen=True)
 class Card:
-    """What scoring needs to know of a model, and what people should."""
+    """What scoring needs to know about a model, and what people should know."""
 
     architecture: str
-    """A model name of timm."""
+    """Timm's name of the model."""
     tile_px: int
-    """Side of the square that the network sees, pixels."""
+    """Side of the square that the network sees, in pixels."""
     overlap: float
-    """Share of a tile that it has in common with the next, unless the user asks for another."""
+    """Part of a tile that the next one shares; the user may choose another."""
     mean: tuple[float, float, float]
     """Per channel, of pixels scaled to [0, 1]."""
     std: tuple[float, float, float]
@@ -95,7 +95,7 @@ class Card:
     """A tile at or over this score counts as cracked."""
     calibration: Calibration
     domain_threshold: float | None
-    """A photo at or over this domain score is unlike the training data; None where the model gives no such score."""
+    """A photo at or over this domain score is unlike the training data; None if the model gives no domain score."""
     metrics: Mapping[str, Value]
     """On the validation tiles."""
     data: tuple[DataSource, ...]
@@ -104,15 +104,15 @@ class Card:
     software: Mapping[str, str]
     """Versions by package."""
     note: str | None
-    """What people must know before they trust it."""
+    """What people must know before they trust the model."""
     weights_sha256: str
     """SHA-256 of `model.safetensors`, hexadecimal."""
     int8: Quantised | None = None
-    """None where the model was not quantised."""
+    """None if the model was not quantised."""
 
     @property
     def model_id(self) -> str:
-        """First 12 hexadecimal digits of the SHA-256 over the weights and everything here that moves a score."""
+        """First 12 hexadecimal digits of the SHA-256 of the weights and of all fields that move a score."""
         scoring = {
             "architecture": self.architecture,
             "tile_px": self.tile_px,
@@ -124,7 +124,7 @@ class Card:
         return hashlib.sha256(json.dumps(scoring, sort_keys=True).encode()).hexdigest()[:12]
 
     def to_json(self) -> str:
-        """Write the card as `card.json` holds it."""
+        """Return the content of `card.json`."""
         return json.dumps({"format_version": FORMAT_VERSION, **asdict(self)}, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -136,7 +136,8 @@ def parse(text: str | bytes, where: str) -> Card:
         where: its address, for messages.
 
     Raises:
-        ModelError: no JSON object, a field is missing or of the wrong type, or the format is newer than this program.
+        ModelError: the text is no JSON object, a field is missing or has the wrong type, or the format is newer than
+            this program's.
     """
     try:
         found = json.loads(text)
@@ -149,12 +150,12 @@ def parse(text: str | bytes, where: str) -> Card:
         raise ModelError(
             f"{where} has format {version}; this crackscan reads up to {FORMAT_VERSION}. Upgrade crackscan."
         )
-    values = _checked(found, where)
-    values["calibration"] = Calibration(**_section(values["calibration"], Calibration, where))
-    values["data"] = tuple(DataSource(**_section(source, DataSource, where)) for source in values["data"])
+    values = _check_fields(found, where)
+    values["calibration"] = Calibration(**_check_section(values["calibration"], Calibration, where))
+    values["data"] = tuple(DataSource(**_check_section(source, DataSource, where)) for source in values["data"])
     if values["int8"] is not None:
-        values["int8"] = Quantised(**_section(values["int8"], Quantised, where))
-    values["mean"], values["std"] = (_triple(values, name, where) for name in ("mean", "std"))
+        values["int8"] = Quantised(**_check_section(values["int8"], Quantised, where))
+    values["mean"], values["std"] = (_check_triple(values, name, where) for name in ("mean", "std"))
     return Card(**values)
 
 
@@ -176,13 +177,13 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "weights_sha256": (str,),
     "int8": (dict, type(None)),
 }
-"""JSON types of the fields; a test holds that every field stands here."""
+"""JSON types of the fields; a test checks that every field is here."""
 _ADDED = {"int8": None}
-"""What older cards of this format lack, and what that means."""
+"""Fields that older cards of this format lack, and their values then."""
 
 
-def _checked(found: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Take the fields of a card; what a later program added within the same format is left out."""
+def _check_fields(found: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return the fields of a card, without those that a later program added within the same format."""
     found = _ADDED | dict(found)
     for name, types in _TYPES.items():
         if name not in found:
@@ -193,7 +194,7 @@ def _checked(found: Mapping[str, Any], where: str) -> dict[str, Any]:
     return {name: found[name] for name in _TYPES}
 
 
-def _section(found: object, section: type[Calibration | DataSource | Quantised], where: str) -> dict[str, Any]:
+def _check_section(found: object, section: type[Calibration | DataSource | Quantised], where: str) -> dict[str, Any]:
     names = {field.name for field in fields(section)}
     if not isinstance(found, dict) or not names <= found.keys():
         raise ModelError(
@@ -202,7 +203,7 @@ def _section(found: object, section: type[Calibration | DataSource | Quantised],
     return {name: found[name] for name in names}
 
 
-def _triple(values: Mapping[str, Any], name: str, where: str) -> tuple[float, float, float]:
+def _check_triple(values: Mapping[str, Any], name: str, where: str) -> tuple[float, float, float]:
     found = values[name]
     if len(found) != 3 or not all(isinstance(value, _NUMBER) for value in found):
         raise ModelError(f"{where}: {name} is {found!r}; expected three numbers, one a channel.")

@@ -1,7 +1,7 @@
 """Crack maps: where in a photo the network sees a crack, finer than the tile, as an 8-bit grey PNG.
 
-A map is its photo divided by a whole number, `scale`: 0 is sound, 255 a crack for sure, and where tiles overlap the
-higher value counts. What the network sees in one tile is `activation`'s business, how good maps are `map_quality`'s.
+A map has the size of its photo divided by a whole number, `scale`. 0 means sound and 255 certainly cracked; where tiles
+overlap, the higher value counts. `saliency` maps single tiles.
 """
 
 import io
@@ -13,39 +13,39 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
-from pipeline.images.decode import resize
+from pipeline.images.decode import Pixels, resize
 from pipeline.images.tiles import Tile, cut
 from pipeline.models.batching import score_in_batches
 
 MAP_PIXELS = 1 << 20
-"""A map has at most about this many: of a photo of 12 million pixels every fourth, both ways."""
+"""The most pixels of a map, about; a photo of 12 million pixels keeps every fourth row and column."""
 LEAST_SCORE = 0.1
-"""Tiles that score less stay black: they cost time, and their pixels could hardly be seen."""
+"""Tiles that score less stay black: mapping them costs time, and nobody could see the result."""
 MAP_BATCH_TILES = 4
-"""Tiles the network looks into at once: one size, so that a map does not depend on what else is mapped; a photo with
-fewer pays for as many."""
+"""Tiles that the network maps at once. One size, so that a map does not depend on other photos; fewer tiles cost as
+much."""
 
 Grey = NDArray[np.uint8]
+"""A grey picture, shape (H, W)."""
 
-TileMapper = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""Tiles, shape (N, T, T, 3) uint8, to where in each of them a crack is, shape (N, h, w): of the highest place 1, of a
-place without any crack 0."""
+TileMapper = Callable[[Pixels], NDArray[np.float32]]
+"""Finds cracks in tiles: shape (N, T, T, 3) → (N, h, w), from 0 without any crack to 1 at the clearest place."""
 
 
 class ScoredPhoto(NamedTuple):
-    """A photo whose tiles were scored."""
+    """A photo and the scores of its tiles."""
 
     image: str
-    """Its name, for who finds the map alone."""
-    pixels: NDArray[np.uint8]
+    """Its name, which the map keeps."""
+    pixels: Pixels
     """Shape (H, W, 3)."""
     grid: Sequence[Tile]
     scores: NDArray[np.float32]
-    """One a tile of the grid."""
+    """One per tile of the grid."""
 
 
 class MappedPhoto(NamedTuple):
-    """What came of a photo whose crack map was asked for."""
+    """The score and the crack map of a photo."""
 
     crack_score: float
     crack_map: bytes
@@ -58,7 +58,7 @@ class PhotoMapper:
     Args:
         map_tiles: finds cracks in tiles.
         tile_px: side of a tile as the network sees it.
-        model_id: of its model, for who finds the map alone.
+        model_id: of the model, which the map keeps.
     """
 
     def __init__(self, map_tiles: TileMapper, tile_px: int, model_id: str) -> None:
@@ -67,17 +67,17 @@ class PhotoMapper:
         self._model_id = model_id
 
     def __call__(self, photo: ScoredPhoto) -> bytes:
-        """Return the map as PNG, with `scale`, `model_id` and `image` as its text."""
+        """Return the map as PNG; its text fields are `scale`, `model_id` and `image`."""
         scale = scale_of(*photo.pixels.shape[:2])
-        about = PngImagePlugin.PngInfo()
+        info = PngImagePlugin.PngInfo()
         for key, value in {"scale": str(scale), "model_id": self._model_id, "image": photo.image}.items():
-            about.add_text(key, value)
+            info.add_text(key, value)
         buffer = io.BytesIO()
-        Image.fromarray(reduce_map(self._drawn(photo), scale)).save(buffer, "PNG", pnginfo=about)
+        Image.fromarray(reduce_map(self._draw(photo), scale)).save(buffer, "PNG", pnginfo=info)
         return buffer.getvalue()
 
-    def _drawn(self, photo: ScoredPhoto) -> Grey:
-        """Put the maps of all tiles together, each as bright as its tile's score.
+    def _draw(self, photo: ScoredPhoto) -> Grey:
+        """Join the maps of all tiles, each as bright as its tile's score.
 
         Shape: (H, W).
         """
@@ -98,12 +98,12 @@ class PhotoMapper:
 
 
 def scale_of(height_px: int, width_px: int) -> int:
-    """Return the whole number that a photo's sides are divided by: the smallest that leaves few enough pixels."""
+    """Return the smallest whole number that divides a photo's sides so that few enough pixels are left."""
     return max(1, isqrt(max(0, height_px * width_px - 1) // MAP_PIXELS) + 1)
 
 
 def reduce_map(grey: Grey, scale: int) -> Grey:
-    """Take the highest of every `scale` x `scale` pixels, so that a crack of one pixel does not fade.
+    """Keep the highest of every `scale` x `scale` pixels, so that a crack of one pixel does not fade.
 
     Shape: (H, W) → (ceil(H / scale), ceil(W / scale)).
     """
@@ -115,13 +115,13 @@ def reduce_map(grey: Grey, scale: int) -> Grey:
 
 
 def decode_map(png: bytes) -> tuple[Grey, int]:
-    """Read a map: its pixels and its scale."""
+    """Return the pixels and the scale of a map."""
     with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
         return np.asarray(image), int(image.info["scale"])
 
 
 def enlarge_map(grey: Grey, scale: int, height_px: int, width_px: int) -> Grey:
-    """Bring a map to the size of its photo.
+    """Enlarge a map to the size of its photo.
 
     Shape: (h, w) → (height_px, width_px).
     """

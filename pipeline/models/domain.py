@@ -1,7 +1,6 @@
-"""How unlike the training tiles a tile is, so that leaves or a sky are flagged instead of scored with confidence.
+"""How unlike the training tiles a tile is, so that a run flags leaves or sky instead of scoring them with confidence.
 
-A distance between textures, as `network` sees them. From which pictures it is learnt is left to `domain_tiles`, what a
-photo's tiles say together to `scoring`.
+A distance between textures, as `network` computes them. `training.domain_fit` chooses the pictures to fit it to.
 """
 
 import torch
@@ -12,21 +11,21 @@ from pipeline.models.model import Model
 from pipeline.models.network import DOMAIN_PREFIX, tensors_of
 
 SHRINKAGE = 0.1
-"""How far correlations are drawn to zero; a few hundred tiles say little of each (docs/experiments.md)."""
+"""How far correlations shrink towards zero; a few hundred tiles say little about each (docs/experiments.md)."""
 LEAST_SPREAD = 0.01
-"""Of a feature, as part of the middle one's: a map that no training tile woke would else outvote all others."""
+"""Of a feature, relative to the median; otherwise a feature without spread in training would outweigh all others."""
 
 
 class Domain(nn.Module):
-    """Mahalanobis' distance from the training tiles; theirs is 1 or a little less in the root mean square.
+    """Mahalanobis distance from the training tiles; theirs is 1 or a little less in the root mean square.
 
-    Maesschalck et al. 2000; for pictures unlike the training data Lee et al. 2018.
+    De Maesschalck et al. 2000; Lee et al. 2018 for pictures unlike the training data.
     """
 
     center: Tensor
     """Shape (F,)."""
     whitening: Tensor
-    """Makes all directions alike; shape (F, F)."""
+    """Gives all directions the same spread; shape (F, F)."""
 
     def __init__(self, center: Tensor, whitening: Tensor) -> None:
         super().__init__()
@@ -34,7 +33,7 @@ class Domain(nn.Module):
         self.register_buffer("whitening", whitening)
 
     def forward(self, textures: Tensor) -> Tensor:
-        """Measure tiles.
+        """Return the distance of each tile.
 
         Shape: (N, F) → (N,).
         """
@@ -42,12 +41,12 @@ class Domain(nn.Module):
         return away.square().sum(dim=1).sqrt()
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return what a model file keeps of it."""
+        """Return the tensors that a model file keeps."""
         return {DOMAIN_PREFIX + name: tensor for name, tensor in self.state_dict().items()}
 
 
 def fit(textures: Tensor) -> Domain:
-    """Learn what tiles look like.
+    """Fit a domain to the textures of training tiles.
 
     Shape: (tiles, F).
     """
@@ -62,8 +61,8 @@ def fit(textures: Tensor) -> Domain:
     return Domain(center.float(), whitening.float())
 
 
-def threshold(textures: Tensor, is_first_half: Tensor, share: float) -> float:
-    """Return the distance that this share of tiles reaches or exceeds, where it is learnt from the others' half.
+def fit_threshold(textures: Tensor, is_first_half: Tensor, share: float) -> float:
+    """Return the distance that this share of tiles reaches or exceeds, each measured by a fit to the other half.
 
     Shapes: (tiles, F), (tiles,).
     """
@@ -73,10 +72,10 @@ def threshold(textures: Tensor, is_first_half: Tensor, share: float) -> float:
 
 
 def domain_of(model: Model) -> Domain | None:
-    """Read what a model knows of its training tiles; None where it was trained before there was such a thing.
+    """Return the domain of a model; None for a model from before there were domains.
 
     Raises:
-        ModelError: only a part of it is there.
+        ModelError: the weights hold only a part of it.
     """
     tensors = {
         name.removeprefix(DOMAIN_PREFIX): tensor

@@ -1,6 +1,6 @@
-"""Which engine scores: what there is, which one is taken, and how it is made; none is loaded before.
+"""Which engine scores, and how to load it; importing this module loads none.
 
-The rule looks at one machine, the one that begins a dataset; all that score for it are taken to be alike.
+The choice looks at one machine, the one that begins a dataset, and assumes that all others are like it.
 """
 
 from collections.abc import Callable
@@ -12,23 +12,23 @@ from pipeline.models.card import Quantised
 from pipeline.models.model import Model
 
 EngineName = Literal["torch-fp32", "torch-fp16", "openvino-fp32", "openvino-bf16", "openvino-int8"]
-"""Library and precision; `torch-fp32` is the reference, `torch-fp16` is for GPUs, OpenVINO for CPUs."""
+"""Library and precision: `torch-fp32` is the reference, `torch-fp16` is for GPUs, OpenVINO for CPUs."""
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 _DEVICES: dict[EngineName, Device] = {
     "torch-fp16": "cuda", "openvino-fp32": "cpu", "openvino-bf16": "cpu", "openvino-int8": "cpu",
 }  # fmt: skip
-"""Where those run that cannot run everywhere."""
+"""Engines that run on one kind of device only."""
 
 MOST_AUC_LOST = 0.002
-"""An int8 network that lost more on held-out tiles is not taken unless it is asked for …"""
+"""`auto` does not choose an int8 network that lost more AUC on held-out tiles …"""
 MOST_SHIFT = 0.02
 """… nor one whose crack scores moved by more in the mean …"""
 MOST_DOMAIN_SHIFT = 0.1
-"""… or its domain scores, of which the training tiles' are about 1."""
+"""… nor one whose domain scores did; those of the training tiles are about 1."""
 
 
 class EngineChoice(NamedTuple):
-    """An engine, and why this one."""
+    """An engine and the reason for it."""
 
     name: EngineName
     why: str
@@ -36,20 +36,20 @@ class EngineChoice(NamedTuple):
 
     @property
     def library(self) -> str:
-        """Name of the package that computes."""
+        """The package that computes."""
         return self.name.partition("-")[0]
 
 
 class OpenVinoProbe(NamedTuple):
-    """What there is to compute with on this machine's CPU."""
+    """What OpenVINO can do on this machine's CPU."""
 
     problem: str | None
-    """Why OpenVINO cannot be used; None where it can."""
+    """Why OpenVINO cannot be loaded; None if it can."""
     has_bf16: bool
 
 
 def probe_openvino() -> OpenVinoProbe:
-    """Look whether OpenVINO can be loaded, and what it can do here."""
+    """Find out whether OpenVINO can be loaded and what it can do here."""
     try:
         from pipeline.models import openvino_runtime
     except ImportError as error:
@@ -58,52 +58,52 @@ def probe_openvino() -> OpenVinoProbe:
 
 
 def choose(
-    asked: EngineName | Literal["auto"],
+    requested: EngineName | Literal["auto"],
     device: Device | Literal["auto"],
-    seen: tuple[Model, int],
+    model_and_tile_px: tuple[Model, int],
     has_gpus: Callable[[], bool],
 ) -> EngineChoice:
-    """Settle on an engine: the one asked for, or the best.
+    """Choose the requested engine, or the fastest one that scores reliably.
 
     Args:
-        asked: by the user, or by the dataset's first run.
-        device: what it is to run on; `auto` takes the GPUs of the cluster where it has any.
-        seen: the model, and the side of the tiles that it sees.
-        has_gpus: tells whether there is a GPU to work on; may take seconds, and is asked only where both are `auto`.
+        requested: by the user or by the dataset's first run.
+        device: where the engine is to run; `auto` means the GPUs of the cluster if it has any.
+        model_and_tile_px: the model and the side of its tiles.
+        has_gpus: tells whether there is a GPU. It may take seconds, so this calls it only if both others are `auto`.
 
     Raises:
-        UsageError: it cannot be, and what to do.
+        UsageError: the requested engine cannot score here; the message says what to do.
     """
-    there = probe_openvino() if device != "cuda" else OpenVinoProbe(None, has_bf16=False)
-    if asked != "auto":
-        check(asked, *seen, there)
-        return EngineChoice(asked, "asked for")
+    probe = probe_openvino() if device != "cuda" else OpenVinoProbe(None, has_bf16=False)
+    if requested != "auto":
+        check(requested, *model_and_tile_px, probe)
+        return EngineChoice(requested, "asked for")
     if device == "auto":
         device = "cuda" if has_gpus() else "cpu"
-    return fastest_trusted(*seen, device, there)
+    return fastest_trusted(*model_and_tile_px, device, probe)
 
 
-def fastest_trusted(model: Model, tile_px: int, device: Device, there: OpenVinoProbe) -> EngineChoice:
-    """Choose the fastest engine whose scores can be relied on.
+def fastest_trusted(model: Model, tile_px: int, device: Device, probe: OpenVinoProbe) -> EngineChoice:
+    """Choose the fastest engine whose scores are reliable.
 
     Args:
         model: the model.
-        tile_px: side of the tiles it is to see.
-        device: what it is to run on.
-        there: what OpenVINO can do.
+        tile_px: side of its tiles.
+        device: where it is to run.
+        probe: what OpenVINO can do.
     """
     if device == "cuda":
         return EngineChoice("torch-fp16", "a GPU scores")
-    if there.problem is not None:
-        return EngineChoice("torch-fp32", f"several times slower than need be: {there.problem}")
+    if probe.problem is not None:
+        return EngineChoice("torch-fp32", f"several times slower than need be: {probe.problem}")
     refusal = why_not_int8(model.card.int8, model.card.tile_px, tile_px)
     if refusal is None:
         return EngineChoice("openvino-int8", "the model's int8 network was measured and is as good")
-    return EngineChoice("openvino-bf16" if there.has_bf16 else "openvino-fp32", refusal)
+    return EngineChoice("openvino-bf16" if probe.has_bf16 else "openvino-fp32", refusal)
 
 
 def why_not_int8(measured: Quantised | None, own_px: int, tile_px: int) -> str | None:
-    """Say why an int8 network is not taken by itself; None where it is."""
+    """Say why `auto` does not choose an int8 network; None if it does."""
     if measured is None:
         return "the model has no int8 network; `crackscan models quantise` makes one"
     if tile_px != own_px:
@@ -112,7 +112,7 @@ def why_not_int8(measured: Quantised | None, own_px: int, tile_px: int) -> str |
 
 
 def why_not_trusted(measured: Quantised) -> str | None:
-    """Say by what an int8 network's scores are too far from those in floats; None where they are not."""
+    """Say how the scores of an int8 network are too far from those in floats; None if they are not."""
     if measured.auc_loss is None or measured.auc_loss > MOST_AUC_LOST:
         lost = "an unknown part" if measured.auc_loss is None else f"{measured.auc_loss:.4f}"
         return f"the int8 network lost {lost} of its AUC on held-out tiles; allowed is {MOST_AUC_LOST}"
@@ -124,33 +124,33 @@ def why_not_trusted(measured: Quantised) -> str | None:
     return None
 
 
-def device_for(name: EngineName, asked: Device | Literal["auto"]) -> Device | Literal["auto"]:
-    """Return where an engine runs: where it can, else as asked.
+def device_for(name: EngineName, requested: Device | Literal["auto"]) -> Device | Literal["auto"]:
+    """Return where an engine runs: on the only device that it supports, else on the requested one.
 
     Raises:
-        UsageError: it cannot run where it was asked to.
+        UsageError: it does not run on the requested device.
     """
     only = _DEVICES.get(name)
-    if only is not None and asked not in {"auto", only}:
-        raise UsageError(f"--engine {name} runs on {only} only, and --device is {asked}. Leave one of them out.")
-    return only or asked
+    if only is not None and requested not in {"auto", only}:
+        raise UsageError(f"--engine {name} runs on {only} only, and --device is {requested}. Leave one of them out.")
+    return only or requested
 
 
 def batch_tiles(name: EngineName) -> int:
-    """Return how many tiles an engine is best given at once: a CPU what stays in its cache, a GPU what fills it."""
+    """Return the best batch size of an engine: what stays in the cache of a CPU, or what fills a GPU."""
     return 128 if name == "torch-fp16" else BATCH_TILES
 
 
-def check(name: EngineName, model: Model, tile_px: int, there: OpenVinoProbe) -> None:
-    """Refuse an engine that was asked for, now or in a dataset's first run, and cannot be.
+def check(name: EngineName, model: Model, tile_px: int, probe: OpenVinoProbe) -> None:
+    """Refuse a requested engine that cannot score here.
 
     Raises:
-        UsageError: and what to do.
+        UsageError: it cannot; the message says what to do.
     """
     if not name.startswith("openvino"):
         return
-    if there.problem is not None:
-        raise UsageError(f"--engine {name}: {there.problem}. Or give --engine torch-fp32, which is slower.")
+    if probe.problem is not None:
+        raise UsageError(f"--engine {name}: {probe.problem}. Or give --engine torch-fp32, which is slower.")
     if name == "openvino-int8" and model.int8 is None:
         raise UsageError(
             f"The model at {model.url} has no int8 network. Make one with `crackscan models quantise`, or give "
@@ -164,7 +164,7 @@ def check(name: EngineName, model: Model, tile_px: int, there: OpenVinoProbe) ->
 
 
 def make(name: EngineName, tile_px: int, model: Model, device: Device) -> Engine:
-    """Load an engine, in the process that will use it.
+    """Load an engine in the process that will use it.
 
     Raises:
         ModelError: the model's files are damaged.
@@ -173,10 +173,10 @@ def make(name: EngineName, tile_px: int, model: Model, device: Device) -> Engine
         from pipeline.models.torch_engine import TorchEngine
 
         return TorchEngine(model, device, half=name == "torch-fp16")
-    from pipeline.models.openvino_engine import OpenVinoEngine, read
+    from pipeline.models.openvino_engine import OpenVinoEngine, read_int8
 
     if name == "openvino-int8":
-        return OpenVinoEngine(read(model), model.card, "f32")
+        return OpenVinoEngine(read_int8(model), model.card, "f32")
     from pipeline.models import openvino_graph
 
     return OpenVinoEngine(

@@ -1,6 +1,6 @@
-"""What torch makes of a model: the network, ready to score, and the weights as they are kept.
+"""A model in torch: its network, ready to score, and its tensors as files store them.
 
-Apart from `model`, which who only passes a model on can read without loading torch.
+Apart from `model`, so that code that only passes a model on need not load torch.
 """
 
 from collections.abc import Mapping
@@ -17,22 +17,22 @@ from pipeline.models.card import Calibration
 from pipeline.models.model import Model
 
 DOMAIN_PREFIX = "domain."
-"""Tensors under such names are no network's: what `domain` knows of the training tiles."""
+"""Prefix of the tensors of `domain`, which are no part of the network."""
 
 TEXTURE_STRIDES = (4, 8)
-"""Pixels to a step in the maps whose statistics are a picture's texture; deeper ones have learnt to tell cracks, and
-nothing else (docs/experiments.md)."""
+"""Strides in pixels of the feature maps whose statistics describe a picture's texture; deeper ones respond to cracks
+and to nothing else (docs/experiments.md)."""
 LEAST_SPREAD = 1e-3
-"""Of a map over a picture; a flat picture has none, and no logarithm."""
+"""Of a feature map over a picture; the spread of a flat picture is zero and has no logarithm."""
 
 
-class Answer(NamedTuple):
-    """What a network makes of N pictures."""
+class NetworkOutput(NamedTuple):
+    """The output of a network for N pictures."""
 
     logits: Tensor
     """Shape (N,)."""
     textures: Tensor
-    """Mean, and logarithm of the spread, of each early map over the picture; shape (N, F)."""
+    """Mean, and logarithm of the spread, of each early feature map over the picture; shape (N, F)."""
 
 
 def network_of(model: Model) -> nn.Module:
@@ -55,7 +55,7 @@ def state_of(model: Model) -> dict[str, Tensor]:
     """Return the network's tensors by name, float32.
 
     Raises:
-        ModelError: they are damaged.
+        ModelError: the weights are damaged.
     """
     return {name: tensor for name, tensor in tensors_of(model).items() if not name.startswith(DOMAIN_PREFIX)}
 
@@ -64,7 +64,7 @@ def tensors_of(model: Model) -> dict[str, Tensor]:
     """Return all tensors of a model by name, float32.
 
     Raises:
-        ModelError: they are damaged.
+        ModelError: the weights are damaged.
     """
     try:
         state = safetensors.torch.load(model.weights)
@@ -76,18 +76,18 @@ def tensors_of(model: Model) -> dict[str, Tensor]:
 
 
 def encode_weights(state: Mapping[str, Tensor]) -> bytes:
-    """Return tensors as they are kept: matrices in half precision, safetensors."""
+    """Return tensors as a safetensors file, matrices in half precision."""
     return safetensors.torch.save({name: _half_precision(tensor) for name, tensor in state.items()})
 
 
-def apply_network(network: nn.Module, inputs: Tensor) -> Answer:
-    """Apply a network of timm, looking at the textures that it sees on its way.
+def apply_network(network: nn.Module, inputs: Tensor) -> NetworkOutput:
+    """Apply a network of timm and collect the textures on the way.
 
     Shape: (N, 3, H, W) normalised float.
     """
     deep, early = network.forward_intermediates(inputs, indices=_texture_stages(network))  # type: ignore[operator]
     textures = torch.cat([statistic for maps in early for statistic in _statistics(maps)], dim=1)
-    return Answer(network.forward_head(deep)[:, 0], textures)  # type: ignore[operator]  # every timm network has both
+    return NetworkOutput(network.forward_head(deep)[:, 0], textures)  # type: ignore[operator]  # every timm network has both
 
 
 def crack_scores(logits: Tensor, calibration: Calibration) -> Tensor:
@@ -96,7 +96,7 @@ def crack_scores(logits: Tensor, calibration: Calibration) -> Tensor:
 
 
 def normalise(pixels: Tensor, mean: tuple[float, ...] | Tensor, std: tuple[float, ...] | Tensor) -> Tensor:
-    """Turn pixels into what the network expects.
+    """Turn pixels into the network's input.
 
     Shape: (N, H, W, 3) uint8 → (N, 3, H, W) float32, channels last in memory.
     """
@@ -106,7 +106,7 @@ def normalise(pixels: Tensor, mean: tuple[float, ...] | Tensor, std: tuple[float
 
 
 def _texture_stages(network: nn.Module) -> list[int]:
-    """Number the stages of these strides; a transformer that has none gives its first."""
+    """Return the indices of the stages with these strides; the first stage for a transformer without them."""
     stages = cast("list[dict[str, Any]]", network.feature_info)
     return [number for number, stage in enumerate(stages) if stage["reduction"] in TEXTURE_STRIDES] or [0]
 
@@ -118,7 +118,7 @@ def _statistics(maps: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _half_precision(tensor: Tensor) -> Tensor:
-    """Halve the matrices for the disk; vectors stay: small, and batch norm's variances need the range."""
+    """Return matrices in half precision; vectors stay: they are small, and batch norm's variances need the range."""
     stored = tensor.detach().cpu().contiguous()
     halved = stored.half() if stored.ndim > 1 and stored.is_floating_point() else stored
     return halved if bool(torch.isfinite(halved).all()) else stored

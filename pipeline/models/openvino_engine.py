@@ -1,6 +1,6 @@
-"""The engine for CPUs: a model's graph, compiled by OpenVINO for one thread of this machine.
+"""The engine for CPUs: OpenVINO compiles a model's graph for one thread of this machine.
 
-Where the graph comes from is `graph`'s; one of eight-bit integers is read as `quantise` wrote it, and needs no torch.
+`openvino_graph` makes the graph; the int8 graph comes from the model folder and needs no torch.
 """
 
 from typing import Literal
@@ -9,26 +9,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.errors import ModelError
+from pipeline.images.decode import Pixels
 from pipeline.models.card import Card
 from pipeline.models.model import Model
 from pipeline.models.openvino_runtime import core, ov
 
 Precision = Literal["f32", "bf16"]
-"""What numbers that are not quantised are computed in; OpenVINO's words."""
+"""Precision of everything that is not quantised, in OpenVINO's words."""
 
 ONE_THREAD = {
     "INFERENCE_NUM_THREADS": 1,
     "NUM_STREAMS": 1,
-    # OpenVINO would pin its threads to the first cores: all actors of a machine to the same one.
+    # OpenVINO would pin its threads to the first cores, and so all actors of a machine to the same one.
     "ENABLE_CPU_PINNING": False,
 }
 
 
-def read(model: Model) -> ov.Model:
+def read_int8(model: Model) -> ov.Model:
     """Read a model's quantised graph.
 
     Raises:
-        ModelError: there is none, or it is damaged.
+        ModelError: the model has none, or it is damaged.
     """
     if model.int8 is None:
         raise ModelError(f"The model at {model.url} has no int8 network; `crackscan models quantise` makes one.")
@@ -42,12 +43,12 @@ def read(model: Model) -> ov.Model:
 
 
 class OpenVinoEngine:
-    """A graph on one thread; more threads are more actors.
+    """A graph on one thread; use more actors for more threads.
 
     Args:
-        graph: of `graph.whole`, or read from the model's folder.
+        graph: from `openvino_graph.build_graph` or `read_int8`.
         card: the model's, for its calibration.
-        precision: of what is not quantised.
+        precision: of everything that is not quantised.
     """
 
     def __init__(self, graph: ov.Model, card: Card, precision: Precision) -> None:
@@ -57,23 +58,23 @@ class OpenVinoEngine:
         self._shape: tuple[int, ...] | None = None
         self._request: ov.InferRequest
 
-    def __call__(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def __call__(self, tiles: Pixels) -> NDArray[np.float32]:
         """Score one batch.
 
         Shape: (N, T, T, 3) → (N, 2), the columns of `batching`.
         """
         logits, *distances = self.answer(tiles)
         calibrated = logits / np.float32(self._calibration.temperature) + np.float32(self._calibration.bias)
-        cracked = 1 / (1 + np.exp(-np.clip(calibrated, -80, 80)))  # beyond, 32-bit floats overflow
-        strange = distances[0] if distances else np.full_like(cracked, np.nan)
-        return np.stack((cracked, strange), axis=1)
+        crack = 1 / (1 + np.exp(-np.clip(calibrated, -80, 80)))  # 32-bit floats overflow beyond
+        domain = distances[0] if distances else np.full_like(crack, np.nan)
+        return np.stack((crack, domain), axis=1)
 
-    def answer(self, tiles: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        """Return what the graph's outputs are for a batch.
+    def answer(self, tiles: Pixels) -> list[NDArray[np.float32]]:
+        """Return the graph's outputs for a batch.
 
         Shape: (N, T, T, 3) → each (N, …).
         """
-        if tiles.shape != self._shape:  # a graph of one shape is a twentieth faster than one of any
+        if tiles.shape != self._shape:  # a graph for one shape is a twentieth faster than one for any
             self._graph.reshape(tiles.shape)
             self._request = core().compile_model(self._graph, "CPU", self._settings).create_infer_request()
             self._shape = tiles.shape

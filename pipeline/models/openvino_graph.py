@@ -1,6 +1,6 @@
-"""A model as an OpenVINO graph, from pixels to a logit and a domain score; what torch wrote, without torch.
+"""A model as an OpenVINO graph, from pixels to a logit and a domain score.
 
-Which precision it computes in is `openvino_engine`'s, how it becomes one of eight-bit integers `quantise`'s.
+`openvino_engine` sets the precision; `training.quantise` turns the graph into one of eight-bit integers.
 """
 
 import warnings
@@ -15,8 +15,8 @@ from pipeline.models.network import apply_network, network_of, normalise
 from pipeline.models.openvino_runtime import ov
 
 
-class _Pixels(nn.Module):
-    """A network that takes pixels as they are."""
+class _FromPixels(nn.Module):
+    """A network whose input is raw pixels."""
 
     def __init__(self, model: Model) -> None:
         super().__init__()
@@ -29,25 +29,25 @@ class _Pixels(nn.Module):
 
 
 def trace(model: Model, tile_px: int) -> ov.Model:
-    """Write a model's network down.
+    """Convert a model's network to a graph.
 
     Shape: (N, T, T, 3) uint8 → logits (N,) and textures (N, F).
     """
     example = torch.zeros((2, tile_px, tile_px, 3), dtype=torch.uint8)
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the tracer: numbers that become constants, as they shall
-        return ov.convert_model(_Pixels(model), example_input=example, input=[(-1, tile_px, tile_px, 3)])
+        warnings.simplefilter("ignore")  # the tracer warns of numbers that become constants, which is intended
+        return ov.convert_model(_FromPixels(model), example_input=example, input=[(-1, tile_px, tile_px, 3)])
 
 
 def build_graph(model: Model, tile_px: int) -> ov.Model:
-    """Write a model down with what it knows of its training tiles; the result is `OpenVinoEngine`'s."""
+    """Convert a model with its domain to the graph that `OpenVinoEngine` takes."""
     return append_domain(trace(model, tile_px), domain_of(model))
 
 
 def append_domain(graph: ov.Model, domain: Domain | None) -> ov.Model:
-    """Put a domain behind the textures of a graph.
+    """Append a domain to a graph, which then returns distances in place of textures.
 
-    Shape: logits (N,) and textures (N, F) → logits (N,) and, where there is a domain, its distances (N,).
+    Shape: logits (N,) and textures (N, F) → logits (N,) and, with a domain, distances (N,).
     """
     logits, textures = (result.input_value(0) for result in graph.get_results())
     outputs = {"logit": logits} | ({} if domain is None else {"distance": _distances(textures, domain)})
@@ -57,7 +57,7 @@ def append_domain(graph: ov.Model, domain: Domain | None) -> ov.Model:
 
 
 def _distances(textures: "ov.Output", domain: Domain) -> "ov.Output":
-    """As `Domain.forward`."""
+    """Compute what `Domain.forward` does."""
     op = ov.opset13
     apart = op.subtract(textures, domain.center.numpy())
     away = op.matmul(apart, domain.whitening.numpy(), transpose_a=False, transpose_b=False)

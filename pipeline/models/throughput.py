@@ -1,6 +1,6 @@
-"""How many tiles a second a backbone scores, on one thread of this machine's CPU.
+"""How many tiles a backbone scores in a second on one thread of this machine's CPU.
 
-The figure that a gain in quality is weighed against; how good a backbone is, is `comparison`'s.
+Comparisons weigh a gain in quality against this figure.
 """
 
 import statistics
@@ -16,28 +16,29 @@ from pipeline.models.card import Calibration, Card
 from pipeline.models.model import Model
 
 ROUNDS = 5
-"""Of a batch for each backbone in turn, so that a busy moment of the machine falls on all of them alike."""
+"""Of one batch for each backbone in turn, so that a busy moment of the machine slows all of them alike."""
 
 
 def tiles_per_s(names: Sequence[str]) -> dict[str, float]:
-    """Measure backbones with the best engine of this machine's CPU for floats; the median of the rounds counts.
+    """Measure backbones with this machine's best engine for floats on a CPU, as the median of the rounds.
 
     Raises:
         UsageError: timm knows no such backbone.
     """
-    engines = {name: _engine(name) for name in names}
+    loaded = {name: _load_engine(name) for name in names}
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for _ in range(ROUNDS + 1):
-        for name, (engine, tile_px) in engines.items():
+        for name, (engine, tile_px) in loaded.items():
             tiles = np.full((BATCH_TILES, tile_px, tile_px, 3), 128, dtype=np.uint8)
             started_s = time.perf_counter()
             np.asarray(engine(tiles))
             seconds[name].append(time.perf_counter() - started_s)
-    return {name: BATCH_TILES / statistics.median(taken[1:]) for name, taken in seconds.items()}  # the first warms up
+    # The first round warms up.
+    return {name: BATCH_TILES / statistics.median(durations[1:]) for name, durations in seconds.items()}
 
 
-def _engine(name: str) -> tuple[Engine, int]:
-    """Build an engine around random weights, which take the same time as others."""
+def _load_engine(name: str) -> tuple[Engine, int]:
+    """Load an engine with random weights, which take the same time as others."""
     backbone = backbones.load(name, RANDOM_WEIGHTS)
     card = Card(
         architecture=backbone.name,

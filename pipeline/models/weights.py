@@ -1,4 +1,4 @@
-"""Files of weights: tensors by name, read without ever running code from them."""
+"""Files of weights: tensors by name, read without running any code from them."""
 
 import io
 from pickle import UnpicklingError  # raised by torch.load; nothing is unpickled here
@@ -16,7 +16,7 @@ from pipeline.core.errors import ModelError, UsageError
 _UNREADABLE = (
     UnpicklingError, RuntimeError, ValueError, EOFError, LookupError, OSError, AttributeError, TypeError
 )  # fmt: skip
-"""What torch.load raises for bytes that are no PyTorch file."""
+"""What torch.load raises for bytes that are no PyTorch file, and for pickles with more than tensors."""
 
 
 def read_weights(path_or_url: str) -> dict[str, Tensor]:
@@ -24,30 +24,30 @@ def read_weights(path_or_url: str) -> dict[str, Tensor]:
 
     Raises:
         UsageError: there is no such file.
-        ModelError: the file holds no weights.
+        ModelError: the file is damaged or holds no weights.
     """
     url = storage.canonical(path_or_url)
     if not storage.exists(url) or storage.is_folder(url):
         raise UsageError(f"No weights file at {path_or_url}; expected a .safetensors or PyTorch file.")
     data = storage.read_bytes(url)
     if not url.endswith(".safetensors"):
-        return tensors_in(data, path_or_url)
+        return parse_tensors(data, path_or_url)
     try:
         return safetensors.torch.load(data)
     except SafetensorError as error:
         raise ModelError(f"The weights at {path_or_url} are damaged: {error}.") from error
 
 
-def tensors_in(data: bytes, where: str) -> dict[str, Tensor]:
+def parse_tensors(data: bytes, where: str) -> dict[str, Tensor]:
     """Read tensors by name from the bytes of a PyTorch file.
 
     Raises:
-        ModelError: naming `where`, there are none.
+        ModelError: the bytes are damaged or hold no weights; the message names `where`.
     """
     try:
         found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except _UNREADABLE as error:
-        raise ModelError(f"{where} is damaged, or holds more than tensors, which are all that is read.") from error
+        raise ModelError(f"{where} is damaged, or holds more than tensors; crackscan reads nothing else.") from error
     for key in ("state_dict", "model"):
         found = found.get(key, found) if isinstance(found, dict) else found
     if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):

@@ -1,4 +1,4 @@
-"""What machines cost by the hour, as a user tells it, and what a run on them comes to; formulas only."""
+"""Price tables, which give what machines cost by the hour, and what a run on them costs."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -15,13 +15,13 @@ EXAMPLE = "lines such as `currency: EUR`, `cpu_hour: 0.045` and `gpu_hour: 0.80`
 
 
 class Cost(NamedTuple):
-    """What a run comes to."""
+    """An amount of money."""
 
     amount: float
     currency: str
 
     def __str__(self) -> str:
-        """Show it to people: two decimals, or three digits of a small amount."""
+        """Format for people: two decimals, or three digits of a small amount."""
         return f"{self.amount:,.2f} {self.currency}" if self.amount >= 1 else f"{self.amount:.3g} {self.currency}"
 
 
@@ -30,20 +30,20 @@ class Prices:
     """A price table."""
 
     currency: str
-    """As it is to be shown."""
+    """As users see it."""
     cpu_hour: float
-    """Of one CPU as Ray counts them; 0 on a machine that costs nothing."""
+    """Price of one CPU as Ray counts them; 0 on a machine that costs nothing."""
     gpu_hour: float
-    """Of one GPU, on top."""
+    """Price of one GPU, on top."""
     machine_hour: Mapping[str, float] = field(default_factory=dict)
-    """Of whole machines, by Ray's node group: instead of what their CPUs and GPUs come to."""
+    """Prices of whole machines by Ray's node group, instead of the prices of their CPUs and GPUs."""
 
     def cost(self, nodes: Iterable[Node], seconds: float) -> Cost:
-        """Return what machines cost that were held so long; storage and traffic are not in it."""
-        by_the_hour = sum(self._of(node) for node in nodes)
-        return Cost(by_the_hour * seconds / _HOUR_S, self.currency)
+        """Return the cost of holding machines for some seconds, without storage and traffic."""
+        hourly = sum(self._hourly(node) for node in nodes)
+        return Cost(hourly * seconds / _HOUR_S, self.currency)
 
-    def _of(self, node: Node) -> float:
+    def _hourly(self, node: Node) -> float:
         return self.machine_hour.get(node.group, self.cpu_hour * node.cpus + self.gpu_hour * node.gpus)
 
 

@@ -1,13 +1,13 @@
-"""Metrics of a scoring run for Prometheus, through Ray: what is counted, and under which names.
+"""Metrics of a scoring run for Prometheus, through Ray.
 
-The driver counts, once per table that a scorer hands over: what was lost with a worker and done again counts once, so
-that counters agree with the dataset. What waits between Ray's workers, Ray Data tells itself (docs/watching.md).
+The driver counts, once per table that a scorer hands over. Work that was lost with a worker and repeated counts once,
+so that the counters agree with the dataset. Ray Data itself exports what waits between its workers (docs/watching.md).
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ray.util.metrics import Counter, Gauge, Histogram
+from ray.util import metrics
 
 from pipeline.monitoring.run_stats import Totals
 
@@ -16,48 +16,49 @@ PHOTO_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 
 class RayMetrics:
-    """All metrics of this process; Ray must be running. `ray_crackscan_…` is what they are called outside."""
+    """All metrics of this process; Ray must be running. Prometheus sees them as `ray_crackscan_…`."""
 
     def __init__(self) -> None:
-        self._photos = Counter("crackscan_photos", "Photos that have been scored or failed.", ("status",))
-        self._failures = Counter("crackscan_failures", "Photos that failed, by why.", ("stage", "kind"))
-        self._tiles = Counter("crackscan_tiles", "Tiles that have been scored.")
-        self._photo_bytes = Counter("crackscan_photo_bytes", "Bytes of the photos' files.")
-        self._read_bytes = Counter("crackscan_read_bytes", "Bytes that came from storage.")
-        self._retries = Counter("crackscan_storage_retries", "Requests to storage that were made again.")
-        self._cpu_s = Counter("crackscan_cpu_seconds", "CPU seconds by stage of the work.", ("stage",))
-        self._decode_s = Histogram("crackscan_decode_seconds", "Decoding and cutting a photo.", [*PHOTO_S])
-        self._score_s = Histogram("crackscan_score_seconds", "Scoring all tiles of a photo.", [*PHOTO_S])
-        self._uncommitted = Gauge("crackscan_uncommitted_photos", "Photos that wait for their commit.")
+        counter, histogram = metrics.Counter, metrics.Histogram
+        self._photos = counter("crackscan_photos", "Photos that have been scored or failed.", ("status",))
+        self._failures = counter("crackscan_failures", "Photos that failed, by reason.", ("stage", "kind"))
+        self._tiles = counter("crackscan_tiles", "Tiles that have been scored.")
+        self._photo_bytes = counter("crackscan_photo_bytes", "Bytes of the photos' files.")
+        self._read_bytes = counter("crackscan_read_bytes", "Bytes that came from storage.")
+        self._retries = counter("crackscan_storage_retries", "Requests to storage that were made again.")
+        self._cpu_s = counter("crackscan_cpu_seconds", "CPU seconds by stage of the work.", ("stage",))
+        self._decode_s = histogram("crackscan_decode_seconds", "Decoding and cutting a photo.", [*PHOTO_S])
+        self._score_s = histogram("crackscan_score_seconds", "Scoring all tiles of a photo.", [*PHOTO_S])
+        self._uncommitted = metrics.Gauge("crackscan_uncommitted_photos", "Photos that wait for their commit.")
 
-    def count(self, made: Totals) -> None:
-        """Count what has come in since the last call."""
+    def count(self, added: Totals) -> None:
+        """Count what came in since the last call."""
         counts = {
-            self._tiles: made.tiles,
-            self._photo_bytes: made.photo_bytes,
-            self._read_bytes: made.total.read_bytes,
-            self._retries: made.total.retries,
+            self._tiles: added.tiles,
+            self._photo_bytes: added.photo_bytes,
+            self._read_bytes: added.total_usage.read_bytes,
+            self._retries: added.total_usage.retries,
         }
         for counter, value in counts.items():
             _add(counter, value)
-        _add(self._photos, made.photos - made.failed, status="ok")
-        _add(self._photos, made.failed, status="failed")
-        for failure, photos in made.failures.items():
+        _add(self._photos, added.photos - added.failed, status="ok")
+        _add(self._photos, added.failed, status="failed")
+        for failure, photos in added.failures.items():
             _add(self._failures, photos, **failure._asdict())
-        for stage, effort in made.efforts.items():
-            _add(self._cpu_s, effort.cpu_s, stage=stage)
+        for stage, usage in added.usages.items():
+            _add(self._cpu_s, usage.cpu_s, stage=stage)
 
-    def time(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Take in how long photos were worked on, each by itself; schema `SCORED`."""
+    def observe_times(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Observe how long each photo was decoded and scored; rows of schema `SCORED`."""
         for row in rows:
-            self._decode_s.observe(row["decode_effort"]["wall_s"])
-            self._score_s.observe(row["score_effort"]["wall_s"])
+            self._decode_s.observe(row["decode_usage"]["wall_s"])
+            self._score_s.observe(row["score_usage"]["wall_s"])
 
-    def waits(self, photos: int) -> None:
-        """Say how many photos are not committed: what a kill would cost now."""
+    def set_uncommitted(self, photos: int) -> None:
+        """Set how many photos are not committed: the work that a kill would cost now."""
         self._uncommitted.set(photos)
 
 
-def _add(counter: Counter, value: float, **tags: str) -> None:
-    if value > 0:  # Ray refuses to add nothing
+def _add(counter: metrics.Counter, value: float, **tags: str) -> None:
+    if value > 0:  # Ray refuses to add 0
         counter.inc(value, tags)

@@ -1,7 +1,7 @@
-"""`run-report.json`: what each run on a dataset did, took and cost, the latest last. Written whole when a run ends.
+"""`run-report.json`: figures, usage and cost of each run on a dataset, the latest last. Each run writes it at its end.
 
-An object with the list `runs`, so that a resume adds to it. It is told from what reached the driver: work that was lost
-with a worker and done again is in the wall time and the cost, and not in the stages.
+It is an object with the list `runs`, so that a resumed run adds to it. The figures count what reached the driver: work
+that was lost with a worker and repeated is in the wall time and the cost, but not in the stages.
 """
 
 import json
@@ -25,16 +25,16 @@ from pipeline.storage.retry import limit_retries
 Ended = Literal["done", "interrupted", "failed"]
 
 REPORT_S = 10.0
-"""How long a request for the report is tried: photos are committed by then, and who was told to stop must stop."""
+"""How long requests for the report are retried: all photos are committed by then, and a stopped run must stop soon."""
 
 _log = get_logger("run_report")
 
 
 @contextmanager
-def report_run(layout: Layout, run_id: str, lease: Lease, account: RunStats, prices: Prices | None) -> Iterator[None]:
+def report_run(layout: Layout, run_id: str, lease: Lease, stats: RunStats, prices: Prices | None) -> Iterator[None]:
     """Add a run to the dataset's report when the context ends, however it ends.
 
-    A report that cannot be written is told in the log: it must not hide how the run ended.
+    If the report cannot be written, the log says so: an error must not hide how the run ended.
     """
     ended: Ended = "failed"
     try:
@@ -44,17 +44,17 @@ def report_run(layout: Layout, run_id: str, lease: Lease, account: RunStats, pri
         ended = "interrupted"
         raise
     finally:
-        entry = {"run_id": run_id, "ended": ended, **figures(account, prices)}
+        entry = {"run_id": run_id, "ended": ended, **run_figures(stats, prices)}
         try:
             with limit_retries(REPORT_S):
-                lease.check()  # the report is the holder's: another may be about to write his
+                lease.check()  # only the holder may write the report: a new holder may be about to write its own
                 storage.write_whole(layout.report, json_bytes({"runs": [*read_reports(layout), entry]}))
         except CrackscanError as error:
             _log.warning("the report could not be written", cause=str(error))
 
 
 def read_reports(layout: Layout) -> list[dict[str, Any]]:
-    """Read what the runs on a dataset have reported; nothing where none has, or where it is damaged."""
+    """Read the reports of all runs on a dataset; empty if there are none, or if the file is damaged."""
     try:
         runs = json.loads(storage.read_bytes(layout.report))["runs"]
     except NotFoundError:
@@ -65,38 +65,38 @@ def read_reports(layout: Layout) -> list[dict[str, Any]]:
     return [run for run in runs if isinstance(run, dict)] if isinstance(runs, list) else []
 
 
-def figures(account: RunStats, prices: Prices | None) -> dict[str, Any]:
-    """Return a run's figures as they are reported."""
-    made, wall_s = account.tally, account.wall_s
-    spent = cost_of(account, prices)
-    failures = sorted(made.failures.items(), key=lambda item: (-item[1], item[0]))
+def run_figures(stats: RunStats, prices: Prices | None) -> dict[str, Any]:
+    """Return a run's entry in the report, but for its id and how it ended."""
+    totals, wall_s = stats.totals, stats.wall_s
+    cost = cost_of(stats, prices)
+    failures = sorted(totals.failures.items(), key=lambda item: (-item[1], item[0]))
     return {
-        "began_at": account.began_at.isoformat(timespec="seconds"),
+        "began_at": stats.began_at.isoformat(timespec="seconds"),
         "ended_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "wall_s": round(wall_s, 3),
-        "first_photo_s": None if account.first_photo_s is None else round(account.first_photo_s, 3),
-        "photos": made.photos,
-        "failed": made.failed,
+        "first_photo_s": None if stats.first_photo_s is None else round(stats.first_photo_s, 3),
+        "photos": totals.photos,
+        "failed": totals.failed,
         "failures": [{**failure._asdict(), "photos": photos} for failure, photos in failures],
-        "tiles": made.tiles,
-        "tiles_per_s": round(made.tiles / wall_s, 3),
-        "photo_bytes": made.photo_bytes,
-        "read_bytes": made.total.read_bytes,
-        "storage_retries": made.total.retries,
-        "stages": {stage: _rounded(asdict(made.effort(stage))) for stage in STAGES},
-        "driver": {"cpu_s": round(account.driver_cpu_s, 3), "peak_bytes": process.peak_bytes()},
-        "machines": [node._asdict() for node in account.nodes],
-        "cost": None if spent is None else {**spent._asdict(), "prices": asdict(prices)},  # type: ignore[arg-type]
+        "tiles": totals.tiles,
+        "tiles_per_s": round(totals.tiles / wall_s, 3),
+        "photo_bytes": totals.photo_bytes,
+        "read_bytes": totals.total_usage.read_bytes,
+        "storage_retries": totals.total_usage.retries,
+        "stages": {stage: _round(asdict(totals.usage(stage))) for stage in STAGES},
+        "driver": {"cpu_s": round(stats.driver_cpu_s, 3), "peak_bytes": process.peak_bytes()},
+        "machines": [node._asdict() for node in stats.nodes],
+        "cost": None if cost is None else {**cost._asdict(), "prices": asdict(prices)},  # type: ignore[arg-type]
     }
 
 
-def cost_of(account: RunStats, prices: Prices | None) -> Cost | None:
-    """Return what a run has cost so far; None where no prices are known."""
-    return None if prices is None else prices.cost(account.nodes, account.wall_s)
+def cost_of(stats: RunStats, prices: Prices | None) -> Cost | None:
+    """Return the cost of a run so far; None without prices."""
+    return None if prices is None else prices.cost(stats.nodes, stats.wall_s)
 
 
 def cost_in(run: dict[str, Any]) -> Cost | None:
-    """Return what a run says of its cost; None where it says nothing that can be one."""
+    """Read the cost from a run's entry; None if it has none, or no valid one."""
     match run.get("cost"):
         case {"amount": int() | float() as amount, "currency": str() as currency}:
             return Cost(amount, currency)
@@ -104,13 +104,13 @@ def cost_in(run: dict[str, Any]) -> Cost | None:
 
 
 def total_cost(runs: Sequence[dict[str, Any]]) -> Cost | None:
-    """Add up what runs have cost, of those in the currency of the last; None where none has a cost."""
+    """Add up the costs of runs in the currency of the last one; None if no run has a cost."""
     costs = [cost for run in runs if (cost := cost_in(run)) is not None]
     if not costs:
         return None
     return Cost(sum(cost.amount for cost in costs if cost.currency == costs[-1].currency), costs[-1].currency)
 
 
-def _rounded(effort: dict[str, float]) -> dict[str, float]:
-    """Leave the memory out where it stands with another stage of the same process."""
-    return {name: round(value, 3) for name, value in effort.items() if value or name != "peak_bytes"}
+def _round(usage: dict[str, float]) -> dict[str, float]:
+    """Round to thousandths, and leave out a memory peak of 0: another stage of the same process has it."""
+    return {name: round(value, 3) for name, value in usage.items() if value or name != "peak_bytes"}

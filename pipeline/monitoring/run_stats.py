@@ -1,6 +1,6 @@
-"""What came of a run so far and what it took, counted from what the scorers hand over; numbers only.
+"""Counts and resource usage of a run, added up by the driver from the rows that scorers hand over.
 
-`counters` shows it while the run lasts, `run_report` keeps it.
+`ray_metrics` shows the figures while the run lasts, `run_report` keeps them.
 """
 
 import time
@@ -15,16 +15,16 @@ from pipeline.core.usage import Usage
 
 Stage = Literal["list", "read", "decode", "score", "write"]
 STAGES: tuple[Stage, ...] = ("list", "read", "decode", "score", "write")
-_OF_PHOTOS: tuple[Stage, ...] = ("read", "decode", "score")
-"""Stages whose effort comes with the photos; the driver measures the others."""
+_PHOTO_STAGES: tuple[Stage, ...] = ("read", "decode", "score")
+"""Stages whose usage comes with the photos; the driver measures the others."""
 
 _FACTS = ("status", "tiles", "size_bytes", "failure_stage", "failure_kind")
-COLUMNS = (*_FACTS, *(f"{stage}_effort" for stage in _OF_PHOTOS))
-"""What is counted of schema `SCORED`."""
+COLUMNS = (*_FACTS, *(f"{stage}_usage" for stage in _PHOTO_STAGES))
+"""The columns of schema `SCORED` that are counted."""
 
 
 class Failure(NamedTuple):
-    """Why a photo failed, as the columns of `images` say it."""
+    """Why a photo failed: values of two columns of `images`."""
 
     stage: str
     kind: str
@@ -32,50 +32,46 @@ class Failure(NamedTuple):
 
 @dataclass(frozen=True)
 class Totals:
-    """Photos that have been handed over, and what they took; of work that was lost and done again it knows nothing."""
+    """Counts and usage of the photos that reached the driver; work that was lost and repeated counts once."""
 
     photos: int = 0
-    """Failed ones included."""
+    """With the failed ones."""
     tiles: int = 0
     photo_bytes: int = 0
-    """Of the photos' files."""
+    """Size of the photos' files."""
     failures: Mapping[Failure, int] = field(default_factory=dict)
-    """Failed photos by why."""
-    efforts: Mapping[Stage, Usage] = field(default_factory=dict)
+    """Failed photos by reason."""
+    usages: Mapping[Stage, Usage] = field(default_factory=dict)
+    """Resource usage by stage; without the stages that were not measured."""
 
     def __add__(self, other: "Totals") -> "Totals":
-        """Add what came of other photos."""
-        stages = [stage for stage in STAGES if stage in {*self.efforts, *other.efforts}]
+        """Add the totals of other photos."""
+        stages = [stage for stage in STAGES if stage in {*self.usages, *other.usages}]
         return Totals(
             self.photos + other.photos,
             self.tiles + other.tiles,
             self.photo_bytes + other.photo_bytes,
             Counter(self.failures) + Counter(other.failures),
-            {stage: self.effort(stage) + other.effort(stage) for stage in stages},
+            {stage: self.usage(stage) + other.usage(stage) for stage in stages},
         )
 
     @property
     def failed(self) -> int:
-        """Photos that failed."""
+        """Number of failed photos."""
         return sum(self.failures.values())
 
     @property
-    def total(self) -> Usage:
-        """What all stages took."""
-        return sum(self.efforts.values(), Usage())
+    def total_usage(self) -> Usage:
+        """Usage of all stages."""
+        return sum(self.usages.values(), Usage())
 
-    def effort(self, stage: Stage) -> Usage:
-        """Return what a stage took."""
-        return self.efforts.get(stage, Usage())
-
-
-def spent(stage: Stage, effort: Usage) -> Totals:
-    """Return what a step took that was no photo's."""
-    return Totals(efforts={stage: effort})
+    def usage(self, stage: Stage) -> Usage:
+        """Return the usage of one stage."""
+        return self.usages.get(stage, Usage())
 
 
 def count_rows(rows: Iterable[Mapping[str, Any]]) -> Totals:
-    """Count photos, and the reading of streams to their end.
+    """Count photos, and add up their usage and that of reading streams to their end.
 
     Args:
         rows: of schema `SCORED`, with at least `COLUMNS`.
@@ -88,72 +84,72 @@ def count_rows(rows: Iterable[Mapping[str, Any]]) -> Totals:
         tiles=sum(row["tiles"] or 0 for row in photos),
         photo_bytes=sum(row["size_bytes"] or 0 for row in photos),
         failures=Counter(Failure(row["failure_stage"], row["failure_kind"]) for row in failed),
-        efforts={stage: _sum(row[f"{stage}_effort"] for row in rows) for stage in _OF_PHOTOS},
+        usages={stage: _add_up(row[f"{stage}_usage"] for row in rows) for stage in _PHOTO_STAGES},
     )
 
 
-def _sum(efforts: Iterable[Mapping[str, Any] | None]) -> Usage:
-    return sum((Usage(**effort) for effort in efforts if effort is not None), Usage())
+def _add_up(usages: Iterable[Mapping[str, Any] | None]) -> Usage:
+    return sum((Usage(**usage) for usage in usages if usage is not None), Usage())
 
 
-class MetricsSink(Protocol):
-    """Who shows the figures while they come in, as `counters.Counters`."""
+class Metrics(Protocol):
+    """Receives the figures as they come in, as `ray_metrics.RayMetrics` does."""
 
-    def count(self, made: Totals) -> None:
-        """Count what has come in since the last call."""
+    def count(self, added: Totals) -> None:
+        """Count what came in since the last call."""
 
-    def time(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Take in how long photos were worked on, each by itself; schema `SCORED`."""
+    def observe_times(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Observe how long each photo was decoded and scored; rows of schema `SCORED`."""
 
-    def waits(self, photos: int) -> None:
-        """Say how many photos are not committed."""
+    def set_uncommitted(self, photos: int) -> None:
+        """Set how many photos are not committed."""
 
 
 class RunStats:
-    """What a run has come to so far. Only the driver has one."""
+    """The figures of a run so far. Only the driver has one."""
 
     def __init__(self) -> None:
         self.began_at = datetime.now(UTC)
-        self.tally = Totals()
+        self.totals = Totals()
         self.nodes: tuple[Node, ...] = ()
         """The machines of Ray when work began."""
         self.first_photo_s: float | None = None
-        """Seconds from its beginning to the first photo; None as long as there is none."""
+        """Seconds from the start of the run to its first photo; None before that."""
         self._began_s, self._began_cpu_s = time.monotonic(), time.process_time()
-        self._shown: MetricsSink | None = None
+        self._metrics: Metrics | None = None
 
     @property
     def wall_s(self) -> float:
-        """Seconds since it began."""
+        """Seconds since the run began."""
         return time.monotonic() - self._began_s
 
     @property
     def driver_cpu_s(self) -> float:
-        """CPU seconds of this process since it began."""
+        """CPU seconds of this process since the run began."""
         return time.process_time() - self._began_cpu_s
 
-    def work_begins(self, nodes: tuple[Node, ...], shown: MetricsSink) -> None:
-        """Note what it works on, and who is told."""
-        self.nodes, self._shown = nodes, shown
+    def begin_work(self, nodes: tuple[Node, ...], metrics: Metrics) -> None:
+        """Note the machines, and show the figures through `metrics` from now on."""
+        self.nodes, self._metrics = nodes, metrics
 
-    def take(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Count what a scorer has handed over, as `tally.counted`."""
+    def add_rows(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add the rows that a scorer handed over, as `count_rows`."""
         self._add(count_rows(rows))
-        if self.tally.photos and self.first_photo_s is None:
+        if self.totals.photos and self.first_photo_s is None:
             self.first_photo_s = self.wall_s
-        if self._shown is not None:
-            self._shown.time([row for row in rows if row["status"] == "ok"])
+        if self._metrics is not None:
+            self._metrics.observe_times([row for row in rows if row["status"] == "ok"])
 
-    def spend(self, stage: Stage, effort: Usage) -> None:
-        """Count what a step took that was no photo's."""
-        self._add(spent(stage, effort))
+    def add_usage(self, stage: Stage, usage: Usage) -> None:
+        """Add the usage of a step of the driver."""
+        self._add(Totals(usages={stage: usage}))
 
-    def waits(self, photos: int) -> None:
-        """Note how many photos are not committed."""
-        if self._shown is not None:
-            self._shown.waits(photos)
+    def set_uncommitted(self, photos: int) -> None:
+        """Show how many photos are not committed."""
+        if self._metrics is not None:
+            self._metrics.set_uncommitted(photos)
 
-    def _add(self, made: Totals) -> None:
-        self.tally += made
-        if self._shown is not None:
-            self._shown.count(made)
+    def _add(self, added: Totals) -> None:
+        self.totals += added
+        if self._metrics is not None:
+            self._metrics.count(added)

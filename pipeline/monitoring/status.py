@@ -1,6 +1,6 @@
 """How far a dataset is, how fast it grows, what failed, and who writes it.
 
-It counts with SQL over the files and holds nothing per photo, so that a million photos are told in seconds.
+It counts with SQL over the files and holds nothing per photo in memory, so that a million photos take seconds.
 """
 
 from collections.abc import Mapping
@@ -13,15 +13,15 @@ from pipeline.core import schema
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import Holder, is_gone, read_lease
 from pipeline.dataset.run import read_run
-from pipeline.dataset.sql import file_rows, views
+from pipeline.dataset.sql import create_file_view, views
 from pipeline.monitoring.prices import Cost
 from pipeline.monitoring.run_report import read_reports, total_cost
 
 LAST_COMMITS = 20
-"""The speed is that of so many commits: some minutes, as a commit is made at least three times a minute."""
+"""Number of commits that the speed is measured over: a few minutes, at three commits a minute or more."""
 
 LEAST_S = 1.0
-"""Photos of a shorter time tell no speed: those of one call of a scorer get their scores in the same moment."""
+"""Shorter spans give no speed: all photos of one call of a scorer get their scores at the same moment."""
 
 _COUNTS = """
     SELECT failure_kind, count(*) AS photos FROM images GROUP BY failure_kind ORDER BY photos DESC, failure_kind
@@ -32,7 +32,7 @@ _PLANNED = """
     FROM (SELECT coalesce(image_id, '') AS image_id, archive FROM planned
           UNION ALL SELECT image_id, NULL FROM images)
 """
-"""Photos of an archive that has not been read to its end have rows before they are in the plan."""
+"""Photos of a stream have rows before they are in the plan, which gets them when the stream has been read."""
 
 _SPEED = """
     WITH last AS (SELECT run_id FROM images WHERE part = (SELECT max(part) FROM images) LIMIT 1),
@@ -40,12 +40,12 @@ _SPEED = """
                     WHERE part > (SELECT max(part) FROM images) - $commits)
     SELECT count(*), sum(tiles), epoch(min(scored_at)), epoch(max(scored_at)) FROM recent
 """
-"""Of the last run alone: before it the dataset may have lain still for days."""
+"""Only the last run counts: before it the dataset may have been idle for days."""
 
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast photos were scored of late."""
+    """How fast photos were scored recently."""
 
     photos_per_s: float
     tiles_per_s: float
@@ -62,7 +62,7 @@ class Writer:
     pid: int
     since: datetime
     state: Literal["alive", "gone", "silent"]
-    """`gone`: a process of this machine that has ended. `silent`: its lease was not renewed in time, by our clock."""
+    """`gone`: its process on this machine has ended. `silent`: by our clock it did not renew its lease in time."""
 
 
 @dataclass(frozen=True)
@@ -75,29 +75,29 @@ class Status:
     is_sealed: bool
     """Whether `compact` made it."""
     planned: int
-    """Photos that are known; more may come of `unread_archives`."""
+    """Photos that are known; `unread_archives` may hold more."""
     unread_archives: int
-    """Archives whose photos are known only once they have been read to their end."""
+    """Streams whose photos are not known until they have been read to their end."""
     done: int
-    """Photos with a row, failed ones too."""
+    """Photos with a row, also the failed ones."""
     failures: Mapping[str, int]
     """Failed photos by kind, the most frequent first."""
     speed: Speed | None
-    """None where too little is done to tell."""
+    """None if too little is done."""
     left_s: float | None
-    """Time that the known rest takes at that speed."""
+    """Seconds that the known rest takes at that speed; None without a speed."""
     writer: Writer | None
     cost: Cost | None
-    """Of all runs whose prices were given."""
+    """Cost of all runs that had prices; None if no run had."""
 
     @property
     def failed(self) -> int:
-        """Photos that failed."""
+        """Number of failed photos."""
         return sum(self.failures.values())
 
 
 def status(out: str) -> Status:
-    """Look at a dataset, also while it is written.
+    """Return the status of a dataset, also while a run writes it.
 
     Raises:
         UsageError: there is no dataset.
@@ -107,10 +107,10 @@ def status(out: str) -> Status:
     run = read_run(layout)
     plans = [file.url for file in storage.list_files(layout.plans)] if storage.exists(layout.plans) else []
     with views(layout) as connection:
-        file_rows(connection, "planned", [url for url in plans if url.endswith(".parquet")], schema.MEMBERS)
+        create_file_view(connection, "planned", [url for url in plans if url.endswith(".parquet")], schema.MEMBERS)
         planned, unread = connection.execute(_PLANNED).fetchall()[0]
         counts = dict(connection.execute(_COUNTS).fetchall())
-        speed = _speed(*connection.execute(_SPEED, {"commits": LAST_COMMITS}).fetchall()[0])
+        speed = _measure_speed(*connection.execute(_SPEED, {"commits": LAST_COMMITS}).fetchall()[0])
     done = sum(counts.values())
     return Status(
         out=layout.url,
@@ -122,20 +122,20 @@ def status(out: str) -> Status:
         failures={kind: photos for kind, photos in counts.items() if kind is not None},
         speed=speed,
         left_s=(planned - done) / speed.photos_per_s if speed else None,
-        writer=_writer(read_lease(layout)),
+        writer=_describe_writer(read_lease(layout)),
         cost=total_cost(read_reports(layout)),
     )
 
 
-def _speed(photos: int, tiles: int | None, first_s: float | None, last_s: float | None) -> Speed | None:
-    """Tell the speed; the clock starts with the first photo, so that one does not count."""
+def _measure_speed(photos: int, tiles: int | None, first_s: float | None, last_s: float | None) -> Speed | None:
+    """Return the speed; the first photo starts the clock and does not count itself."""
     if first_s is None or last_s is None or last_s - first_s < LEAST_S:
         return None
     photos_per_s = (photos - 1) / (last_s - first_s)
     return Speed(photos_per_s, (tiles or 0) / photos * photos_per_s, datetime.fromtimestamp(last_s, UTC))
 
 
-def _writer(holder: Holder | None) -> Writer | None:
+def _describe_writer(holder: Holder | None) -> Writer | None:
     if holder is None:
         return None
     silent_s = (datetime.now(UTC) - holder.renewed).total_seconds()

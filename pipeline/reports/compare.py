@@ -1,7 +1,7 @@
-"""Two datasets compared: the same structure in two years, or two models on the same photos; as a table and as a page.
+"""Compare two datasets: the same structure in two years, or two models on the same photos; as a table and as a page.
 
-Puts `matching`, `changes` and the parts of a report together. Each photo or pair of photos is one row of
-`comparison.parquet`, and the page shows those that changed most side by side.
+It joins `photo_matching`, `score_changes` and the parts of a report. Each photo or pair of photos is one row of
+`comparison.parquet`; the page shows the greatest changes side by side.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,27 +18,26 @@ from pipeline.dataset.layout import Layout, check_outside
 from pipeline.dataset.run import read_run
 from pipeline.dataset.sql import Connection, connect
 from pipeline.reports import dataset_stats, html_page, score_changes, svg_plots
-from pipeline.reports.html_page import Column, Rows
-from pipeline.reports.photo_cards import PhotoCard, photo_cards
+from pipeline.reports.html_page import MOST_ROWS, Column, PhotoTable, short_names
+from pipeline.reports.photo_cards import PhotoCard, make_cards
 from pipeline.reports.photo_matching import By, Rule, match
-from pipeline.reports.report import ROWS, short_names, threshold_of
 from pipeline.reports.score_changes import Agreement
 
 TABLE, PAGE = "comparison.parquet", "comparison.html"
 
-_SIDE = """
+_SCORED = """
     SELECT image_id, archive, image, occurrence, crack_score, crack_tiles, tiles, captured_at, latitude, longitude
     FROM photos WHERE failure_stage IS DISTINCT FROM 'open'
 """
-"""An archive that could not be opened is no photo."""
+"""A row for an archive that could not be opened is no photo."""
 
 
 @dataclass(frozen=True)
 class CompareConfig:
-    """What is compared, and how."""
+    """Which datasets to compare, and how."""
 
     a: str
-    """The dataset that was before, or the first model's."""
+    """The earlier dataset, or that of the first model."""
     b: str
     to: str
     """Folder or URL to write into."""
@@ -46,9 +45,11 @@ class CompareConfig:
     margin: float = 0.1
     """Photos whose scores differ by less are the same."""
     threshold: float | None = None
-    """A tile counts as cracked from this score on; None takes what was counted at each model's threshold."""
+    """A tile counts as cracked from this score on; None takes the counts at each model's threshold."""
     top: int = 12
     """Pairs that the page shows with their pictures."""
+    most_rows: int = MOST_ROWS
+    """Photos and pairs in the page's table, the greatest changes first."""
 
     def __post_init__(self) -> None:
         """Check the margin."""
@@ -58,7 +59,7 @@ class CompareConfig:
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two."""
+    """One of the two datasets."""
 
     url: str
     model_id: str
@@ -68,10 +69,10 @@ class Side:
 
 @dataclass(frozen=True)
 class Pair:
-    """A photo that got worse or better, with what there is to see of it on both sides."""
+    """A photo that got worse or better, with its cards of both sides."""
 
-    card: str
-    """The id of its card in the page."""
+    card_id: str
+    """The id of the pair's element in the page."""
     change: str
     difference: float
     before: PhotoCard
@@ -80,10 +81,10 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was found."""
+    """The result of a comparison."""
 
     counts: Mapping[str, int]
-    """Photos and pairs by `changes.KINDS`."""
+    """Photos and pairs of each of `score_changes.KINDS`."""
     agreement: Agreement
     sides: Sequence[Side]
     worst: Sequence[Mapping[str, Any]]
@@ -96,42 +97,42 @@ def compare(config: CompareConfig) -> Comparison:
     """Compare two datasets, and write the table and the page.
 
     Raises:
-        UsageError: there is no dataset, the threshold is no probability, or the folder lies in one of the datasets.
+        UsageError: there is no dataset, the threshold is no probability, or the folder is in one of the datasets.
     """
     layouts = [Layout(storage.canonical(place)) for place in (config.a, config.b)]
     folder = storage.canonical(config.to)
     for layout in layouts:
         check_outside(layout, folder)
     with ExitStack() as stack:
-        sides = [stack.enter_context(dataset_stats.statistics_of(layout, config.threshold)) for layout in layouts]
+        sides = [stack.enter_context(dataset_stats.open_photos(layout, config.threshold)) for layout in layouts]
         both = stack.enter_context(connect(layouts[0]))
         for name, side in zip(("a", "b"), sides, strict=True):
-            both.register(name, side.sql(_SIDE).to_arrow_table())
+            both.register(name, side.sql(_SCORED).to_arrow_table())
         match(both, config.rule)
         score_changes.make_changes(both, config.margin)
-        table, found = score_changes.table(both), score_changes.agreement(both)
+        table, agreement = score_changes.read_changes(both), score_changes.measure_agreement(both)
         worst = [row for row in table.slice(0, config.top).to_pylist() if row["change"] in {"worse", "better"}]
-        told = [_side(layout, side, config.threshold) for layout, side in zip(layouts, sides, strict=True)]
-        made = Comparison(score_changes.counts(both), found, told, worst, *_places(folder))
-        pairs = _pairs(worst, sides, layouts)
-    storage.write_whole(made.table_url, table_bytes(table))
-    storage.write_whole(made.page_url, _page(config, made, table, pairs))
-    return made
+        described = [_describe_side(layout, side, config) for layout, side in zip(layouts, sides, strict=True)]
+        urls = (storage.join(folder, TABLE), storage.join(folder, PAGE))
+        comparison = Comparison(score_changes.count_changes(both), agreement, described, worst, *urls)
+        pairs = _make_pairs(worst, sides, layouts)
+    storage.write_whole(comparison.table_url, table_bytes(table))
+    storage.write_whole(comparison.page_url, _render_page(config, comparison, table, pairs))
+    return comparison
 
 
-def _places(folder: str) -> tuple[str, str]:
-    return storage.join(folder, TABLE), storage.join(folder, PAGE)
-
-
-def _side(layout: Layout, photos: Connection, threshold: float | None) -> Side:
+def _describe_side(layout: Layout, photos: Connection, config: CompareConfig) -> Side:
     run = read_run(layout)
     model_id = run["fingerprint"].get("model_id", "unknown")
-    return Side(layout.url, model_id, threshold_of(run, threshold), dataset_stats.totals(photos).photos)
+    threshold = dataset_stats.threshold_of(run, config.threshold)
+    return Side(layout.url, model_id, threshold, dataset_stats.count_totals(photos).photos)
 
 
-def _pairs(rows: Sequence[Mapping[str, Any]], sides: Sequence[Connection], layouts: Sequence[Layout]) -> list[Pair]:
+def _make_pairs(
+    rows: Sequence[Mapping[str, Any]], sides: Sequence[Connection], layouts: Sequence[Layout]
+) -> list[Pair]:
     before, after = (
-        photo_cards(photos, layout, [row[f"image_id_{name}"] for row in rows])
+        make_cards(photos, layout, [row[f"image_id_{name}"] for row in rows])
         for name, photos, layout in zip("ab", sides, layouts, strict=True)
     )
     return [
@@ -140,26 +141,26 @@ def _pairs(rows: Sequence[Mapping[str, Any]], sides: Sequence[Connection], layou
     ]
 
 
-def _page(config: CompareConfig, made: Comparison, table: pa.Table, pairs: Sequence[Pair]) -> bytes:
-    listed = table.slice(0, ROWS)
+def _render_page(config: CompareConfig, comparison: Comparison, table: pa.Table, pairs: Sequence[Pair]) -> bytes:
+    listed = table.slice(0, config.most_rows)
     return html_page.render(
         "compare.html",
-        made=made,
+        comparison=comparison,
         rule=config.rule,
         margin=config.margin,
         pairs=pairs,
-        histogram=svg_plots.differences(table["difference"].drop_null().to_numpy()),
-        rows=_rows(listed, pairs, config.rule.by),
+        histogram=svg_plots.draw_differences(table["difference"].drop_null().to_numpy()),
+        rows=_make_table(listed, pairs, config.rule.by),
         rows_shown=listed.num_rows,
         total=table.num_rows,
     )
 
 
-def _rows(listed: pa.Table, pairs: Sequence[Pair], by: By) -> Rows:
+def _make_table(listed: pa.Table, pairs: Sequence[Pair], by: By) -> PhotoTable:
     rows = {name: listed[name].to_pylist() for name in listed.schema.names}
     images = [after or before for before, after in zip(rows["image_a"], rows["image_b"], strict=True)]
     archives = [after or before for before, after in zip(rows["archive_a"], rows["archive_b"], strict=True)]
-    return Rows(
+    return PhotoTable(
         [
             Column("Photo", "text", images),
             Column("Change", "choice", rows["change"]),
@@ -171,5 +172,5 @@ def _rows(listed: pa.Table, pairs: Sequence[Pair], by: By) -> Rows:
             Column("Taken B", "text", rows["captured_at_b"]),
             Column("Archive", "choice", short_names(archives)),
         ],
-        [pair.card for pair in pairs],
+        [pair.card_id for pair in pairs],
     )

@@ -1,7 +1,7 @@
 """Statistics of a dataset: how many photos, how high their scores, what failed, where and when they were taken.
 
-SQL over the views of `dataset.sql` counts; the answers are bounded, however many photos there are: photos of one place,
-or of one moment and one score, become one dot. `svg_plots` and the page draw them.
+SQL over the views of `dataset.sql` counts. The answers are bounded, however many photos there are: photos of one place,
+or of one moment and one score, become one dot. `svg_plots` and the page's template draw them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,24 +19,24 @@ from pipeline.images.tiles import Tile
 from pipeline.reports.heatmap import TileScores
 
 HISTOGRAM_BINS = 40
-"""Of the score, from 0 to 1."""
+"""Bins of the score, from 0 to 1."""
 ARCHIVES_SHOWN = 200
-"""The worst ones."""
+"""Archives in the report: the worst ones."""
 PLACES_ACROSS = 100
-"""Photos whose positions fall into one of so many by so many squares are one dot."""
+"""A grid of this many by this many squares covers all positions; the photos in one square are one dot."""
 MOMENTS_ACROSS = 160
-"""Photos of one of so many spans of time, and of nearly one score, are one dot …"""
+"""Spans of time along the timeline …"""
 MOMENTS_DOWN = 40
-"""… so nearly: the score is cut in so many steps."""
+"""… and steps of the score; the photos of one span and one step are one dot."""
 FAR = 3.0
-"""Beyond the middle 96 % of positions, so many times their spread …"""
+"""A position is left out if it is farther outside the middle 96 % of positions than this many times their spread …"""
 LEAST_FAR_DEGREES = 0.002
-"""… and some two hundred metres are left out."""
+"""… plus this distance, about two hundred metres."""
 
 
 @dataclass(frozen=True)
 class Totals:
-    """Figures of all photos, or of one archive's."""
+    """Figures of all photos, or of the photos of one archive."""
 
     photos: int
     failed: int
@@ -47,7 +47,7 @@ class Totals:
     out_of_domain: int
     """Photos unlike the model's training data."""
     worst_score: float | None
-    """None where no photo was scored."""
+    """None if no photo has a score."""
 
     @property
     def scored(self) -> int:
@@ -64,29 +64,44 @@ class ArchiveTotals(Totals):
 
 @dataclass(frozen=True)
 class Failure:
-    """Why photos failed."""
+    """Failed photos of one kind and stage."""
 
     kind: str
     stage: str
     photos: int
     example: str
-    """One of them."""
+    """Path of one of them, or its archive."""
     message: str
-    """What was said of it."""
+    """Why that one failed."""
 
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What one scoring run has done."""
+    """What one scoring run did."""
 
     run_id: str
     photos: int
     began_at: datetime
     ended_at: datetime
-    """When its first and last photo were scored, UTC."""
+    """When it scored its first and its last photo, UTC."""
 
 
-_PHOTOS = """
+@dataclass(frozen=True)
+class Dot:
+    """Photos that a plot draws as one."""
+
+    x: float
+    """Longitude in degrees, or seconds since 1970."""
+    y: float
+    """Latitude in degrees, or a score."""
+    photos: int
+    score: float
+    """The highest score of them."""
+    image: str
+    """The photo with that score."""
+
+
+_COPY_PHOTOS = """
     CREATE TEMP TABLE photos AS
     SELECT image_id, archive, image, occurrence, status, failure_stage, failure_kind, failure_message, tiles,
            crack_tiles, crack_score, domain_score, captured_at, latitude, longitude, altitude_m, camera, height_px,
@@ -94,7 +109,7 @@ _PHOTOS = """
            coalesce(domain_score >= getvariable('domain_threshold'), false) AS is_out_of_domain
     FROM images
 """
-"""Read once: a remote dataset need not be fetched for every figure, and all figures are of one moment."""
+"""A copy, so that a remote dataset is read once and not for every figure, and all figures are of one moment."""
 
 _TOTALS = """
     count(*) AS photos, count(*) FILTER (status = 'failed') AS failed, count(*) FILTER (crack_tiles > 0) AS cracked,
@@ -129,13 +144,13 @@ _LISTED = """
     FROM photos ORDER BY crack_score DESC NULLS LAST, archive, image, occurrence LIMIT ?
 """
 
-_SHOWN = """
+_PHOTOS = """
     SELECT image_id, archive, image, height_px, width_px, crack_score, crack_tiles, tiles, domain_score, captured_at,
            latitude, longitude, altitude_m, camera
     FROM photos WHERE image_id IN (SELECT unnest(?)) ORDER BY crack_score DESC, archive, image, occurrence
 """
 
-_FARTHEST = (
+_OUT_OF_DOMAIN = (
     "SELECT image_id FROM photos WHERE is_out_of_domain ORDER BY domain_score DESC, archive, image, occurrence LIMIT ?"
 )
 
@@ -144,27 +159,11 @@ _TILES = """
     FROM tiles WHERE image_id IN (SELECT unnest(?)) ORDER BY image_id, "row", col
 """
 
-
-@dataclass(frozen=True)
-class Dot:
-    """Some photos that are drawn as one."""
-
-    x: float
-    """Longitude in degrees, or seconds since 1970."""
-    y: float
-    """Latitude in degrees, or a score."""
-    photos: int
-    score: float
-    """The highest."""
-    image: str
-    """The photo that has it."""
-
-
 _PLACED = """
     FROM photos WHERE crack_score IS NOT NULL AND latitude IS NOT NULL AND longitude IS NOT NULL
         AND NOT (latitude = 0 AND longitude = 0)
 """
-"""Cameras without a fix write 0, 0, which lies in the sea."""
+"""Cameras without a fix write 0, 0, a place in the sea."""
 
 _PLACES = f"""
     WITH placed AS (SELECT longitude AS x, latitude AS y, crack_score, image {_PLACED}),
@@ -178,7 +177,7 @@ _PLACES = f"""
     FROM near, size
     GROUP BY floor((x - west) / side * {PLACES_ACROSS}), floor((y - south) / side * {PLACES_ACROSS}) ORDER BY score
 """  # noqa: S608 - our own numbers
-"""A position far from all others is a camera's mistake, and would leave a plan of two dots."""
+"""A position far from all others is a camera's mistake; with it the plan would show two dots."""
 
 _MOMENTS = f"""
     WITH dated AS (SELECT epoch(captured_at) AS x, crack_score AS y, image FROM photos
@@ -190,70 +189,81 @@ _MOMENTS = f"""
 
 
 @contextmanager
-def statistics_of(layout: Layout, threshold: float | None) -> Iterator[Connection]:
-    """Open DuckDB with a dataset's views, and its photos as a table of their own that the functions below read.
+def open_photos(layout: Layout, threshold: float | None) -> Iterator[Connection]:
+    """Open DuckDB with a dataset's views and a copy of its photos, the table `photos` that the functions below read.
 
     Args:
         layout: the dataset.
-        threshold: as for `results.views`.
+        threshold: a tile counts as cracked from this score on; None takes the counts at the model's threshold.
     """
     with views(layout, threshold) as connection:
-        connection.execute(_PHOTOS)
+        connection.execute(_COPY_PHOTOS)
         yield connection
 
 
-def totals(photos: Connection) -> Totals:
+def threshold_of(run: dict[str, Any], given: float | None) -> float | None:
+    """Return the threshold that was given, else that of the model card in `run.json`; None without either."""
+    threshold: float | None = run.get("model_card", {}).get("threshold") if given is None else given
+    return threshold
+
+
+def count_totals(photos: Connection) -> Totals:
     """Count all photos."""
-    return Totals(**rows(photos, f"SELECT {_TOTALS} FROM photos")[0])  # noqa: S608 - our own text
+    return Totals(**read_rows(photos, f"SELECT {_TOTALS} FROM photos")[0])  # noqa: S608 - our own text
 
 
-def by_archive(photos: Connection) -> list[ArchiveTotals]:
+def count_by_archive(photos: Connection) -> list[ArchiveTotals]:
     """Count each archive's photos, the worst archive first."""
-    return [ArchiveTotals(**row) for row in rows(photos, _BY_ARCHIVE)]
+    return [ArchiveTotals(**row) for row in read_rows(photos, _BY_ARCHIVE)]
 
 
-def archives(photos: Connection) -> int:
+def count_archives(photos: Connection) -> int:
     """Count the archives."""
-    return int(rows(photos, "SELECT count(DISTINCT archive) AS archives FROM photos")[0]["archives"])
+    return int(read_rows(photos, "SELECT count(DISTINCT archive) AS archives FROM photos")[0]["archives"])
 
 
-def histogram(photos: Connection) -> list[int]:
-    """Count photos by score, in `HISTOGRAM_BINS` steps."""
+def count_by_score(photos: Connection) -> list[int]:
+    """Count photos by score, in `HISTOGRAM_BINS` bins."""
     counts = [0] * HISTOGRAM_BINS
-    for row in rows(photos, _HISTOGRAM):
+    for row in read_rows(photos, _HISTOGRAM):
         counts[row["bin"]] = row["photos"]
     return counts
 
 
-def failures(photos: Connection) -> list[Failure]:
-    """Count failed photos by why."""
-    return [Failure(**row) for row in rows(photos, _FAILURES)]
+def count_failures(photos: Connection) -> list[Failure]:
+    """Count failed photos by kind and stage."""
+    return [Failure(**row) for row in read_rows(photos, _FAILURES)]
 
 
-def runs(photos: Connection) -> list[RunFacts]:
-    """Tell what each run has done."""
-    return [RunFacts(**row) for row in rows(photos, _RUNS)]
+def list_runs(photos: Connection) -> list[RunFacts]:
+    """List the runs that scored the photos, the first one first."""
+    return [RunFacts(**row) for row in read_rows(photos, _RUNS)]
 
 
-def listed(photos: Connection, most: int) -> pa.Table:
-    """List photos, the worst first and those that failed last."""
+def list_photos(photos: Connection, most: int) -> pa.Table:
+    """List photos, the worst first and failed ones last."""
     return photos.sql(_LISTED, params=[most]).to_arrow_table()
 
 
-def most_out_of_domain(photos: Connection, most: int) -> list[str]:
-    """Return `image_id` of the photos least like the training data."""
-    return [row["image_id"] for row in rows(photos, _FARTHEST, [most])]
+def find_out_of_domain(photos: Connection, most: int) -> list[str]:
+    """Return the `image_id` of the photos least like the training data."""
+    return [row["image_id"] for row in read_rows(photos, _OUT_OF_DOMAIN, [most])]
 
 
-def photo_rows(photos: Connection, image_ids: Sequence[str]) -> list[dict[str, Any]]:
-    """Return what is known of some photos, the worst first."""
-    return rows(photos, _SHOWN, [list(image_ids)])
+def read_photos(photos: Connection, image_ids: Sequence[str]) -> list[dict[str, Any]]:
+    """Read the rows of some photos, the worst first."""
+    return read_rows(photos, _PHOTOS, [list(image_ids)])
 
 
-def tile_scores(photos: Connection, chosen: Sequence[dict[str, Any]]) -> dict[str, TileScores]:
-    """Return the scored tiles of photos, as `photo_rows`, by `image_id`."""
+def read_tile_scores(photos: Connection, chosen: Sequence[dict[str, Any]]) -> dict[str, TileScores]:
+    """Read the scored tiles of photos, by `image_id`.
+
+    Args:
+        photos: see `open_photos`.
+        chosen: rows as `read_photos` returns them.
+    """
     of_photo = dict[str, list[dict[str, Any]]]()
-    for row in rows(photos, _TILES, [[photo["image_id"] for photo in chosen]]):
+    for row in read_rows(photos, _TILES, [[photo["image_id"] for photo in chosen]]):
         of_photo.setdefault(row.pop("image_id"), []).append(row)
     return {
         photo["image_id"]: _tile_scores(photo, of_photo[photo["image_id"]])
@@ -267,19 +277,19 @@ def _tile_scores(photo: dict[str, Any], rows: list[dict[str, Any]]) -> TileScore
     return TileScores(photo["height_px"], photo["width_px"], [Tile(**row) for row in rows], scores)
 
 
-def rows(photos: Connection, sql: str, values: Any = None) -> list[dict[str, Any]]:  # noqa: ANN401 - DuckDB's
-    """Run a query; returns its rows."""
+def read_rows(photos: Connection, sql: str, values: Any = None) -> list[dict[str, Any]]:  # noqa: ANN401 - DuckDB's
+    """Run a query; return its rows."""
     found: list[dict[str, Any]] = photos.sql(sql, params=values).to_arrow_table().to_pylist()
     return found
 
 
-def places(photos: Connection) -> tuple[list[Dot], int]:
-    """Return dots at positions, the worst last, and how many photos are left out as too far away."""
-    dots = [Dot(**row) for row in rows(photos, _PLACES, {"far": FAR, "least": LEAST_FAR_DEGREES})]
-    placed = rows(photos, f"SELECT count(*) AS photos {_PLACED}")[0]["photos"]
+def list_places(photos: Connection) -> tuple[list[Dot], int]:
+    """Return dots at positions, the worst last, and the number of photos left out as too far away."""
+    dots = [Dot(**row) for row in read_rows(photos, _PLACES, {"far": FAR, "least": LEAST_FAR_DEGREES})]
+    placed = read_rows(photos, f"SELECT count(*) AS photos {_PLACED}")[0]["photos"]
     return dots, placed - sum(dot.photos for dot in dots)
 
 
-def moments(photos: Connection) -> list[Dot]:
+def list_moments(photos: Connection) -> list[Dot]:
     """Return dots along the time of capture, the worst last."""
-    return [Dot(**row) for row in rows(photos, _MOMENTS)]
+    return [Dot(**row) for row in read_rows(photos, _MOMENTS)]

@@ -1,6 +1,6 @@
 """Heat: tile scores as colours over their photo, the same in reports, overlays and legends.
 
-Numbers only. Where tiles overlap the higher score counts, as in `maps`. The photo is seen through the colour, so that
+Arrays only. Where tiles overlap the higher score counts, as in crack maps. The photo shows through the colour, so that
 an inspector can judge the concrete under it.
 """
 
@@ -10,32 +10,32 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.images.decode import Pixels
 from pipeline.images.tiles import Tile
 
 STOPS = ((0.0, (255, 237, 160)), (0.35, (254, 178, 76)), (0.7, (240, 59, 32)), (1.0, (177, 0, 38)))
-"""Score to colour, between them a straight line: light to dark and yellow to red, also for eyes that mix up red and
-green (after ColorBrewer's YlOrRd)."""
+"""Scores and their colours, with linear interpolation between them: light to dark and yellow to red, which eyes that
+mix up red and green can read, too (after ColorBrewer's YlOrRd)."""
 
 LEAST_SCORE = 0.1
-"""Tiles that score less stay clear: else a sound photo would be covered in yellow."""
-MOST_OPAQUE = 0.4
-"""Opacity at score 1; the crack must still be seen."""
-LEAST_OPAQUE = 0.15
+"""Tiles that score less stay clear: otherwise yellow would cover a sound photo."""
+MOST_OPACITY = 0.4
+"""Opacity at score 1; the crack must stay visible."""
+LEAST_OPACITY = 0.15
 """Opacity at `LEAST_SCORE`."""
 
 Scores = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
 
 
 class TileScores(NamedTuple):
     """The scored tiles of one photo."""
 
     height_px: int
-    """Of the photo, upright."""
+    """Height of the upright photo."""
     width_px: int
     tiles: Sequence[Tile]
     scores: Scores
-    """One a tile."""
+    """One for each tile."""
 
     @property
     def worst(self) -> Tile:
@@ -43,7 +43,7 @@ class TileScores(NamedTuple):
         return self.tiles[int(np.argmax(self.scores))]
 
 
-def colours(scores: Scores) -> Pixels:
+def to_colours(scores: Scores) -> Pixels:
     """Return the colour of each score.
 
     Shape: (…) → (…, 3).
@@ -53,25 +53,25 @@ def colours(scores: Scores) -> Pixels:
     return np.rint(np.stack(channels, axis=-1)).astype(np.uint8)
 
 
-def css(score: float) -> str:
-    """Return the colour of one score as CSS spells it."""
-    red, green, blue = colours(np.array(score, np.float32)).tolist()
+def to_css(score: float) -> str:
+    """Return the colour of one score in CSS."""
+    red, green, blue = to_colours(np.array(score, np.float32)).tolist()
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
-def layer(photo: TileScores, height_px: int, width_px: int) -> Pixels:
-    """Draw the heat of a photo, to be laid over a picture of it of any size.
+def draw_layer(photo: TileScores, height_px: int, width_px: int) -> Pixels:
+    """Draw the heat of a photo as a layer for a picture of it, in the size of that picture.
 
     Shape: (height_px, width_px, 4), RGBA.
     """
-    scores = field(photo, height_px, width_px)
+    scores = spread_scores(photo, height_px, width_px)
     rise = (scores - LEAST_SCORE) / (1 - LEAST_SCORE)
-    opaque = np.where(scores < LEAST_SCORE, 0, LEAST_OPAQUE + (MOST_OPAQUE - LEAST_OPAQUE) * rise)
-    alpha = np.rint(255 * opaque).astype(np.uint8)
-    return np.concatenate([colours(scores), alpha[..., None]], axis=-1)
+    opacity = np.where(scores < LEAST_SCORE, 0, LEAST_OPACITY + (MOST_OPACITY - LEAST_OPACITY) * rise)
+    alpha = np.rint(255 * opacity).astype(np.uint8)
+    return np.concatenate([to_colours(scores), alpha[..., None]], axis=-1)
 
 
-def lay_over(pixels: Pixels, rgba: Pixels) -> Pixels:
+def blend(pixels: Pixels, rgba: Pixels) -> Pixels:
     """Lay a layer over a picture of the same size.
 
     Shape: (H, W, 3), (H, W, 4) → (H, W, 3).
@@ -81,8 +81,8 @@ def lay_over(pixels: Pixels, rgba: Pixels) -> Pixels:
     return ((mixed + 127) // 255).astype(np.uint8)
 
 
-def field(photo: TileScores, height_px: int, width_px: int) -> Scores:
-    """Spread tile scores over the pixels of a picture of their photo; the highest counts.
+def spread_scores(photo: TileScores, height_px: int, width_px: int) -> Scores:
+    """Spread tile scores over the pixels of a picture of their photo; where tiles overlap the highest counts.
 
     Shape: (height_px, width_px).
     """
@@ -97,6 +97,6 @@ def field(photo: TileScores, height_px: int, width_px: int) -> Scores:
 
 
 def _span(start_px: int, side_px: int, scale: float) -> tuple[int, int]:
-    """Return where a box begins and ends along one side of the picture; neighbours leave no gap."""
+    """Return the start and end of a box along one side of the picture; adjacent boxes leave no gap."""
     first = int(start_px * scale + 0.5)
     return first, max(first + 1, int((start_px + side_px) * scale + 0.5))

@@ -1,7 +1,7 @@
-"""One HTML file that needs no other: template, style, script and data put together.
+"""One HTML file that needs no other: template, style, script and data together.
 
-The templates lie in `templates/`. Whatever comes from a dataset is hostile until proven otherwise: the templates
-escape all of it, the rows travel as JSON that cannot end its element, and the page forbids every script but its own.
+Everything that comes from a dataset may be hostile: the templates in `templates/` escape all of it, the rows travel as
+JSON that cannot end its element, and the page forbids every script but its own.
 """
 
 import base64
@@ -15,7 +15,7 @@ from importlib import resources
 from typing import Any, Literal
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
@@ -25,13 +25,16 @@ from pipeline.reports import heatmap
 from pipeline.reports.svg_plots import count_of
 
 FOLDER = "templates"
-"""Of templates, style and script, in the package."""
+"""Folder of templates, style and script in the package."""
 
-NONE = "-"
+MOST_ROWS = 20_000
+"""Photos in the table of a page: a page with more opens too slowly."""
+
+NO_SHARE = "-"
 """Stands for a share of nothing."""
 
-LINKED = ("http://", "https://")
-"""Besides local files, what a browser can open."""
+BROWSER_SCHEMES = ("http://", "https://")
+"""URLs that a browser can open, besides local files."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +43,14 @@ class Column:
 
     label: str
     kind: Literal["text", "choice", "score", "number", "difference"]
-    """A `choice` has few values and can be filtered by; a `difference` has a sign."""
+    """A `choice` has few values and the page can filter by it; a `difference` has a sign."""
     values: Sequence[Any]
-    """One a photo; text, a number, or None."""
+    """One for each photo: text, a number, a time or None."""
 
 
 @dataclass(frozen=True)
-class Rows:
-    """The table of all photos, or of as many as a page can carry."""
+class PhotoTable:
+    """The table of all photos, or of the first `MOST_ROWS`."""
 
     columns: Sequence[Column]
     """The first is the photo's name."""
@@ -56,16 +59,21 @@ class Rows:
 
     def to_json(self) -> Markup:
         """Encode compactly, column by column, safe within an element of HTML."""
-        columns = [_column(column) for column in self.columns]
-        return htmlsafe_json_dumps({"columns": columns, "cards": list(self.cards)}, dumps=_compact)
+        columns = [_encode_column(column) for column in self.columns]
+        return htmlsafe_json_dumps({"columns": columns, "cards": list(self.cards)}, dumps=_dump_compactly)
 
 
-def render(template: str, **facts: object) -> bytes:
-    """Fill a template in; returns the page."""
-    style, script = _asset("page.css"), _asset("page.js")
+def render(template: str | Template, **facts: object) -> bytes:
+    """Fill in a template; return the page.
+
+    Args:
+        template: its name, or a template of `load_templates()`.
+        facts: values for the template.
+    """
+    style, script = read_asset("page.css"), read_asset("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     page = (
-        _templates()
+        load_templates()
         .get_template(template)
         .render(
             style=Markup(style),  # noqa: S704 - our own file
@@ -80,65 +88,73 @@ def render(template: str, **facts: object) -> bytes:
     return page.encode("utf-8", "replace")
 
 
-def link(archive: str, image: str) -> str | None:
-    """Return what opens a photo, or the archive that holds it; None where no browser can."""
+def find_link(archive: str, image: str) -> str | None:
+    """Return a link to a photo, or to the archive file that holds it; None if no browser can open it."""
     place = archive if archive_suffix(archive) is not None else storage.join(archive, image)
     if place.startswith(storage.LOCAL):
         return storage.LOCAL + quote(place.removeprefix(storage.LOCAL), errors="replace")
-    return quote(place, safe="/:?=&%", errors="replace") if place.startswith(LINKED) else None
+    return quote(place, safe="/:?=&%", errors="replace") if place.startswith(BROWSER_SCHEMES) else None
 
 
-def _column(column: Column) -> dict[str, Any]:
+def short_names(archives: Sequence[str]) -> list[str]:
+    """Return the file names of archives if those are unique, else their URLs."""
+    names = {archive: storage.name(archive) for archive in archives}
+    return [names[archive] for archive in archives] if len({*names.values()}) == len(names) else list(archives)
+
+
+def _encode_column(column: Column) -> dict[str, Any]:
     if column.kind != "choice":
-        return {"label": column.label, "kind": column.kind, "values": list(map(_short, column.values))}
+        return {"label": column.label, "kind": column.kind, "values": list(map(_shorten, column.values))}
     choices = sorted({value for value in column.values if value is not None})
     number = {value: index for index, value in enumerate(choices)} | {None: None}
     numbers = [number[value] for value in column.values]
     return {"label": column.label, "kind": column.kind, "choices": choices, "values": numbers}
 
 
-def _short(value: Any) -> Any:  # noqa: ANN401 - of any column
+def _shorten(value: Any) -> Any:  # noqa: ANN401 - of any column
     if isinstance(value, float):
         return round(value, 6 if abs(value) >= 1.5 else 4)  # degrees to a tenth of a metre, scores to four digits
     return f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else value
 
 
-def _compact(value: object, **_options: object) -> str:
+def _dump_compactly(value: object, **_options: object) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 @cache
-def _templates() -> Environment:
-    found = Environment(
+def load_templates() -> Environment:
+    """Return the environment of our templates, which escapes all values."""
+    environment = Environment(
         loader=PackageLoader("pipeline.reports", FOLDER),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters |= {
-        "css": heatmap.css,
+    environment.filters |= {
+        "css": heatmap.to_css,
         "counted": count_of,
-        "moment": _moment,
-        "percent": _percent,
+        "moment": _format_time,
+        "percent": format_share,
         "name": storage.name,
     }
-    return found
+    return environment
 
 
 @cache
-def _asset(name: str) -> str:
+def read_asset(name: str) -> str:
+    """Read the style or the script of the pages."""
     return resources.files("pipeline.reports").joinpath(FOLDER, name).read_text(encoding="utf-8")
 
 
-def _moment(at: datetime | None) -> str:
+def _format_time(at: datetime | None) -> str:
     return "" if at is None else f"{at:%d %b %Y %H:%M}".lstrip("0")
 
 
-def _percent(part: int, whole: int) -> str:
-    """Write a share so that neither nothing nor all is claimed by rounding."""
+def format_share(part: int, whole: int) -> str:
+    """Write a share in percent that never rounds to nothing or to all."""
     if not whole:
-        return NONE
+        return NO_SHARE
     share = part / whole
     if 0 < share < 0.001:
         return "<0.1 %"

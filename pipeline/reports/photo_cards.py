@@ -1,4 +1,4 @@
-"""Photos as a page shows them: a picture, the heat over it, the worst tile, and what is known of them."""
+"""Photos as cards of a page: a picture, its heat, its worst tile and its row in the dataset."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,14 +6,15 @@ from typing import Any
 
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.sql import Connection
+from pipeline.images.decode import Pixels
 from pipeline.reports import dataset_stats, heatmap, html_page, thumbnails
-from pipeline.reports.heatmap import Pixels, TileScores
-from pipeline.reports.source_photos import source_photos
+from pipeline.reports.heatmap import TileScores
+from pipeline.reports.source_photos import read_source_photos
 
 PICTURE_PX = 640
-"""Longest side of a picture: sharp on a card, and fair in the large view."""
+"""Longest side of a picture: sharp on a card and fair in the large view."""
 TILE_PX = 448
-"""Tiles are shown as they are up to this side."""
+"""Tiles up to this side are shown pixel for pixel."""
 
 
 @dataclass(frozen=True)
@@ -28,66 +29,69 @@ class Frame:
 
 @dataclass(frozen=True)
 class Picture:
-    """What there is to see of a photo; pictures are `data:` URLs."""
+    """The pictures of a photo, as `data:` URLs."""
 
     photo: str
     heat: str
-    """The layer to be laid over it."""
+    """The layer over the photo."""
     tile: str
     """The worst tile, pixel for pixel."""
     frame: Frame
-    """Where that tile lies."""
+    """Where that tile is in the photo."""
     width_px: int
     height_px: int
 
 
 @dataclass(frozen=True)
 class PhotoCard:
-    """A photo on a page."""
+    """A photo in a page."""
 
     facts: dict[str, Any]
-    """As `inspection.shown`."""
+    """A row as `dataset_stats.read_photos` returns it."""
     link: str | None
-    """What opens the photo or its archive."""
+    """Opens the photo or its archive."""
     picture: Picture | None
     why: str
-    """Why there is no picture."""
+    """Why there is no picture; empty if there is one."""
 
     @property
-    def card(self) -> str:
-        """The id of its card in the page."""
+    def card_id(self) -> str:
+        """The id of the card's element in the page."""
         return f"photo-{self.facts['image_id']}"
 
 
-def photo_cards(
+def make_cards(
     photos: Connection, layout: Layout, image_ids: Sequence[str], longest_px: int = PICTURE_PX
 ) -> dict[str, PhotoCard]:
-    """Read photos again and make pictures of them, the worst photo first; by `image_id`."""
-    facts = dataset_stats.photo_rows(photos, image_ids)
-    scores = dataset_stats.tile_scores(photos, facts)
-    made = dict(_pictures(layout, facts, scores, longest_px))
-    return {row["image_id"]: _seen(row, made[row["image_id"]]) for row in facts}
+    """Read photos again and make their cards, the worst photo first; by `image_id`."""
+    facts = dataset_stats.read_photos(photos, image_ids)
+    scores = dataset_stats.read_tile_scores(photos, facts)
+    pictures = dict(_make_pictures(layout, facts, scores, longest_px))
+    return {row["image_id"]: _make_card(row, pictures[row["image_id"]]) for row in facts}
 
 
-def _pictures(
+def _make_pictures(
     layout: Layout, facts: Sequence[dict[str, Any]], scores: dict[str, TileScores], longest_px: int
 ) -> Iterator[tuple[str, Picture | str]]:
-    for image_id, original in source_photos(layout, {row["image_id"]: row["archive"] for row in facts}):
-        if isinstance(original, str):
-            yield image_id, original
+    for image_id, source in read_source_photos(layout, {row["image_id"]: row["archive"] for row in facts}):
+        if isinstance(source, str):
+            yield image_id, source
         else:
-            yield image_id, picture_of(original, scores[image_id], longest_px)
+            yield image_id, make_picture(source, scores[image_id], longest_px)
 
 
-def picture_of(pixels: Pixels, photo: TileScores, longest_px: int) -> Picture:
-    """Make the pictures of one photo."""
+def make_picture(pixels: Pixels, photo: TileScores, longest_px: int) -> Picture:
+    """Make the pictures of one photo.
+
+    Shape: pixels are (H, W, 3).
+    """
     small = thumbnails.shrink(pixels, longest_px)
     height_px, width_px = small.shape[:2]
     tile = thumbnails.shrink(thumbnails.cut(pixels, photo.worst), TILE_PX)
     return Picture(
-        photo=thumbnails.data_url(small, "jpeg"),
-        heat=thumbnails.data_url(heatmap.layer(photo, height_px, width_px), "png"),
-        tile=thumbnails.data_url(tile, "jpeg"),
+        photo=thumbnails.to_data_url(small, "jpeg"),
+        heat=thumbnails.to_data_url(heatmap.draw_layer(photo, height_px, width_px), "png"),
+        tile=thumbnails.to_data_url(tile, "jpeg"),
         frame=_frame(photo),
         width_px=width_px,
         height_px=height_px,
@@ -101,6 +105,6 @@ def _frame(photo: TileScores) -> Frame:
     return Frame(*(round(side, 2) for side in sides))
 
 
-def _seen(facts: dict[str, Any], made: Picture | str) -> PhotoCard:
-    link = html_page.link(facts["archive"], facts["image"])
-    return PhotoCard(facts, link, None, made) if isinstance(made, str) else PhotoCard(facts, link, made, "")
+def _make_card(facts: dict[str, Any], picture: Picture | str) -> PhotoCard:
+    link = html_page.find_link(facts["archive"], facts["image"])
+    return PhotoCard(facts, link, None, picture) if isinstance(picture, str) else PhotoCard(facts, link, picture, "")

@@ -1,7 +1,7 @@
-"""Which photo of one inspection shows what a photo of another shows: by its name, or by where it was taken.
+"""Match the photos of two inspections by their names or by their positions.
 
-Tables in, a table out, all in SQL. Matching treats both sides alike: exchanged, the same photos are found to belong
-together. What became of them is left to `changes`.
+SQL makes a table of matches from two tables of photos. It treats both sides alike: after an exchange of the sides the
+same photos match. `score_changes` compares the matched photos.
 """
 
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ By = Literal["name", "place"]
 
 @dataclass(frozen=True)
 class Rule:
-    """When two photos belong together."""
+    """When two photos match."""
 
     by: By = "name"
     within_m: float = 5.0
-    """By place: they are at most so far from each other, metres."""
+    """By place: the greatest distance between them, in metres."""
 
     def __post_init__(self) -> None:
         """Check the distance."""
@@ -28,14 +28,14 @@ class Rule:
             raise UsageError(f"The distance is {self.within_m:g} m; expected 0.01 to 1000. Give another --within.")
 
 
-_MATCHES = "CREATE OR REPLACE TEMP TABLE matches (a VARCHAR, b VARCHAR, distance_m DOUBLE, is_unclear BOOLEAN)"
+_CREATE_MATCHES = "CREATE OR REPLACE TEMP TABLE matches (a VARCHAR, b VARCHAR, distance_m DOUBLE, is_unclear BOOLEAN)"
 
 _KEYS = (
     ("archive", "image", "occurrence"),
     ("regexp_extract(archive, '[^/]*$')", "image", "occurrence"),
     ("image", "occurrence"),
 )
-"""From the most certain to the least: the same file, a file of an archive of the same name, a file of the same name."""
+"""From the most certain to the least: the same file, a file in an archive of the same name, a file of the same name."""
 
 _BY_KEY = """
     INSERT INTO matches
@@ -44,7 +44,7 @@ _BY_KEY = """
     SELECT one.image_id, other.image_id, NULL, false FROM one JOIN other USING (key)
     WHERE one.image_id NOT IN (SELECT a FROM matches) AND other.image_id NOT IN (SELECT b FROM matches)
 """
-"""A key that two photos of one side have tells nothing, whatever else is known of them."""
+"""A key that two photos of one side share is no evidence, whatever else they have in common."""
 
 _PLACED = """
     CREATE OR REPLACE TEMP TABLE placed_{side} AS
@@ -57,7 +57,7 @@ _PLACED = """
            floor($radius / $within * sin(latitude))::BIGINT AS z
     FROM placed
 """
-"""Cubes of space as wide as the distance: what is near lies in the same or the next one, at the date line, too."""
+"""Cubes of space as wide as the distance: near photos are in the same cube or adjacent ones, at the date line, too."""
 
 _CANDIDATES = """
     CREATE OR REPLACE TEMP TABLE candidates AS
@@ -75,8 +75,8 @@ _CANDIDATES = """
         AS place
     FROM pair WHERE distance_m <= $within
 """
-"""Haversine distances. Where they are alike to ten centimetres, which no camera knows, it counts how long after its
-inspection began each photo was taken: a flight that is repeated takes the photos of one place in the same order."""
+"""Haversine distances. If they are equal to ten centimetres, which no camera resolves, the time from the start of the
+inspection to each photo decides: a repeated flight takes the photos of one place in the same order."""
 
 _NEAREST = """
     INSERT INTO matches
@@ -84,11 +84,11 @@ _NEAREST = """
     QUALIFY row_number() OVER (PARTITION BY a ORDER BY place) = 1
         AND row_number() OVER (PARTITION BY b ORDER BY place) = 1
 """
-"""Each is the other's nearest."""
+"""Pairs in which each photo is the nearest to the other."""
 
-_REST = "DELETE FROM candidates WHERE a IN (SELECT a FROM matches) OR b IN (SELECT b FROM matches)"
+_DELETE_MATCHED = "DELETE FROM candidates WHERE a IN (SELECT a FROM matches) OR b IN (SELECT b FROM matches)"
 
-_SINGLE = """
+_UNMATCHED = """
     INSERT INTO matches
     WITH alone_a AS (SELECT * FROM a WHERE image_id NOT IN (SELECT a FROM matches WHERE a IS NOT NULL)),
          alone_b AS (SELECT * FROM b WHERE image_id NOT IN (SELECT b FROM matches WHERE b IS NOT NULL))
@@ -100,35 +100,35 @@ _UNCLEAR = {
     "name": "([image, occurrence::VARCHAR] IN (SELECT [image, occurrence::VARCHAR] FROM alone_{other}))",
     "place": "(latitude IS NULL OR longitude IS NULL OR (latitude = 0 AND longitude = 0))",
 }
-"""Whether a photo may well have its like on the other side, which cannot be told."""
+"""Whether a photo without a match may have one on the other side that the rule cannot find."""
 
 
 def match(photos: Connection, rule: Rule) -> None:
-    """Make the table `matches`: a row for each pair, and one for each photo that has no like.
+    """Make the table `matches`: a row for each pair, and one for each photo without a match.
 
     Args:
         photos: has the tables `a` and `b`, with `image_id`, `archive`, `image`, `occurrence`, `latitude`, `longitude`
             and `captured_at`.
-        rule: when two photos belong together.
+        rule: when two photos match.
 
-    Shape: `a` and `b` are `image_id`, one of them null where a photo has no like; `is_unclear` where that may be wrong,
-        since its name stands for several photos or it has no position; `distance_m` of pairs found by place.
+    Columns: `a` and `b` are `image_id`, one of them null for a photo without a match; `is_unclear` is true if that may
+    be wrong, because several photos have its name or it has no position; `distance_m` is that of a pair by place.
     """
-    photos.execute(_MATCHES)
+    photos.execute(_CREATE_MATCHES)
     if rule.by == "name":
         for key in _KEYS:
             photos.execute(_BY_KEY.format(key=", ".join(f"({part})::VARCHAR" for part in key)))
     else:
         _match_by_place(photos, rule.within_m)
     unclear = {f"unclear_{side}": _UNCLEAR[rule.by].format(other=other) for side, other in (("a", "b"), ("b", "a"))}
-    photos.execute(_SINGLE.format(**unclear))
+    photos.execute(_UNMATCHED.format(**unclear))
 
 
 def _match_by_place(photos: Connection, within_m: float) -> None:
-    """Pair what is nearest, then what is nearest of the rest: each photo belongs to one other at most."""
+    """Pair the nearest photos, then the nearest of the rest: each photo matches one other at most."""
     facts = {"radius": EARTH_RADIUS_M, "within": within_m}
     for side in ("a", "b"):
         photos.execute(_PLACED.format(side=side), facts)
     photos.execute(_CANDIDATES, facts)
     while photos.execute(_NEAREST).fetchall()[0][0]:
-        photos.execute(_REST)
+        photos.execute(_DELETE_MATCHED)

@@ -1,6 +1,6 @@
-"""What became of photos between two inspections, or between two models: worse, better, new, gone; and the agreement.
+"""Changes of scores between two inspections or two models: worse, better, new, gone; and their agreement.
 
-Tables in, figures and a table out, all in SQL; which photos belong together is `matching`'s.
+SQL makes a table and figures from the matches of `photo_matching`.
 """
 
 from collections.abc import Mapping
@@ -10,13 +10,13 @@ import pyarrow as pa
 
 from pipeline.core.schema import CHANGES
 from pipeline.dataset.sql import Connection
-from pipeline.reports.dataset_stats import rows
+from pipeline.reports.dataset_stats import read_rows
 
 KINDS = ("worse", "better", "same", "new", "gone", "failed", "unclear")
-"""Each photo, or pair of photos, is one of these: `failed` where one of a pair has no score, `unclear` where it cannot
-be told whether a photo has its like."""
+"""Each photo, or pair of photos, is one of these: `failed` if one of a pair has no score, `unclear` if the other side
+may have the photo, but the rule cannot tell."""
 
-_CHANGES = """
+_CREATE_CHANGES = """
     CREATE OR REPLACE TEMP TABLE changes AS
     WITH pair AS (
         SELECT m.is_unclear, m.distance_m, a.image_id AS image_id_a, b.image_id AS image_id_b,
@@ -52,7 +52,7 @@ _AGREEMENT = """
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far two scorings agree on which of the photos that both have are cracked."""
+    """How far two datasets agree on which of their common photos are cracked."""
 
     both: int
     """Photos with a cracked tile in both."""
@@ -60,9 +60,9 @@ class Agreement:
     only_b: int
     neither: int
     mean_difference: float | None
-    """Of the scores, B minus A; None where no photo is in both."""
+    """Mean of the scores in B minus those in A; None if no photo is in both."""
     mean_distance: float | None
-    """Without its sign."""
+    """Mean of their absolute values."""
 
     @property
     def photos(self) -> int:
@@ -71,43 +71,43 @@ class Agreement:
 
     @property
     def share(self) -> float | None:
-        """Share of photos on which both say the same."""
+        """Share of photos on which both agree."""
         return (self.both + self.neither) / self.photos if self.photos else None
 
     @property
     def kappa(self) -> float | None:
-        """Cohen's kappa: 1 is full agreement, 0 what chance gives; None where chance alone would agree on all."""
+        """Cohen's kappa: 1 is full agreement, 0 that of chance; None if chance alone would agree on all."""
         if not self.photos:
             return None
         yes_a, yes_b = self.both + self.only_a, self.both + self.only_b
         no_a, no_b = self.photos - yes_a, self.photos - yes_b
-        by_chance = yes_a * yes_b + no_a * no_b  # times photos squared: whole numbers know when it is all
+        by_chance = yes_a * yes_b + no_a * no_b  # times photos squared: the comparison of whole numbers is exact
         if by_chance == self.photos**2:
             return None
         return (self.photos * (self.both + self.neither) - by_chance) / (self.photos**2 - by_chance)
 
 
 def make_changes(photos: Connection, margin: float) -> None:
-    """Make the table `changes`, a row for each of `matches`.
+    """Make the table `changes`, a row for each row of `matches`.
 
     Args:
-        photos: has the tables `a`, `b` and `matches`, see `matching`, and scores.
+        photos: has the tables `a` and `b` with scores, and `matches`, see `photo_matching.match`.
         margin: photos whose scores differ by less are the `same`; more than 0.
     """
-    photos.execute(_CHANGES, {"margin": margin})
+    photos.execute(_CREATE_CHANGES, {"margin": margin})
 
 
-def counts(photos: Connection) -> Mapping[str, int]:
-    """Count `changes` of each kind."""
-    found = rows(photos, "SELECT change, count(*) AS photos FROM changes GROUP BY change")
+def count_changes(photos: Connection) -> Mapping[str, int]:
+    """Count the changes of each kind."""
+    found = read_rows(photos, "SELECT change, count(*) AS photos FROM changes GROUP BY change")
     return dict.fromkeys(KINDS, 0) | {row["change"]: row["photos"] for row in found}
 
 
-def agreement(photos: Connection) -> Agreement:
-    """Count on how many photos both sides say the same."""
-    return Agreement(**rows(photos, _AGREEMENT)[0])
+def measure_agreement(photos: Connection) -> Agreement:
+    """Count the photos on which both sides agree."""
+    return Agreement(**read_rows(photos, _AGREEMENT)[0])
 
 
-def table(photos: Connection) -> pa.Table:
-    """Return `changes`, schema `CHANGES`: what got worse first, then what got better, the largest changes first."""
+def read_changes(photos: Connection) -> pa.Table:
+    """Return the changes, schema `CHANGES`: worse photos first, then better ones, the largest changes first."""
     return photos.sql(_ORDERED).to_arrow_table().cast(CHANGES)

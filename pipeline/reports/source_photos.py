@@ -1,7 +1,7 @@
-"""The photos of a dataset, read once more from where they lie, for who wants to see them.
+"""The photos of a dataset, read once more from their archives.
 
-They are read by the same readers as for scoring, from the places in the plan. One that cannot be read any more, because
-its archive was moved, replaced or is closed to us, comes with the reason: who shows photos goes on without it.
+The readers are those of scoring, and the places come from the plan. If a photo cannot be read any more, because its
+archive was moved or replaced or denies access, the reason stands in its place, so that callers can show the others.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,48 +14,47 @@ from pipeline.archives.members import Limits
 from pipeline.core.errors import DataError, StorageError, UsageError
 from pipeline.dataset.commit_log import read_table
 from pipeline.dataset.layout import Layout
-from pipeline.images.decode import decode
-from pipeline.reports.heatmap import Pixels
-from pipeline.scoring.reading import read_unit, units
+from pipeline.images.decode import Pixels, decode
+from pipeline.scoring.reading import read_unit, split_units
 
 SourcePhoto = Pixels | str
-"""Upright pixels, shape (H, W, 3), or why there are none."""
+"""Upright pixels, shape (H, W, 3), or the reason why there are none."""
 
-NOT_LISTED = "The archive has not been read to its end yet, so where this photo lies in it is not known."
+NOT_LISTED = "The archive has not been read to its end yet, so the place of this photo in it is unknown."
 
 
-def source_photos(layout: Layout, archives: Mapping[str, str]) -> Iterator[tuple[str, SourcePhoto]]:
-    """Read photos again; each comes exactly once, in the order of their archives.
+def read_source_photos(layout: Layout, archives: Mapping[str, str]) -> Iterator[tuple[str, SourcePhoto]]:
+    """Read photos again; yield each exactly once, in the order of their archives.
 
     Args:
-        layout: the dataset that lists them.
-        archives: `image_id` of each photo to the archive that it lies in.
+        layout: the dataset that has them in its plan.
+        archives: the archive of each photo, by `image_id`.
     """
     for archive in sorted(set(archives.values())):
-        left = {image_id for image_id, place in archives.items() if place == archive}
+        missing = {image_id for image_id, place in archives.items() if place == archive}
         reason = NOT_LISTED
         try:
-            for image_id, original in _of_archive(layout, archive, left):
-                left.discard(image_id)
-                yield image_id, original
-        except (StorageError, UsageError) as error:  # the place is gone, closed, or of a kind that is not known here
+            for image_id, source in _read_archive(layout, archive, missing):
+                missing.discard(image_id)
+                yield image_id, source
+        except (StorageError, UsageError) as error:  # gone, denied, or a store that this machine does not know
             reason = str(error)
-        yield from ((image_id, reason) for image_id in sorted(left))
+        yield from ((image_id, reason) for image_id in sorted(missing))
 
 
-def _of_archive(layout: Layout, archive: str, image_ids: set[str]) -> Iterator[tuple[str, SourcePhoto]]:
+def _read_archive(layout: Layout, archive: str, image_ids: set[str]) -> Iterator[tuple[str, SourcePhoto]]:
     place = layout.plan(archive)
     if not storage.exists(place):
         return
     members = read_table(place)
-    wanted = members.filter(pc.is_in(members["image_id"], pa.array(sorted(image_ids), pa.string())))
-    for unit in units(wanted):
-        for table in read_unit(unit, Limits(), wanted["image_id"].slice(0, 0)):
+    chosen = members.filter(pc.is_in(members["image_id"], pa.array(sorted(image_ids), pa.string())))
+    for unit in split_units(chosen):
+        for table in read_unit(unit, Limits(), chosen["image_id"].slice(0, 0)):
             for row in table.to_pylist():
-                yield row["image_id"], _pixels(row["data"], row["failure_message"])
+                yield row["image_id"], _decode(row["data"], row["failure_message"])
 
 
-def _pixels(data: bytes | None, failure: str | None) -> SourcePhoto:
+def _decode(data: bytes | None, failure: str | None) -> SourcePhoto:
     if data is None:
         return failure or NOT_LISTED
     try:

@@ -1,7 +1,6 @@
-"""Where marks stand in the plots of a page: bars, dots, axes and a scale bar, in pixels of an SVG.
+"""The geometry of the plots in a page: bars, dots, axes and a scale bar, in pixels of an SVG.
 
-Geometry only: what is counted comes from `inspection` and `whereabouts`, and the page's template draws. Pixels count
-from the top left.
+The counts come from `dataset_stats`, and the page's template draws the SVG. Pixels count from the top left.
 """
 
 from collections.abc import Sequence
@@ -22,16 +21,17 @@ WIDTH_PX = 640
 PAD_PX = 30
 """Room for axes and for dots at the edge."""
 FEET_PX = 24
-"""Room below for what is written under an axis or a plan."""
+"""Room below for the text under an axis or a plan."""
 
 DIFFERENCE_BINS = 41
-"""Of differences, from -1 to 1: an odd number, so that none lies in the middle of one."""
+"""Bins of differences, from -1 to 1: an odd number, so that 0 is in the middle of one."""
 BETTER, ALIKE, WORSE = "#4a7fb5", "#9a9a9a", "#d7301f"
-"""Colours of differences; blue and red are told apart by all eyes."""
+"""Colours of differences; all eyes can tell blue and red apart."""
 
 _STEPS_S = (1, 10, 60, 300, 900, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 86400, 2 * 86400, 7 * 86400, 14 * 86400)
-_TICKS = 7
-"""At most so many along the time."""
+"""Distances of ticks along the time, in seconds."""
+_MOST_TICKS = 7
+"""Along the time."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,13 @@ class Mark:
 
     x_px: float
     y_px: float
-    """Top left corner of a bar, middle of a dot."""
+    """Top left corner of a bar, centre of a dot."""
     width_px: float
-    """Of a bar, or the radius of a dot."""
+    """Width of a bar, radius of a dot."""
     height_px: float
     colour: str
     title: str
-    """What it stands for, in words."""
+    """What it shows, in words."""
     image: str = ""
     """The worst photo of a dot."""
 
@@ -68,12 +68,12 @@ class Plot:
     across: Sequence[Tick] = ()
     down: Sequence[Tick] = ()
     note: str = ""
-    """What is not drawn in it."""
+    """What the plot leaves out, or its scale, in words."""
     width_px: int = WIDTH_PX
 
 
-def histogram(counts: Sequence[int], height_px: int = 200) -> Plot:
-    """Draw photos by score as bars, coloured as their score."""
+def draw_histogram(counts: Sequence[int], height_px: int = 200) -> Plot:
+    """Draw photos by score as bars in the colours of the scores."""
     most, bin_px = max(1, *counts), (WIDTH_PX - 2 * PAD_PX) / len(counts)
     room_px = height_px - FEET_PX - PAD_PX
     marks = [
@@ -85,11 +85,11 @@ def histogram(counts: Sequence[int], height_px: int = 200) -> Plot:
     return Plot(height_px, marks, across, note=f"the highest bar is {count_of(most)}" if marks else "none was scored")
 
 
-def differences(found: NDArray[np.float64], height_px: int = 200) -> Plot:
-    """Draw differences of scores as bars from -1 to 1: better on the left, worse on the right, about none between."""
+def draw_differences(differences: NDArray[np.float64], height_px: int = 200) -> Plot:
+    """Draw differences of scores as bars from -1 to 1: better on the left, worse on the right, alike in the middle."""
     edges = np.linspace(-1, 1, DIFFERENCE_BINS + 1)
-    counts = np.histogram(found, edges)[0].tolist()
-    plot, middle = histogram(counts, height_px), DIFFERENCE_BINS // 2
+    counts = np.histogram(differences, edges)[0].tolist()
+    plot, middle = draw_histogram(counts, height_px), DIFFERENCE_BINS // 2
     numbers = [number for number, count in enumerate(counts) if count]
     colours = [BETTER if number < middle else WORSE if number > middle else ALIKE for number in numbers]
     titles = [f"{count_of(counts[number])} from {edges[number]:+.2f} to {edges[number + 1]:+.2f}" for number in numbers]
@@ -102,7 +102,7 @@ def differences(found: NDArray[np.float64], height_px: int = 200) -> Plot:
 
 
 def score_px(score: float) -> float:
-    """Return where a score stands in the histogram."""
+    """Return the x of a score in the histogram."""
     return PAD_PX + score * (WIDTH_PX - 2 * PAD_PX)
 
 
@@ -110,16 +110,16 @@ def _bar(number: int, count: int, bins: int, size_px: tuple[float, float, float]
     width_px, long_px, floor_px = size_px
     first, last = number / bins, (number + 1) / bins
     title = f"{count_of(count)} from {first:.3g} to {last:.3g}"
-    least_px = max(1.0, long_px)  # one photo among many thousands must be seen
+    least_px = max(1.0, long_px)  # one photo among many thousands must be visible
     x_px = round(PAD_PX + number * width_px, 1)
     return Mark(x_px, round(floor_px - least_px, 1), round(width_px - 1, 1), round(least_px, 1),
-                heatmap.css((first + last) / 2), title)  # fmt: skip
+                heatmap.to_css((first + last) / 2), title)  # fmt: skip
 
 
-def plan(dots: Sequence[Dot], left_out: int) -> Plot | None:
-    """Draw positions as seen from above, north up and true to scale; None where there is none.
+def draw_plan(dots: Sequence[Dot], left_out: int) -> Plot | None:
+    """Draw positions as seen from above, north up and true to scale; return None without any.
 
-    Around its middle the Earth is taken for a plane: on a bridge nobody sees the difference.
+    The plan takes the Earth for a plane around the middle of all positions: on a bridge nobody sees the difference.
     """
     if not dots:
         return None
@@ -138,15 +138,15 @@ def plan(dots: Sequence[Dot], left_out: int) -> Plot | None:
     return Plot(round(high_m * px_per_m) + 2 * PAD_PX + FEET_PX, marks, [scale], note=note)
 
 
-def timeline(dots: Sequence[Dot], height_px: int = 220) -> Plot | None:
-    """Draw scores along the time of capture; None where no photo tells it."""
+def draw_timeline(dots: Sequence[Dot], height_px: int = 220) -> Plot | None:
+    """Draw scores along the time of capture; return None if no photo has one."""
     if not dots:
         return None
     first, last = min(dot.x for dot in dots), max(dot.x for dot in dots)
     px_per_s = (WIDTH_PX - 2 * PAD_PX) / max(last - first, 1)
     room_px = height_px - FEET_PX - PAD_PX
     marks = [_dot(dot, PAD_PX + (dot.x - first) * px_per_s, PAD_PX + (1 - dot.y) * room_px, len(dots)) for dot in dots]
-    across = [Tick(round(PAD_PX + (at - first) * px_per_s, 1), label) for at, label in _moments(first, last)]
+    across = [Tick(round(PAD_PX + (at - first) * px_per_s, 1), label) for at, label in _time_ticks(first, last)]
     down = [Tick(PAD_PX + (1 - score) * room_px, f"{score:g}") for score in (0, 0.5, 1)]
     return Plot(height_px, marks, across, down)
 
@@ -155,33 +155,33 @@ def _dot(dot: Dot, x_px: float, y_px: float, dots: int) -> Mark:
     radius_px = 5.5 if dots < 200 else 3.5 if dots < 2000 else 2.2
     more = f" and {count_of(dot.photos - 1, 'other')}" if dot.photos > 1 else ""
     title = f"{dot.image}{more}: score {dot.score:.2f}"
-    return Mark(round(x_px, 1), round(y_px, 1), radius_px, radius_px, heatmap.css(dot.score), title, dot.image)
+    return Mark(round(x_px, 1), round(y_px, 1), radius_px, radius_px, heatmap.to_css(dot.score), title, dot.image)
 
 
 def _scale_bar(px_per_m: float) -> Tick:
-    """Return a round length of at most a quarter of the plan."""
+    """Return a round length of at most a quarter of the plan, with its label."""
     most_m = WIDTH_PX / 4 / px_per_m
     power = 10.0 ** floor(log10(most_m))
     long_m = next(step * power for step in (5, 2, 1) if step * power <= most_m)
     return Tick(round(long_m * px_per_m, 1), f"{long_m / 1000:g} km" if long_m >= 1000 else f"{long_m:g} m")
 
 
-def _moments(first_s: float, last_s: float) -> list[tuple[float, str]]:
-    """Return round moments between two, each with a label; at least the first."""
+def _time_ticks(first_s: float, last_s: float) -> list[tuple[float, str]]:
+    """Return round moments between two moments, each with a label; at least the first."""
     if last_s - first_s < 1:
-        return [(first_s, f"{_at(first_s):%d %b %Y %H:%M}")]
-    step_s = next((step for step in _STEPS_S if (last_s - first_s) / step <= _TICKS), None)
-    step_s = step_s or 86400 * ceil((last_s - first_s) / 86400 / _TICKS)
+        return [(first_s, f"{_utc(first_s):%d %b %Y %H:%M}")]
+    step_s = next((step for step in _STEPS_S if (last_s - first_s) / step <= _MOST_TICKS), None)
+    step_s = step_s or 86400 * ceil((last_s - first_s) / 86400 / _MOST_TICKS)
     form = "%H:%M:%S" if step_s < 60 else "%d %b %H:%M" if step_s < 86400 else "%d %b %Y"
     begin = -(-first_s // step_s) * step_s
-    places = [begin + number * step_s for number in range(_TICKS + 1) if begin + number * step_s <= last_s]
-    return [(at, f"{_at(at):{form}}") for at in places or [first_s]]
+    places = [begin + number * step_s for number in range(_MOST_TICKS + 1) if begin + number * step_s <= last_s]
+    return [(at, f"{_utc(at):{form}}") for at in places or [first_s]]
 
 
-def _at(seconds: float) -> datetime:
+def _utc(seconds: float) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
 
 
 def count_of(number: int, noun: str = "photo") -> str:
-    """Write a number of things."""
+    """Write a number with its noun."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -1,52 +1,50 @@
-"""Photos as small pictures: shrunk, framed, and encoded for a page or a file."""
+"""Photos as small pictures: shrink, cut, add a legend, and encode for a page or a file."""
 
 import base64
 import io
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline.images.decode import resize
+from pipeline.images.decode import Pixels, resize
 from pipeline.images.tiles import Tile
 from pipeline.reports import heatmap
 
-Pixels = NDArray[np.uint8]
 Form = Literal["png", "jpeg"]
 
 QUALITY = 82
-"""Of JPEG: the next steps cost a third more bytes and show nothing more of a crack."""
+"""Quality of JPEG: the next steps cost a third more bytes and show no more of a crack."""
 
-LEGEND_SHARE = 30
-"""A legend is as high as this part of its picture's longer side."""
+LEGEND_PART = 30
+"""The height of a legend is the picture's longer side divided by this."""
 LEAST_LEGEND_PX = 22
-"""Its text must be readable on a small photo."""
+"""Least height of a legend: people must be able to read its text on a small photo."""
 
 
 def shrink(pixels: Pixels, longest_px: int) -> Pixels:
-    """Bring the longer side of a picture down to a length; smaller pictures are returned as they are."""
+    """Shrink a picture until its longer side has this length; return a smaller picture as it is."""
     height_px, width_px = pixels.shape[:2]
     scale = min(1.0, longest_px / max(height_px, width_px))
     return resize(pixels, max(1, round(height_px * scale)), max(1, round(width_px * scale)))
 
 
 def cut(pixels: Pixels, tile: Tile) -> Pixels:
-    """Cut one tile out of its photo, as it is."""
+    """Cut one tile out of its photo, pixel for pixel."""
     return pixels[tile.top_px : tile.top_px + tile.height_px, tile.left_px : tile.left_px + tile.width_px]
 
 
-def with_legend(pixels: Pixels, text: str) -> Pixels:
-    """Put a strip below a picture: the scale of the heat from 0 to 1, and a text where there is room for it.
+def add_legend(pixels: Pixels, text: str) -> Pixels:
+    """Add a strip below a picture: the colour scale from 0 to 1, and a text, as far as there is room for it.
 
     Shape: (H, W, 3) → (H + strip, W, 3).
     """
     height_px, width_px = pixels.shape[:2]
-    strip_px = max(LEAST_LEGEND_PX, max(height_px, width_px) // LEGEND_SHARE)
+    strip_px = max(LEAST_LEGEND_PX, max(height_px, width_px) // LEGEND_PART)
     strip = Image.new("RGB", (width_px, strip_px), "white")
     font, draw = ImageFont.load_default(strip_px * 0.5), ImageDraw.Draw(strip)
     pad_px, bar_px = strip_px // 4, min(strip_px * 6, width_px // 2)
-    bar = heatmap.colours(np.linspace(0, 1, bar_px, dtype=np.float32))[None].repeat(strip_px - 2 * pad_px, axis=0)
+    bar = heatmap.to_colours(np.linspace(0, 1, bar_px, dtype=np.float32))[None].repeat(strip_px - 2 * pad_px, axis=0)
     zero_px = round(draw.textlength("0", font))
     strip.paste(Image.fromarray(bar), (2 * pad_px + zero_px, pad_px))
     end_px = 3 * pad_px + zero_px + bar_px
@@ -66,6 +64,6 @@ def encode(pixels: Pixels, form: Form) -> bytes:
     return buffer.getvalue()
 
 
-def data_url(pixels: Pixels, form: Form) -> str:
-    """Encode a picture as a URL that holds all of it, for a page that needs no other file."""
+def to_data_url(pixels: Pixels, form: Form) -> str:
+    """Encode a picture as a `data:` URL, for a page that needs no other file."""
     return f"data:image/{form};base64,{base64.b64encode(encode(pixels, form)).decode('ascii')}"

@@ -1,1 +1,20 @@
-"""The package `scoring`."""
+"""From photos and archives to a dataset of crack scores, hosted by Ray Data.
+
+It may import every package below it but `labels`. Start with `flow`, which shows a run on one page.
+
+* `flow`: `score`, `retry` and `preview`, top to bottom
+* `config`: what a user can ask of a run
+* `inputs`: from folders, photos, archives, globs and lists to what they name
+* `plan`: one table of all photos to score, kept in the dataset
+* `job`: a run with model, engine and rule settled before it starts
+* `placement`: how many scorers there are, what each reserves, and how much it gets at a time
+* `reading`: the units of reading, and the photos of one unit
+* `scorer`: decodes, cuts and scores photos; a plain class
+* `ray_data`: hosts listing, reading and scoring with Ray Data
+* `collector`: passes scored photos to the writer, the log and the statistics
+* `progress`: how far a run is, how it ended, and its callbacks
+* `predict`: scores and crack maps of single photos, without a dataset
+* `estimate`: what a plan contains, and how long the rest will take
+* `capacity`: formulas for throughput and cost
+* `doctor`: every check of this machine, in order
+"""

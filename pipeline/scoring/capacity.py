@@ -1,6 +1,6 @@
-"""What a job comes to on paper: photos an hour, processors to a GPU, bytes a second, dollars. Formulas only.
+"""Formulas for capacity: photos per hour, CPUs per GPU, bytes per second, dollars.
 
-`plan` feeds them what it measures here and now, `docs/capacity.md` what was measured or published of usual machines.
+`crackscan plan` applies them to what it measures on this machine, `docs/capacity.md` to figures of usual machines.
 """
 
 from dataclasses import dataclass
@@ -8,31 +8,31 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Photo:
-    """What one photo takes."""
+    """The average photo."""
 
     tiles: float
     size_bytes: float
     """Of its file."""
     decode_s: float
-    """Seconds of one CPU for reading, decoding and cutting it."""
+    """Seconds of one CPU to read, decode and cut it."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What scores."""
+    """A machine that scores photos."""
 
     cpus: float
     """As Ray and the clouds count them: hardware threads."""
     cpu_tiles_per_s: float
-    """Tiles a second that one of the CPUs scores when it does nothing else."""
+    """Tiles that one CPU scores per second when it does nothing else."""
     gpu_tiles_per_s: float = 0.0
-    """Tiles a second of all its GPUs; 0 where it has none. Where it has some, its CPUs only feed them."""
+    """Tiles that all its GPUs score per second; 0 without a GPU. The CPUs of a machine with a GPU only feed it."""
 
 
 def photos_per_s(machine: Machine, photo: Photo) -> float:
-    """Return how many photos a machine scores in a second, in steady state.
+    """Compute how many photos a machine scores per second in steady state.
 
-    On CPUs a photo is decoded and scored by the same process: the times add up. A GPU scores while CPUs decode: the
+    On CPUs the same process decodes and scores a photo, so the times add up. A GPU scores while CPUs decode, so the
     slower of the two counts.
     """
     if machine.gpu_tiles_per_s:
@@ -41,31 +41,31 @@ def photos_per_s(machine: Machine, photo: Photo) -> float:
 
 
 def cpus_per_gpu(gpu_tiles_per_s: float, photo: Photo) -> float:
-    """Return how many CPUs a GPU needs that it never waits."""
+    """Compute how many CPUs keep a GPU busy."""
     return gpu_tiles_per_s / photo.tiles * photo.decode_s
 
 
-def bytes_per_s(rate: float, photo: Photo) -> float:
-    """Return what has to come from the disk or store at so many photos a second."""
-    return rate * photo.size_bytes
+def bytes_per_s(photos_per_s: float, photo: Photo) -> float:
+    """Compute how many bytes per second a disk or store must deliver for a throughput."""
+    return photos_per_s * photo.size_bytes
 
 
-def dollars_per_1000(rate: float, dollars_per_h: float) -> float:
-    """Return what a thousand photos cost on a machine that scores so many a second."""
-    return 1000 / rate / 3600 * dollars_per_h
+def dollars_per_1000(photos_per_s: float, dollars_per_h: float) -> float:
+    """Compute what a thousand photos cost on a machine with this throughput and price."""
+    return 1000 / photos_per_s / 3600 * dollars_per_h
 
 
 def seconds_left(done: int, total: int, since: tuple[int, float]) -> float | None:
-    """Return how long the rest will take at the pace so far.
+    """Compute how long the rest takes at the current pace.
 
     Args:
         done: photos done.
-        total: of so many.
-        since: photos that were done when the clock was started, and seconds since. The start of a run says nothing of
-            its pace.
+        total: photos done and left.
+        since: photos that were done when the clock started, and seconds since then. The clock starts late because the
+            start of a run is slower than the rest.
 
     Returns:
-        None where nothing was done since.
+        None if no photo was done since the clock started.
     """
     before, seconds = since
     return (total - done) * seconds / (done - before) if done > before else None

@@ -1,4 +1,4 @@
-"""Photos that arrive from the scorers: handed to the sink, logged, and put on the run's account."""
+"""Passes scored photos to the dataset writer, the log and the run statistics."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -14,59 +14,59 @@ from pipeline.monitoring.run_stats import COLUMNS, RunStats
 
 _log = get_logger("flow")
 
-_NOTED = [*COLUMNS, "archive", "image", "failure_message", "log"]
-"""What is counted and logged of a photo."""
+_COLUMNS = [*COLUMNS, "archive", "image", "failure_message", "log"]
+"""Columns of a photo that are counted or logged."""
 
 
 class Collector:
-    """The sink's counter: nothing goes past the account.
+    """Passes every scored photo on, once.
 
     Args:
-        sink: writes the dataset.
-        account: the run's.
+        writer: of the dataset.
+        stats: of the run.
     """
 
-    def __init__(self, sink: DatasetWriter, account: RunStats) -> None:
-        self._sink, self._account = sink, account
+    def __init__(self, writer: DatasetWriter, stats: RunStats) -> None:
+        self._writer, self._stats = writer, stats
 
-    def take(self, photos: pa.Table, ends: pa.Table) -> None:
-        """Take photos in, and the ends of streams; schema `SCORED`."""
-        taken = self._written(partial(self._sink.add, photos))
-        rows = [row for table in (taken, ends) for row in table.select(_NOTED).to_pylist()]
+    def add(self, photos: pa.Table, ends: pa.Table) -> None:
+        """Add photos, and the ends of streams; schema `SCORED`."""
+        added = self._measure_write(partial(self._writer.add, photos))
+        rows = [row for table in (added, ends) for row in table.select(_COLUMNS).to_pylist()]
         for row in rows:
-            _write_down(row)
-        if not self._account.tally.photos and taken.num_rows:
-            _log.info("first_scored", **_place(rows[0]))
-        self._account.take(rows)
-        self._account.waits(self._sink.waiting)
+            _log_row(row)
+        if not self._stats.totals.photos and added.num_rows:
+            _log.info("first_scored", **_address(rows[0]))
+        self._stats.add_rows(rows)
+        self._stats.set_uncommitted(self._writer.waiting)
 
     def commit_if_due(self) -> None:
-        """Commit what has waited long enough; to be called now and then."""
-        if self._sink.is_due:
+        """Commit photos that have waited long enough."""
+        if self._writer.is_due:
             self.commit()
 
     def commit(self) -> None:
-        """Commit what waits."""
-        self._written(self._sink.commit)
-        self._account.waits(self._sink.waiting)
+        """Commit all waiting photos."""
+        self._measure_write(self._writer.commit)
+        self._stats.set_uncommitted(self._writer.waiting)
 
-    def _written(self, work: Callable[[], Result]) -> Result:
-        """Write; other threads of the driver do other work meanwhile."""
-        result, effort = measure(work, time.thread_time)
-        self._account.spend("write", effort)
+    def _measure_write(self, write: Callable[[], Result]) -> Result:
+        """Write, and count the CPU time of this thread only: the driver's other threads do other work meanwhile."""
+        result, usage = measure(write, time.thread_time)
+        self._stats.add_usage("write", usage)
         return result
 
 
-def _write_down(row: Mapping[str, Any]) -> None:
-    """Log what concerns one photo, or the end of a stream: what its worker logged, and how it ended."""
-    place = _place(row)
-    replay(row["log"] or (), **place)
+def _log_row(row: Mapping[str, Any]) -> None:
+    """Log what the worker logged about a photo or the end of a stream, and how it ended."""
+    address = _address(row)
+    replay(row["log"] or (), **address)
     if row["status"] is None:
-        _log.info("read to its end", **place)
+        _log.info("read to its end", **address)
     if row["status"] == "failed":
-        why = {name: row[f"failure_{name}"] for name in ("stage", "kind", "message")}
-        _log.warning("photo failed", **place, **why)
+        reason = {name: row[f"failure_{name}"] for name in ("stage", "kind", "message")}
+        _log.warning("photo failed", **address, **reason)
 
 
-def _place(row: Mapping[str, Any]) -> dict[str, str]:
+def _address(row: Mapping[str, Any]) -> dict[str, str]:
     return {name: row[name] for name in ("archive", "image") if row[name] is not None}

@@ -1,4 +1,4 @@
-"""What a user can ask of a run: read once, at the edge; below the command line there is no environment.
+"""What a user can ask of a run; only the command line reads options and environment.
 
 `None` means "not given": the model card, the dataset or the machine decides.
 """
@@ -9,9 +9,11 @@ from typing import Literal
 from pipeline.archives.members import Limits
 from pipeline.cluster.session import ClusterConfig
 from pipeline.core.errors import UsageError
+from pipeline.dataset.writer import CommitLimits
 from pipeline.images.decode import MAX_PIXELS
 from pipeline.models.engines import EngineName
 from pipeline.monitoring.prices import Prices
+from pipeline.scoring.placement import BatchSizes
 
 
 @dataclass(frozen=True)
@@ -19,15 +21,15 @@ class ScoreConfig:
     """One `score` run."""
 
     inputs: tuple[str, ...]
-    """Folders, photos, archives, globs and `@list.txt`; none to go over what was planned before."""
+    """Folders, photos, archives, globs and `@list.txt`; empty for `retry`, which takes the planned inputs."""
     out: str
     """Folder or URL of the dataset."""
     model: str | None = None
-    """Model folder or URL; None takes the shipped one."""
+    """Model folder or URL; None takes the shipped model."""
     tile_px: int | None = None
-    """Side of a tile, pixels; None takes the card's."""
+    """Side of a tile, pixels; None takes the model card's."""
     overlap: float | None = None
-    """Share of a tile in common with the next; None takes the card's."""
+    """Share of a tile that it has in common with the next; None takes the model card's."""
     limit: int | None = None
     """Score at most this many photos, for a trial."""
     max_failures: float = 0.5
@@ -41,19 +43,25 @@ class ScoreConfig:
     max_ratio: float = Limits.ratio
     """Compressed members may grow by this factor; more is a zip bomb."""
     batch_tiles: int | None = None
-    """Tiles the network sees at once; None takes 32, and 128 on a GPU."""
+    """Tiles that the network sees at once; None takes 32, and 128 on a GPU."""
     maps: bool = False
-    """Keep a crack map of every photo at or over the threshold."""
+    """Whether to keep a crack map of every photo at or over the threshold."""
     actors: int | None = None
     """Scoring processes; None takes one for each CPU, or as many as keep the GPUs busy."""
     engine: EngineName | Literal["auto"] = "auto"
-    """What computes scores; `auto` takes the dataset's, or the fastest whose scores can be relied on."""
+    """What computes scores; `auto` takes the dataset's engine, or the fastest with trusted scores."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the network runs; `auto` takes the GPUs of the cluster where it has any."""
+    """Where the network runs; `auto` takes the GPUs of the cluster, if there are any."""
     prices: Prices | None = None
-    """What the machines cost; None where nobody wants to know."""
+    """What the machines cost; None computes no cost."""
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     """Which Ray to work on."""
+    sizes: BatchSizes = field(default_factory=BatchSizes)
+    """How much is handed over at a time."""
+    commit_limits: CommitLimits | None = None
+    """When waiting photos are committed; None takes the dataset writer's limits."""
+    lease_ttl_s: float | None = None
+    """The dataset's lease is stale after this time without renewal; None takes the lease's."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""

@@ -1,6 +1,6 @@
-"""What a plan comes to: photos and bytes by archive, what is done, what is skipped, and how long the rest will take.
+"""What a plan contains: photos and bytes by archive, done and skipped ones, and how long the rest will take.
 
-For the time a few of its photos are read and scored here and now, and the clock is read.
+To estimate the time, this process reads and scores a few of the photos and measures how long that takes.
 """
 
 import time
@@ -15,11 +15,11 @@ import pyarrow.compute as pc
 from pipeline.core.schema import MEMBERS
 from pipeline.scoring.capacity import Machine, Photo, photos_per_s
 from pipeline.scoring.plan import Plan
-from pipeline.scoring.reading import is_of_stream, read_unit, units
+from pipeline.scoring.reading import is_stream_unit, read_unit, split_units
 from pipeline.scoring.scorer import PhotoScorer, Scoring
 
-TRIED_PHOTOS = 6
-"""Enough to see how large the photos are; seconds of work."""
+SAMPLE_PHOTOS = 6
+"""Enough to show how large the photos are; seconds of work."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,14 @@ class ArchiveEstimate:
     done: int
     """Photos that have their row."""
     unreadable: int
-    """Photos, and parts of the archive, that the listing shows to be unreadable; each will be a failed row."""
+    """Photos and parts of the archive that are unreadable, as the listing shows; each becomes a failed row."""
     uncounted: int
-    """Archives, this one or some nested in it, whose photos are counted only when they are read."""
+    """Streams, this archive or ones nested in it, whose photos are counted only when they are read."""
 
 
 @dataclass(frozen=True)
 class Throughput:
-    """What one scorer of this machine took for a few photos, reading and decoding included."""
+    """Time of one scorer of this machine for a few photos, reading and decoding included."""
 
     photos: int
     tiles: int
@@ -57,34 +57,36 @@ class Estimate:
     skipped: Mapping[str, int]
     """Files that are no photos, counted by kind."""
     pace: Throughput | None
-    """None where no photo that is left can be scored."""
+    """None if no remaining photo can be scored."""
 
     @property
     def left(self) -> int:
-        """Photos that have no row yet, as far as they are counted."""
+        """Photos without a row, as far as they are counted."""
         return sum(archive.photos - archive.done for archive in self.archives)
 
     def photos_per_s(self, cpus: float) -> float | None:
-        """Return how many photos so many CPUs like this one score in a second; None where no pace could be taken."""
+        """Estimate the throughput of a number of CPUs like this one; None without a measured pace."""
         if self.pace is None:
             return None
         tiles = self.pace.tiles / self.pace.photos
-        photo = Photo(tiles, self.pace.size_bytes / self.pace.photos, decode_s=0.0)  # it is in the measured pace
+        photo = Photo(tiles, self.pace.size_bytes / self.pace.photos, decode_s=0.0)  # the measured pace includes it
         return photos_per_s(Machine(cpus, self.pace.tiles / self.pace.seconds), photo)
 
 
 def estimate(plan: Plan, done: pa.ChunkedArray, scoring: Scoring) -> Estimate:
-    """Sum a plan up, and try a few of its photos.
+    """Count a plan's photos, and measure the pace on a few of them.
 
     Args:
         plan: with all archives listed.
         done: `image_id` of every photo that has its row.
-        scoring: what is done with each photo.
+        scoring: how each photo is scored.
     """
-    return Estimate(tuple(_by_archive(plan.members, done)), plan.skipped, _pace(plan.without(done), scoring))
+    return Estimate(
+        tuple(_count_by_archive(plan.members, done)), plan.skipped, _measure_pace(plan.without(done), scoring)
+    )
 
 
-def _by_archive(members: pa.Table, done: pa.ChunkedArray) -> Iterator[ArchiveEstimate]:
+def _count_by_archive(members: pa.Table, done: pa.ChunkedArray) -> Iterator[ArchiveEstimate]:
     is_photo = pc.equal(members["entry"], "photo")
     counted = pa.table({
         "archive": members["archive"],
@@ -100,25 +102,27 @@ def _by_archive(members: pa.Table, done: pa.ChunkedArray) -> Iterator[ArchiveEst
         yield ArchiveEstimate(row["archive"], **{name: row[f"{name}_sum"] for name in names})
 
 
-def _pace(todo: pa.Table, scoring: Scoring) -> Throughput | None:
-    """Score a few photos, spread evenly over those that are left; streams are not looked into."""
-    by_parts = [unit for unit in units(todo) if not is_of_stream(unit)]
-    if not by_parts:
+def _measure_pace(todo: pa.Table, scoring: Scoring) -> Throughput | None:
+    """Score a few photos, spread evenly over the remaining ones; open no stream."""
+    seekable = [unit for unit in split_units(todo) if not is_stream_unit(unit)]
+    if not seekable:
         return None
-    chosen = _spread(pa.concat_tables(by_parts))
+    chosen = _take_spread(pa.concat_tables(seekable))
     scorer = PhotoScorer(partial(scoring.make_engine, scoring.model, "cpu"), scoring.rule)
-    scorer(_read(chosen.slice(0, 1), scoring))  # not counted: the first one warms the network up
+    scorer(_read_photos(chosen.slice(0, 1), scoring))  # not measured: the first photo warms the network up
     began_at = time.perf_counter()
-    scored = scorer(_read(chosen, scoring))
+    scored = scorer(_read_photos(chosen, scoring))
     seconds, tiles = time.perf_counter() - began_at, pc.sum(scored["tiles"]).as_py()
     return Throughput(scored.num_rows, tiles, pc.sum(scored["size_bytes"]).as_py() or 0, seconds) if tiles else None
 
 
-def _spread(photos: pa.Table) -> pa.Table:
+def _take_spread(photos: pa.Table) -> pa.Table:
     last = photos.num_rows - 1
-    return photos.take(np.unique(np.linspace(0, last, min(photos.num_rows, TRIED_PHOTOS)).astype(int)))
+    return photos.take(np.unique(np.linspace(0, last, min(photos.num_rows, SAMPLE_PHOTOS)).astype(int)))
 
 
-def _read(photos: pa.Table, scoring: Scoring) -> pa.Table:
+def _read_photos(photos: pa.Table, scoring: Scoring) -> pa.Table:
     nothing_done = pa.chunked_array([], MEMBERS.field("image_id").type)
-    return pa.concat_tables(photo for unit in units(photos) for photo in read_unit(unit, scoring.limits, nothing_done))
+    return pa.concat_tables(
+        photo for unit in split_units(photos) for photo in read_unit(unit, scoring.limits, nothing_done)
+    )

@@ -1,7 +1,7 @@
-"""The scoring flow: inputs → plan → reading → decode → tiles → engine → sink, top to bottom.
+"""inputs → plan → reading → decode → tiles → engine → writer.
 
-Pixels stay on the workers that Ray hosts (`hosting`). Scores stream to this process, the only writer, so that a retried
-task or a lost actor can never write anything; it holds only what is not committed yet.
+Pixels stay on the workers, which Ray hosts (`ray_data`). Scores stream to this process, the only writer, so a repeated
+task or a lost actor can never write anything. This process holds only the photos that are not committed yet.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -12,12 +12,11 @@ import pyarrow.compute as pc
 
 from pipeline import storage
 from pipeline.archives.listing import decode_listing
-from pipeline.archives.readers import list_measured
+from pipeline.archives.readers import list_and_measure
 from pipeline.cluster.session import nodes, ray_session
 from pipeline.cluster.shared_disk import check_shared
-from pipeline.core.errors import CrackscanError
-from pipeline.core.interrupt import Interrupt, iterate_in_thread, until_interrupted
-from pipeline.core.log import get_logger, replay, to_stream
+from pipeline.core.interrupt import Interrupt, iterate_in_thread, stop_on_interrupt
+from pipeline.core.log import get_logger, log_to_stream, replay
 from pipeline.dataset.commit_log import CommitLog, read_log
 from pipeline.dataset.lease import Holder, Lease, hold
 from pipeline.dataset.run import read_run
@@ -28,7 +27,14 @@ from pipeline.scoring.config import ScoreConfig
 from pipeline.scoring.estimate import Estimate, estimate
 from pipeline.scoring.inputs import find_inputs
 from pipeline.scoring.job import ScoreJob, prepare_job
-from pipeline.scoring.plan import Plan, keep_ended, make_plan, planned_ids, planned_inputs
+from pipeline.scoring.plan import (
+    Plan,
+    count_photos,
+    expand_stream,
+    make_plan,
+    read_planned_ids,
+    read_planned_inputs,
+)
 from pipeline.scoring.progress import Progress, ScoreCallbacks, ScoreSummary
 from pipeline.scoring.scorer import MakeEngine, MakeMapper, torch_mapper
 
@@ -37,198 +43,208 @@ _log = get_logger("flow")
 
 def score(
     config: ScoreConfig,
-    watch: ScoreCallbacks | None = None,
+    callbacks: ScoreCallbacks | None = None,
     make_engine: MakeEngine | None = None,
     make_mapper: MakeMapper = torch_mapper,
 ) -> ScoreSummary:
     """Score every photo of the inputs that has no row in the dataset yet.
 
+    Args:
+        config: the run.
+        callbacks: its events.
+        make_engine: builds an engine in place of the chosen one.
+        make_mapper: builds what draws crack maps.
+
     Raises:
-        CrackscanError: of the kinds drawn in `errors`; what was finished is committed.
+        CrackscanError: of the kinds drawn in `core.errors`; everything finished is committed.
     """
-    job = prepare_job(config, watch or ScoreCallbacks(), make_engine, make_mapper)
+    job = prepare_job(config, callbacks or ScoreCallbacks(), make_engine, make_mapper)
     inputs, log = find_inputs(config.inputs, job.layout), read_log(job.layout)
     plan = make_plan(inputs, job.layout, log.done)
     plan.check_not_empty(config.inputs)
-    if plan.is_kept and not plan.without(log.done).num_rows and storage.exists(job.layout.summary):
-        return _summary(job, plan, log, log, Progress(0))
-    with _writing(job) as (lease, interrupt):
-        return _scored(job, plan, open_writer(job.layout, job.run, lease), interrupt)
+    if plan.is_saved and not plan.without(log.done).num_rows and storage.exists(job.layout.summary):
+        return _summarise(job, plan, (log, log), Progress(0))
+    with _open_run(job) as (lease, interrupt):
+        return _run(job, plan, open_writer(job.layout, job.run, lease, config.commit_limits), interrupt)
 
 
 def retry(
-    config: ScoreConfig, kinds: Collection[str] | None, watch: ScoreCallbacks, make_engine: MakeEngine | None = None
+    config: ScoreConfig,
+    kinds: Collection[str] | None = None,
+    callbacks: ScoreCallbacks | None = None,
+    make_engine: MakeEngine | None = None,
 ) -> ScoreSummary:
     """Score the failed photos of a dataset again.
 
     Args:
-        config: its inputs are not looked at; they are what was planned before.
-        kinds: those of these `failure_kind`s; None for all.
-        watch: is told how far it is.
-        make_engine: builds another engine than the one that was chosen.
+        config: the run; its inputs are ignored, because the dataset keeps the planned ones.
+        kinds: retry only these `failure_kind`s; None retries all.
+        callbacks: its events.
+        make_engine: builds an engine in place of the chosen one.
 
     Raises:
-        CrackscanError: as for `score`; nothing is forgotten where an archive has changed.
+        CrackscanError: as for `score`; if an archive has changed, the failed rows stay.
     """
-    job = prepare_job(config, watch, make_engine)
-    read_run(job.layout)  # there must be one
-    inputs = planned_inputs(job.layout)
-    make_plan(inputs, job.layout, read_log(job.layout).done)  # refuses what has changed
-    with _writing(job) as (lease, interrupt):
-        sink = open_writer(job.layout, job.run, lease)
-        sink.forget_failed(kinds)
-        return _scored(job, make_plan(inputs, job.layout, sink.log.done), sink, interrupt)
+    job = prepare_job(config, callbacks or ScoreCallbacks(), make_engine)
+    read_run(job.layout)  # raises without a dataset
+    inputs = read_planned_inputs(job.layout)
+    make_plan(inputs, job.layout, read_log(job.layout).done)  # raises if an archive has changed
+    with _open_run(job) as (lease, interrupt):
+        writer = open_writer(job.layout, job.run, lease, config.commit_limits)
+        writer.forget_failed(kinds)
+        return _run(job, make_plan(inputs, job.layout, writer.log.done), writer, interrupt)
 
 
-def preview(config: ScoreConfig, watch: ScoreCallbacks) -> Estimate:
-    """List what `score` would do, and write nothing."""
-    job = prepare_job(config, watch, None)
+def preview(config: ScoreConfig, callbacks: ScoreCallbacks | None = None) -> Estimate:
+    """Return what `score` would do, and write nothing."""
+    job = prepare_job(config, callbacks or ScoreCallbacks(), None)
     log = read_log(job.layout)
     plan = make_plan(find_inputs(config.inputs, job.layout), job.layout, log.done)
     with Interrupt() as interrupt, ray_session(config.cluster) if len(plan.unlisted) > 1 else nullcontext():
-        plan = plan.with_listed(_listed(plan, job, interrupt))
+        plan = plan.with_listed(_list_archives(plan, job, interrupt))
     plan.check_not_empty(config.inputs)
-    watch.chose(job.engine)
+    job.callbacks.on_engine(job.engine)
     return estimate(plan, log.done, job.scoring)
 
 
+def _run(job: ScoreJob, plan: Plan, writer: DatasetWriter, interrupt: Interrupt) -> ScoreSummary:
+    """List unlisted archives, score photos without a row, and write their rows."""
+    before = writer.log
+    plan.save()
+    with _open_ray(job, plan, before):
+        plan = plan.with_listed(_save_listings(plan, _list_archives(plan, job, interrupt)))
+        plan.check_not_empty(job.config.inputs)
+        plan, progress = _score(job, plan, writer, interrupt)
+    after = writer.finish(read_planned_ids(job.layout))
+    return _summarise(job, plan, (before, after), progress)
+
+
 @contextmanager
-def _writing(job: ScoreJob) -> Iterator[tuple[Lease, Interrupt]]:
-    """Hold the dataset, write its log and report, and hear Ctrl-C while the context lasts."""
+def _open_run(job: ScoreJob) -> Iterator[tuple[Lease, Interrupt]]:
+    """Hold the dataset, write its log and report, and handle Ctrl-C while the context lasts."""
+
+    def on_wait(holder: Holder) -> None:
+        job.callbacks.on_wait(holder)
+        interrupt.raise_if_requested()
+
     with (
         Interrupt() as interrupt,
-        hold(job.layout, job.run.run_id, lambda holder: _wait(job.watch, holder, interrupt)) as lease,
-        to_stream(storage.open_text(job.layout.log(job.run.run_id)), job.run.run_id),
-        report_run(job.layout, job.run.run_id, lease, job.account, job.config.prices),
+        hold(job.layout, job.run.run_id, on_wait, job.config.lease_ttl_s) as lease,
+        log_to_stream(storage.open_text(job.layout.log(job.run.run_id)), job.run.run_id),
+        report_run(job.layout, job.run.run_id, lease, job.stats, job.config.prices),
     ):
         yield lease, interrupt
 
 
-def _scored(job: ScoreJob, plan: Plan, sink: DatasetWriter, interrupt: Interrupt) -> ScoreSummary:
-    """List what is not listed, score what has no row, and write it."""
-    before, config = sink.log, job.config
-    plan.keep()
-    needs_ray = plan.unlisted or plan.without(before.done).num_rows
-    with ray_session(config.cluster, job.layout.noise(job.run.run_id)) if needs_ray else nullcontext():
-        if needs_ray:
-            from pipeline.monitoring.ray_metrics import RayMetrics  # loads Ray
+@contextmanager
+def _open_ray(job: ScoreJob, plan: Plan, before: CommitLog) -> Iterator[None]:
+    """Run Ray while the context lasts, unless there is nothing to list and to score."""
+    to_read = plan.without(before.done)["archive"].unique().to_pylist()
+    if not plan.unlisted and not to_read:
+        yield
+        return
+    from pipeline.monitoring.ray_metrics import RayMetrics  # loads Ray
 
-            job.account.work_begins(nodes(), RayMetrics())
-            to_read = plan.without(before.done)["archive"].unique().to_pylist()
-            check_shared([*to_read, *(file.url for file in plan.unlisted)])
-        plan = plan.with_listed(_kept(plan, _listed(plan, job, interrupt)))
-        plan.check_not_empty(config.inputs)
-        chosen = plan.without(before.done).slice(0, config.limit)
-        _log.info("begins", inputs=config.inputs, rows=chosen.num_rows, listed=plan.members.num_rows)
-        job.watch.chose(job.engine)
-        progress = Progress(_photos(chosen), uncounted=chosen.num_rows - _photos(chosen))
-        job.watch.scored(progress)
-        from pipeline.scoring.ray_data import scored_photos  # loads Ray
-
-        with iterate_in_thread(scored_photos(chosen, job.scoring, job.hosting, before.done)) as scored:
-            progress, ended = _write(until_interrupted(scored, interrupt), job, sink, progress)
-    for held in ended:
-        plan = plan.with_ended(held)
-    log = sink.finish(planned_ids(job.layout))
-    return _summary(job, plan, before, log, progress)
+    with ray_session(job.config.cluster, job.layout.ray_output(job.run.run_id)):
+        job.stats.begin_work(nodes(), RayMetrics())
+        check_shared([*to_read, *(file.url for file in plan.unlisted)])
+        yield
 
 
-def _listed(plan: Plan, job: ScoreJob, interrupt: Interrupt) -> Iterator[pa.Table]:
-    """List the archives that are not, side by side; one alone here, for a worker takes seconds to start."""
+def _list_archives(plan: Plan, job: ScoreJob, interrupt: Interrupt) -> Iterator[pa.Table]:
+    """List unlisted archives in parallel; a single one in this process, because a worker takes seconds to start."""
     if len(plan.unlisted) > 1:
         from pipeline.scoring.ray_data import list_archives  # loads Ray
 
         listings = list_archives(plan.unlisted)
     else:
-        listings = map(list_measured, plan.unlisted)
+        listings = map(list_and_measure, plan.unlisted)
     found = 0
     with iterate_in_thread(listings) as passing:
-        for listing in until_interrupted(passing, interrupt):
+        for listing in stop_on_interrupt(passing, interrupt):
             if listing is not None:
                 found += 1
                 replay(listing.log)
                 _log.info("listed", archive=listing.archive, rows=listing.table.num_rows)
-                job.account.spend("list", listing.effort)
+                job.stats.add_usage("list", listing.usage)
                 yield listing.table
-            job.watch.listed(found, len(plan.unlisted))
+            job.callbacks.on_listed(found, len(plan.unlisted))
 
 
-def _kept(plan: Plan, listings: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Keep each listing in the dataset as it comes: an archive is listed once."""
+def _save_listings(plan: Plan, listings: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Save each listing in the dataset as it comes, so that an archive is listed once."""
     for table in listings:
-        plan.keep_listing(table)
+        plan.save_listing(table)
         yield table
 
 
+def _score(job: ScoreJob, plan: Plan, writer: DatasetWriter, interrupt: Interrupt) -> tuple[Plan, Progress]:
+    """Score photos without a row; return the plan with the photos of finished streams."""
+    from pipeline.scoring.ray_data import score_photos  # loads Ray
+
+    done = writer.log.done
+    chosen = plan.without(done).slice(0, job.config.limit)
+    _log.info("begins", inputs=job.config.inputs, rows=chosen.num_rows, listed=plan.members.num_rows)
+    job.callbacks.on_engine(job.engine)
+    progress = Progress(count_photos(chosen), uncounted=chosen.num_rows - count_photos(chosen))
+    job.callbacks.on_progress(progress)
+    with iterate_in_thread(score_photos(chosen, job.scoring, job.scorer_options, done)) as scored:
+        progress, streams = _write(stop_on_interrupt(scored, interrupt), job, writer, progress)
+    for stream in streams:
+        plan = plan.with_expanded(stream)
+    return plan, progress
+
+
 def _write(
-    scored: Iterable[pa.Table | None], job: ScoreJob, sink: DatasetWriter, progress: Progress
+    scored: Iterable[pa.Table | None], job: ScoreJob, writer: DatasetWriter, progress: Progress
 ) -> tuple[Progress, list[pa.Table]]:
-    """Hand scored photos to the sink as they come, and leave nothing uncommitted, however it ends.
+    """Pass scored photos to the writer as they come, and commit all of them, however the run ends.
 
     Returns:
-        How far it came, and what the streams held that have ended.
+        The progress, and the listings of the streams that have ended.
     """
-    before, ended, arrivals = sink.log.done, list[pa.Table](), Collector(sink, job.account)
+    before, streams, collector = writer.log.done, list[pa.Table](), Collector(writer, job.stats)
+    config = job.config
     try:
         for table in scored:
             if table is not None:
-                photos = _within(job.config.limit, table.filter(pc.is_null(table["ended"])), progress)
-                arrivals.take(photos, table.filter(pc.is_valid(table["ended"])))
-                progress = progress.after(photos)
-                for held in map(decode_listing, table["ended"].drop_null().to_pylist()):
-                    if keep_ended(job.layout, held):
-                        ended.append(held)
-                        progress = progress.counted(_new_in(held, before))
-                _stop_if_most_fail(progress, job.config)
-            arrivals.commit_if_due()
-            job.watch.scored(progress)
-            if job.config.limit is not None and progress.tried >= job.config.limit:
+                photos = table.filter(pc.is_null(table["ended"]))
+                if config.limit is not None:  # a stream yields photos that nobody has counted
+                    photos = photos.slice(0, config.limit - progress.tried)
+                collector.add(photos, table.filter(pc.is_valid(table["ended"])))
+                progress = progress.with_photos(photos)
+                for stream in map(decode_listing, table["ended"].drop_null().to_pylist()):
+                    if expand_stream(job.layout, stream):
+                        streams.append(stream)
+                        progress = progress.with_stream(_count_new(stream, before))
+                progress.check_failures(config.max_failures, config.max_failures_after)
+            collector.commit_if_due()
+            job.callbacks.on_progress(progress)
+            if config.limit is not None and progress.tried >= config.limit:
                 break
     finally:
-        arrivals.commit()
-    return progress, ended
+        collector.commit()
+    return progress, streams
 
 
-def _within(limit: int | None, photos: pa.Table, progress: Progress) -> pa.Table:
-    """Leave out what is more than a limit; a stream yields photos that nobody counted."""
-    return photos if limit is None else photos.slice(0, limit - progress.tried)
+def _count_new(stream: pa.Table, done: pa.ChunkedArray) -> int:
+    """Count the photos of a stream that have no row."""
+    return int(pc.sum(pc.invert(pc.is_in(stream["image_id"], value_set=done))).as_py() or 0)
 
 
-def _new_in(held: pa.Table, before: pa.ChunkedArray) -> int:
-    """Count the photos of a stream that had no row before."""
-    return int(pc.sum(pc.invert(pc.is_in(held["image_id"], value_set=before))).as_py() or 0)
-
-
-def _wait(watch: ScoreCallbacks, holder: Holder, interrupt: Interrupt) -> None:
-    watch.waits(holder)
-    interrupt.stop_if_asked()
-
-
-def _stop_if_most_fail(progress: Progress, config: ScoreConfig) -> None:
-    tried = progress.tried
-    if tried >= config.max_failures_after and progress.failed > config.max_failures * tried:
-        raise CrackscanError(
-            f"{progress.failed:,} of the first {tried:,} photos failed, more than the share of {config.max_failures:g} "
-            "that --max-failures allows. The view `failures` of `crackscan query` says why."
-        )
-
-
-def _summary(job: ScoreJob, plan: Plan, before: CommitLog, after: CommitLog, progress: Progress) -> ScoreSummary:
-    """Count what was done and what is left."""
+def _summarise(job: ScoreJob, plan: Plan, logs: tuple[CommitLog, CommitLog], progress: Progress) -> ScoreSummary:
+    """Count what was done and what is left, from the commit logs before and after the run."""
+    before, after = logs
     todo, left = plan.without(before.done), plan.without(after.done)
-    listed = _photos(plan.members)
+    listed = count_photos(plan.members)
     return ScoreSummary(
         run=progress,
         listed=listed,
-        done_before=listed - _photos(todo),
+        done_before=listed - count_photos(todo),
         failed=after.failed,
-        left=_photos(left),
-        uncounted=left.num_rows - _photos(left),
+        left=count_photos(left),
+        uncounted=left.num_rows - count_photos(left),
         is_finished=storage.exists(job.layout.summary),
         skipped=plan.skipped,
-        cost=cost_of(job.account, job.config.prices),
+        cost=cost_of(job.stats, job.config.prices),
     )
-
-
-def _photos(members: pa.Table) -> int:
-    return int(pc.sum(pc.equal(members["entry"], "photo")).as_py() or 0)

@@ -1,4 +1,4 @@
-"""What a scoring command set out to do, settled before any of it is done."""
+"""A scoring run with model, engine, rule and fingerprint settled, before it does anything."""
 
 import uuid
 from dataclasses import asdict
@@ -25,32 +25,35 @@ from pipeline.scoring.progress import ScoreCallbacks
 from pipeline.scoring.scorer import MakeEngine, MakeMapper, ScoreRule, Scoring, torch_mapper
 
 DECODING = "pillow-1"
-"""How photos become pixels and boxes tiles; to be changed with anything in `decode` or `tiles` that moves a score."""
+"""Version of decoding and cutting; change it with anything in `images` that moves a score."""
 
 SOFTWARE = ("crackscan", "pillow", "pyarrow", "ray")
-"""Packages whose versions are recorded, besides the engine's."""
+"""Packages whose versions are recorded, with the engine's."""
 
 
 class ScoreJob(NamedTuple):
-    """What a command set out to do."""
+    """A scoring run, ready to start."""
 
     config: ScoreConfig
     layout: Layout
     run: Run
     scoring: Scoring
-    hosting: ScorerOptions
+    scorer_options: ScorerOptions
     engine: EngineChoice
-    watch: ScoreCallbacks
-    account: RunStats
+    callbacks: ScoreCallbacks
+    stats: RunStats
 
 
 def prepare_job(
-    config: ScoreConfig, watch: ScoreCallbacks, make_engine: MakeEngine | None, make_mapper: MakeMapper = torch_mapper
+    config: ScoreConfig,
+    callbacks: ScoreCallbacks,
+    make_engine: MakeEngine | None,
+    make_mapper: MakeMapper = torch_mapper,
 ) -> ScoreJob:
-    """Settle what was not given: by the dataset's first run where there is one, else by the model.
+    """Settle what the user left open: as in the first run of the dataset, else as the model card says.
 
     Raises:
-        UsageError: options that cannot be, or that the dataset was not begun with.
+        UsageError: options are impossible, or differ from those of the dataset's first run.
         ModelError: the model cannot be used.
     """
     refuse_credentials(
@@ -62,8 +65,8 @@ def prepare_job(
     model, fingerprint = load_model(given or SHIPPED_MODEL), before["fingerprint"]
     tile_px = config.tile_px or fingerprint.get("tile_px", model.card.tile_px)
     overlap = fingerprint.get("overlap", model.card.overlap) if config.overlap is None else config.overlap
-    asked = fingerprint.get("engine", "auto") if config.engine == "auto" else config.engine
-    engine = engines.choose(asked, config.device, (model, tile_px), partial(has_gpus, config.cluster))
+    wanted = fingerprint.get("engine", "auto") if config.engine == "auto" else config.engine
+    engine = engines.choose(wanted, config.device, (model, tile_px), partial(has_gpus, config.cluster))
     batch_tiles = config.batch_tiles or engines.batch_tiles(engine.name)
     rule = ScoreRule(TileSpec(tile_px, overlap), model.card.threshold, config.max_pixels, batch_tiles)
     run = new_run(model, rule, given, engine)
@@ -73,17 +76,18 @@ def prepare_job(
     device = engines.device_for(engine.name, config.device)
     limits = Limits(photo_bytes=config.max_photo_bytes, ratio=config.max_ratio)
     scoring = Scoring(model, rule, make_engine, limits, make_mapper=make_mapper if config.maps else None)
-    return ScoreJob(config, layout, run, scoring, ScorerOptions(config.actors, device), engine, watch, RunStats())
+    options = ScorerOptions(config.actors, device, config.sizes)
+    return ScoreJob(config, layout, run, scoring, options, engine, callbacks, RunStats())
 
 
 def new_run(model: Model, rule: ScoreRule, model_url: str | None, engine: EngineChoice) -> Run:
     """Name a run and take its fingerprint.
 
     Args:
-        model: the model it scores with.
+        model: the model.
         rule: tiles and limits.
-        model_url: canonical URL of the model folder; None for the model shipped with the package.
-        engine: what scores, and why.
+        model_url: canonical URL of the model folder; None for the shipped model.
+        engine: the engine, and why it was chosen.
     """
     began_at = datetime.now(UTC)
     int8 = model.int8 if engine.name == "openvino-int8" else None
@@ -99,7 +103,7 @@ def new_run(model: Model, rule: ScoreRule, model_url: str | None, engine: Engine
             "schema_version": SCHEMA_VERSION,
         }
         | ({} if int8 is None else {"int8": int8.sha256[:12]}),
-        about={
+        details={
             "began_at": began_at.isoformat(timespec="seconds"),
             "model": model_url,
             "engine_because": engine.why,

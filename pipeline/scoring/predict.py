@@ -1,4 +1,4 @@
-"""Scores and crack maps of single photos, through the same workers as `flow`, without a dataset."""
+"""Scores and crack maps of single photos, by the same workers as in `flow`, without a dataset."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -6,18 +6,18 @@ from typing import Any
 
 from pipeline.archives.listing import image_id
 from pipeline.cluster.session import ClusterConfig, has_gpus, ray_session
-from pipeline.core.interrupt import Interrupt, iterate_in_thread, until_interrupted
+from pipeline.core.interrupt import Interrupt, iterate_in_thread, stop_on_interrupt
 from pipeline.images.tiles import TileSpec
 from pipeline.models import engines
 from pipeline.models.crack_maps import MappedPhoto
 from pipeline.models.model import load_model
 from pipeline.scoring.placement import ScorerOptions
-from pipeline.scoring.plan import photo_files
+from pipeline.scoring.plan import list_photos
 from pipeline.scoring.scorer import MakeMapper, ScoreRule, Scoring, torch_mapper
 
 OnProgress = Callable[[int, int], None]
 
-_WANTED = ["image_id", "crack_score", "crack_map", "failure_message"]
+_COLUMNS = ["image_id", "crack_score", "crack_map", "failure_message"]
 
 
 def predict_scores(
@@ -32,12 +32,12 @@ def predict_scores(
         urls: canonical URLs of photos.
         model: model folder.
         cluster: which Ray to work on.
-        on_progress: is told photos done, and of how many.
+        on_progress: called with photos done and photos in all.
 
     Returns:
-        The highest tile score by URL, and why by URL where a photo failed.
+        The crack score of each photo by URL, and the reason by URL for each photo that failed.
     """
-    rows, failures = _rows(urls, model, cluster, on_progress, None)
+    rows, failures = _score_rows(urls, model, cluster, on_progress, None)
     return {url: row["crack_score"] for url, row in rows.items()}, failures
 
 
@@ -49,31 +49,31 @@ def predict_maps(
 ) -> tuple[dict[str, MappedPhoto], dict[str, str]]:
     """Score photos and draw the crack map of each, over the threshold or not.
 
-    Args and returns as for `predict_scores`, with the maps.
+    Arguments and result are those of `predict_scores`, with the maps.
     """
-    rows, failures = _rows(urls, model, cluster, on_progress, torch_mapper)
+    rows, failures = _score_rows(urls, model, cluster, on_progress, torch_mapper)
     return {url: MappedPhoto(row["crack_score"], row["crack_map"]) for url, row in rows.items()}, failures
 
 
-def _rows(
+def _score_rows(
     urls: Sequence[str], model: str, cluster: ClusterConfig, on_progress: OnProgress, make_mapper: MakeMapper | None
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    """Return rows of schema `SCORED` by URL, with a map where a mapper is given, and why where a photo failed."""
-    loaded, members = load_model(model), photo_files(urls)
-    rule = ScoreRule(TileSpec(loaded.card.tile_px, loaded.card.overlap), threshold=0.0)  # so that every photo is mapped
+    """Score photos: rows of schema `SCORED` by URL, with maps if there is a mapper, and failures by URL."""
+    loaded, members = load_model(model), list_photos(urls)
+    rule = ScoreRule(TileSpec(loaded.card.tile_px, loaded.card.overlap), threshold=0.0)  # every photo gets a map
     engine = engines.choose("auto", "auto", (loaded, loaded.card.tile_px), partial(has_gpus, cluster))
     make_engine = partial(engines.make, engine.name, loaded.card.tile_px)
     scoring = Scoring(loaded, rule, make_engine, make_mapper=make_mapper)
-    hosting = ScorerOptions(device=engines.device_for(engine.name, "auto"))
+    options = ScorerOptions(device=engines.device_for(engine.name, "auto"))
     by_id = {image_id(url.encode("utf-8", "surrogateescape"), 0): url for url in urls}
     rows: dict[str, dict[str, Any]] = {}
     failures: dict[str, str] = {}
     with ray_session(cluster), Interrupt() as interrupt:
-        from pipeline.scoring.ray_data import scored_photos  # loads Ray
+        from pipeline.scoring.ray_data import score_photos  # loads Ray
 
-        with iterate_in_thread(scored_photos(members, scoring, hosting, members["image_id"].slice(0, 0))) as scored:
-            for table in until_interrupted(scored, interrupt):
-                for row in [] if table is None else table.select(_WANTED).to_pylist():
+        with iterate_in_thread(score_photos(members, scoring, options, members["image_id"].slice(0, 0))) as scored:
+            for table in stop_on_interrupt(scored, interrupt):
+                for row in [] if table is None else table.select(_COLUMNS).to_pylist():
                     url = by_id[row["image_id"]]
                     if row["failure_message"] is None:
                         rows[url] = row

@@ -1,4 +1,4 @@
-"""How far a scoring run is, how it ended, and who is told."""
+"""How far a scoring run is, how it ended, and the callbacks that follow it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.core.errors import CrackscanError
 from pipeline.dataset.lease import Holder
 from pipeline.models.engines import EngineChoice
 from pipeline.monitoring.prices import Cost
@@ -18,7 +19,7 @@ class Progress:
     photos: int
     """Photos to score in this run, as far as they are counted."""
     uncounted: int = 0
-    """Archives that have to be read to their end before it is known how many photos they hold."""
+    """Streams whose photos are counted only when they have been read to their end."""
     scored: int = 0
     failed: int = 0
     tiles: int = 0
@@ -28,16 +29,32 @@ class Progress:
         """Photos that have their row, scored or failed."""
         return self.scored + self.failed
 
-    def after(self, scored: pa.Table) -> "Progress":
-        """Count more photos in; schema `SCORED`."""
+    def with_photos(self, scored: pa.Table) -> "Progress":
+        """Return the progress after more photos; schema `SCORED`."""
         failed = pc.sum(pc.equal(scored["status"], "failed")).as_py() or 0
         tiles = pc.sum(scored["tiles"]).as_py() or 0
         return replace(self, scored=self.scored + scored.num_rows - failed, failed=self.failed + failed,
                        tiles=self.tiles + tiles)  # fmt: skip
 
-    def counted(self, photos: int) -> "Progress":
-        """Count the photos of an archive that has ended."""
+    def with_stream(self, photos: int) -> "Progress":
+        """Return the progress after the end of a stream that held so many photos."""
         return replace(self, photos=self.photos + photos, uncounted=self.uncounted - 1)
+
+    def check_failures(self, max_share: float, after: int) -> None:
+        """Stop a run in which too many photos fail.
+
+        Args:
+            max_share: share of photos that may fail.
+            after: photos to try before the share counts.
+
+        Raises:
+            CrackscanError: more than that share has failed.
+        """
+        if self.tried >= after and self.failed > max_share * self.tried:
+            raise CrackscanError(
+                f"{self.failed:,} of the first {self.tried:,} photos failed, more than the share of {max_share:g} "
+                "that --max-failures allows. The view `failures` of `crackscan query` says why."
+            )
 
 
 @dataclass(frozen=True)
@@ -45,7 +62,7 @@ class ScoreSummary:
     """How a run ended."""
 
     run: Progress
-    """What this run did."""
+    """Work of this run."""
     listed: int
     """Photos in all inputs, as far as they are counted."""
     done_before: int
@@ -55,26 +72,26 @@ class ScoreSummary:
     left: int
     """Photos of the inputs that still have no row; only a `limit` leaves any."""
     uncounted: int
-    """Archives of the inputs that have not been read to their end; only a `limit` leaves any."""
+    """Streams of the inputs that have not been read to their end; only a `limit` leaves any."""
     is_finished: bool
     """Whether every photo that was ever planned for the dataset has its row."""
     skipped: Mapping[str, int]
     """Files of the inputs that are no photos, counted by kind."""
     cost: Cost | None = None
-    """What the machines of this run cost; None where no prices were given."""
+    """What the machines of this run cost; None without prices."""
 
 
 class ScoreCallbacks:
-    """Is told how far a run is; this one keeps it to itself."""
+    """Events of a scoring run, in the process that started it; these methods do nothing."""
 
-    def chose(self, engine: EngineChoice) -> None:
-        """This engine is to score."""
+    def on_engine(self, engine: EngineChoice) -> None:
+        """The engine is chosen."""
 
-    def waits(self, holder: Holder) -> None:
-        """Another writer's lease is watched: does it still live?"""
+    def on_wait(self, holder: Holder) -> None:
+        """Another writer holds the dataset, and the run checks whether it still lives."""
 
-    def listed(self, archives: int, of: int) -> None:
-        """So many archives have been listed."""
+    def on_listed(self, archives: int, total: int) -> None:
+        """This many of the archives are listed."""
 
-    def scored(self, progress: Progress) -> None:
-        """Photos have come in, or some time has passed."""
+    def on_progress(self, progress: Progress) -> None:
+        """More photos have their rows, or some time has passed."""

@@ -1,6 +1,6 @@
-"""The tile scorer: photos in, crack scores out. A plain class that Ray happens to host.
+"""Decodes photos, cuts them into tiles and scores them; a plain class that Ray hosts.
 
-Tiles of neighbouring photos share batches, so that small photos fill them too; a photo is cut a few tiles at a time.
+Neighbouring photos share batches, so that small photos fill batches, too. A photo is cut a few tiles at a time.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,13 +27,13 @@ from pipeline.models.model import Model
 MakeEngine = Callable[[Model, Device], Engine]
 MakeMapper = Callable[[Model, Device], TileMapper]
 
-_KEPT = ("image_id", "archive", "image", "occurrence", "size_bytes", "ended", "read_effort", "log")
-"""Columns that leave as they came. A row with `ended` is no photo but the end of an archive, and has no others."""
+_PASSED_ON = ("image_id", "archive", "image", "occurrence", "size_bytes", "ended", "read_usage", "log")
+"""Columns that pass unchanged. A row with `ended` is the end of a stream, not a photo, and has no other columns."""
 
 
 @dataclass(frozen=True)
 class ScoreRule:
-    """How photos become scores, besides the model."""
+    """Tile grid, threshold and limits."""
 
     tiles: TileSpec
     threshold: float
@@ -41,7 +41,7 @@ class ScoreRule:
     max_pixels: int = MAX_PIXELS
     """Larger photos fail."""
     batch_tiles: int = BATCH_TILES
-    """Tiles the network sees at once."""
+    """Tiles that the network sees at once."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -51,20 +51,20 @@ class ScoreRule:
 
 @dataclass(frozen=True)
 class Scoring:
-    """What is done with each photo."""
+    """Model, rule, engine, limits, decoder and mapper for the photos of a run."""
 
     model: Model
     rule: ScoreRule
     make_engine: MakeEngine
     limits: Limits = field(default_factory=Limits)
-    """What is read into memory."""
+    """What may be read into memory."""
     decode: Decoder = decode
     make_mapper: MakeMapper | None = None
-    """Finds cracks within tiles; None where no crack maps are asked for."""
+    """Makes what maps cracks within tiles; None draws no crack maps."""
 
 
 def torch_mapper(model: Model, device: Device) -> TileMapper:
-    """Make the mapper that is used unless another is given."""
+    """Make the default mapper."""
     from pipeline.models.saliency import SaliencyMapper
 
     return SaliencyMapper(model, device)
@@ -72,7 +72,7 @@ def torch_mapper(model: Model, device: Device) -> TileMapper:
 
 @dataclass
 class _Outcome:
-    """What became of one row."""
+    """The result of one row."""
 
     row: dict[str, Any]
     height_px: int | None = None
@@ -80,20 +80,20 @@ class _Outcome:
     facts: PhotoFacts = field(default_factory=PhotoFacts)
     grid: list[Tile] = field(default_factory=list)
     failure: dict[str, str] | None = None
-    """Its columns; the error itself would keep the photo's memory."""
-    decoding: Usage = field(default_factory=Usage)
-    """What decoding it and cutting it into tiles took."""
+    """Columns of the failure; the error itself would keep the photo in memory."""
+    decode_usage: Usage = field(default_factory=Usage)
+    """Usage of decoding and cutting."""
 
 
 class PhotoScorer:
     """Decodes, cuts and scores a table of photos.
 
     Args:
-        make_engine: builds the engine, once, in the process that will use it.
+        make_engine: builds the engine, once, in the process that uses it.
         rule: tile grid, limits and batch size.
         make_decoder: chooses the decoder, once, in that process.
-        make_mapper: builds what draws crack maps, once, in that process; None where no maps are asked for.
-        gpus: what it holds of a GPU.
+        make_mapper: builds what draws crack maps, once, in that process; None draws none.
+        gpus: share of a GPU that the scorer reserves.
     """
 
     def __init__(
@@ -111,61 +111,61 @@ class PhotoScorer:
         self._rule = rule
 
     def __call__(self, photos: pa.Table) -> pa.Table:
-        """Score photos, and let the ends of archives pass.
+        """Score photos, and pass the ends of streams on.
 
         Shape: schema `READ` (n rows) → schema `SCORED` (n rows, in order).
         """
         before, outcomes = usage_now(), list[_Outcome]()
-        batches = [*score_in_batches(self._engine, self._cut(photos, outcomes), self._rule.batch_tiles)]
+        batches = [*score_in_batches(self._engine, self._cut_photos(photos, outcomes), self._rule.batch_tiles)]
         scores = np.concatenate(batches) if batches else np.empty((0, 2), np.float32)
         ends = np.cumsum([len(outcome.grid) for outcome in outcomes])
         rows = [self._mapped_row(outcome, scores[end - len(outcome.grid) : end], data)
                 for outcome, end, data in zip(outcomes, ends, photos["data"], strict=True)]  # fmt: skip
-        self._add_efforts(rows, outcomes, usage_now() - before)
+        self._add_usage(rows, outcomes, usage_now() - before)
         return pa.Table.from_pylist(rows, schema=SCORED)
 
-    def _add_efforts(self, rows: list[dict[str, Any]], outcomes: list[_Outcome], whole: Usage) -> None:
-        """Say what each photo took: its own decoding, and by its tiles of all the rest, which was done together.
+    def _add_usage(self, rows: list[dict[str, Any]], outcomes: list[_Outcome], total: Usage) -> None:
+        """Add the usage of each photo: its own decoding, and by its number of tiles a share of everything else.
 
-        A GPU is held all the while: it computes while the next tiles are decoded.
+        The scorer reserves its share of a GPU all the time: the GPU computes while the next tiles are decoded.
         """
-        rest = whole - sum((outcome.decoding for outcome in outcomes), Usage())
-        scoring = replace(with_peak(rest), gpu_s=self._gpus * whole.wall_s)
+        rest = total - sum((outcome.decode_usage for outcome in outcomes), Usage())
+        scoring = replace(with_peak(rest), gpu_s=self._gpus * total.wall_s)
         tiles = sum(len(outcome.grid) for outcome in outcomes)
         for row, outcome in zip(rows, outcomes, strict=True):
-            part = len(outcome.grid) / tiles if tiles else 1 / len(outcomes)
-            row |= {"decode_effort": vars(outcome.decoding), "score_effort": vars(scoring.share(part))}
+            share = len(outcome.grid) / tiles if tiles else 1 / len(outcomes)
+            row |= {"decode_usage": vars(outcome.decode_usage), "score_usage": vars(scoring.share(share))}
 
-    def _cut(self, photos: pa.Table, outcomes: list[_Outcome]) -> Iterator[NDArray[np.uint8]]:
-        """Yield the tiles of all photos, a few at a time, and note what became of each row."""
+    def _cut_photos(self, photos: pa.Table, outcomes: list[_Outcome]) -> Iterator[NDArray[np.uint8]]:
+        """Yield the tiles of all photos, a few at a time, and append the outcome of each row."""
         for index in range(photos.num_rows):
             row = photos.slice(index, 1).to_pylist()[0]  # one photo's bytes in memory at a time
             data = row.pop("data")
             outcomes.append(_Outcome(row))
             if row["ended"] is None:
-                yield from self._tiles(outcomes[-1], data, sum(len(outcome.grid) for outcome in outcomes))
+                yield from self._cut_photo(outcomes[-1], data, sum(len(outcome.grid) for outcome in outcomes))
 
-    def _tiles(self, outcome: _Outcome, data: bytes | None, tiles_before: int) -> Iterator[NDArray[np.uint8]]:
-        """Yield the tiles of one photo in chunks that fit batches; its pixels are gone before the next is decoded."""
+    def _cut_photo(self, outcome: _Outcome, data: bytes | None, tiles_before: int) -> Iterator[NDArray[np.uint8]]:
+        """Yield the tiles of one photo in chunks that fit batches; free its pixels before the next is decoded."""
         before = usage_now()
         try:
-            photo = self._photo(outcome.row, data)
+            photo = self._decode_row(outcome.row, data)
         except DataError as error:
             outcome.failure = error.columns()
             return
         finally:
-            outcome.decoding += usage_now() - before
+            outcome.decode_usage += usage_now() - before
         outcome.height_px, outcome.width_px = photo.pixels.shape[:2]
         outcome.facts = photo.facts
         outcome.grid = grid(outcome.height_px, outcome.width_px, self._rule.tiles)
         for first in range(-(tiles_before % CHUNK_TILES), len(outcome.grid), CHUNK_TILES):
             chunk = outcome.grid[max(0, first) : first + CHUNK_TILES]
             tiles = measure(partial(cut, photo.pixels, chunk, self._rule.tiles.tile_px))
-            outcome.decoding += tiles.effort
+            outcome.decode_usage += tiles.usage
             yield tiles.result
 
-    def _photo(self, row: dict[str, Any], data: bytes | None) -> Photo:
-        """Decode a photo; one whose bytes could not be read fails with the reason that came instead of them."""
+    def _decode_row(self, row: dict[str, Any], data: bytes | None) -> Photo:
+        """Decode a photo; raise the failure of reading, if the row carries one."""
         if row["failure_stage"] is not None:
             raise DataError(row["failure_stage"], row["failure_kind"], row["failure_message"])
         suffix = row["image"].rpartition(".")[2].lower()
@@ -174,25 +174,25 @@ class PhotoScorer:
         return self._decode(data or b"", self._rule.max_pixels)
 
     def _mapped_row(self, outcome: _Outcome, scores: NDArray[np.float32], data: pa.Scalar) -> dict[str, Any]:
-        """Make a photo's row, with its crack map where maps are asked for and a tile is at or over the threshold.
+        """Make the row of a photo, with its crack map if there is a mapper and a tile is at or over the threshold.
 
-        The photo is decoded anew: its pixels were gone before all its tiles had their scores.
+        This decodes the photo again: its pixels were freed before all its tiles had their scores.
         """
         row = self._row(outcome, scores)
         if self._draw_map is None or not row.get("crack_tiles"):
             return row
         try:
-            pixels = self._photo(outcome.row, data.as_py()).pixels
-        except DataError as error:  # what was decoded once fails now where memory is short or the machine stands still
+            pixels = self._decode_row(outcome.row, data.as_py()).pixels
+        except DataError as error:  # a second decoding can fail when memory is short or the machine hangs
             outcome.failure = error.columns()
             return self._row(outcome, scores)
         return row | {"crack_map": self._draw_map(ScoredPhoto(row["image"], pixels, outcome.grid, scores[:, CRACK]))}
 
     def _row(self, outcome: _Outcome, scores: NDArray[np.float32]) -> dict[str, Any]:
-        kept = {name: outcome.row[name] for name in _KEPT}
+        passed_on = {name: outcome.row[name] for name in _PASSED_ON}
         if outcome.row["ended"] is not None:
-            return kept
-        row = kept | {"scored_at": datetime.now(UTC), "status": "ok" if outcome.failure is None else "failed"}
+            return passed_on
+        row = passed_on | {"scored_at": datetime.now(UTC), "status": "ok" if outcome.failure is None else "failed"}
         if outcome.failure is not None:
             return row | outcome.failure
         cracks = scores[:, CRACK]
@@ -212,10 +212,10 @@ class PhotoScorer:
 
 
 def photo_domain_score(scores: NDArray[np.float32]) -> float | None:
-    """Say how strange a photo is by its tiles: their median, None where the model cannot tell.
+    """Compute the domain score of a photo: the median of its tiles, or None if the model computes no domain score.
 
-    A photo of concrete under a strip of sky, or with a hand in it, is still one of concrete. Of an even number of tiles
-    it is the lower of the middle two.
+    With the median, a photo of concrete under a strip of sky, or with a hand in it, still counts as concrete. For an
+    even number of tiles it is the lower of the middle two.
 
     Shape: (n,).
     """

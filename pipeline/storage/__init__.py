@@ -1,4 +1,19 @@
-"""Files and bytes on local disk, S3 and whatever else fsspec knows: the verbs."""
+"""Files and byte ranges on local disk, S3 and every other store that fsspec knows.
+
+It imports `core`. The verbs below are its interface: `from pipeline import storage`. Start with `files`.
+
+* `files`: the verbs, which take URLs and raise `StorageError`
+* `byte_ranges`: readers of bytes by range: a stored file, a window of one, bytes in memory
+* `backends`: which store a URL leads to
+* `local`: local disk
+* `s3`: S3, each verb made of single requests
+* `s3_requests`: single requests to S3, with checks of the answers
+* `fsspec_backend`: every other filesystem of fsspec
+* `remote_file`: a remote file that reads ahead
+* `retry`: the one retry policy
+* `errors`: failures of stores in words, and which of them are transient
+* `probe`: tries whether a place can be read and written
+"""
 
 from pipeline.storage.files import (
     FILES_AT_ONCE,

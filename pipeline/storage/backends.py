@@ -1,6 +1,7 @@
-"""Which store a URL leads to, and how fsspec is asked for it.
+"""Which store a URL leads to.
 
-The three kinds have the same verbs, in paths of their own; `storage` has them in URLs, with failures in words.
+The three kinds of store have the same methods, which take the store's own paths. `storage.files` takes URLs and puts
+failures into words.
 """
 
 from pathlib import Path
@@ -19,7 +20,7 @@ Backend = LocalDisk | S3Store | FsspecStore
 
 
 def open_backend(url: str) -> tuple[Backend, str]:
-    """Return the store that a URL leads to, and the place as that store names it."""
+    """Return the store that a URL leads to, and the store's own path of the place."""
     filesystem, path = open_filesystem(url)
     if is_local(filesystem):
         return LocalDisk(filesystem), path
@@ -29,17 +30,17 @@ def open_backend(url: str) -> tuple[Backend, str]:
 
 
 def open_filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    """Return the same as fsspec's own filesystem and path.
+    """Return fsspec's filesystem of a URL, and the path there.
 
     Raises:
-        UsageError: it is no place that fsspec knows, or none at all.
+        UsageError: fsspec knows no such place, or the URL is empty.
     """
     if not url:
         raise UsageError("A path is empty; expected a file, a folder or a URL.")
     options = S3Requests.options if url.startswith(("s3://", "s3a://")) else {}
     place = str(Path(url).expanduser()) if "://" not in url else url
-    # Two colons chain filesystems for fsspec; here they are a part of a name, so it gets what stands before them, with
-    # a letter that keeps a slash at the end of that.
+    # For fsspec two colons chain filesystems; here they are part of a name. So it gets only the text before them, plus
+    # a letter that protects a slash at its end.
     head, colons, tail = place.partition("::")
     try:
         filesystem, path = url_to_fs(f"{head}x" if colons else place, **options)
@@ -53,5 +54,5 @@ def open_filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
 
 
 def is_local(filesystem: fsspec.AbstractFileSystem) -> bool:
-    """Tell whether a filesystem is this machine's."""
+    """Tell whether a filesystem is the local disk."""
     return "file" in filesystem.protocol

@@ -1,7 +1,7 @@
-"""Bytes that can be read by range: a stored file, a window of one, or bytes in memory.
+"""Readers of bytes by range: a stored file, a window of one, bytes in memory.
 
-The readers of archives stand on this: it reads neighbours together, with few requests, reads ahead where places are
-near each other, and reads twice where a wire may damage bytes. `storage` knows where a file lies and tries again.
+The archive readers use them. They read neighbours together with few requests, read ahead when positions are close, and
+read twice over connections that may damage bytes.
 """
 
 import io
@@ -13,68 +13,68 @@ from pipeline import storage
 from pipeline.core.errors import StorageError
 
 GAP_BYTES = 64 << 10
-"""Neighbours closer than this are read in one request: reading so much takes less time than asking once more."""
+"""Ranges closer than this share a request: reading the gap takes less time than another request."""
 REQUEST_BYTES = 8 << 20
-"""Largest request; what is longer is read in parts of this size, several at once."""
+"""The largest request; a longer range is read in parts of this size, several at once."""
 BATCH_BYTES = 32 << 20
-"""What is asked for at once, and held in memory."""
+"""Read at once, and held in memory."""
 AHEAD_BYTES = 64 << 10
-"""Read at a place that was jumped to; twice as much each time that the next place is near …"""
+"""Read after a jump; doubles each time that the next position is near."""
 MOST_AHEAD_BYTES = 16 << 20
-"""… up to this …"""
+"""Upper limit of that doubling."""
 NEAR_BYTES = 1 << 20
-"""… and a place is near when reading up to it costs less than asking once more."""
+"""A position is near if reading up to it costs less than another request."""
 
-Place = tuple[int, int]
-"""Bytes [start, end) of a source."""
+ByteRange = tuple[int, int]
+"""The bytes [start, end) of a source."""
 
 
 class RangeReader(Protocol):
-    """Something with bytes in it."""
+    """A source of bytes."""
 
     @property
     def name(self) -> str:
-        """What it is called, for messages."""
+        """The name of the source, for messages."""
 
     @property
     def size_bytes(self) -> int:
-        """How long it is."""
+        """The length of the source."""
 
     @property
     def is_protected(self) -> bool:
-        """Whether a byte that is damaged on its way here would be noticed."""
+        """Whether something detects a byte that the connection damages."""
 
-    def read(self, ranges: Sequence[Place]) -> list[bytes]:
-        """Read bytes [start, end) of each range, in order; less where the source ends before."""
+    def read(self, ranges: Sequence[ByteRange]) -> list[bytes]:
+        """Read each range, in order; return fewer bytes where the source ends."""
 
 
 @dataclass(frozen=True)
 class FileRangeReader:
-    """A stored file."""
+    """A file in `storage`."""
 
     url: str
     size_bytes: int
 
     @property
     def name(self) -> str:
-        """Its file name."""
+        """The file name."""
         return storage.name(self.url)
 
     @property
     def is_protected(self) -> bool:
-        """Whether it comes from a disk or over an encrypted connection."""
+        """Whether the file comes from a disk or over an encrypted connection."""
         return storage.is_protected(self.url)
 
-    def read(self, ranges: Sequence[Place]) -> list[bytes]:
-        """Read by range requests; none where there is nothing to read."""
+    def read(self, ranges: Sequence[ByteRange]) -> list[bytes]:
+        """Read by range requests; an empty range needs none."""
         inside = [(start, min(end, self.size_bytes)) for start, end in ranges]
-        found = iter(storage.read_ranges(self.url, [place for place in inside if place[0] < place[1]]))
+        found = iter(storage.read_ranges(self.url, [(start, end) for start, end in inside if start < end]))
         return [next(found) if start < end else b"" for start, end in inside]
 
 
 @dataclass(frozen=True)
 class Window:
-    """A file that lies uncompressed in an archive."""
+    """An uncompressed file in an archive."""
 
     source: RangeReader
     start: int
@@ -83,16 +83,16 @@ class Window:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes in the window."""
+        """The length of the window."""
         return self.end - self.start
 
     @property
     def is_protected(self) -> bool:
-        """As the archive."""
+        """As for the archive."""
         return self.source.is_protected
 
-    def read(self, ranges: Sequence[Place]) -> list[bytes]:
-        """Read from the archive, and nothing beside the window."""
+    def read(self, ranges: Sequence[ByteRange]) -> list[bytes]:
+        """Read from the archive, never outside the window."""
         size_bytes = self.size_bytes
         return self.source.read(
             [(self.start + min(start, size_bytes), self.start + min(end, size_bytes)) for start, end in ranges]
@@ -110,68 +110,68 @@ class BytesRangeReader:
 
     @property
     def size_bytes(self) -> int:
-        """How many there are."""
+        """Their number."""
         return len(self.data)
 
-    def read(self, ranges: Sequence[Place]) -> list[bytes]:
-        """Cut them out."""
+    def read(self, ranges: Sequence[ByteRange]) -> list[bytes]:
+        """Return slices."""
         return [self.data[start:end] for start, end in ranges]
 
 
 class Span(NamedTuple):
-    """Neighbours that are read together."""
+    """Neighbouring ranges that share a request."""
 
     start: int
     end: int
-    places: list[Place]
+    ranges: list[ByteRange]
 
 
-def spans(places: Sequence[Place]) -> Iterator[Span]:
-    """Join neighbours into spans of at most `REQUEST_BYTES`; a longer place is a span by itself.
+def join_neighbours(ranges: Sequence[ByteRange]) -> Iterator[Span]:
+    """Join neighbours into spans of at most `REQUEST_BYTES`; a longer range is a span of its own.
 
     Args:
-        places: sorted by where they start; they may overlap.
+        ranges: sorted by their start; they may overlap.
     """
     span: Span | None = None
-    for place in places:
-        end = max(place[1], span.end) if span else place[1]
-        if span and place[0] - span.end <= GAP_BYTES and end - span.start <= REQUEST_BYTES:
-            span.places.append(place)
+    for start, range_end in ranges:
+        end = max(range_end, span.end) if span else range_end
+        if span and start - span.end <= GAP_BYTES and end - span.start <= REQUEST_BYTES:
+            span.ranges.append((start, range_end))
             span = span._replace(end=end)
         else:
             if span:
                 yield span
-            span = Span(*place, [place])
+            span = Span(start, range_end, [(start, range_end)])
     if span:
         yield span
 
 
-def read_together(source: RangeReader, places: Sequence[Place]) -> Iterator[bytes]:
-    """Read many places with few requests, about `BATCH_BYTES` at a time.
+def read_together(source: RangeReader, ranges: Sequence[ByteRange]) -> Iterator[bytes]:
+    """Read many ranges with few requests, about `BATCH_BYTES` at a time.
 
     Args:
-        source: what to read from.
-        places: sorted by where they start.
+        source: to read from.
+        ranges: sorted by their start.
 
-    Returns:
-        The bytes of each place, in order; less where the source ends before.
+    Yields:
+        The bytes of each range, in order; fewer where the source ends.
     """
-    for batch in _batches(places):
+    for batch in _batches(ranges):
         parts = iter(source.read([part for span in batch for part in _parts(span)]))
         for span in batch:
             data = b"".join(next(parts) for _ in _parts(span))
-            yield from (data[start - span.start : end - span.start] for start, end in span.places)
+            yield from (data[start - span.start : end - span.start] for start, end in span.ranges)
 
 
 def read_whole(source: RangeReader, start: int, end: int) -> bytes:
-    """Read one place of any length, its parts side by side; less where the source ends before."""
+    """Read one range of any length, its parts in parallel; return fewer bytes where the source ends."""
     return next(read_together(source, [(start, min(end, source.size_bytes))]))
 
 
-def _batches(places: Sequence[Place]) -> Iterator[list[Span]]:
+def _batches(ranges: Sequence[ByteRange]) -> Iterator[list[Span]]:
     batch: list[Span] = []
     batch_bytes = 0
-    for span in spans(places):
+    for span in join_neighbours(ranges):
         span_bytes = span.end - span.start
         if batch and batch_bytes + span_bytes > BATCH_BYTES:
             yield batch
@@ -182,20 +182,20 @@ def _batches(places: Sequence[Place]) -> Iterator[list[Span]]:
         yield batch
 
 
-def _parts(span: Span) -> list[Place]:
+def _parts(span: Span) -> list[ByteRange]:
     starts = range(span.start, span.end, REQUEST_BYTES)
     return [(start, min(start + REQUEST_BYTES, span.end)) for start in starts]
 
 
 def open_reader(source: RangeReader) -> IO[bytes]:
-    """Open a source as a file that reads ahead, for libraries that want one."""
+    """Open a source as a file that reads ahead, for libraries that need a file."""
     if isinstance(source, FileRangeReader):
         return storage.open_file(source.url)
     return cast("IO[bytes]", io.BufferedReader(_SourceFile(source), REQUEST_BYTES))
 
 
 class _SourceFile(io.RawIOBase):
-    """A source as the file below a buffer."""
+    """A source as a raw file, for a buffer."""
 
     def __init__(self, source: RangeReader) -> None:
         self._source = source
@@ -223,7 +223,7 @@ class _SourceFile(io.RawIOBase):
 
 
 class ReadAhead:
-    """Looks at places further and further on with few requests: much at once where they are near each other."""
+    """Reads at increasing positions with few requests: large ones when the positions are near each other."""
 
     def __init__(self, source: RangeReader) -> None:
         self._source = source
@@ -231,8 +231,8 @@ class ReadAhead:
         self._data = b""
         self._ahead_bytes = AHEAD_BYTES
 
-    def at(self, position: int, size_bytes: int) -> bytes:
-        """Return the bytes that begin there; less where the source ends before."""
+    def read_at(self, position: int, size_bytes: int) -> bytes:
+        """Return the bytes at a position; fewer where the source ends."""
         end = min(position + size_bytes, self._source.size_bytes)
         if position < self._start or end > self._start + len(self._data):
             self._fill(position, size_bytes)
@@ -247,7 +247,7 @@ class ReadAhead:
 
 @dataclass(frozen=True)
 class DoubleReader:
-    """A source whose every byte is read twice, and a third time where the two differ."""
+    """Reads every byte of a source twice, and a third time if the two differ."""
 
     source: RangeReader
 
@@ -255,25 +255,25 @@ class DoubleReader:
 
     @property
     def name(self) -> str:
-        """As the source."""
+        """As for the source."""
         return self.source.name
 
     @property
     def size_bytes(self) -> int:
-        """As the source."""
+        """As for the source."""
         return self.source.size_bytes
 
-    def read(self, ranges: Sequence[Place]) -> list[bytes]:
-        """Read what two readings agree on.
+    def read(self, ranges: Sequence[ByteRange]) -> list[bytes]:
+        """Return the bytes that two readings agree on.
 
         Raises:
-            StorageError: three readings were three different ones.
+            StorageError: all three readings differ.
         """
         both = self.source.read([*ranges, *ranges])
         pairs = zip(ranges, both[: len(ranges)], both[len(ranges) :], strict=True)
-        return [first if first == second else self._decided(place, first, second) for place, first, second in pairs]
+        return [first if first == second else self._decide(place, first, second) for place, first, second in pairs]
 
-    def _decided(self, place: Place, first: bytes, second: bytes) -> bytes:
+    def _decide(self, place: ByteRange, first: bytes, second: bytes) -> bytes:
         [third] = self.source.read([place])
         if third not in {first, second}:
             raise StorageError(
@@ -283,9 +283,9 @@ class DoubleReader:
         return third
 
 
-def double_checked(source: RangeReader) -> RangeReader:
-    """Return a source whose bytes can be believed without a checksum of their own.
+def double_check(source: RangeReader) -> RangeReader:
+    """Return a source whose bytes are reliable without a checksum of their own.
 
-    TCP's checksum misses about one damaged packet in 65,536, and where nothing encrypts, nothing else looks.
+    TCP's checksum misses about one damaged packet in 65,536, and without encryption nothing else checks.
     """
     return source if source.is_protected else DoubleReader(source)

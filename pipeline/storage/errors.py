@@ -1,6 +1,6 @@
-"""What goes wrong below `storage`, in words, and which of it passes by itself.
+"""Failures of stores in words, and which of them are transient.
 
-Every filesystem's failure becomes a `StorageError`. Trying again is the business of `storage_retry`.
+Every filesystem's failure becomes a `StorageError`. `storage.retry` repeats what is transient.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from typing import IO, Any, NamedTuple
 from pipeline.core import usage
 from pipeline.core.errors import NotFoundError, StorageError
 
-_CAUSES = {
+ERRNO_WORDS = {
     errno.EACCES: "permission was denied",
     errno.EPERM: "permission was denied",
     errno.ENOENT: "it was not found",
@@ -25,25 +25,25 @@ _CAUSES = {
     errno.ENOTDIR: "a part of its path is a file",
     errno.EEXIST: "a part of its path is a file",
 }
-"""What the usual error numbers mean, in words."""
+"""The usual error numbers, in words."""
 
-_WORDS = {
+SERVER_WORDS = {
     "NoSuchBucket": "there is no such bucket",
     "SignatureDoesNotMatch": "permission was denied: the secret key does not fit the access key",
     "InvalidAccessKeyId": "permission was denied: the access key is not known there",
     "ExpiredToken": "permission was denied: the session token has expired",
     "RequestTimeTooSkewed": "permission was denied: this machine's clock is wrong",
 }
-"""What a server's code tells that the kind of error does not."""
+"""Codes of servers that say more than the kind of error."""
 
-_WORDS_OF_CLIENTS = {
+CLIENT_WORDS = {
     "NoCredentialsError": "no credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
     "EndpointConnectionError": "the server could not be reached; is AWS_ENDPOINT_URL right, and the network up?",
 }
-"""What the client's own errors mean, by class."""
+"""The clients' own errors, by class."""
 
-_PASSING_CODES = {
-    "BadDigest",  # these three: the body was damaged on its way
+_TRANSIENT_CODES = {
+    "BadDigest",  # these three: the network damaged the body
     "XAmzContentSHA256Mismatch",
     "XAmzContentChecksumMismatch",
     "ConditionalRequestConflict",
@@ -55,12 +55,12 @@ _PASSING_CODES = {
     "ThrottlingException",
     "RequestLimitExceeded",
 }
-"""Codes of S3 that pass, whatever status they come with."""
+"""Codes of S3 that are transient under any status."""
 
-_PASSING_STATUSES = {408, 429, 500, 502, 503, 504}
-"""HTTP: a time-out, too many requests, and the server's own trouble; 501 is a lack that lasts."""
+_TRANSIENT_STATUSES = {408, 429, 500, 502, 503, 504}
+"""HTTP: a time-out, too many requests, and errors of the server, except 501, which is permanent."""
 
-_PASSING_OF_CLIENTS = {
+_TRANSIENT_CLIENT_ERRORS = {
     "aiohttp": ("ClientConnectionError", "ClientPayloadError"),
     "botocore.exceptions": (
         "ConnectionClosedError",
@@ -74,7 +74,7 @@ _PASSING_OF_CLIENTS = {
     ),
     "botocore.parsers": ("ResponseParserError",),
 }
-"""What the clients of S3 and HTTP raise for a connection that broke or an answer that was cut short or damaged."""
+"""What the clients of S3 and HTTP raise for a broken connection and for a short or damaged answer."""
 
 
 class Answer(NamedTuple):
@@ -83,19 +83,19 @@ class Answer(NamedTuple):
     status: int
     """Of HTTP."""
     code: str
-    """S3's own word, such as `SlowDown`; where the answer had no body, the status again."""
+    """Of S3, such as `SlowDown`; the status again if the answer had no body."""
 
 
 class FileChangedError(OSError):
-    """The file was replaced while it was read."""
+    """Another file replaced this one during the read."""
 
 
 class ShortAnswerError(ConnectionError):
-    """Fewer bytes came than there are, or damaged ones."""
+    """Too few bytes came, or damaged ones."""
 
 
 def answer_of(error: BaseException) -> Answer | None:
-    """Return what an S3 or HTTP server answered, where the error comes from an answer."""
+    """Return the answer of an S3 or HTTP server that caused an error; None if there was none."""
     for source in (error, error.__cause__):
         response = getattr(source, "response", None)
         if isinstance(response, dict):
@@ -107,35 +107,35 @@ def answer_of(error: BaseException) -> Answer | None:
     return None
 
 
-def is_passing(error: BaseException) -> bool:
-    """Tell whether the same request may well succeed a moment later."""
+def is_transient(error: BaseException) -> bool:
+    """Tell whether the same request is likely to succeed a moment later."""
     answer = answer_of(error)
     if answer is not None:
-        return answer.status in _PASSING_STATUSES or answer.code in _PASSING_CODES
-    # fsspec's HTTP calls whatever goes wrong a file that is not there.
+        return answer.status in _TRANSIENT_STATUSES or answer.code in _TRANSIENT_CODES
+    # fsspec's HTTP reports every failure as a missing file.
     source = error.__cause__ if isinstance(error, FileNotFoundError) else error
-    return isinstance(source, (ConnectionError, TimeoutError, *_loaded(_PASSING_OF_CLIENTS)))
+    return isinstance(source, (ConnectionError, TimeoutError, *_loaded(_TRANSIENT_CLIENT_ERRORS)))
 
 
 def failures() -> tuple[type[Exception], ...]:
-    """Return what filesystems fail with: `OSError`, and what S3's and HTTP's clients raise besides."""
+    """Return the errors of filesystems: `OSError`, and what the clients of S3 and HTTP raise besides."""
     return OSError, *_loaded({"aiohttp": ("ClientError",), "botocore.exceptions": ("BotoCoreError", "ClientError")})
 
 
 def cause_of(error: BaseException) -> str:
-    """Say in words why a filesystem failed."""
+    """Put the cause of a filesystem's failure into words."""
     answer = answer_of(error)
-    if answer is not None and answer.code in _WORDS:
-        return _WORDS[answer.code]
+    if answer is not None and answer.code in SERVER_WORDS:
+        return SERVER_WORDS[answer.code]
     if isinstance(error, (FileNotFoundError, PermissionError)):
-        return _CAUSES[errno.ENOENT if isinstance(error, FileNotFoundError) else errno.EACCES]
-    said = str(error).removeprefix(f"[Errno {getattr(error, 'errno', None)}] ").rstrip(".")
+        return ERRNO_WORDS[errno.ENOENT if isinstance(error, FileNotFoundError) else errno.EACCES]
+    text = str(error).removeprefix(f"[Errno {getattr(error, 'errno', None)}] ").rstrip(".")
     if answer is not None:
-        return f"the server answered {answer.status} ({said})"
-    if isinstance(error, TimeoutError) and not said:
+        return f"the server answered {answer.status} ({text})"
+    if isinstance(error, TimeoutError) and not text:
         return "no answer came in time"
     number = error.errno if isinstance(error, OSError) else None
-    words = _WORDS_OF_CLIENTS.get(type(error).__name__) or _CAUSES.get(number or 0)
+    words = CLIENT_WORDS.get(type(error).__name__) or ERRNO_WORDS.get(number or 0)
     return words or str(error).rstrip(".") or type(error).__name__
 
 
@@ -148,44 +148,44 @@ def translate_errors(url: str, verb: str) -> Iterator[None]:
         message = f"{url} could not be {verb}: {cause_of(error)}."
         if isinstance(error, FileNotFoundError):
             raise NotFoundError(message) from error
-        # An expired key is answered with a denial, too: on a remote store it is the run's trouble, not the file's.
+        # A store answers an expired key with a denial, too: there it concerns the run, not the file.
         denied = isinstance(error, PermissionError) and ("://" not in url or url.startswith("file://"))
         is_pipe = getattr(error, "errno", None) == errno.ENXIO
-        lasting = denied or is_pipe or isinstance(error, IsADirectoryError)
-        raise StorageError(message, lasting=lasting) from error
+        permanent = denied or is_pipe or isinstance(error, IsADirectoryError)
+        raise StorageError(message, permanent=permanent) from error
 
 
 def _loaded(names: dict[str, tuple[str, ...]]) -> tuple[type[Exception], ...]:
-    """Return classes of the libraries that are in use; the others are not imported for their errors' sake."""
+    """Return error classes of the libraries that are loaded already; the others can have raised nothing."""
     return tuple(
         getattr(sys.modules[module], name) for module in names if module in sys.modules for name in names[module]
     )
 
 
 class TranslatingFile(io.RawIOBase):
-    """An open file whose failures are told from those of a decompressor or parser that reads it; its bytes count."""
+    """An open file that counts its bytes, and whose failures differ from those of the decompressor that reads it."""
 
     def __init__(self, file: IO[bytes] | io.RawIOBase, url: str) -> None:
         self._file = file
         self._url = url
 
     def readable(self) -> bool:
-        """It is open for reading."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Every filesystem's files are."""
+        """Return True, as for the files of every filesystem."""
         return True
 
     def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - the buffer protocol has a type from Python 3.12 on
-        """Fill a buffer as far as there are bytes."""
+        """Fill a buffer, or a part of it at the end of the file."""
         with translate_errors(self._url, "read"):
             size_bytes = int(self._file.readinto(buffer))  # type: ignore[union-attr]  # typeshed's IO lacks it
         usage.count(read_bytes=size_bytes)
         return size_bytes
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move; to before the start is the reader's mistake, as in a damaged archive."""
+        """Move; a position before the start is an error of the reader, as in a damaged archive."""
         if whence == io.SEEK_SET and offset < 0:
             raise ValueError(f"there is no byte {offset}")
         return self._file.seek(offset, whence)

@@ -1,8 +1,8 @@
-"""Local disk, S3 and whatever else fsspec knows, behind one set of verbs.
+"""One set of verbs for files on local disk, S3 and every other store that fsspec knows.
 
 A place is a canonical URL: absolute, links resolved, `file:///…` for local disk, as fsspec spells it (no percent
-encoding). What the bytes mean is the business of others. Every failure comes out as a `StorageError` that names
-the place. On remote stores each request is tried again for a while (`storage_retry`), and by nobody else.
+encoding). Every failure is a `StorageError` that names the place. Each request to a remote store has its own retries
+(`storage.retry`); callers add none.
 """
 
 import io
@@ -11,6 +11,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, cast
@@ -24,30 +25,30 @@ from pipeline.storage.local import LocalDisk
 LOCAL = "file://"
 
 READ_BYTES = 1 << 16
-"""What an open file reads ahead; on S3 `remote_file` asks for more below."""
+"""An open file reads this much ahead; on S3, `remote_file` requests more below."""
 
 FILES_AT_ONCE = 16
-"""Whole files that are read at the same time: about where more stop helping one process."""
+"""Whole files that one process reads in parallel; more hardly help."""
 
 HELD_BYTES = 256 << 20
-"""While files that nobody has taken yet hold more than this, no further one is begun."""
+"""Begin no further file while the files that wait for the caller hold more than this."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """One file as a listing shows it."""
+    """One file of a listing."""
 
     url: str
     """Canonical URL."""
     path: str
-    """The path below the listed folder, or the file's name where it was looked up; `/` between parts."""
+    """The path below the listed folder with `/` between parts; from `stat`, the file's name."""
     size_bytes: int
     version: str
-    """Changes when the content does: the ETag where there is one, else size and modification time."""
+    """Changes with the content: the ETag if the store has one, else size and modification time."""
 
 
 def canonical(path_or_url: str) -> str:
-    """Return the absolute URL of a place, however it was spelled."""
+    """Return the absolute URL of a place in any spelling."""
     filesystem, path = open_filesystem(path_or_url)
     if is_local(filesystem):
         return LOCAL + os.path.realpath(path)
@@ -55,12 +56,12 @@ def canonical(path_or_url: str) -> str:
 
 
 def join(url: str, *parts: str) -> str:
-    """Return the place below `url`."""
+    """Return the URL of a place below `url`."""
     return "/".join([url.rstrip("/"), *parts])
 
 
 def parent(url: str) -> str:
-    """Return the folder that holds `url`."""
+    """Return the URL of the folder that holds `url`."""
     return url.rpartition("/")[0]
 
 
@@ -70,13 +71,13 @@ def name(url: str) -> str:
 
 
 def is_hidden(path: str) -> bool:
-    """Tell whether a path leads through what systems hide: a name that begins with a dot, or macOS's `__MACOSX`."""
+    """Tell whether a part of a path is hidden: it begins with a dot, or is macOS's `__MACOSX`."""
     parts = path.split("/")
     return "__MACOSX" in parts or any(part.startswith(".") and part not in {".", ".."} for part in parts)
 
 
 def local_path(url: str) -> Path:
-    """Return a local place as a path.
+    """Return the path of a local place.
 
     Raises:
         UsageError: the place is not on local disk.
@@ -88,34 +89,34 @@ def local_path(url: str) -> Path:
 
 
 def exists(url: str) -> bool:
-    """Tell whether there is a file or folder."""
+    """Tell whether a file or folder exists."""
     with translate_errors(url, "looked up"):
         store, path = open_backend(url)
         return store.exists(path)
 
 
 def is_folder(url: str) -> bool:
-    """Tell whether there is a folder."""
+    """Tell whether a folder exists."""
     with translate_errors(url, "looked up"):
         store, path = open_backend(url)
         return store.is_folder(path)
 
 
 def stat(url: str) -> StoredFile:
-    """Look one file up."""
+    """Look up one file."""
     with translate_errors(url, "looked up"):
         store, path = open_backend(url)
         return _stored(filesystem_of(url), store.info(path), parent(path))
 
 
 def resolve_link(file: StoredFile) -> StoredFile:
-    """Return the file that a symbolic link in a listing leads to; any other as it is, and a broken link, too."""
+    """Return the file that a symbolic link in a listing leads to; return any other file, or a broken link, as it is."""
     url = canonical(file.url)
     return file if url == file.url or not exists(url) else replace(stat(url), path=file.path)
 
 
 def is_protected(url: str) -> bool:
-    """Tell whether bytes come from a disk or an encrypted connection, and not over a wire that may damage them."""
+    """Tell whether bytes come from a disk or over an encrypted connection, which detect damage."""
     store, path = open_backend(url)
     return store.is_protected(path)
 
@@ -125,7 +126,7 @@ def list_files(url: str) -> list[StoredFile]:
     with translate_errors(url, "listed"):
         store, path = open_backend(url)
         filesystem = filesystem_of(url)
-        files = [_stored(filesystem, info, path) for info in store.found(path)]
+        files = [_stored(filesystem, info, path) for info in store.find(path)]
     return sorted(files, key=lambda file: file.path)
 
 
@@ -141,60 +142,69 @@ def read_bytes(url: str) -> bytes:
     """Read a whole file."""
     with translate_errors(url, "read"):
         store, path = open_backend(url)
-        return usage.counted([store.read_whole(path)])[0]
+        data = store.read_whole(path)
+    usage.count(read_bytes=len(data))
+    return data
 
 
-def read_many(urls: Sequence[str]) -> Iterator[bytes]:
-    """Read whole files, in order, some ahead of who takes them."""
+def read_many(urls: Sequence[str], held_bytes: int = HELD_BYTES) -> Iterator[bytes]:
+    """Read whole files, in order, some of them ahead.
+
+    Args:
+        urls: of the files.
+        held_bytes: begin no further file while those that wait hold more than this.
+    """
     ahead: deque[Future[bytes]] = deque()
     with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
         for url in urls:
-            while len(ahead) == FILES_AT_ONCE or _held_bytes(ahead) > HELD_BYTES:
+            while len(ahead) == FILES_AT_ONCE or _size_bytes(ahead) > held_bytes:
                 yield ahead.popleft().result()
-            ahead.append(pool.submit(read_bytes, url))
+            ahead.append(pool.submit(copy_context().run, read_bytes, url))
         while ahead:
             yield ahead.popleft().result()
 
 
 def read_ranges(url: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-    """Read the bytes [start, end) of each range, in order; a range past the end gives what is there."""
+    """Read the bytes [start, end) of each range, in order; return fewer where the file ends."""
     with translate_errors(url, "read"):
         store, path = open_backend(url)
-        return usage.counted(store.read_ranges(path, ranges))
+        pieces = store.read_ranges(path, ranges)
+    usage.count(read_bytes=sum(map(len, pieces)))
+    return pieces
 
 
 def open_file(url: str) -> IO[bytes]:
-    """Open a file for reading and seeking; a failure while it is read is a `StorageError` too."""
+    """Open a file for reading and seeking; its later failures are `StorageError`s, too."""
     with translate_errors(url, "opened"):
         store, path = open_backend(url)
         return io.BufferedReader(TranslatingFile(store.open(path), url), READ_BYTES)
 
 
 def open_text(url: str) -> IO[str]:
-    """Open a text file for writing line by line; the one local file that may be seen unfinished.
+    """Open a text file for writing line by line.
 
-    A remote one appears when it is closed.
+    Readers see a local one before it is finished, unlike every other file; a remote one appears when it is closed.
     """
     with translate_errors(url, "written"):
         store, path = open_backend(url)
         if not isinstance(store, LocalDisk):
-            return TextUpload(lambda written: upload(written, url))
+            return TextUpload(lambda file: upload(file, url))
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         return Path(path).open("w", buffering=1, encoding="utf-8", errors="backslashreplace")
 
 
 def write_whole(url: str, data: bytes) -> None:
-    """Write a file that appears whole or not at all, in place of an older one."""
+    """Write a file that appears whole or not at all, replacing an older one."""
     with translate_errors(url, "written"):
         store, path = open_backend(url)
         store.write_whole(path, data)
 
 
 def create(url: str, data: bytes) -> bool:
-    """Write a file only if there is none, whole or not at all.
+    """Write a file only if it is absent, whole or not at all.
 
     Returns:
-        False where another file stands there. A lost answer is told from a lost race by reading back.
+        False if another file exists there. Reading back tells a lost answer from a lost race.
     """
     with translate_errors(url, "created"):
         store, path = open_backend(url)
@@ -202,14 +212,14 @@ def create(url: str, data: bytes) -> bool:
 
 
 def upload(path: Path, url: str) -> None:
-    """Store a local file, whole or not at all, in place of an older one."""
+    """Store a local file, whole or not at all, replacing an older one."""
     with translate_errors(url, "written"):
         store, stored_path = open_backend(url)
         store.upload(path, stored_path)
 
 
 def remove(url: str) -> None:
-    """Remove a file; none there is as good."""
+    """Remove a file if it exists."""
     with translate_errors(url, "removed"):
         store, path = open_backend(url)
         store.remove(path)
@@ -218,7 +228,7 @@ def remove(url: str) -> None:
 def remove_leftovers(folder_url: str) -> list[str]:
     """Remove the temporary files that killed writers left in or below a local folder, and return their URLs.
 
-    The caller holds the lease: a living writer's temporary files look the same. Remote writers leave none.
+    The caller must hold the lease: a living writer's temporary files look the same. Remote stores have none.
     """
     with translate_errors(folder_url, "cleaned up"):
         store, path = open_backend(folder_url)
@@ -226,12 +236,12 @@ def remove_leftovers(folder_url: str) -> list[str]:
 
 
 def filesystem_of(url: str) -> Any:  # noqa: ANN401 - fsspec ships no types
-    """Return the fsspec filesystem, for libraries that read through one themselves."""
+    """Return the fsspec filesystem of a URL, for libraries that read through one."""
     return open_filesystem(url)[0]
 
 
 def path_of(url: str) -> str:
-    """Return the place as its own filesystem names it, without a protocol."""
+    """Return the path of a place on its own filesystem, without a protocol."""
     return open_filesystem(url)[1]
 
 
@@ -239,7 +249,7 @@ def _url(filesystem: Any, path: str) -> str:  # noqa: ANN401 - fsspec ships no t
     return LOCAL + path if is_local(filesystem) else cast("str", filesystem.unstrip_protocol(path))
 
 
-def _held_bytes(files: "deque[Future[bytes]]") -> int:
+def _size_bytes(files: "deque[Future[bytes]]") -> int:
     return sum(len(file.result()) for file in files if file.done() and not file.exception())
 
 
@@ -256,10 +266,10 @@ def _stored(filesystem: Any, info: dict[str, Any], below: str) -> StoredFile:  #
 
 
 class TextUpload(io.TextIOWrapper):
-    """Text that goes where `store` puts it; object stores cannot append.
+    """A text file that is stored when it is closed, because object stores cannot append.
 
     Args:
-        store: is given the local file with all the text, once.
+        store: stores the local file with all the text; called once.
     """
 
     def __init__(self, store: Callable[[Path], None]) -> None:
@@ -268,7 +278,7 @@ class TextUpload(io.TextIOWrapper):
         super().__init__(self._file, encoding="utf-8", errors="backslashreplace", line_buffering=True)
 
     def close(self) -> None:
-        """Store the text and close; the first time."""
+        """Store the text and close; do nothing the second time."""
         if self.closed:
             return
         try:

@@ -1,6 +1,6 @@
-"""Whatever else fsspec knows (memory, HTTP, other clouds), each verb tried again as a whole.
+"""Every other filesystem of fsspec (memory, HTTP, other clouds); `retry` repeats each verb as a whole.
 
-Raises what the filesystem raises; `storage` puts it into words.
+It raises the filesystem's errors; `storage.files` puts them into words.
 """
 
 import contextlib
@@ -11,38 +11,38 @@ from typing import IO, Any, cast
 
 from pipeline.storage.retry import retry
 
-_CREATING = {"gcs", "gs", "memory"}
-"""Where `mode="create"` is one step of the store's; others look first and then write, or write in any case."""
+_SAFE_CREATE = {"gcs", "gs", "memory"}
+"""Protocols where `mode="create"` is atomic; others look first and then write, or always write."""
 
-_NOT_CREATING = "no file is created there only if absent, which safe commits need; use local disk, S3 or Google Cloud"
+NO_SAFE_CREATE = "no file is created there only if absent, which safe commits need; use local disk, S3 or Google Cloud"
 
 
 @dataclass(frozen=True)
 class FsspecStore:
-    """A filesystem of fsspec's, by its own verbs and with its library's own time limits."""
+    """A filesystem of fsspec, with its own verbs and its library's own time limits."""
 
     filesystem: Any
 
     def info(self, path: str) -> dict[str, Any]:
-        """Look one file up."""
+        """Look up one file."""
         return retry(path, lambda: cast("dict[str, Any]", self.filesystem.info(path)))
 
     def is_protected(self, path: str) -> bool:
-        """Tell whether it is anything but plain HTTP, whose paths are URLs."""
+        """Tell whether this is anything but plain HTTP, whose paths are URLs."""
         return not path.startswith("http://")
 
     def exists(self, path: str) -> bool:
-        """Tell whether there is a file or folder; fsspec's own `exists` takes any trouble for a no."""
+        """Tell whether a file or folder exists; fsspec's own `exists` returns False on any error."""
         try:
             return bool(self.info(path))
         except FileNotFoundError:
             return False
 
     def is_folder(self, path: str) -> bool:
-        """Tell whether there is a folder; over HTTP there are none."""
+        """Tell whether a folder exists; HTTP has none."""
         return self.exists(path) and self.info(path)["type"] == "directory"
 
-    def found(self, path: str) -> list[dict[str, Any]]:
+    def find(self, path: str) -> list[dict[str, Any]]:
         """Find every file below a folder."""
         self.filesystem.invalidate_cache(path)
         return list(retry(path, lambda: cast("dict[str, Any]", self.filesystem.find(path, detail=True))).values())
@@ -60,17 +60,17 @@ class FsspecStore:
         return retry(path, lambda: cast("bytes", self.filesystem.cat_file(path)))
 
     def open(self, path: str) -> IO[bytes]:
-        """Open a file; what is read from it is not tried again."""
+        """Open a file; reading it has no retries."""
         return cast("IO[bytes]", self.filesystem.open(path, "rb"))
 
     def write_whole(self, path: str, data: bytes) -> None:
-        """Write a file in place of an older one."""
+        """Write a file, replacing an older one."""
         retry(path, lambda: self.filesystem.pipe_file(path, data))
 
     def create(self, path: str, data: bytes) -> bool:
-        """Write a file only if there is none; a refusal that follows a lost answer is told by reading back."""
-        if not _CREATING.intersection(_protocols(self.filesystem)):
-            raise OSError(_NOT_CREATING)
+        """Write a file only if it is absent; reading back tells a refusal that follows our own lost answer."""
+        if not _SAFE_CREATE.intersection(_protocols(self.filesystem)):
+            raise OSError(NO_SAFE_CREATE)
         try:
             retry(path, lambda: self.filesystem.pipe_file(path, data, mode="create"))
         except FileExistsError:
@@ -78,11 +78,11 @@ class FsspecStore:
         return True
 
     def upload(self, source: Path, path: str) -> None:
-        """Store a file's content in place of an older one."""
+        """Store a file's content, replacing an older one."""
         retry(path, lambda: self.filesystem.put_file(str(source), path))
 
     def remove(self, path: str) -> None:
-        """Remove a file; none there is as good."""
+        """Remove a file if it exists."""
         with contextlib.suppress(FileNotFoundError):
             retry(path, lambda: self.filesystem.rm_file(path))
 

@@ -1,6 +1,6 @@
-"""Local disk: listings that leave nothing out, and files that appear whole.
+"""Local disk: complete listings, and files that appear whole.
 
-Raises plain `OSError`s; `storage` puts them into words. Nothing is tried again here.
+It raises plain `OSError`s, without retries; `storage.files` puts them into words.
 """
 
 import contextlib
@@ -18,16 +18,16 @@ from typing import IO, Any
 
 from pipeline.storage.errors import translate_errors
 
-COPIED_BYTES = 1 << 20
-"""Held of a file while it is copied."""
+COPY_BYTES = 1 << 20
+"""Held in memory while a file is copied."""
 
 _LEFTOVER = re.compile(r"\..+\.[0-9a-f]{32}\.tmp", re.DOTALL)
-"""The name of a file that is being written."""
+"""The name of an unfinished file."""
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
-"""What file systems without hard links (exFAT, some network and FUSE mounts) refuse one with."""
+"""Error numbers of file systems without hard links (exFAT, some network and FUSE mounts)."""
 
-_WITHOUT_LINKS = "its file system has no hard links, which safe commits need; use a folder on another disk"
+NO_HARD_LINKS = "its file system has no hard links, which safe commits need; use a folder on another disk"
 
 
 @dataclass(frozen=True)
@@ -35,37 +35,37 @@ class LocalDisk:
     """The files of this machine."""
 
     filesystem: Any
-    """fsspec's."""
+    """Of fsspec."""
 
     def info(self, path: str) -> dict[str, Any]:
-        """Look one file up."""
-        facts = os.stat(path)  # noqa: PTH116 - the path is text here
-        return {"name": path, "size": facts.st_size, "mtime": facts.st_mtime}
+        """Look up one file."""
+        found = os.stat(path)  # noqa: PTH116 - the path is text here
+        return {"name": path, "size": found.st_size, "mtime": found.st_mtime}
 
     def is_protected(self, _path: str) -> bool:
-        """Disks have checksums of their own."""
+        """Return True: disks have checksums of their own."""
         return True
 
     def exists(self, path: str) -> bool:
-        """Tell whether there is a file or folder."""
+        """Tell whether a file or folder exists."""
         return Path(path).exists()
 
     def is_folder(self, path: str) -> bool:
-        """Tell whether there is a folder."""
+        """Tell whether a folder exists."""
         return Path(path).is_dir()
 
-    def found(self, path: str) -> Iterator[dict[str, Any]]:
-        """Find every file below a folder, in fsspec's words.
+    def find(self, path: str) -> Iterator[dict[str, Any]]:
+        """Find every file below a folder, with fsspec's keys.
 
-        A link to a folder is not followed, and comes as a file would; so does a link that leads nowhere. A folder that
-        cannot be listed stops the search: its photos must not be dropped in silence.
+        A link to a folder counts as a file, and so does a broken link. A folder that cannot be listed raises its error:
+        the search must not drop its photos silently.
         """
-        for here, folders, names in os.walk(path, onerror=_stop):
+        for here, folders, names in os.walk(path, onerror=_raise_translated):
             files = [Path(here, name) for name in names]
             links = [link for link in (Path(here, name) for name in folders) if link.is_symlink()]
             for file in files + links:
-                if facts := _facts(file):
-                    yield {"name": str(file), "size": facts.st_size, "mtime": facts.st_mtime}
+                if found := _stat(file):
+                    yield {"name": str(file), "size": found.st_size, "mtime": found.st_mtime}
 
     def glob(self, pattern: str) -> list[str]:
         """Find the paths that a pattern matches."""
@@ -82,7 +82,7 @@ class LocalDisk:
             return file.read()
 
     def open(self, path: str) -> IO[bytes]:
-        """Open a file; a pipe, which may never be written, is none."""
+        """Open a file; refuse a pipe, whose writer may never come."""
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         file = os.fdopen(descriptor, "rb", buffering=0)
         if stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -92,40 +92,40 @@ class LocalDisk:
         raise OSError(kind, os.strerror(kind), path)
 
     def write_whole(self, path: str, data: bytes) -> None:
-        """Write a file in place of an older one."""
-        with _beside(path, io.BytesIO(data)) as beside:
+        """Write a file, replacing an older one."""
+        with _write_beside(path, io.BytesIO(data)) as beside:
             beside.replace(path)
 
     def create(self, path: str, data: bytes) -> bool:
-        """Write a file only if there is none; what stands there already may be ours.
+        """Write a file only if it is absent; an existing file with the same content counts as ours.
 
-        Without hard links there is no way to do this that a kill could not leave half done, so that is an error.
+        Only a hard link does this so that a kill leaves nothing half done; without hard links it is an error.
         """
-        with _beside(path, io.BytesIO(data)) as beside:
+        with _write_beside(path, io.BytesIO(data)) as beside:
             try:
                 os.link(beside, path)
             except FileExistsError:
-                with contextlib.suppress(FileNotFoundError):  # it has been removed since
+                with contextlib.suppress(FileNotFoundError):  # another process has removed it since
                     return Path(path).read_bytes() == data
                 return False
             except OSError as error:
                 if error.errno in _NO_LINKS:
-                    raise OSError(_WITHOUT_LINKS) from error
+                    raise OSError(NO_HARD_LINKS) from error
                 raise
         return True
 
     def upload(self, source: Path, path: str) -> None:
-        """Copy a file in place of an older one."""
-        with source.open("rb") as data, _beside(path, data) as beside:
+        """Copy a file, replacing an older one."""
+        with source.open("rb") as data, _write_beside(path, data) as beside:
             beside.replace(path)
 
     def remove(self, path: str) -> None:
-        """Remove a file; none there is as good."""
+        """Remove a file if it exists."""
         Path(path).unlink(missing_ok=True)
 
     def remove_leftovers(self, path: str) -> list[str]:
-        """Remove, in a folder and below it, what killed writers were writing; return the paths."""
-        found = [Path(info["name"]) for info in self.found(path)]
+        """Remove the unfinished files that killed writers left in or below a folder; return their paths."""
+        found = [Path(info["name"]) for info in self.find(path)]
         left = sorted(file for file in found if _LEFTOVER.fullmatch(file.name))
         for file in left:
             file.unlink(missing_ok=True)
@@ -133,14 +133,14 @@ class LocalDisk:
 
 
 @contextlib.contextmanager
-def _beside(path: str, data: IO[bytes]) -> Iterator[Path]:
-    """Write under a temporary name in the same folder, safe on disk, and clean up whatever happens."""
+def _write_beside(path: str, data: IO[bytes]) -> Iterator[Path]:
+    """Write to a temporary name in the same folder, flush it to disk, and always clean up."""
     folder = Path(path).parent
     folder.mkdir(parents=True, exist_ok=True)
     beside = folder / f".{Path(path).name}.{uuid.uuid4().hex}.tmp"
     try:
         with beside.open("xb") as file:
-            shutil.copyfileobj(data, file, COPIED_BYTES)
+            shutil.copyfileobj(data, file, COPY_BYTES)
             file.flush()
             os.fsync(file.fileno())
         yield beside
@@ -149,8 +149,8 @@ def _beside(path: str, data: IO[bytes]) -> Iterator[Path]:
         beside.unlink(missing_ok=True)
 
 
-def _facts(file: Path) -> os.stat_result | None:
-    """Look up a file of a listing; None where it has gone since: beside a writer, temporary ones come and go."""
+def _stat(file: Path) -> os.stat_result | None:
+    """Look up a file of a listing; None if it has gone since: a writer's temporary files come and go."""
     for look_up in (file.stat, file.lstat):
         with contextlib.suppress(FileNotFoundError):
             return look_up()
@@ -165,6 +165,6 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _stop(error: OSError) -> None:
+def _raise_translated(error: OSError) -> None:
     with translate_errors(f"file://{error.filename}", "listed"):
         raise error

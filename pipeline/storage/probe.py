@@ -1,6 +1,6 @@
-"""What a place lets us do: list, read, write, and create a file only if absent, which safe commits need.
+"""Tries whether a place can be listed, read and written, and whether it can create a file only if absent.
 
-It is found out by doing it, in a folder of its own below the place, which is removed again.
+Safe commits need the last one. The trial files are in a folder of their own below the place, which is removed again.
 """
 
 import shutil
@@ -13,66 +13,71 @@ from pipeline import storage
 from pipeline.core.errors import CrackscanError, StorageError
 from pipeline.storage.retry import limit_retries
 
-TRIAL = ".crackscan-doctor"
-"""What the folder's name begins with."""
+TRIAL_PREFIX = ".crackscan-doctor"
+"""Begins the folder's name."""
 
-PATIENCE_S = 4.0
-"""How long each request is tried again: who asks a doctor waits for the answer."""
+LIMIT_S = 4.0
+"""Time limit of the retries of one request: a person waits for the answer."""
 
-_ON_DISK = "Look at owner and rights with ls -ld, or choose another folder."
-_ON_S3 = (
+DISK_ADVICE = "Look at owner and rights with ls -ld, or choose another folder."
+S3_ADVICE = (
     "Look at AWS_PROFILE or the keys, AWS_ENDPOINT_URL and the region, and at the rights of that key: s3:ListBucket, "
     "s3:GetObject, and for --out s3:PutObject and s3:DeleteObject."
 )
-_ELSEWHERE = "Look at the address, the credentials and the network."
+OTHER_ADVICE = "Look at the address, the credentials and the network."
 
 
 class Probe(NamedTuple):
-    """What a place lets us do."""
+    """The result of a trial."""
 
     url: str
     is_there: bool = False
     is_file: bool = False
     read_error: str | None = None
-    """Why it could not be looked up, listed or read."""
+    """Why looking up, listing or reading failed."""
     write_error: str | None = None
-    """Why it could not be written; of a file nobody asks."""
-    advice: str = _ELSEWHERE
-    """What to look at where something could not be done."""
+    """Why writing failed; a file is only read."""
+    advice: str = OTHER_ADVICE
+    """What to check after a failure."""
 
 
-def probe(place: str) -> Probe:
-    """Try a file, a folder, or one that is not there yet."""
+def probe(place: str, limit_s: float = LIMIT_S) -> Probe:
+    """Try a file, a folder, or a folder that does not exist yet.
+
+    Args:
+        place: path or URL.
+        limit_s: time limit of the retries of one request.
+    """
     try:
         url = storage.canonical(place)
-        with limit_retries(PATIENCE_S):
-            return _tried(url)._replace(advice=_advice(url))
+        with limit_retries(limit_s):
+            return _try(url)._replace(advice=_advice(url))
     except CrackscanError as error:
         return Probe(place, read_error=str(error), advice=_advice(place))
 
 
-def _tried(url: str) -> Probe:
+def _try(url: str) -> Probe:
     if not storage.exists(url):
-        return Probe(url, write_error=_write_error(_nearest(url)))
+        return Probe(url, write_error=_try_writing(_nearest_folder(url)))
     if storage.is_folder(url):
-        return Probe(url, is_there=True, write_error=_write_error(url))
+        return Probe(url, is_there=True, write_error=_try_writing(url))
     storage.read_ranges(url, [(0, 1)])
     return Probe(url, is_there=True, is_file=True)
 
 
-def _nearest(url: str) -> str:
-    """Return where a folder that is not there yet would be made: on disk in the nearest one that is."""
+def _nearest_folder(url: str) -> str:
+    """Return the nearest existing folder above a new one; object stores have no folders, so there the URL itself."""
     if not url.startswith(storage.LOCAL):
         return url
     path = storage.local_path(url)
     return storage.LOCAL + str(next(parent for parent in path.parents if parent.exists()))
 
 
-def _write_error(folder_url: str) -> str | None:
-    trial = storage.join(folder_url, f"{TRIAL}-{uuid.uuid4().hex}")
+def _try_writing(folder_url: str) -> str | None:
+    trial = storage.join(folder_url, f"{TRIAL_PREFIX}-{uuid.uuid4().hex}")
     file = storage.join(trial, "trial")
     try:
-        return _wrong_with(trial, file)
+        return _check_writing(trial, file)
     except StorageError as error:
         return str(error)
     finally:
@@ -82,11 +87,11 @@ def _write_error(folder_url: str) -> str | None:
             shutil.rmtree(Path(trial.removeprefix(storage.LOCAL)), ignore_errors=True)
 
 
-def _wrong_with(trial: str, file: str) -> str | None:
-    """Create a file, refuse to create it again, list it and read it.
+def _check_writing(trial: str, file: str) -> str | None:
+    """Create a file, try to create it again, list it and read it; return what went wrong.
 
     Raises:
-        StorageError: one of these cannot be done at all.
+        StorageError: one of these failed.
     """
     storage.create(file, b"one")
     if storage.create(file, b"two") or storage.read_bytes(file) != b"one":
@@ -98,5 +103,5 @@ def _wrong_with(trial: str, file: str) -> str | None:
 
 def _advice(url: str) -> str:
     if url.startswith(("s3://", "s3a://")):
-        return _ON_S3
-    return _ELSEWHERE if "://" in url and not url.startswith(storage.LOCAL) else _ON_DISK
+        return S3_ADVICE
+    return OTHER_ADVICE if "://" in url and not url.startswith(storage.LOCAL) else DISK_ADVICE

@@ -1,22 +1,22 @@
-"""A remote file read by ranges, ahead of its reader: large requests front to back, small ones here and there."""
+"""A remote file that reads ahead by ranges: large requests from front to back, small ones after a jump."""
 
 import io
 from collections.abc import Callable
 from typing import Any
 
 FIRST_BYTES = 256 << 10
-"""Asked for where the reader has jumped to: holds a Parquet footer, or a zip's end with thousands of members."""
+"""Requested after a jump: holds a Parquet footer, or the end of a zip with thousands of members."""
 
 MOST_BYTES = 8 << 20
-"""Asked for at once when a file is streamed: the request's latency is then a small part of its time."""
+"""The largest request while a file is streamed: its latency is then a small part of its time."""
 
 
 class RemoteFile(io.RawIOBase):
-    """Bytes behind a function that reads a range of them.
+    """A file of bytes that a function reads by range.
 
     Args:
         read_range: returns the bytes [start, end).
-        size_bytes: how many there are.
+        size_bytes: of the whole file.
     """
 
     def __init__(self, read_range: Callable[[int, int], bytes], size_bytes: int) -> None:
@@ -27,21 +27,21 @@ class RemoteFile(io.RawIOBase):
         self._block_bytes = FIRST_BYTES
 
     def readable(self) -> bool:
-        """It is open for reading."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Any range can be asked for."""
+        """Return True: the store serves any range."""
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move; nothing is asked for until something is read."""
+        """Move, without a request."""
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size_bytes}[whence]
         self._position = max(0, base + offset)
         return self._position
 
     def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - the buffer protocol has a type from Python 3.12 on
-        """Fill a buffer as far as the block at hand reaches; fetch the next block where there is none."""
+        """Fill a buffer from the current block, as far as that reaches; fetch another block if needed."""
         if not len(buffer) or self._position >= self._size_bytes:
             return 0
         if not self._block_start <= self._position < self._block_start + len(self._block):
@@ -53,9 +53,9 @@ class RemoteFile(io.RawIOBase):
         return len(piece)
 
     def _fetch(self) -> None:
-        """Fetch the block at the position: twice as long as the last one where it follows on it."""
+        """Fetch the block at the position: twice as long as the last one if it continues that."""
         follows = bool(self._block) and self._position == self._block_start + len(self._block)
         self._block_bytes = min(2 * self._block_bytes, MOST_BYTES) if follows else FIRST_BYTES
         end = min(self._position + self._block_bytes, self._size_bytes)
-        self._block, self._block_start = b"", self._position  # two blocks at once would be twice the memory
+        self._block, self._block_start = b"", self._position  # holding two blocks would double the memory
         self._block = self._read_range(self._block_start, end)

@@ -1,77 +1,79 @@
-"""S3, as verbs made of requests that are each tried again by themselves.
+"""S3: each verb is made of single requests, each with its own retries.
 
-Raises what s3fs and its client raise; `storage` puts it into words.
+It raises the errors of s3fs and its client; `storage.files` puts them into words.
 """
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from pipeline.storage.errors import FileChangedError, ShortAnswerError, answer_of, failures
 from pipeline.storage.remote_file import RemoteFile
 from pipeline.storage.retry import retry
 from pipeline.storage.s3_requests import REQUESTS, Reply, S3Requests
 
+Result = TypeVar("Result")
+
 BLOCK_BYTES = 8 << 20
-"""The most that one ranged request asks for, and so the most that is read again after a break."""
+"""The largest ranged request, and so the most that is read again after a break."""
 
 PART_BYTES = 8 << 20
-"""Larger files are uploaded in parts of this size, and a part that failed is sent again alone."""
+"""Larger files are uploaded in parts of this size; a failed part is sent again alone."""
 
 MOST_PARTS = 10_000
-"""S3's own limit: the parts of larger files grow."""
+"""S3's own limit; larger files have larger parts."""
 
 PARTS_AT_ONCE = 4
-"""Sent at the same time; each is held in memory."""
+"""Parallel uploads of parts; each part is held in memory."""
 
 GLOB_S = 120.0
-"""An attempt to find what a pattern matches may take this long: some 500,000 names."""
+"""Time limit of one attempt to match a pattern: some 500,000 names."""
 
 READINGS = 5
-"""An object whose bytes differ at each of so many readings is given up."""
+"""Give up on an object whose bytes differ in each of this many readings."""
 
 
 @dataclass(frozen=True)
 class S3Store:
-    """The objects that one set of credentials reaches; a path is `bucket/key`."""
+    """The objects of one set of credentials; a path is `bucket/key`."""
 
     requests: S3Requests
 
     def info(self, path: str) -> dict[str, Any]:
-        """Look one object up."""
-        reply = self.requests.ask("head_object", path)
+        """Look up one object."""
+        reply = self.requests.call("head_object", path)
         return {"name": path, "size": reply["ContentLength"], "ETag": reply["ETag"]}
 
     def is_protected(self, _path: str) -> bool:
-        """Tell whether the endpoint is an https one."""
+        """Tell whether the endpoint uses https."""
         return self.requests.endpoint.startswith("https://")
 
     def exists(self, path: str) -> bool:
-        """Tell whether there is an object, or one below."""
+        """Tell whether there is an object at the path or below."""
         if "/" in path:
             with contextlib.suppress(FileNotFoundError):
                 return bool(self.info(path))
         return self.is_folder(path)
 
     def is_folder(self, path: str) -> bool:
-        """Tell whether there is an object below; a bucket is a folder even when it is empty."""
+        """Tell whether there is an object below; an empty bucket is a folder, too."""
         try:
-            return bool(self.requests.page(path, MaxKeys=1).get("KeyCount")) or "/" not in path
+            return bool(self.requests.list_page(path, MaxKeys=1).get("KeyCount")) or "/" not in path
         except FileNotFoundError:
             return False
 
-    def found(self, path: str) -> Iterator[dict[str, Any]]:
-        """Find every object below, page by page; those that stand for an empty folder are left out."""
+    def find(self, path: str) -> Iterator[dict[str, Any]]:
+        """Find every object below, page by page, except the markers of empty folders."""
         bucket = path.partition("/")[0]
         more: dict[str, str] = {}
         while True:
-            page = self.requests.page(path, **more)
+            page = self.requests.list_page(path, **more)
             for item in page.get("Contents", []):
                 if not item["Key"].endswith("/"):
                     yield {"name": f"{bucket}/{item['Key']}", "size": item["Size"], "ETag": item["ETag"]}
@@ -80,17 +82,15 @@ class S3Store:
             more = {"ContinuationToken": page["NextContinuationToken"]}
 
     def glob(self, pattern: str) -> list[str]:
-        """Find the paths that a pattern matches; the one verb of s3fs's own, with all its pages in one attempt."""
+        """Find the paths that a pattern matches; the only verb of s3fs itself, all its pages in one attempt."""
         filesystem = self.requests.filesystem
         return retry(f"s3://{pattern}", lambda: cast("list[str]", filesystem.glob(pattern, timeout=GLOB_S)))
 
     def read_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """Read bytes [start, end) of each range, all of one version of the object."""
         blocks = [(number, *block) for number, (start, end) in enumerate(ranges) for block in _blocks(start, end)]
-        with ThreadPoolExecutor(max(1, min(REQUESTS, len(blocks)))) as pool:
-            read = [partial(self.requests.get_range, path, start, end) for _, start, end in blocks]
-            # a thread has neither our patience nor what our log lines name, unless it is given them
-            pieces = [task.result() for task in [pool.submit(copy_context().run, one) for one in read]]
+        reads = [partial(self.requests.get_range, path, start, end) for _, start, end in blocks]
+        pieces = _run_together(reads, REQUESTS)
         if len({piece.etag for piece in pieces if piece.etag}) > 1:
             raise FileChangedError("it was replaced while it was read")
         parts: list[list[bytes]] = [[] for _ in ranges]
@@ -99,9 +99,9 @@ class S3Store:
         return [b"".join(part) for part in parts]
 
     def read_whole(self, path: str) -> bytes:
-        """Read an object; what does not fit its MD5 was damaged on the way, and is read again.
+        """Read an object; read it again if its bytes do not fit its MD5.
 
-        Some stores' ETags look like an MD5 and are none: two readings that agree are believed.
+        Some stores' ETags only look like an MD5, so two readings that agree are accepted, too.
         """
         before: bytes | None = None
         for _ in range(READINGS):
@@ -112,7 +112,7 @@ class S3Store:
         raise OSError(f"its bytes differed at each of {READINGS} readings")
 
     def open(self, path: str) -> RemoteFile:
-        """Open an object as it is now; where it is replaced meanwhile, reading on fails."""
+        """Open the current version of an object; if another replaces it, further reading fails."""
         info = self.info(path)
 
         def read(start: int, end: int) -> bytes:
@@ -121,24 +121,24 @@ class S3Store:
         return RemoteFile(read, info["size"])
 
     def write_whole(self, path: str, data: bytes) -> None:
-        """Put an object in place of an older one."""
-        self.requests.ask("put_object", path, len(data), Body=data)
+        """Put an object, replacing an older one."""
+        self.requests.call("put_object", path, len(data), Body=data)
 
     def create(self, path: str, data: bytes) -> bool:
-        """Put an object only if there is none; a refusal that follows a lost answer is told by reading back."""
+        """Put an object only if it is absent; reading back tells a refusal that follows our own lost answer."""
         try:
-            self.requests.ask("put_object", path, len(data), Body=data, IfNoneMatch="*")
+            self.requests.call("put_object", path, len(data), Body=data, IfNoneMatch="*")
         except OSError as error:
             answer = answer_of(error)
             if answer is None or answer.status != 412:
                 raise
-            with contextlib.suppress(FileNotFoundError):  # it has been removed since
+            with contextlib.suppress(FileNotFoundError):  # another process has removed it since
                 return self.read_whole(path) == data
             return False
         return True
 
     def upload(self, source: Path, path: str) -> None:
-        """Put a file's content in place of an older object, in parts where it is large."""
+        """Put a file's content, replacing an older object; a large file in parts."""
         size_bytes = source.stat().st_size
         if size_bytes <= PART_BYTES:
             self.write_whole(path, source.read_bytes())
@@ -146,36 +146,47 @@ class S3Store:
             retry(f"s3://{path}", lambda: self._upload_parts(source, path, size_bytes))
 
     def remove(self, path: str) -> None:
-        """Delete an object; none there is as good."""
-        self.requests.ask("delete_object", path)
+        """Delete an object if it exists."""
+        self.requests.call("delete_object", path)
 
     def _upload_parts(self, source: Path, path: str, size_bytes: int) -> None:
         part_bytes = max(PART_BYTES, -(-size_bytes // MOST_PARTS))
-        upload_id = self.requests.ask("create_multipart_upload", path)["UploadId"]
+        upload_id = self.requests.call("create_multipart_upload", path)["UploadId"]
 
         def send(number: int) -> Reply:
             with source.open("rb") as file:
                 data = os.pread(file.fileno(), part_bytes, (number - 1) * part_bytes)
-            sent = self.requests.ask("upload_part", path, len(data), UploadId=upload_id, PartNumber=number, Body=data)
+            sent = self.requests.call("upload_part", path, len(data), UploadId=upload_id, PartNumber=number, Body=data)
             return {"PartNumber": number, "ETag": sent["ETag"]}
 
-        try:
-            with ThreadPoolExecutor(PARTS_AT_ONCE) as pool:
-                parts = list(pool.map(send, range(1, -(-size_bytes // part_bytes) + 1)))
-            made_of = {"Parts": parts}  # of many parts, which can take S3 minutes
-            self.requests.ask(
-                "complete_multipart_upload", path, size_bytes, UploadId=upload_id, MultipartUpload=made_of
-            )
-        except BaseException as error:
-            with contextlib.suppress(*failures()):  # parts left behind cost money, not correctness
-                self.requests.ask_once("abort_multipart_upload", path, UploadId=upload_id)
-            if _is_lost(error):
-                raise ShortAnswerError("the upload was lost") from error
-            raise
+        numbers = range(1, -(-size_bytes // part_bytes) + 1)
+        with contextlib.ExitStack() as unfinished:
+            unfinished.callback(self._abort_upload, path, upload_id)
+            try:
+                parts = _run_together([partial(send, number) for number in numbers], PARTS_AT_ONCE)
+                self.requests.call(  # with `size_bytes`: joining many parts can take S3 minutes
+                    "complete_multipart_upload", path, size_bytes, UploadId=upload_id, MultipartUpload={"Parts": parts}
+                )
+            except failures() as error:
+                if _is_unknown_upload(error):
+                    raise ShortAnswerError("the upload was lost") from error
+                raise
+            unfinished.pop_all()
+
+    def _abort_upload(self, path: str, upload_id: str) -> None:
+        with contextlib.suppress(*failures()):  # parts left behind cost money, not correctness
+            self.requests.call_once("abort_multipart_upload", path, UploadId=upload_id)
 
 
-def _is_lost(error: BaseException) -> bool:
-    """Tell whether an upload is not known any more: it was completed, the answer lost; or its name was damaged."""
+def _run_together(calls: Sequence[Callable[[], Result]], at_once: int) -> list[Result]:
+    """Make calls in parallel and return their results in order; the first error cancels the calls that wait."""
+    contexts = [copy_context() for _ in calls]  # else a thread would lack our retry policy and log fields
+    with ThreadPoolExecutor(max(1, min(at_once, len(calls)))) as pool:
+        return list(pool.map(lambda context, call: context.run(call), contexts, calls))
+
+
+def _is_unknown_upload(error: BaseException) -> bool:
+    """Tell whether S3 no longer knows an upload: it completed and its answer got lost, or its name was damaged."""
     answer = answer_of(error)
     return answer is not None and answer.code == "NoSuchUpload"
 

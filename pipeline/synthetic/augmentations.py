@@ -1,95 +1,92 @@
-"""Marks painted over pictures of real sound concrete: what is mistaken for cracks, and drawn cracks.
+"""Augmentations of real tiles: painted marks that are mistaken for cracks, and drawn cracks.
 
-The marks are `concrete`'s, the cracks `cracks`'; here they meet a photo instead of a drawing. Light and camera come
-after, and are `camera`'s.
+They use the marks of `concrete` and the cracks of `cracks`. Training changes light and camera afterwards.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.synthetic import concrete, cracks
-from pipeline.synthetic.concrete import SMALL, Surface
-from pipeline.synthetic.noise import Field, zoom
+from pipeline.synthetic.concrete import COLOUR_SCALE, Surface
+from pipeline.synthetic.noise import Field, Pixels, zoom
 
-Pixels = NDArray[np.uint8]
+MIN_CRACK_SHARE = 0.25
+"""A drawn crack covers at least this share of the shorter side, in pixels, or nobody would see it."""
 
-SHORTEST = 0.25
-"""A drawn crack covers at least as many pixels as this share of the side, or a look would not find it."""
-
-THINNEST_PX = (1.0, 2.0)
+MIN_WIDTH_RANGE_PX = (1.0, 2.0)
 """Range of the width of the thinnest crack of a picture."""
 
-WIDEST_PX = (2.0, 16.0)
-"""Range of the width of the widest; drawn evenly on a logarithmic scale, as SDNET2018's cracks are 1 to 5 px wide and
-METU's 10 to 30."""
+MAX_WIDTH_RANGE_PX = (2.0, 16.0)
+"""Range of the width of the widest, uniform on a logarithmic scale: SDNET2018's cracks are 1 to 5 px wide, METU's 10
+to 30."""
 
 _GREY = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+"""Weights of red, green and blue in brightness (ITU-R BT.601)."""
 _SMOOTH_PX = 8
-"""Relief is what differs from the mean of so many pixels around."""
-_FLATTEST_LEVELS = 2.0
-"""Grain below this standard deviation counts as flat: noise of the camera, which frays no crack."""
+"""Relief is the difference from the mean over this many pixels around."""
+_MIN_GRAIN_LEVELS = 2.0
+"""Grain with a smaller standard deviation is noise of the camera, which frays no crack."""
 
 
-def paint_marks(pixels: Pixels, random: np.random.Generator, busy: float) -> Pixels:
-    """Paint boards, joints, scratches, wires, stains and shadows over a picture, each with probability `busy`.
+def paint_marks(pixels: Pixels, rng: np.random.Generator, mark_probability: float) -> Pixels:
+    """Paint boards, joints, scratches, wires, stains and shadows over a picture, each kind with a probability.
 
     Shape: (H, W, 3) → (H, W, 3).
     """
-    surface = _surface(pixels)
-    concrete.mark(surface, random, busy)
-    return _seen(pixels, surface)
+    surface = _extract_surface(pixels)
+    concrete.draw_marks(surface, rng, mark_probability)
+    return _apply_surface(pixels, surface)
 
 
-def paint_cracks(pixels: Pixels, random: np.random.Generator, busy: float) -> Pixels:
+def paint_cracks(pixels: Pixels, rng: np.random.Generator, mark_probability: float) -> Pixels:
     """Draw cracks of random width and contrast over a picture of sound concrete, among other marks.
 
     Shape: (H, W, 3) → (H, W, 3).
     """
-    surface = _surface(pixels)
-    concrete.mark(surface, random, busy)
-    depth = _visible_cracks(surface.relief, random)
-    if random.random() < 0.5:  # half of all lenses are softer than a drawing
-        depth = _blurred(depth, float(random.uniform(0.4, 1.3)))
+    surface = _extract_surface(pixels)
+    concrete.draw_marks(surface, rng, mark_probability)
+    depth = _draw_visible_cracks(surface.relief, rng)
+    if rng.random() < 0.5:  # half of all lenses are softer than a drawing
+        depth = _blur(depth, float(rng.uniform(0.4, 1.3)))
     surface.shade *= 1 - depth
-    return _seen(pixels, surface)
+    return _apply_surface(pixels, surface)
 
 
-def _surface(pixels: Pixels) -> Surface:
-    """Take a picture for a surface whose grain is what is fine in it."""
+def _extract_surface(pixels: Pixels) -> Surface:
+    """Make a surface whose grain is the fine detail of a picture."""
     height_px, width_px = pixels.shape[:2]
     grey = pixels.astype(np.float32) @ _GREY
     coarse = Image.fromarray(grey).resize(
         (max(1, width_px // _SMOOTH_PX), max(1, height_px // _SMOOTH_PX)), Image.Resampling.BOX
     )
     relief = grey - np.asarray(coarse.resize((width_px, height_px), Image.Resampling.BILINEAR))
-    relief /= max(float(relief.std()), _FLATTEST_LEVELS)
-    small = (3, -(-height_px // SMALL), -(-width_px // SMALL))
+    relief /= max(float(relief.std()), _MIN_GRAIN_LEVELS)
+    small = (3, -(-height_px // COLOUR_SCALE), -(-width_px // COLOUR_SCALE))
     return Surface(relief, np.ones(relief.shape, np.float32), np.ones(small, np.float32))
 
 
-def _visible_cracks(relief: Field, random: np.random.Generator) -> Field:
-    """Draw until enough of a crack lies within the picture."""
+def _draw_visible_cracks(relief: Field, rng: np.random.Generator) -> Field:
+    """Draw cracks until enough of them is within the picture; return their depth."""
     while True:
-        low, high = np.log(WIDEST_PX)
-        widths_px = (float(random.uniform(*THINNEST_PX)), float(np.exp(random.uniform(low, high))))
-        drawn = cracks.draw(relief, random, widths_px)
-        if drawn.mask.sum() >= SHORTEST * min(relief.shape):
+        low, high = np.log(MAX_WIDTH_RANGE_PX)
+        widths_px = (float(rng.uniform(*MIN_WIDTH_RANGE_PX)), float(np.exp(rng.uniform(low, high))))
+        drawn = cracks.draw(relief, rng, widths_px)
+        if drawn.mask.sum() >= MIN_CRACK_SHARE * min(relief.shape):
             return drawn.depth
 
 
-def _blurred(field: Field, sigma_px: float) -> Field:
+def _blur(field: Field, sigma_px: float) -> Field:
     """Blur by a Gaussian, rows then columns."""
     offsets = np.arange(-4, 5)
     weights = np.exp(-(offsets**2) / (2 * sigma_px**2))
     weights /= weights.sum()
     for _ in range(2):
-        wide = np.pad(field, ((4, 4), (0, 0)), mode="edge")
-        field = sum(np.float32(w) * wide[at : at + len(field)] for at, w in enumerate(weights)).T  # type: ignore[union-attr]  # at least one
+        padded = np.pad(field, ((4, 4), (0, 0)), mode="edge")
+        field = sum(np.float32(w) * padded[at : at + len(field)] for at, w in enumerate(weights)).T  # type: ignore[union-attr]  # there is at least one weight
     return field
 
 
-def _seen(pixels: Pixels, surface: Surface) -> Pixels:
+def _apply_surface(pixels: Pixels, surface: Surface) -> Pixels:
     height_px, width_px = pixels.shape[:2]
     colour = np.stack([zoom(channel, height_px, width_px) for channel in surface.colour], axis=-1)
     painted = pixels * colour * surface.shade[..., None]

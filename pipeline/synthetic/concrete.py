@@ -1,4 +1,4 @@
-"""Sound concrete: grain, pores, boards, joints, stains and shadows; cracks and the camera are its neighbours'."""
+"""Sound concrete: grain, pores, boards, joints, stains and shadows."""
 
 from dataclasses import dataclass
 
@@ -7,18 +7,18 @@ from numpy.typing import NDArray
 
 from pipeline.synthetic.noise import Field, fractal, wander
 
-SMALL = 4
-"""Colours are painted on a canvas this many times smaller than the photo: they have no fine detail."""
+COLOUR_SCALE = 4
+"""The canvas of colours is this many times smaller than the photo, since colours have no fine detail."""
 
 
 @dataclass
 class Surface:
-    """A concrete surface that is being painted.
+    """A concrete surface, painted step by step.
 
     Shapes:
         relief: (H, W) float32, height of the grain; standard deviation about 1
-        shade: (H, W) float32, factor on brightness from what is small and sharp (pores, lines)
-        colour: (3, H / SMALL, W / SMALL) float32, reflectance of red, green and blue
+        shade: (H, W) float32, factor on brightness from small and sharp marks (pores, lines)
+        colour: (3, H / COLOUR_SCALE, W / COLOUR_SCALE) float32, reflectance of red, green and blue
     """
 
     relief: Field
@@ -26,36 +26,36 @@ class Surface:
     colour: NDArray[np.float32]
 
     @property
-    def small_shape(self) -> tuple[int, int]:
+    def canvas_shape(self) -> tuple[int, int]:
         """Height and width of the colour canvas."""
         return self.colour.shape[1], self.colour.shape[2]
 
 
-def paint(height_px: int, width_px: int, rng: np.random.Generator, busy: float) -> Surface:
+def paint(height_px: int, width_px: int, rng: np.random.Generator, mark_probability: float) -> Surface:
     """Paint a surface with the marks that are mistaken for cracks.
 
     Args:
         height_px: height of the photo.
         width_px: width of the photo.
-        rng: where the randomness comes from.
-        busy: how likely each kind of mark is, from 0 (none) to 1.
+        rng: random generator.
+        mark_probability: of each kind of mark.
     """
-    surface = _bare(height_px, width_px, rng)
-    _pores(surface, rng)
-    mark(surface, rng, busy)
+    surface = _draw_bare(height_px, width_px, rng)
+    _draw_pores(surface, rng)
+    draw_marks(surface, rng, mark_probability)
     return surface
 
 
-def mark(surface: Surface, rng: np.random.Generator, busy: float) -> None:
-    """Leave marks on a surface, each kind with probability `busy`."""
-    for leave in (_boards, _joint, _scratches, _wires, _stains, _streaks, _paint_marks, _shadow):
-        if rng.random() < busy:
-            leave(surface, rng)
+def draw_marks(surface: Surface, rng: np.random.Generator, mark_probability: float) -> None:
+    """Draw marks on a surface, each kind with a probability."""
+    for draw in _MARKS:
+        if rng.random() < mark_probability:
+            draw(surface, rng)
 
 
-def _bare(height_px: int, width_px: int, rng: np.random.Generator) -> Surface:
-    """Return cement skin: grain that may be brushed in one direction, and mottling in a tint of grey."""
-    shape, small = (height_px, width_px), (-(-height_px // SMALL), -(-width_px // SMALL))
+def _draw_bare(height_px: int, width_px: int, rng: np.random.Generator) -> Surface:
+    """Draw cement skin: grain that may be brushed in one direction, and mottling in a tint of grey."""
+    shape, small = (height_px, width_px), (-(-height_px // COLOUR_SCALE), -(-width_px // COLOUR_SCALE))
     brushed = rng.random() < 0.3
     stretch = float(rng.uniform(2, 8)) if brushed else 1.0
     relief = fractal(shape, rng, (float(rng.uniform(6, 20)), 1.0), float(rng.uniform(0.6, 1.1)), stretch)
@@ -67,8 +67,8 @@ def _bare(height_px: int, width_px: int, rng: np.random.Generator) -> Surface:
     return Surface(relief, np.ones(shape, np.float32), colour.astype(np.float32))
 
 
-def _pores(surface: Surface, rng: np.random.Generator) -> None:
-    """Press bug holes into the surface: dark on the side of the light, bright on the far rim."""
+def _draw_pores(surface: Surface, rng: np.random.Generator) -> None:
+    """Draw bug holes: dark on the side of the light, bright on the far rim."""
     height_px, width_px = surface.shade.shape
     density = float(np.exp(rng.uniform(np.log(2e-6), np.log(2.5e-4))))
     scale = float(rng.uniform(0.6, 2.0))
@@ -88,12 +88,12 @@ def _pores(surface: Surface, rng: np.random.Generator) -> None:
         surface.relief[frame] -= 2 * inside
 
 
-def _line(field: Field, centre: NDArray[np.floating], profile: Field) -> None:
-    """Multiply a line that runs down `field` into it, with `profile` across it; pass `field.T` to lay it down.
+def draw_line(field: Field, centre: NDArray[np.floating], profile: Field) -> None:
+    """Multiply a line that runs down `field` into it, in place; `field.T` gives a line to the right.
 
     Shapes:
-        centre: (H,) where the line is in each row, in pixels
-        profile: (2 * reach + 1,) factors on brightness
+        centre: (H,) column of the line in each row, in pixels
+        profile: (2 * reach + 1,) factors on brightness across the line
     """
     height_px, width_px = field.shape
     reach = len(profile) // 2
@@ -105,13 +105,13 @@ def _line(field: Field, centre: NDArray[np.floating], profile: Field) -> None:
     field[rows[inside], cols[inside]] *= values[inside].astype(np.float32)
 
 
-def _straight(shape: tuple[int, ...], rng: np.random.Generator, lean: float) -> NDArray[np.floating]:
-    """Return where a straight line is in each row: it starts anywhere and leans by about `lean` columns a row."""
+def _straight_centre(shape: tuple[int, ...], rng: np.random.Generator, lean: float) -> NDArray[np.floating]:
+    """Return the column of a straight line in each row: it starts anywhere and leans by about `lean` columns a row."""
     return float(rng.uniform(0, shape[1])) + float(rng.normal(0, lean)) * np.arange(shape[0])
 
 
-def _ridge(width_px: float, dark: float, bright: float) -> Field:
-    """Return the profile of a line that is dark in its middle and bright along one side."""
+def line_profile(width_px: float, dark: float, bright: float) -> Field:
+    """Return the profile of a line that is dark in its middle and bright along one side, factors on brightness."""
     across = np.arange(-int(2 * width_px) - 3, int(2 * width_px) + 4, dtype=np.float32)
     groove = np.exp(-((across / (0.6 * width_px)) ** 4))
     lit = np.exp(-(((across - width_px) / (0.5 * width_px)) ** 2))
@@ -119,68 +119,68 @@ def _ridge(width_px: float, dark: float, bright: float) -> Field:
     return profile
 
 
-def _boards(surface: Surface, rng: np.random.Generator) -> None:
-    """Mark the seams of formwork boards, at even distances; each board has its own brightness."""
-    lying = rng.random() < 0.5
-    shade = surface.shade.T if lying else surface.shade
+def _draw_boards(surface: Surface, rng: np.random.Generator) -> None:
+    """Draw the seams of formwork boards, at even distances; each board has its own brightness."""
+    is_level = rng.random() < 0.5
+    shade = surface.shade.T if is_level else surface.shade
     span = shade.shape[1]
     pitch, slope = float(rng.uniform(0.12, 0.5)) * span, float(rng.normal(0, 0.02))
-    profile = _ridge(float(rng.uniform(1, 3.5)), float(rng.uniform(-0.1, 0.3)), float(rng.uniform(0, 0.12)))
+    profile = line_profile(float(rng.uniform(1, 3.5)), float(rng.uniform(-0.1, 0.3)), float(rng.uniform(0, 0.12)))
     edges = np.arange(float(rng.uniform(0.1, 1)) * pitch, span, pitch)
     levels = 1 + 0.03 * rng.standard_normal(len(edges) + 1)
     lean = slope * (np.arange(shade.shape[0]) - shade.shape[0] / 2)
     shade *= levels[np.searchsorted(edges, np.arange(span))].astype(np.float32)
     for edge in edges:
-        _line(shade, edge + lean, profile)
+        draw_line(shade, edge + lean, profile)
 
 
-def _joint(surface: Surface, rng: np.random.Generator) -> None:
-    """Cut one construction joint: straight, of even width, darker than boards' seams."""
+def _draw_joint(surface: Surface, rng: np.random.Generator) -> None:
+    """Draw one construction joint, in half of all cases: straight, of even width, darker than the seams of boards."""
     if rng.random() < 0.5:
         return
     shade = surface.shade.T if rng.random() < 0.5 else surface.shade
-    profile = _ridge(float(rng.uniform(2, 9)), float(rng.uniform(0.3, 0.7)), float(rng.uniform(0, 0.1)))
-    _line(shade, _straight(shade.shape, rng, 0.08), profile)
+    profile = line_profile(float(rng.uniform(2, 9)), float(rng.uniform(0.3, 0.7)), float(rng.uniform(0, 0.1)))
+    draw_line(shade, _straight_centre(shade.shape, rng, 0.08), profile)
 
 
-def _scratches(surface: Surface, rng: np.random.Generator) -> None:
-    """Scratch thin bright straight lines, each over a part of the photo."""
+def _draw_scratches(surface: Surface, rng: np.random.Generator) -> None:
+    """Draw scratches: thin bright straight lines, each over a part of the photo."""
     for _ in range(int(rng.integers(1, 4))):
         shade = surface.shade.T if rng.random() < 0.5 else surface.shade
         top = int(rng.integers(0, shade.shape[0]))
         part = shade[top : top + int(rng.uniform(0.1, 0.5) * shade.shape[0])]
-        profile = _ridge(float(rng.uniform(0.8, 1.6)), -float(rng.uniform(0.05, 0.2)), 0)
-        _line(part, _straight(part.shape, rng, 0.4), profile)
+        profile = line_profile(float(rng.uniform(0.8, 1.6)), -float(rng.uniform(0.05, 0.2)), 0)
+        draw_line(part, _straight_centre(part.shape, rng, 0.4), profile)
 
 
-def _wires(surface: Surface, rng: np.random.Generator) -> None:
-    """Hang wires and draw pencil lines: as thin and dark as cracks, but smooth and of even width."""
+def _draw_wires(surface: Surface, rng: np.random.Generator) -> None:
+    """Draw wires and pencil lines: as thin and dark as cracks, but smooth and of even width."""
     for _ in range(int(rng.integers(1, 4))):
         shade = surface.shade.T if rng.random() < 0.5 else surface.shade
         height_px, width_px = shade.shape
         sway = wander(height_px, rng, (height_px / 2, height_px / 4)) * float(rng.uniform(0.01, 0.08)) * width_px
-        profile = _ridge(float(rng.uniform(0.8, 3)), float(rng.uniform(0.15, 0.6)), 0)
+        profile = line_profile(float(rng.uniform(0.8, 3)), float(rng.uniform(0.15, 0.6)), 0)
         first, last = sorted(rng.integers(0, height_px, 2))
-        _line(shade[first:last], (_straight(shade.shape, rng, 0.2) + sway)[first:last], profile)
+        draw_line(shade[first:last], (_straight_centre(shade.shape, rng, 0.2) + sway)[first:last], profile)
 
 
-def _soak(surface: Surface, where: Field, tint: tuple[float, float, float]) -> None:
-    """Multiply a colour into the surface where `where`, from 0 to 1, says so."""
+def _tint(surface: Surface, where: Field, tint: tuple[float, float, float]) -> None:
+    """Multiply a colour into the surface, to the degree `where`, from 0 to 1."""
     for channel, factor in enumerate(tint):
         surface.colour[channel] *= 1 + (factor - 1) * where
 
 
-def _stains(surface: Surface, rng: np.random.Generator) -> None:
-    """Leave patches of damp or lime with a ragged edge."""
-    field = fractal(surface.small_shape, rng, (max(surface.small_shape) / 2, 2.0), 0.6)
+def _draw_stains(surface: Surface, rng: np.random.Generator) -> None:
+    """Draw patches of damp or lime with a ragged edge."""
+    field = fractal(surface.canvas_shape, rng, (max(surface.canvas_shape) / 2, 2.0), 0.6)
     where = 1 / (1 + np.exp(-(field - rng.uniform(0.5, 1.4)) * rng.uniform(2, 12)))
     damp = float(rng.uniform(0.6, 0.85)) if rng.random() < 0.7 else float(rng.uniform(1.1, 1.3))
-    _soak(surface, where, (damp, damp * 1.005, damp * 1.01))
+    _tint(surface, where, (damp, damp * 1.005, damp * 1.01))
 
 
-def _streaks(surface: Surface, rng: np.random.Generator) -> None:
-    """Let rust, soot or lime run down from a few points."""
-    height, width = surface.small_shape
+def _draw_streaks(surface: Surface, rng: np.random.Generator) -> None:
+    """Draw rust, soot or lime that runs down from a few points."""
+    height, width = surface.canvas_shape
     rust, soot, lime = (0.8, 0.62, 0.45), (0.6, 0.6, 0.6), (1.25, 1.25, 1.22)
     tint = (rust, soot, lime)[int(rng.integers(3))]
     ragged = fractal((height, width), rng, (40.0, 1.0), 0.7, stretch=0.1)
@@ -190,26 +190,26 @@ def _streaks(surface: Surface, rng: np.random.Generator) -> None:
         spread = float(rng.uniform(0.006, 0.03)) * width + 1
         fall = np.where(rows > top, np.exp(-(rows - top) / length), np.exp(-(((rows - top) / 3) ** 2)))
         across = np.exp(-(((cols - rng.uniform(0, width)) / spread) ** 2))
-        _soak(surface, (fall * across * (0.6 + 0.3 * ragged)).clip(0, 1).astype(np.float32), tint)
+        _tint(surface, (fall * across * (0.6 + 0.3 * ragged)).clip(0, 1).astype(np.float32), tint)
 
 
-def _paint_marks(surface: Surface, rng: np.random.Generator) -> None:
-    """Spray a faded mark of paint or chalk, as surveyors do."""
+def _draw_paint(surface: Surface, rng: np.random.Generator) -> None:
+    """Draw a faded mark of paint or chalk, as surveyors leave them, in a quarter of all cases."""
     if rng.random() < 0.75:
         return
-    height, width = surface.small_shape
+    height, width = surface.canvas_shape
     rows, cols = np.arange(height)[:, None], np.arange(width)
     radius = float(rng.uniform(0.03, 0.1)) * min(height, width) + 2
     distance = np.hypot(rows - rng.uniform(0, height), cols - rng.uniform(0, width)) / radius
     worn = fractal((height, width), rng, (20.0, 1.0), 0.8)
     where = (np.exp(-(distance**4)) * (0.45 + 0.25 * worn)).clip(0, 1).astype(np.float32)
     tint = ((0.45, 0.8, 1.25), (1.3, 0.6, 0.5), (1.35, 1.35, 1.35))[int(rng.integers(3))]
-    _soak(surface, where, tint)
+    _tint(surface, where, tint)
 
 
-def _shadow(surface: Surface, rng: np.random.Generator) -> None:
-    """Cast the shadow of a rail, a cable or an edge: bluish, with a soft straight border."""
-    height, width = surface.small_shape
+def _draw_shadow(surface: Surface, rng: np.random.Generator) -> None:
+    """Draw the shadow of a rail, a cable or an edge: bluish, with a soft straight border."""
+    height, width = surface.canvas_shape
     turn = float(rng.uniform(0, np.pi))
     across = np.arange(height)[:, None] * np.sin(turn) + np.arange(width) * np.cos(turn)
     across = (across - across.min()) / (across.max() - across.min()) - float(rng.uniform(0.2, 0.8))
@@ -217,4 +217,11 @@ def _shadow(surface: Surface, rng: np.random.Generator) -> None:
     half = float(rng.choice((0.01, 0.03, 0.6)))
     where = 1 / (1 + np.exp(-((half - np.abs(across + half * (half > 0.5))) / soft).clip(-30, 30)))
     depth = float(rng.uniform(0.5, 0.85))
-    _soak(surface, where.astype(np.float32), (depth, depth * 1.02, depth * 1.06))
+    _tint(surface, where.astype(np.float32), (depth, depth * 1.02, depth * 1.06))
+
+
+_MARKS = (
+    *(_draw_boards, _draw_joint, _draw_scratches, _draw_wires),
+    *(_draw_stains, _draw_streaks, _draw_paint, _draw_shadow),
+)
+"""All kinds of marks; their order is part of the random stream."""

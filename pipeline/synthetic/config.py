@@ -1,4 +1,4 @@
-"""What a synthetic sample shall hold; who writes it is `sample`."""
+"""The settings of a synthetic sample."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,13 +7,13 @@ from typing import Literal, get_args
 from pipeline.core.errors import UsageError
 
 Format = Literal["folder", "zip", "tar", "tgz"]
-"""How the photos are kept."""
+"""How a sample keeps its photos."""
 
 MIN_SIDE_PX = 64
 """A smaller photo or tile has no room for a crack and its surroundings."""
 
 MAX_SIDE_PX = 20_000
-"""Memory for a photo is about 40 bytes a pixel while it is drawn."""
+"""Drawing a photo takes about 40 bytes of memory a pixel."""
 
 MAX_CRACK_PX = 100.0
 """Wider ones would be gaps, not cracks."""
@@ -21,7 +21,7 @@ MAX_CRACK_PX = 100.0
 
 @dataclass(frozen=True)
 class SampleConfig:
-    """Everything that decides what a sample holds, and where it goes."""
+    """Everything that decides what a sample holds, and its folder."""
 
     out: Path
     """Folder to write."""
@@ -36,22 +36,22 @@ class SampleConfig:
     format: Format = "zip"
     """One archive of photos, or a folder of them."""
     seed: int = 0
-    """Whole number from 0; everything random comes from it."""
+    """Whole number from 0; decides everything random."""
     widths_px: tuple[float, float] = (1.0, 30.0)
-    """Thinnest and widest crack."""
+    """Width of the thinnest and of the widest crack."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be drawn.
+        """Refuse settings that cannot be drawn.
 
         Raises:
             UsageError: a number is out of its range.
         """
-        _in_range("The photos' height", self.height_px, MIN_SIDE_PX, MAX_SIDE_PX, "pixels")
-        _in_range("The photos' width", self.width_px, MIN_SIDE_PX, MAX_SIDE_PX, "pixels")
-        _in_range("The tiles' side", self.tile_px, MIN_SIDE_PX, 2048, "pixels")
-        _in_range("The number of photos", self.photos, 0, 1_000_000)
-        _in_range("The number of tiles", self.tiles, 0, 1_000_000)
-        _in_range("The seed", self.seed, 0, 2**63 - 1)
+        _check_range("The photos' height", self.height_px, MIN_SIDE_PX, MAX_SIDE_PX, "pixels")
+        _check_range("The photos' width", self.width_px, MIN_SIDE_PX, MAX_SIDE_PX, "pixels")
+        _check_range("The tiles' side", self.tile_px, MIN_SIDE_PX, 2048, "pixels")
+        _check_range("The number of photos", self.photos, 0, 1_000_000)
+        _check_range("The number of tiles", self.tiles, 0, 1_000_000)
+        _check_range("The seed", self.seed, 0, 2**63 - 1)
         low_px, high_px = self.widths_px
         if not 1 <= low_px <= high_px <= MAX_CRACK_PX:
             raise UsageError(
@@ -64,7 +64,7 @@ class SampleConfig:
             raise UsageError("A sample of no photos and no tiles is nothing; ask for at least one of either.")
 
     def arguments(self) -> dict[str, int | str | list[float]]:
-        """Return what decides the content: two samples with equal arguments are equal."""
+        """Return the settings that decide the content: samples with equal arguments are equal."""
         return {
             "photos": self.photos,
             "size": f"{self.width_px}x{self.height_px}",
@@ -85,7 +85,7 @@ class SampleConfig:
         )
 
 
-def _in_range(what: str, value: int, low: int, high: int, unit: str = "") -> None:
+def _check_range(name: str, value: int, low: int, high: int, unit: str = "") -> None:
     if not low <= value <= high:
         found = f"{value} {unit}".rstrip()
-        raise UsageError(f"{what} is {found}; it must be between {low} and {high}.")
+        raise UsageError(f"{name} is {found}; it must be between {low} and {high}.")

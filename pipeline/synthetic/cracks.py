@@ -1,4 +1,4 @@
-"""Cracks as lines that wander and branch, drawn as depth over a surface; light and colour belong to `drawing`."""
+"""Cracks: lines that wander and branch, drawn as depth over a surface."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -6,22 +6,22 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.synthetic.noise import Field, wander
+from pipeline.synthetic.noise import Field, Mask, wander
 
 STEP_PX = 0.6
 """Distance between two points of a path: below one pixel, so that the thinnest crack has no gaps."""
 
-WIDEST_SHARE = 0.25
-"""No crack is wider than this share of the shorter side, whatever widths were asked for."""
+MAX_WIDTH_SHARE = 0.25
+"""No crack is wider than this share of the shorter side, whatever the settings say."""
 
 CRACKED_FROM = 0.4
 """Share of a pixel that makes it a crack pixel: under half, or a hairline between two rows would be in neither."""
 
-FAINTEST = 0.2
-"""No crack has less contrast than this, or its truth could not be seen."""
+MIN_CONTRAST = 0.2
+"""No crack has less contrast than this, or nobody could see it in the photo."""
 
-RIM = 0.8
-"""How dark a crack is at its edge, as a share of its core: light still falls on the upper walls."""
+RIM_DEPTH = 0.8
+"""Darkness at the edge of a crack, as a share of its core's: light still falls on the upper walls."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class Path:
     y_px: Field
     width_px: Field
     contrast: float
-    """How dark its core is: 0 is invisible, 1 is black."""
+    """Darkness of its core: 0 is invisible, 1 is black."""
 
 
 class Cracks(NamedTuple):
-    """What was drawn.
+    """Drawn cracks.
 
     Shapes:
         depth: (H, W) float32, 0 on the surface to 1 in the darkest core
@@ -48,17 +48,17 @@ class Cracks(NamedTuple):
     """
 
     depth: Field
-    mask: NDArray[np.bool_]
+    mask: Mask
     widest_px: float
 
 
 class Trend(NamedTuple):
-    """Where a path sets out to go."""
+    """Start, direction, length and width of a path."""
 
     x_px: float
     y_px: float
     heading: float
-    """In radians."""
+    """Radians."""
     length_px: float
     width_px: float
 
@@ -68,28 +68,28 @@ def draw(relief: Field, rng: np.random.Generator, widths_px: tuple[float, float]
 
     Args:
         relief: (H, W) of the surface; the edges of a crack follow its grain.
-        rng: where the randomness comes from.
-        widths_px: the thinnest and widest crack wanted.
+        rng: random generator.
+        widths_px: width of the thinnest and of the widest crack.
     """
     height_px, width_px = relief.shape
     depth, cover = np.zeros_like(relief), np.zeros_like(relief)
     widest_px = 0.0
-    for path in _paths(height_px, width_px, rng, widths_px):
+    for path in _make_paths(height_px, width_px, rng, widths_px):
         inside = (path.x_px >= 0) & (path.x_px < width_px) & (path.y_px >= 0) & (path.y_px < height_px)
         if inside.any():
             widest_px = max(widest_px, float(path.width_px[inside].max()))
-            _carve(path, relief, cover, depth)
+            carve(path, relief, cover, depth)
     return Cracks(depth, cover >= CRACKED_FROM, widest_px)
 
 
-def _paths(height_px: int, width_px: int, rng: np.random.Generator, widths_px: tuple[float, float]) -> list[Path]:
-    cap_px = WIDEST_SHARE * min(height_px, width_px)
+def _make_paths(height_px: int, width_px: int, rng: np.random.Generator, widths_px: tuple[float, float]) -> list[Path]:
+    cap_px = MAX_WIDTH_SHARE * min(height_px, width_px)
     low_px, high_px = min(widths_px[0], cap_px), min(widths_px[1], cap_px)
-    net = rng.random() < 0.15
-    if net:
+    is_net = rng.random() < 0.15
+    if is_net:
         high_px = max(low_px, min(high_px, 4.0))
     paths = []
-    for _ in range(int(rng.integers(4, 8)) if net else int(rng.integers(1, 4))):
+    for _ in range(int(rng.integers(4, 8)) if is_net else int(rng.integers(1, 4))):
         width = low_px * (high_px / low_px) ** float(rng.random() ** 1.8)
         trend = Trend(
             x_px=float(rng.uniform(0.2, 0.8)) * width_px,
@@ -98,8 +98,8 @@ def _paths(height_px: int, width_px: int, rng: np.random.Generator, widths_px: t
             length_px=float(rng.uniform(0.4, 1.3)) * float(np.hypot(height_px, width_px)),
             width_px=width,
         )
-        contrast = float(rng.uniform(FAINTEST, 0.5) + 0.45 * min(1.0, width / 8))
-        paths += _grow(trend, contrast, rng, (low_px, high_px), generations=3 if net else 2)
+        contrast = float(rng.uniform(MIN_CONTRAST, 0.5) + 0.45 * min(1.0, width / 8))
+        paths += _grow(trend, contrast, rng, (low_px, high_px), generations=3 if is_net else 2)
     return paths
 
 
@@ -109,13 +109,13 @@ def _grow(
     """Return a crack through the trend's point, and the branches that leave it."""
     ahead, behind = trend, trend._replace(heading=trend.heading + np.pi)
     arms = [_walk(arm._replace(length_px=trend.length_px / 2), contrast, rng, limits_px) for arm in (ahead, behind)]
-    return [path for arm in arms for path in (arm, *_branches(arm, rng, limits_px, generations - 1))]
+    return [path for arm in arms for path in (arm, *_branch(arm, rng, limits_px, generations - 1))]
 
 
-def _branches(path: Path, rng: np.random.Generator, limits_px: tuple[float, float], generations: int) -> list[Path]:
+def _branch(path: Path, rng: np.random.Generator, limits_px: tuple[float, float], generations: int) -> list[Path]:
     if generations == 0 or len(path.x_px) < 40:
         return []
-    found: list[Path] = []
+    branches: list[Path] = []
     for _ in range(int(rng.poisson(1.0))):
         at = int(rng.integers(len(path.x_px) // 10, len(path.x_px) - 20))
         along = float(np.arctan2(path.y_px[at + 10] - path.y_px[at], path.x_px[at + 10] - path.x_px[at]))
@@ -126,21 +126,21 @@ def _branches(path: Path, rng: np.random.Generator, limits_px: tuple[float, floa
             length_px=float(rng.uniform(0.15, 0.6)) * len(path.x_px) * STEP_PX,
             width_px=max(limits_px[0], float(path.width_px[at] * rng.uniform(0.3, 0.75))),
         )
-        contrast = max(FAINTEST, path.contrast * float(rng.uniform(0.75, 1.0)))
+        contrast = max(MIN_CONTRAST, path.contrast * float(rng.uniform(0.75, 1.0)))
         branch = _walk(trend, contrast, rng, limits_px)
-        found += [branch, *_branches(branch, rng, limits_px, generations - 1)]
-    return found
+        branches += [branch, *_branch(branch, rng, limits_px, generations - 1)]
+    return branches
 
 
 def _walk(trend: Trend, contrast: float, rng: np.random.Generator, limits_px: tuple[float, float]) -> Path:
-    """Return a walk that keeps to its heading in the long run, bends slowly, and kinks from grain to grain."""
+    """Return a path that keeps to its heading in the long run, bends slowly, and kinks from grain to grain."""
     count = max(30, int(trend.length_px / STEP_PX))
     grain = float(rng.uniform(8, 25)) / STEP_PX
     kinks = rng.standard_normal(int(count / grain) + 2).repeat(int(grain) + 1)[:count]
     bend = 0.35 * wander(count, rng, (600, 150)) + 0.3 * wander(count, rng, (grain * 2, 4))
     heading = trend.heading + bend + 0.35 * kinks
-    left = np.linspace(1, 0, count, dtype=np.float32)
-    taper = np.minimum(1, 3 * left) ** 0.7
+    remaining = np.linspace(1, 0, count, dtype=np.float32)
+    taper = np.minimum(1, 3 * remaining) ** 0.7
     width = trend.width_px * np.exp(0.35 * wander(count, rng, (300, 10))) * taper
     return Path(
         x_px=(trend.x_px + STEP_PX * np.cos(heading).cumsum()).astype(np.float32),
@@ -150,8 +150,8 @@ def _walk(trend: Trend, contrast: float, rng: np.random.Generator, limits_px: tu
     )
 
 
-def _carve(path: Path, relief: Field, cover: Field, depth: Field) -> None:
-    """Stamp a disc at every point of a path, all discs of one size at once."""
+def carve(path: Path, relief: Field, cover: Field, depth: Field) -> None:
+    """Draw a path into `cover` and `depth`, in place: a disc at every point, all discs of one size at once."""
     progress = (STEP_PX / np.maximum(STEP_PX, 0.25 * path.width_px)).cumsum().astype(np.int64)
     kept = np.flatnonzero(np.diff(progress, prepend=-1))
     reaches = np.ceil(path.width_px[kept] * 0.75 + 1.5).astype(np.int64)
@@ -159,10 +159,10 @@ def _carve(path: Path, relief: Field, cover: Field, depth: Field) -> None:
         chosen = kept[reaches == reach]
         per_batch = max(1, 2_000_000 // int(2 * reach + 1) ** 2)
         for start in range(0, len(chosen), per_batch):
-            _stamp(path, chosen[start : start + per_batch], int(reach), relief, (cover, depth))
+            _stamp_discs(path, chosen[start : start + per_batch], int(reach), relief, (cover, depth))
 
 
-def _stamp(path: Path, points: NDArray[np.int64], reach: int, relief: Field, layers: tuple[Field, Field]) -> None:
+def _stamp_discs(path: Path, points: NDArray[np.int64], reach: int, relief: Field, layers: tuple[Field, Field]) -> None:
     height_px, width_px = relief.shape
     x, y, width = (values[points, None, None] for values in (path.x_px, path.y_px, path.width_px))
     offsets = np.arange(-reach, reach + 1)
@@ -174,7 +174,7 @@ def _stamp(path: Path, points: NDArray[np.int64], reach: int, relief: Field, lay
     fray = np.minimum(0.12 * width, 1.5) * relief.ravel()[flat].reshape(rows.shape[0], rows.shape[1], -1)
     distance = np.hypot(rows + np.float32(0.5) - y, cols + np.float32(0.5) - x) + fray.clip(-width / 3, width / 3)
     covered = (width / 2 + np.float32(0.5) - distance).clip(0, 1) * inside
-    core = np.float32(RIM) + np.float32(1 - RIM) * (1 - 2 * distance / width).clip(0, 1)
+    core = np.float32(RIM_DEPTH) + np.float32(1 - RIM_DEPTH) * (1 - 2 * distance / width).clip(0, 1)
     cover, depth = layers
     np.maximum.at(cover.ravel(), flat, covered.astype(np.float32).ravel())
     np.maximum.at(depth.ravel(), flat, (covered * core * path.contrast).astype(np.float32).ravel())

@@ -1,4 +1,4 @@
-"""What is true about synthetic photos: masks, crack pixels per cell, and the query that compares scores with them."""
+"""The ground truth of a sample: masks, crack pixels per cell, and the query that compares scores with them."""
 
 import csv
 from dataclasses import dataclass, field
@@ -8,31 +8,39 @@ from string import Template
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 from PIL import Image
 
+from pipeline.synthetic.noise import Mask
+
 CELL_PX = 16
-"""Side of the cells that crack pixels are counted in."""
+"""Side of the cells in which crack pixels are counted."""
 
 CRACKED_FROM_PX = 40
-"""A scored tile counts as cracked from so many crack pixels; fewer, but not none, and it is left out of the count."""
+"""Crack pixels from which on a scored tile counts as cracked; the check leaves tiles with fewer, but not none, out."""
 
 SCHEMA = pa.schema([("image", pa.string()), ("top_px", pa.int32()), ("left_px", pa.int32()), ("crack_px", pa.int32())])
 """Columns of `truth.parquet`: only cells with a crack pixel have a row."""
 
 
 @dataclass
-class Truth:
-    """Gathers the truth about photos as they are drawn."""
+class GroundTruth:
+    """Collects the ground truth of a sample, photo by photo."""
 
     folder: Path
-    """The sample; masks go below it at once."""
+    """Folder of the sample; `add` writes masks below it at once."""
     cells: list[pa.RecordBatch] = field(default_factory=list)
     photos: list[tuple[str, int, int, float, int]] = field(default_factory=list)
     """Rows of `photos.csv`."""
 
-    def add(self, image: str, mask: NDArray[np.bool_], widest_px: float, seed: int) -> None:
-        """Take in one photo, by its path in the archive."""
+    def add(self, image: str, mask: Mask, widest_px: float, seed: int) -> None:
+        """Write the mask of one photo, and keep its rows.
+
+        Args:
+            image: path of the photo in the archive.
+            mask: (H, W) bool, true on cracks.
+            widest_px: width of the widest crack.
+            seed: with which `draw_photo` draws it.
+        """
         path = self.folder / "masks" / Path(image).with_suffix(".png").name
         Image.fromarray(mask).save(path)
         self.cells.append(count_cells(image, mask))
@@ -49,8 +57,8 @@ class Truth:
         (self.folder / "check.sql").write_text(check_sql(self.folder))
 
 
-def count_cells(image: str, mask: NDArray[np.bool_]) -> pa.RecordBatch:
-    """Return the crack pixels of every cell that has any; cells at the lower and right border may be cut off."""
+def count_cells(image: str, mask: Mask) -> pa.RecordBatch:
+    """Return the crack pixels of every cell that has any; cells at the lower and right border may be smaller."""
     height_px, width_px = mask.shape
     padded = np.pad(mask, ((0, -height_px % CELL_PX), (0, -width_px % CELL_PX)))
     grid = padded.reshape(padded.shape[0] // CELL_PX, CELL_PX, padded.shape[1] // CELL_PX, CELL_PX)

@@ -1,8 +1,6 @@
-"""Writes a synthetic sample: photos, truth and labelled tiles, the same for the same arguments.
+"""A synthetic sample: photos, ground truth and labelled tiles, the same for the same arguments.
 
-Drawing is `drawing`'s work; formats, tiles and truth are that of `sample_photos`, `sample_tiles`, `sample_truth`.
-This module decides what may be written where: `README.md` comes first and marks the folder as a sample,
-`sample.json` comes last and marks it as whole.
+`README.md` is written first and marks the folder as a sample; `sample.json` is written last and marks it as complete.
 """
 
 import json
@@ -16,59 +14,57 @@ import numpy as np
 from pipeline import __version__
 from pipeline.core.errors import StorageError, UsageError
 from pipeline.synthetic.config import SampleConfig
-from pipeline.synthetic.drawing import Drawing, draw_photo
-from pipeline.synthetic.ground_truth import Truth
+from pipeline.synthetic.drawing import draw_photo
+from pipeline.synthetic.ground_truth import GroundTruth
 from pipeline.synthetic.photos import encode, open_photos, photos_path
-from pipeline.synthetic.tiles import split_counts, write_tiles
-
-__all__ = ["Drawing", "SampleConfig", "SampleSummary", "draw_photo", "write_sample"]
+from pipeline.synthetic.tiles import count_splits, write_tiles
 
 TITLE = "# SYNTHETIC concrete photos, drawn by crackscan sample"
-"""First line of a sample's README; a folder that has it and no `sample.json` was left half-written."""
+"""First line of a sample's README; a folder with it and without `sample.json` is an incomplete sample."""
 
 PARTS = (
     *("README.md", "check.sql", "masks", "photos", "photos.csv", "photos.tar", "photos.tgz", "photos.zip"),
     *("tiles", "truth.parquet"),
 )
-"""All that a sample may hold besides `sample.json`."""
+"""Everything that a sample may hold besides `sample.json`."""
 
 Progress = Callable[[int, int], None]
-"""Told how many photos and tiles are drawn, and of how many."""
+"""Called with the number of photos and tiles drawn so far, and of all."""
 
 
 @dataclass(frozen=True)
 class SampleSummary:
-    """What lies where."""
+    """What a sample holds, and where."""
 
     out: Path
     photos_path: Path
-    """The archive, or the folder, of photos."""
+    """The archive or folder of photos."""
     photos: int
     cracked_photos: int
     train_tiles: int
     val_tiles: int
     already_there: bool
-    """True where an equal sample was found and left as it is."""
+    """Whether an equal sample was there, and is left as it is."""
 
 
 def write_sample(config: SampleConfig, on_progress: Progress | None = None) -> SampleSummary:
-    """Write a sample, unless the same one is there already; one left half-written is replaced.
+    """Write a sample, unless the same one is there already; replace an incomplete one.
 
     Raises:
         UsageError: the folder holds something else.
         StorageError: the folder cannot be written.
     """
     try:
-        if _is_there(config):
-            return _summary(config, already_there=True)
+        if _is_complete(config):
+            return _summarise(config, already_there=True)
         _clear(config.out)
         _write(config, on_progress or (lambda _done, _total: None))
     except OSError as error:
         raise StorageError(f"The sample could not be written to {config.out}: {error.strerror or error}.") from error
-    return _summary(config, already_there=False)
+    return _summarise(config, already_there=False)
 
 
-def _is_there(config: SampleConfig) -> bool:
+def _is_complete(config: SampleConfig) -> bool:
     marker = config.out / "sample.json"
     if not marker.is_file():
         return False
@@ -77,8 +73,8 @@ def _is_there(config: SampleConfig) -> bool:
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{marker} is not what a sample leaves there. Choose another --out.") from error
     if found != config.arguments():
-        asked = config.arguments().items()
-        other = [f"{name} {found.get(name)} instead of {value}" for name, value in asked if found.get(name) != value]
+        expected = config.arguments().items()
+        other = [f"{name} {found.get(name)} instead of {value}" for name, value in expected if found.get(name) != value]
         raise UsageError(
             f"{config.out} holds a sample made with {', '.join(other)}. Choose another --out, or remove that folder."
         )
@@ -86,7 +82,7 @@ def _is_there(config: SampleConfig) -> bool:
 
 
 def _clear(folder: Path) -> None:
-    """Make an empty folder, or empty one in which a sample was begun."""
+    """Make an empty folder, or empty one with an incomplete sample."""
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file; --out must be a new or empty folder.")
     folder.mkdir(parents=True, exist_ok=True)
@@ -106,7 +102,7 @@ def _clear(folder: Path) -> None:
 def _write(config: SampleConfig, on_progress: Progress) -> None:
     total, done = config.photos + config.tiles, 0
 
-    def step() -> None:
+    def advance() -> None:
         nonlocal done
         done += 1
         on_progress(done, total)
@@ -114,40 +110,40 @@ def _write(config: SampleConfig, on_progress: Progress) -> None:
     on_progress(0, total)
     (config.out / "README.md").write_text(_readme(config))
     if config.photos:
-        _write_photos(config, step)
+        _write_photos(config, advance)
     if config.tiles:
-        write_tiles(config, config.out / "tiles", step)
+        write_tiles(config, config.out / "tiles", advance)
     marker = {"arguments": config.arguments(), "version": __version__}
-    beside = config.out / ".sample.json.tmp"
-    beside.write_text(json.dumps(marker, indent=2) + "\n")
-    beside.replace(config.out / "sample.json")
+    temporary = config.out / ".sample.json.tmp"
+    temporary.write_text(json.dumps(marker, indent=2) + "\n")
+    temporary.replace(config.out / "sample.json")
 
 
-def _write_photos(config: SampleConfig, step: Callable[[], None]) -> None:
+def _write_photos(config: SampleConfig, on_photo: Callable[[], None]) -> None:
     (config.out / "masks").mkdir()
-    truth = Truth(config.out)
-    with open_photos(photos_path(config.out, config.format), config.format) as put:
-        for index, cracked in enumerate(_cracked(config)):
+    truth = GroundTruth(config.out)
+    with open_photos(photos_path(config.out, config.format), config.format) as add_file:
+        for index, cracked in enumerate(_choose_cracked(config)):
             rng = np.random.default_rng((config.seed, 0, index))
             seed, quality = int(rng.integers(2**63)), int(rng.integers(72, 96))
             drawing = draw_photo(
                 config.height_px, config.width_px, seed, cracked=bool(cracked), widths_px=config.widths_px
             )
             name = f"synthetic-{index:05d}.jpg"
-            put(name, encode(drawing.pixels, index, quality))
+            add_file(name, encode(drawing.pixels, index, quality))
             truth.add(name, drawing.mask, drawing.widest_px, seed)
-            step()
+            on_photo()
     truth.write()
 
 
-def _cracked(config: SampleConfig) -> list[bool]:
-    """Return which photos have cracks: one half, rounded up, in random order."""
+def _choose_cracked(config: SampleConfig) -> list[bool]:
+    """Return for each photo whether it has cracks: one half, rounded up, in random order."""
     flags = [index < (config.photos + 1) // 2 for index in range(config.photos)]
-    return [flags[at] for at in np.random.default_rng((config.seed, 2)).permutation(config.photos)]
+    return [flags[index] for index in np.random.default_rng((config.seed, 2)).permutation(config.photos)]
 
 
-def _summary(config: SampleConfig, *, already_there: bool) -> SampleSummary:
-    counts = split_counts(config.tiles)
+def _summarise(config: SampleConfig, *, already_there: bool) -> SampleSummary:
+    counts = count_splits(config.tiles)
     return SampleSummary(
         out=config.out,
         photos_path=photos_path(config.out, config.format),
@@ -177,7 +173,7 @@ The same command makes the same pictures again.
 stored rotated, with EXIF orientation 3, 6 or 8.
 * `masks/`: for each photo, upright, a 1-bit PNG; white = crack.
 * `photos.csv`: for each photo, whether it is cracked, its crack pixels, its widest crack in pixels, and the seed for
-  `pipeline.sample.draw_photo`.
+  `pipeline.synthetic.drawing.draw_photo`.
 * `truth.parquet`: crack pixels in each 16 px cell of each photo; cells without any have no row.
 * `check.sql`: recall and false alarms of a scored dataset: `crackscan query OUT @check.sql`.
 * `tiles/`: {config.tiles} labelled tiles, {config.tile_px} px, for training (`train/`) and validation (`val/`), \

@@ -1,24 +1,21 @@
-"""What a tile goes through before the network sees it: as it is for scoring, or changed at random for training.
+"""The pixels of a tile as the network sees them: resized for scoring, changed at random for training.
 
-All randomness of a tile comes from a seed, the epoch and the tile's number, so that a picture depends neither on the
-number of workers nor on the order of work. Light and camera are `camera`'s, marks and drawn cracks `marks`';
-normalisation is `network`'s.
+A tile's randomness comes from the seed, the epoch and the tile's number, so neither the number of workers nor the order
+of work changes a picture. Light and camera are in `photometric`, marks and drawn cracks in `synthetic.augmentations`,
+normalisation in `models.network`.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pipeline.images.decode import resize
+from pipeline.images.decode import Pixels, resize
 from pipeline.synthetic import augmentations
 from pipeline.training.photometric import FIELD, PLAIN, Camera, photograph
 
-Pixels = NDArray[np.uint8]
-
 Augment = Literal["none", "plain", "field"]
-"""Not at all; as another photo of the same concrete could differ; as other concrete in the field could differ."""
+"""No change; changes as between two photos of one concrete; changes as between two structures in the field."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +30,7 @@ class Change:
     busy_sound: float = 0.0
     """Probability of each kind of mark on a sound tile that gets marks."""
     busy_cracked: float = 0.0
-    """The same on a cracked tile: fewer, or they would hide the crack."""
+    """The same on a cracked tile; smaller, because marks can hide the crack."""
     marked: float = 0.0
     """Part of the tiles that get marks at all."""
     sizes: tuple[float, ...] = (1.0,)
@@ -48,7 +45,7 @@ CHANGES = {
 
 
 def for_scoring(pixels: Pixels, tile_px: int) -> Pixels:
-    """Make a tile what `score` makes of it: resized.
+    """Resize a tile, as `score` does.
 
     Shape: (H, W, 3) → (tile_px, tile_px, 3).
     """
@@ -58,18 +55,18 @@ def for_scoring(pixels: Pixels, tile_px: int) -> Pixels:
 def for_training(
     pixels: Pixels, tile_px: int, random: np.random.Generator, change: Change, *, cracked: bool | None
 ) -> Pixels:
-    """Change a tile: framing, marks, light, sharpness, noise.
+    """Change a tile at random: framing, marks, light, sharpness, noise.
 
     Args:
         pixels: (H, W, 3).
         tile_px: side of the result.
         random: of this tile in this epoch.
         change: how far.
-        cracked: whether the tile shows a crack; None draws one on a tile that shows none.
+        cracked: whether the tile shows a crack; None draws one on a sound tile.
 
     Shape: → (tile_px, tile_px, 3).
     """
-    framed = _turned(resize(_cropped(pixels, random, change), tile_px, tile_px), random)
+    framed = _turn(resize(_crop(pixels, random, change), tile_px, tile_px), random)
     if cracked is None:
         framed = augmentations.paint_cracks(framed, random, change.busy_cracked)
     elif random.random() < change.marked:
@@ -77,12 +74,12 @@ def for_training(
     return photograph(framed, random, change.camera)
 
 
-def side_px(tile_px: int, change: Change, seed: int, epoch: int, step: int) -> int:
-    """Draw the side of a step's pictures: the same for all of them, so that they make one batch.
+def draw_side_px(tile_px: int, change: Change, seed: int, epoch: int, step: int) -> int:
+    """Draw the side of a step's pictures: one for all of them, so that they make one batch.
 
     Args:
         tile_px: the network's side.
-        change: which sides there are.
+        change: lists the sides to draw from.
         seed: of the run.
         epoch: 0, 1, …
         step: of the epoch.
@@ -95,7 +92,7 @@ def generator(seed: int, epoch: int, tile: int) -> np.random.Generator:
     return np.random.default_rng((seed, epoch, tile))
 
 
-def _cropped(pixels: Pixels, random: np.random.Generator, change: Change) -> Pixels:
+def _crop(pixels: Pixels, random: np.random.Generator, change: Change) -> Pixels:
     height_px, width_px = pixels.shape[:2]
     side = np.sqrt(random.uniform(change.crop_area, 1))
     stretch = np.exp(random.uniform(-1, 1) * np.log(change.crop_ratio) / 2)
@@ -106,7 +103,7 @@ def _cropped(pixels: Pixels, random: np.random.Generator, change: Change) -> Pix
     return pixels[top_px : top_px + crop_height_px, left_px : left_px + crop_width_px]
 
 
-def _turned(pixels: Pixels, random: np.random.Generator) -> Pixels:
-    """One of the eight ways to lay a square."""
+def _turn(pixels: Pixels, random: np.random.Generator) -> Pixels:
+    """Turn and mirror a square in one of its eight ways."""
     turned = np.rot90(pixels, int(random.integers(4)))
     return np.ascontiguousarray(turned[:, ::-1] if random.random() < 0.5 else turned)

@@ -1,7 +1,4 @@
-"""The settings of a fine-tuning run: how long, how fast, on how much.
-
-Numbers only; what is done with them is `training`'s.
-"""
+"""The settings of a training run, their presets, and the learning-rate schedule."""
 
 import math
 from dataclasses import asdict, dataclass, field, replace
@@ -19,31 +16,31 @@ from pipeline.training.progress import Phase
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """How a network is fine-tuned."""
+    """How to fine-tune a network."""
 
     epochs: int = 12
-    """Epochs in which everything is trained."""
+    """Epochs that train all layers."""
     head_epochs: int = 1
-    """Epochs before those, in which only the last layer is."""
+    """Epochs before those, which train only the last layer."""
     epoch_tiles: int | None = None
-    """Tiles an epoch takes; None takes all."""
+    """Tiles of an epoch; None takes all."""
     batch_size: int = 32
-    """Tiles to a step, over all workers together."""
+    """Tiles of a step, over all workers together."""
     learning_rate: float = 3e-4
-    """Of the second phase, at its highest."""
+    """Of the second phase, at its peak."""
     head_learning_rate: float = 5e-3
     """Of the first phase, throughout."""
     weight_decay: float = 0.01
-    """AdamW's, of matrices only."""
+    """Of AdamW, for matrices only."""
     label_smoothing: float = 0.05
-    """A crack's target is 1 - this / 2, sound concrete's this / 2."""
+    """The target of a crack is 1 - this / 2, of sound concrete this / 2."""
     ema_decay: float = 0.998
-    """Of the moving average of the weights, once warm."""
+    """Of the moving average of the weights, after its warm-up."""
     warm_up: float = 0.1
     """Share of the second phase in which the learning rate rises from zero."""
     patience: int | None = None
-    """Epochs without a better validation score before training ends, and the best is kept; None keeps the last epoch,
-    so that nothing is chosen on validation tiles, which say little of other bridges."""
+    """Epochs without a better validation score before training ends with the best one. None keeps the last epoch, which
+    chooses nothing on validation tiles: they say little about other bridges."""
     augment: Augment = "field"
     seed: int = 0
 
@@ -63,11 +60,11 @@ class Hyperparameters:
 
     @property
     def steps(self) -> int:
-        """Steps of an epoch, once fitted; the next epoch takes up what is left over."""
+        """Steps of an epoch after `fit_to`; the next epoch continues with the tiles left over."""
         return (self.epoch_tiles or 0) // self.batch_size
 
-    def fitted(self, tiles: int) -> "Hyperparameters":
-        """Return the same with epochs and batches no larger than the training data, and no size left open."""
+    def fit_to(self, tiles: int) -> "Hyperparameters":
+        """Return settings whose epochs and batches are no larger than the training data, and set."""
         return replace(
             self,
             epoch_tiles=min(self.epoch_tiles or tiles, tiles),
@@ -75,13 +72,13 @@ class Hyperparameters:
         )
 
     def phase(self, epoch: int) -> Phase:
-        """Tell what is trained in an epoch."""
+        """Tell which layers an epoch trains."""
         return "head" if epoch < self.head_epochs else "all"
 
     def learning_rate_at(self, epoch: int, progress: float) -> float:
-        """Return the learning rate in an epoch, of which a share is done.
+        """Return the learning rate at a point of an epoch, `progress` from 0 to 1.
 
-        A rise from zero, then half a cosine down to zero (Loshchilov & Hutter 2017, SGDR, without restarts).
+        It rises from zero, then follows half a cosine down to zero (Loshchilov & Hutter 2017, SGDR, without restarts).
         """
         if self.phase(epoch) == "head":
             return self.head_learning_rate
@@ -98,7 +95,7 @@ STANDARD = Hyperparameters(epochs=9, epoch_tiles=4000)
 """Half an hour to an hour on two CPU cores."""
 
 TRIAL = Hyperparameters(epochs=2, epoch_tiles=1200)
-"""Five minutes on one CPU core: for comparing backbones, recipes and seeds."""
+"""Five minutes on one CPU core: to compare backbones, recipes and seeds."""
 
 PRESETS = {"quick": QUICK, "standard": STANDARD}
 
@@ -112,31 +109,31 @@ class TrainConfig:
     out: str
     """Folder or URL of the model."""
     val: tuple[str, ...] = ()
-    """Held-out tiles; none given holds a part of `data` out."""
+    """Validation tiles; if empty, a part of `data` is held out."""
     val_fraction: float = 0.2
-    """The part of `data` held out where `val` is not given."""
+    """The part of `data` to hold out if `val` is empty."""
     classes: ClassNames = field(default_factory=ClassNames)
     backbone: str = DEFAULT_BACKBONE
     weights: str | None = None
     """Path or URL of weights to start from, "none" for random ones; None takes pre-trained ones."""
-    training: Hyperparameters = STANDARD
+    hyperparameters: Hyperparameters = STANDARD
     workers: int | None = None
-    """Processes that train together; None takes one for each GPU, or CPU where there is no GPU."""
+    """Processes that train together; None takes one for each GPU or, without GPUs, one for each CPU."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     storage: str | None = None
     """Folder or URL for checkpoints; None takes `checkpoints` in the model's folder."""
     mlflow: str | None = None
     """URL of an MLflow server that shows the run."""
     about: About = field(default_factory=About)
-    """What the model's card says that only people know."""
+    """Licences, attributions and a note for the model card."""
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
 
     @property
     def checkpoints(self) -> str:
-        """URL of the folder where checkpoints go."""
+        """URL of the folder for checkpoints."""
         return storage.canonical(self.storage or storage.join(self.out, "checkpoints"))
 
     @property
     def settings(self) -> dict[str, object]:
-        """What a person who compares runs wants to see."""
-        return {"data": " ".join(self.data), "backbone": self.backbone, **asdict(self.training)}
+        """The settings that MLflow shows as parameters of the run."""
+        return {"data": " ".join(self.data), "backbone": self.backbone, **asdict(self.hyperparameters)}

@@ -1,6 +1,6 @@
-"""The batches of tiles that each worker sees, and their pixels, read one batch ahead.
+"""Batches of tiles: shared among workers, their pixels read one batch ahead.
 
-Which tiles an epoch takes is `sampling`'s, what is done to their pixels `augment`'s.
+`sampler` says which tiles an epoch takes, `augment` changes their pixels.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -9,19 +9,17 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline import storage
 from pipeline.core.errors import DataError, UsageError
-from pipeline.images.decode import decode
+from pipeline.images.decode import Pixels, decode
 from pipeline.labels.boxes import Box, cut, tile_name
-
-Pixels = NDArray[np.uint8]
-Indices = NDArray[np.int64]
+from pipeline.training import augment
+from pipeline.training.sampler import Indices
 
 Prepare = Callable[[Pixels, int, int], Pixels]
-"""From a tile's pixels, its index and its batch's number to what the network is to see, shape (T, T, 3); T is the
-same for all tiles of a batch."""
+"""From a tile's pixels, its index and its batch's number to the network's input, shape (T, T, 3); T is the same for all
+tiles of a batch."""
 
 CACHE_BYTES = 1 << 30
 """Files kept in memory by a worker; METU's 10,732 training tiles are 66 MB."""
@@ -32,25 +30,29 @@ class Share:
     """One worker's part of the work."""
 
     rank: int = 0
-    of: int = 1
-    """Number of workers."""
+    workers: int = 1
 
     def take(self, indices: Indices) -> Indices:
-        """Every `of`-th entry, from `rank` on."""
-        return indices[self.rank :: self.of]
+        """Return every `workers`-th entry, from `rank` on."""
+        return indices[self.rank :: self.workers]
 
 
-def in_batches(order: Indices, batch_size: int) -> list[Indices]:
+def split_into_batches(order: Indices, batch_size: int) -> list[Indices]:
     """Cut an order into batches; the last may be smaller."""
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
 
 
+def prepare_for_scoring(tile_px: int) -> Prepare:
+    """Return the preparation of tiles that training leaves as they are."""
+    return lambda pixels, _index, _batch: augment.for_scoring(pixels, tile_px)
+
+
 class TileReader:
-    """Reads the pixels of tiles, keeping their files in memory as far as they fit.
+    """Reads the pixels of tiles, and keeps their files in memory up to `CACHE_BYTES`.
 
     Args:
         urls: of the tiles' files.
-        boxes: which part of its file each tile is; None where all are whole files.
+        boxes: the part of its file that each tile is; None if every tile is a whole file.
         threads: how many read and prepare at once, beside the caller.
     """
 
@@ -59,36 +61,36 @@ class TileReader:
         self._boxes = boxes or [None] * len(urls)
         self._threads = threads
         self._files: dict[str, bytes] = {}
-        self._cached_bytes = 0
+        self.cached_bytes = 0
 
     def batches(self, plan: Sequence[Indices], prepare: Prepare) -> Iterator[tuple[Indices, Pixels]]:
-        """Yield each batch's indices and pixels, shape (N, T, T, 3), while the next batch is being read.
+        """Yield each batch's indices and pixels, shape (N, T, T, 3), and read the next batch meanwhile.
 
         Args:
             plan: the batches, as indices of tiles.
-            prepare: makes of a tile what the network is to see.
+            prepare: makes the network's input of a tile.
         """
         with ThreadPoolExecutor(self._threads) as pool:
-            ahead = None
+            ready = None
             for number, indices in enumerate(plan):
-                coming = (indices, pool.map(partial(self._prepared, prepare, number), indices.tolist()))
-                if ahead is not None:
-                    yield ahead[0], np.stack(list(ahead[1]))
-                ahead = coming
-            if ahead is not None:
-                yield ahead[0], np.stack(list(ahead[1]))
+                started = (indices, pool.map(partial(self._prepare, prepare, number), indices.tolist()))
+                if ready is not None:
+                    yield ready[0], np.stack(list(ready[1]))
+                ready = started
+            if ready is not None:
+                yield ready[0], np.stack(list(ready[1]))
 
-    def _prepared(self, prepare: Prepare, number: int, index: int) -> Pixels:
+    def _prepare(self, prepare: Prepare, number: int, index: int) -> Pixels:
         try:
-            pixels = cut(decode(self._file(self._urls[index])).pixels, self._boxes[index])
+            pixels = cut(decode(self._read_file(self._urls[index])).pixels, self._boxes[index])
         except DataError as error:
             name = tile_name(self._urls[index], self._boxes[index])
             raise UsageError(f"The tile {name} cannot be read: {error} Remove or replace it.") from error
         return prepare(pixels, index, number)
 
-    def _file(self, url: str) -> bytes:
+    def _read_file(self, url: str) -> bytes:
         data = self._files.get(url) or storage.read_bytes(url)
-        if url not in self._files and self._cached_bytes + len(data) <= CACHE_BYTES:
+        if url not in self._files and self.cached_bytes + len(data) <= CACHE_BYTES:
             self._files[url] = data
-            self._cached_bytes += len(data)
+            self.cached_bytes += len(data)
         return data

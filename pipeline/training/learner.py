@@ -1,10 +1,10 @@
-"""Fine-tuning in two phases: first the head alone, then everything under a cosine schedule.
+"""The network in training: first its head alone, then all layers under a cosine schedule.
 
-A plain class and functions that any process can call; several processes join in through torch.distributed. Which data,
-where checkpoints go and who starts the processes is `fit`'s.
+A plain class and functions that any process can call; several processes meet in torch.distributed. `loop` chooses the
+tiles and the epochs, `worker` keeps the checkpoints.
 
-Batch norm keeps its pre-trained statistics (its scale and shift are trained), so that a picture's gradient does not
-depend on which other pictures share its worker: two workers then differ from one by rounding only.
+Batch norm keeps its pre-trained statistics; only its scale and shift are trained. So a picture's gradient does not
+depend on the other pictures of its worker, and two workers differ from one only by rounding.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,27 +19,26 @@ from torch import Tensor, distributed, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.nn.parallel import DistributedDataParallel
 
-from pipeline.evaluation.metrics import measure
+from pipeline.evaluation.metrics import Bools, measure
+from pipeline.images.decode import Pixels
 from pipeline.models import backbones
 from pipeline.models.backbones import Backbone
 from pipeline.models.network import normalise
 from pipeline.training.config import Hyperparameters
-from pipeline.training.data_loader import Pixels
 from pipeline.training.progress import Phase
-from pipeline.training.sampler import Deck, Indices
+from pipeline.training.sampler import Indices, TilePool
 
 Part = TypeVar("Part")
-Floats = NDArray[np.float32]
-Bools = NDArray[np.bool_]
+Logits = NDArray[np.float32]
 State = dict[str, Any]
-"""What a checkpoint holds: tensors, numbers and words, so that it can be read without unpickling code."""
+"""The content of a checkpoint: tensors, numbers and words only, so that loading it runs no pickled code."""
 
 
 @dataclass(frozen=True)
 class Validation:
-    """What the averaged weights make of the validation tiles."""
+    """What the averaged weights score on the validation tiles."""
 
-    logits: Floats
+    logits: Logits
     """Shape (n,), in the order of the tiles."""
     loss: float
     average_precision: float
@@ -47,17 +46,17 @@ class Validation:
 
     @property
     def rank(self) -> tuple[float, float]:
-        """What makes one epoch better than another: average precision, and where that is as good, a smaller loss.
+        """Orders epochs: by average precision, to a thousandth, then by a smaller loss.
 
-        A thousandth is less than a thousand tiles can tell, and would prefer a trained head to a trained network.
+        A thousand tiles cannot tell smaller differences, which would prefer a trained head to a trained network.
         """
         return round(self.average_precision, 3), -self.loss
 
 
 class Learner:
-    """A network that is being fine-tuned, with its optimiser and the moving average of its weights."""
+    """A network in training, with its optimiser and the moving average of its weights."""
 
-    def __init__(self, backbone: Backbone, deck: Deck, config: Hyperparameters, device: torch.device) -> None:
+    def __init__(self, backbone: Backbone, pool: TilePool, config: Hyperparameters, device: torch.device) -> None:
         self._backbone = backbone
         self._config = config
         self._device = device
@@ -67,7 +66,7 @@ class Learner:
         vectors = [parameter for parameter in self._network.parameters() if parameter.ndim <= 1]
         groups: list[dict[str, Any]] = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
         self._optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
-        self._targets, self._weights = targets_and_weights(deck, config.label_smoothing)
+        self._targets, self._weights = compute_targets_and_weights(pool, config.label_smoothing)
         self._step = 0
 
     def train_epoch(self, epoch: int, batches: Iterable[tuple[Indices, Pixels]]) -> Iterator[float]:
@@ -76,22 +75,22 @@ class Learner:
         Yields:
             The sum of the losses of this worker's tiles, step by step.
         """
-        network = self._for_training(self._config.phase(epoch))
+        network = self._prepare_network(self._config.phase(epoch))
         for done, (indices, pixels) in enumerate(batches):
             for group in self._optimizer.param_groups:
                 group["lr"] = self._config.learning_rate_at(epoch, done / self._config.steps)
             loss = self._loss_sum(network, indices, pixels)
             self._optimizer.zero_grad(set_to_none=True)
             # Gradients are averaged over the workers, and a batch may not divide evenly among them.
-            (loss * _workers() / self._config.batch_size).backward()  # type: ignore[no-untyped-call]
+            (loss * _count_workers() / self._config.batch_size).backward()  # type: ignore[no-untyped-call]
             self._optimizer.step()
             self._step += 1
             self._average.update(self._network, step=self._step)
             yield float(loss.detach())
 
     @torch.no_grad()
-    def score(self, batches: Iterable[tuple[Indices, Pixels]]) -> Iterator[tuple[Indices, Floats]]:
-        """Return the averaged weights' logits of each batch."""
+    def score(self, batches: Iterable[tuple[Indices, Pixels]]) -> Iterator[tuple[Indices, Logits]]:
+        """Yield the averaged weights' logits of each batch."""
         for indices, pixels in batches:
             yield indices, self._logits(self._average.module, pixels).float().cpu().numpy()
 
@@ -100,7 +99,7 @@ class Learner:
         return {name: tensor.detach().cpu().clone() for name, tensor in self._average.module.state_dict().items()}
 
     def state(self) -> State:
-        """Return all that is needed to go on."""
+        """Return all that `restore` needs."""
         return {
             "network": self._network.state_dict(),
             "average": self._average.module.state_dict(),
@@ -109,19 +108,20 @@ class Learner:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` returned."""
+        """Continue from what `state` returned."""
         self._network.load_state_dict(state["network"])
         self._average.module.load_state_dict(state["average"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._step = int(state["step"])
 
-    def _for_training(self, phase: Phase) -> nn.Module:
+    def _prepare_network(self, phase: Phase) -> nn.Module:
+        """Freeze what the phase does not train, and join the other workers."""
         backbones.freeze_body(self._network, frozen=phase == "head")
         self._network.train()
         for module in self._network.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001 - the one name for all of them
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001 - the base class of all of them
                 module.eval()
-        if _workers() == 1:
+        if _count_workers() == 1:
             return self._network
         parallel: nn.Module = DistributedDataParallel(self._network, broadcast_buffers=False)
         return parallel
@@ -138,18 +138,18 @@ class Learner:
             return network(inputs)[:, 0]  # type: ignore[no-any-return]
 
 
-def targets_and_weights(deck: Deck, label_smoothing: float) -> tuple[Tensor, Tensor]:
-    """Return what each tile's probability should be, and how much it counts: both classes alike in sum.
+def compute_targets_and_weights(pool: TilePool, label_smoothing: float) -> tuple[Tensor, Tensor]:
+    """Return each tile's target probability and its weight, with an equal sum of weights for both classes.
 
     Shapes: (n,) and (n,); the weights' mean over an epoch is 1.
     """
-    cracked = torch.from_numpy(deck.tiles.labels.astype(np.float32))
-    share = deck.cracked_share
+    cracked = torch.from_numpy(pool.tiles.labels.astype(np.float32))
+    share = pool.cracked_share
     weights = torch.where(cracked > 0, 0.5 / share, 0.5 / (1 - share))
     return cracked * (1 - label_smoothing) + label_smoothing / 2, weights
 
 
-def validate(scored: Iterable[tuple[Indices, Floats]], labels: Bools) -> Validation:
+def validate(scored: Iterable[tuple[Indices, Logits]], labels: Bools) -> Validation:
     """Gather all workers' logits and measure them once.
 
     Args:
@@ -172,12 +172,12 @@ def validate(scored: Iterable[tuple[Indices, Floats]], labels: Bools) -> Validat
 
 def gather_parts(part: Part) -> list[Part]:
     """Return every worker's part, in the order of their ranks."""
-    parts = [part] * _workers()
-    if _workers() == 1:
+    parts = [part] * _count_workers()
+    if _count_workers() == 1:
         return parts
     distributed.all_gather_object(parts, part)
     return parts
 
 
-def _workers() -> int:
+def _count_workers() -> int:
     return distributed.get_world_size() if distributed.is_initialized() else 1

@@ -1,13 +1,13 @@
-"""A comparison of backbones and recipes by the leave-one-source-out protocol, put together with Ray Train.
+"""Runs the trials of a comparison by the leave-one-source-out protocol, with Ray Train.
 
-The trials run side by side, a worker each, as many as there are CPUs or GPUs. Each leaves a file when it is done; the
-same command again runs only what is missing. What is compared is `trials`', what came out `comparison`'s.
+Trials run side by side with one worker each, as many as there are CPUs or GPUs. Each writes a file when it is done; the
+same command again runs only the trials that are missing. `trials` says what each trains and tests on,
+`evaluation.trial_comparison` compares the results.
 """
 
-import queue
-import threading
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Protocol, TypeVar
@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar
 from pipeline import storage
 from pipeline.cluster import session
 from pipeline.core.errors import InterruptedRunError, UsageError
-from pipeline.core.interrupt import Interrupt, iterate_in_thread
+from pipeline.core.interrupt import POLL_S, Interrupt
 from pipeline.evaluation import metrics, trial_comparison
 from pipeline.evaluation.calibration import Sample, scores_of
 from pipeline.evaluation.trial_comparison import Comparison
@@ -29,81 +29,87 @@ from pipeline.models.card import Calibration
 from pipeline.training import ray_trainer
 from pipeline.training.loop import TrainingTask
 from pipeline.training.ray_trainer import RayTraining, TrainingJob
-from pipeline.training.trials import LeaveOneSourceOutConfig, Trial, parts_of, place_name, tile_names, trials_of
+from pipeline.training.trials import (
+    LeaveOneSourceOutConfig,
+    Trial,
+    list_trials,
+    shorten_place,
+    shorten_tile_names,
+    split_trial,
+)
 
-FAR = "far"
-"""Folder of the tiles that are tested on as seen from afar, in the comparison's."""
+DOWNSCALED_FOLDER = "far"
+"""Below the comparison's folder: the test tiles that were made smaller."""
 
-Done = TypeVar("Done")
+Result = TypeVar("Result")
 
 
 class TrialCallbacks(Protocol):
-    """Sees how a comparison goes, in the process that started it."""
+    """Receives the progress of a comparison, in the process that started it."""
 
     def on_unlabelled(self, rows: int) -> None:
-        """So many rows of tables have no label yet, and are left out."""
+        """Receive the number of table rows that have no label yet and are left out."""
 
     def on_plan(self, finished: int, waiting: int) -> None:
-        """So many trials were run before, so many are to be run now."""
+        """Receive the number of trials with a result and the number of those to run."""
 
     def on_fingerprints(self, done: int, total: int) -> None:
-        """So many tiles were read to find repeats."""
+        """Receive the number of tiles read to find repeats."""
 
     def on_start(self, side_by_side: int) -> None:
-        """Ray is there; so many trials run at a time."""
+        """Receive the number of trials that Ray now runs at a time."""
 
     def on_progress(self, done: float) -> None:
-        """So many of the waiting trials are done; those that run count by how far they are."""
+        """Receive the number of trials done in this run; running ones count in part."""
 
     def on_trial(self, result: TrialResult) -> None:
-        """A trial is done, and its file written."""
+        """Receive the result of a trial, whose file is written."""
 
     def on_speed(self) -> None:
-        """All trials are done; the backbones' speed is being measured."""
+        """Hear that all trials are done and the speed of the backbones is measured next."""
 
 
 @dataclass(frozen=True)
 class _Planned:
-    """A trial that is to be run."""
+    """A trial with its run id and the place of its result."""
 
     trial: Trial
     run: str
     url: str
-    """Of its result."""
 
 
-def run_trials(config: LeaveOneSourceOutConfig, watcher: TrialCallbacks) -> Comparison:
-    """Run the trials that have no result yet, and write down what all of them say.
+def run_trials(config: LeaveOneSourceOutConfig, callbacks: TrialCallbacks) -> Comparison:
+    """Run the trials that have no result yet, and write the comparison of all of them.
 
     Raises:
         UsageError: the data or the settings cannot be used.
         ModelError: the weights to start from cannot be used.
-        InterruptedRunError: Ctrl-C or SIGTERM; results and checkpoints are kept.
-        CrackscanError: a trial's worker failed again and again.
+        InterruptedRunError: Ctrl-C or SIGTERM; results and checkpoints stay.
+        CrackscanError: the worker of a trial failed three times.
     """
     tiles = read_labelled_tiles(config.data, config.classes)
     if tiles.unlabelled:
-        watcher.on_unlabelled(tiles.unlabelled)
+        callbacks.on_unlabelled(tiles.unlabelled)
     _check_both_classes(tiles, config)
     out = storage.canonical(config.out)
-    planned = [_planned(trial, config, tiles, out) for trial in trials_of(config)]
+    planned = [_plan_trial(trial, config, tiles, out) for trial in list_trials(config)]
     results = {each.run: read_result(each.url) for each in planned if storage.exists(each.url)}
     waiting = [each for each in planned if each.run not in results]
-    watcher.on_plan(len(results), len(waiting))
+    callbacks.on_plan(len(results), len(waiting))
     if waiting:
-        prepared = _Prepared(config, tiles, waiting, watcher)
+        inputs = _TrialInputs(config, tiles, waiting, callbacks)
         with session.ray_session(config.cluster):
-            results |= {result.run: result for result in _run(waiting, prepared, watcher)}
-    watcher.on_speed()
-    found = trial_comparison.summarise(
+            results |= {result.run: result for result in _run_on_ray(waiting, inputs, callbacks)}
+    callbacks.on_speed()
+    comparison = trial_comparison.summarise(
         out, [results[each.run] for each in planned], throughput.tiles_per_s(config.backbones)
     )
-    trial_comparison.write_comparison(found)
-    return found
+    trial_comparison.write_comparison(comparison)
+    return comparison
 
 
 def _check_both_classes(tiles: LabelledTiles, config: LeaveOneSourceOutConfig) -> None:
-    """Find out before the work whether every source can be tested on.
+    """Check before the work that every source can be tested on.
 
     Raises:
         UsageError: a source has one class only, or no tiles that are not another's as well.
@@ -117,94 +123,89 @@ def _check_both_classes(tiles: LabelledTiles, config: LeaveOneSourceOutConfig) -
             )
 
 
-def _planned(trial: Trial, config: LeaveOneSourceOutConfig, tiles: LabelledTiles, out: str) -> _Planned:
+def _plan_trial(trial: Trial, config: LeaveOneSourceOutConfig, tiles: LabelledTiles, out: str) -> _Planned:
     is_test = [source == trial.left_out for source in tiles.sources]
     training = tiles.subset([not test for test in is_test])
-    run = ray_trainer.run_id(trial.config(config), training, tiles.subset(is_test))
+    run = ray_trainer.compute_run_id(trial.config(config), training, tiles.subset(is_test))
     return _Planned(trial, run, storage.join(out, RESULTS, trial.file_name(run)))
 
 
-class _Prepared:
-    """What trials have in common, made once: networks to start from, and parts without repeats."""
+class _TrialInputs:
+    """The inputs that trials share, made once: backbones, and splits without repeats."""
 
     def __init__(
-        self, config: LeaveOneSourceOutConfig, tiles: LabelledTiles, waiting: list[_Planned], watcher: TrialCallbacks
+        self, config: LeaveOneSourceOutConfig, tiles: LabelledTiles, waiting: list[_Planned], callbacks: TrialCallbacks
     ) -> None:
         self._config = config
-        self._watcher = watcher
         trials = [each.trial for each in waiting]
-        self.backbones: dict[tuple[str, int], Backbone] = {
-            (trial.backbone, trial.training.seed): ray_trainer.starting_point(trial.config(config)) for trial in trials
+        self._backbones: dict[tuple[str, int], Backbone] = {
+            (trial.backbone, trial.hyperparameters.seed): ray_trainer.load_backbone(trial.config(config))
+            for trial in trials
         }
-        prints = compute_descriptors(tiles, watcher.on_fingerprints)
+        descriptors = compute_descriptors(tiles, callbacks.on_fingerprints)
         self.parts: dict[str, TrainValSplit] = {}
         for source in dict.fromkeys(trial.left_out for trial in trials):
-            parts = parts_of(tiles, prints, source)
-            folder = storage.join(storage.canonical(config.out), FAR, place_name(source))
+            parts = split_trial(tiles, descriptors, source)
+            folder = storage.join(storage.canonical(config.out), DOWNSCALED_FOLDER, shorten_place(source))
             self.parts[source] = replace(parts, validation=downscale_half(parts.validation, folder))
 
     def job(self, planned: _Planned) -> TrainingJob:
-        """Return what Ray Train is to do for a trial."""
+        """Return a trial as Ray Train needs it."""
         trial, parts = planned.trial, self.parts[planned.trial.left_out]
         config = trial.config(self._config)
-        backbone = self.backbones[trial.backbone, trial.training.seed]
-        _, scaling = ray_trainer.scaling_config(config, ray_trainer.resources())
-        task = TrainingTask(backbone, parts.training, parts.validation, trial.training)
+        backbone = self._backbones[trial.backbone, trial.hyperparameters.seed]
+        _, scaling = ray_trainer.choose_scaling(config, ray_trainer.cluster_resources())
+        task = TrainingTask(backbone, parts.training, parts.validation, trial.hyperparameters)
         return TrainingJob(planned.run, task, config.checkpoints, scaling)
 
 
-def _run(waiting: list[_Planned], prepared: _Prepared, watcher: TrialCallbacks) -> Iterator[TrialResult]:
-    """Run trials side by side and yield their results, telling the watcher how it goes.
+def _run_on_ray(waiting: list[_Planned], inputs: _TrialInputs, callbacks: TrialCallbacks) -> Iterator[TrialResult]:
+    """Run trials side by side, report the progress, and yield the results.
 
     Raises:
         UsageError: a machine of the cluster does not reach the tiles or the checkpoints.
         InterruptedRunError: Ctrl-C or SIGTERM.
-        CrackscanError: a trial's worker failed again and again.
+        CrackscanError: the worker of a trial failed three times.
     """
-    first = prepared.job(waiting[0])
-    halves = (half for parts in prepared.parts.values() for half in (parts.training, parts.validation))
-    ray_trainer.check_reached(halves, first.checkpoints)
-    at_once = ray_trainer.parallel_trials(first.scaling, ray_trainer.resources())
-    watcher.on_start(min(at_once, len(waiting)))
+    first = inputs.job(waiting[0])
+    halves = (half for parts in inputs.parts.values() for half in (parts.training, parts.validation))
+    ray_trainer.check_reachable(halves, first.checkpoints)
+    at_once = ray_trainer.count_parallel_trials(first.scaling, ray_trainer.cluster_resources())
+    callbacks.on_start(min(at_once, len(waiting)))
     running: dict[str, RayTraining] = {}
-    jobs: deque[Callable[[], TrialResult]] = deque(
-        partial(_finished, planned, prepared, running) for planned in waiting
-    )
+    jobs = [partial(_run_trial, planned, inputs, running) for planned in waiting]
     done = 0
-    try:
-        with Interrupt() as interrupt, iterate_in_thread(side_by_side(jobs, at_once), end_s=0) as results:
-            for result in results:
-                if result is not None:
-                    done += 1
-                    watcher.on_trial(result)
-                    yield result
-                watcher.on_progress(done + sum(fitting.share_done() for fitting in list(running.values())))
-                if interrupt.asked:
-                    raise InterruptedRunError(
-                        f"Interrupted after {done} of {len(waiting)} trials; run the same command again to go on."
-                    )
-    finally:
-        jobs.clear()  # Ray goes; what has not begun must not begin
+    with Interrupt() as interrupt, closing(run_side_by_side(jobs, at_once)) as results:
+        for result in results:
+            if result is not None:
+                done += 1
+                callbacks.on_trial(result)
+                yield result
+            callbacks.on_progress(done + sum(training.fraction_done() for training in list(running.values())))
+            if interrupt.requested:
+                raise InterruptedRunError(
+                    f"Interrupted after {done} of {len(waiting)} trials; run the same command again to go on."
+                )
 
 
-def _finished(planned: _Planned, prepared: _Prepared, running: dict[str, RayTraining]) -> TrialResult:
-    """Run one trial to its end, and leave its file."""
-    job = prepared.job(planned)
-    running[planned.run] = fitting = RayTraining(job)
-    course = next(fitting.courses())
-    trial, parts = planned.trial, prepared.parts[planned.trial.left_out]
-    sample = Sample(ray_trainer.best_of(course, job).logits.numpy(), parts.validation.labels)
+def _run_trial(planned: _Planned, inputs: _TrialInputs, running: dict[str, RayTraining]) -> TrialResult:
+    """Run one trial to its end and write its file."""
+    job = inputs.job(planned)
+    running[planned.run] = training = RayTraining(job)
+    state = next(training.run())
+    trial, parts = planned.trial, inputs.parts[planned.trial.left_out]
+    sample = Sample(ray_trainer.best_epoch(state, job).logits.numpy(), parts.validation.labels)
     result = TrialResult(
         run=planned.run,
         backbone=trial.backbone,
-        augment=trial.training.augment,
-        seed=trial.training.seed,
-        left_out=place_name(trial.left_out),
-        training=asdict(trial.training),
+        augment=trial.hyperparameters.augment,
+        seed=trial.hyperparameters.seed,
+        left_out=shorten_place(trial.left_out),
+        training=asdict(trial.hyperparameters),
         training_tiles=len(parts.training),
         repeats_dropped=parts.dropped,
-        seconds=sum(epoch.seconds for epoch in course.history),
-        tiles=tile_names(parts.validation),
+        seconds=sum(epoch.seconds for epoch in state.history),
+        tiles=shorten_tile_names(parts.validation),
         sample=sample,
     )
     measured = metrics.measure(sample.labels, scores_of(sample, Calibration()))
@@ -214,33 +215,19 @@ def _finished(planned: _Planned, prepared: _Prepared, running: dict[str, RayTrai
     return result
 
 
-def side_by_side(jobs: deque[Callable[[], Done]], at_once: int) -> Iterator[Done]:
-    """Do jobs in threads and yield what they return, in the order in which they end.
+def run_side_by_side(jobs: Iterable[Callable[[], Result]], at_once: int) -> Generator[Result | None]:
+    """Run jobs in threads; yield each result when its job ends, and None whenever none has ended for a moment.
 
-    The threads take jobs from the left until there are none. They are daemons: a job that is given up does not keep the
-    process from ending.
-
-    Raises:
-        BaseException: what a job raises is raised here; the others go on.
+    Raises the error of a job. If the consumer leaves early, no further job starts; it does not wait for running ones.
     """
-    ended: queue.SimpleQueue[Done | BaseException] = queue.SimpleQueue()
-
-    def work() -> None:
-        while True:
-            try:
-                job = jobs.popleft()
-            except IndexError:
-                return
-            try:
-                ended.put(job())
-            except BaseException as error:  # noqa: BLE001 - handed over whole to the consumer
-                ended.put(error)
-
-    total = len(jobs)
-    for _ in range(at_once):
-        threading.Thread(target=work, daemon=True, name="trial").start()
-    for _ in range(total):
-        result = ended.get()
-        if isinstance(result, BaseException):
-            raise result
-        yield result
+    pool = ThreadPoolExecutor(at_once, thread_name_prefix="trial")
+    try:
+        pending = {pool.submit(job) for job in jobs}
+        while pending:
+            ended, pending = wait(pending, POLL_S, FIRST_COMPLETED)
+            for future in ended:
+                yield future.result()
+            if not ended:
+                yield None
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)

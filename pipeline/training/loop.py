@@ -1,6 +1,6 @@
-"""The course of a fine-tuning run: epoch after epoch, which was best, when to stop, and how to go on after a stop.
+"""The training loop: epoch after epoch, with the best weights, an early end, and resume after an interruption.
 
-What one epoch does to the network is `training`'s; where the states are kept is the caller's.
+`learner` trains the network within an epoch; `worker` keeps the states that this loop hands over.
 """
 
 import time
@@ -13,40 +13,41 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.images.decode import Pixels
 from pipeline.labels.labelled_tiles import LabelledTiles
 from pipeline.models.backbones import Backbone
 from pipeline.training import augment
-from pipeline.training.augment import CHANGES, Pixels
+from pipeline.training.augment import CHANGES
 from pipeline.training.config import Hyperparameters
-from pipeline.training.data_loader import Share, TileReader, in_batches
+from pipeline.training.data_loader import Share, TileReader, prepare_for_scoring, split_into_batches
 from pipeline.training.learner import Learner, State, Validation, gather_parts, validate
 from pipeline.training.progress import EpochResult
-from pipeline.training.sampler import Deck, alike, balanced, epoch_order
+from pipeline.training.sampler import TilePool, build_balanced_pool, build_uniform_pool, order_epoch
 
 
 @dataclass(frozen=True)
 class TrainingTask:
-    """What is to be learnt, from what."""
+    """A network to train, with its tiles and settings."""
 
     backbone: Backbone
     training: LabelledTiles
     validation: LabelledTiles
-    config: Hyperparameters
+    hyperparameters: Hyperparameters
 
 
 class LoopCallbacks(Protocol):
-    """Hears how a run goes; what it is told is the same in every worker."""
+    """Receives the progress of the loop, the same in every worker."""
 
     def on_step(self, epoch: int, done: int, total: int) -> None:
-        """A part of an epoch's steps, training and validation, is done."""
+        """Receive the number of steps done in an epoch, training and validation."""
 
     def on_epoch(self, history: list[EpochResult], state: State) -> None:
-        """Another epoch is done; with `state` the run can go on from here."""
+        """Receive all epochs so far, and the state from which `run` can continue."""
 
 
 @dataclass(frozen=True)
 class BestEpoch:
-    """What is kept of one epoch: the best, or where nothing is chosen, the last."""
+    """The epoch whose weights are kept: the best, or without `patience` the last."""
 
     epoch: int
     weights: dict[str, Tensor]
@@ -59,20 +60,20 @@ class BestEpoch:
 
 @dataclass
 class TrainingState:
-    """How far a run has come."""
+    """The epochs so far and the one to keep."""
 
     history: list[EpochResult] = field(default_factory=list)
     best: BestEpoch | None = None
 
     def add(self, result: EpochResult, validation: Validation, learner: Learner, patience: int | None) -> None:
-        """Take in an epoch, and keep its weights where it is the best, or where the last counts."""
+        """Add an epoch, and keep its weights if it is the best or if the last epoch counts."""
         self.history.append(result)
         if self.best is None or patience is None or validation.rank > self.best.rank:
             logits = torch.from_numpy(validation.logits)
             self.best = BestEpoch(result.epoch, learner.averaged_weights(), logits, validation.rank)
 
     def is_over(self, config: Hyperparameters) -> bool:
-        """Tell whether all epochs are done, or too many of the second phase have brought nothing better."""
+        """Tell whether all epochs are done, or `patience` epochs of the second phase brought nothing better."""
         if self.best is None:
             return False
         since_best = len(self.history) - 1 - max(self.best.epoch, config.head_epochs)
@@ -80,51 +81,55 @@ class TrainingState:
         return len(self.history) >= config.total_epochs or has_stalled
 
     def state(self) -> State:
-        """Return what `restored` reads."""
+        """Return what `restore` reads."""
         return {"history": [asdict(result) for result in self.history], "best": self.best and dict(vars(self.best))}
 
     @classmethod
-    def restored(cls, state: Mapping[str, Any]) -> "TrainingState":
+    def restore(cls, state: Mapping[str, Any]) -> "TrainingState":
         """Read what `state` returned."""
         return cls([EpochResult(**row) for row in state["history"]], BestEpoch(**state["best"]))
 
 
 def run(
-    task: TrainingTask, share: Share, device: torch.device, resume: State | None, listener: LoopCallbacks
+    task: TrainingTask, share: Share, device: torch.device, resume: State | None, callbacks: LoopCallbacks
 ) -> TrainingState:
-    """Fine-tune from the start, or from where a state was taken.
+    """Train from the start, or from a state that `callbacks` received.
 
     Every worker of a run calls this with its own share; they meet in torch.distributed.
     """
     torch.use_deterministic_algorithms(mode=True, warn_only=device.type == "cuda")
     # Filling every new tensor costs a third of the speed, and no layer here reads what it has not written.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a property set late
-    deck = balanced(task.training) if task.config.augment == "field" else alike(task.training)
-    learner = Learner(task.backbone, deck, task.config.fitted(len(task.training)), device)
-    course = TrainingState()
+    config = task.hyperparameters
+    pool = build_balanced_pool(task.training) if config.augment == "field" else build_uniform_pool(task.training)
+    learner = Learner(task.backbone, pool, config.fit_to(len(task.training)), device)
+    state = TrainingState()
     if resume is not None:
         learner.restore(resume)
-        course = TrainingState.restored(resume)
-    epochs = _Epochs(task, deck, share, learner, listener)
-    while not course.is_over(task.config):
-        course.add(*epochs.run(len(course.history)), learner, task.config.patience)
-        listener.on_epoch(course.history, learner.state() | course.state())
-    return course
+        state = TrainingState.restore(resume)
+    epochs = _Epochs(task, pool, share, learner, callbacks)
+    while not state.is_over(config):
+        state.add(*epochs.run(len(state.history)), learner, config.patience)
+        callbacks.on_epoch(state.history, learner.state() | state.state())
+    return state
 
 
 class _Epochs:
-    """Runs epochs of one worker: training on its part of every batch, then validation on its part of the tiles."""
+    """Runs epochs of one worker: trains on its part of every batch, then validates on its part of the tiles."""
 
-    def __init__(self, task: TrainingTask, deck: Deck, share: Share, learner: Learner, listener: LoopCallbacks) -> None:
+    def __init__(
+        self, task: TrainingTask, pool: TilePool, share: Share, learner: Learner, callbacks: LoopCallbacks
+    ) -> None:
         self._task = task
-        self._deck = deck
-        self._config = task.config.fitted(len(task.training))
+        self._pool = pool
+        self._config = task.hyperparameters.fit_to(len(task.training))
         self._share = share
         self._learner = learner
-        self._listener = listener
-        self._training = TileReader(deck.tiles.urls, deck.tiles.boxes)
+        self._callbacks = callbacks
+        self._training = TileReader(pool.tiles.urls, pool.tiles.boxes)
         self._validation = TileReader(task.validation.urls, task.validation.boxes)
-        self._held_out = in_batches(share.take(np.arange(len(task.validation))), self._config.batch_size)
+        own = share.take(np.arange(len(task.validation)))
+        self._validation_batches = split_into_batches(own, self._config.batch_size)
 
     def run(self, epoch: int) -> tuple[EpochResult, Validation]:
         started_s = time.perf_counter()
@@ -149,33 +154,30 @@ class _Epochs:
     def _train(self, epoch: int) -> float:
         """Train one epoch and return the mean loss over all workers' tiles."""
         config = self._config
-        order = epoch_order(self._deck.strata, config.steps * config.batch_size, config.seed, epoch)
-        plan = [self._share.take(batch) for batch in in_batches(order, config.batch_size)]
+        order = order_epoch(self._pool.strata, config.steps * config.batch_size, config.seed, epoch)
+        plan = [self._share.take(batch) for batch in split_into_batches(order, config.batch_size)]
         losses: list[float] = []
-        for loss in self._learner.train_epoch(epoch, self._training.batches(plan, partial(self._augmented, epoch))):
+        for loss in self._learner.train_epoch(epoch, self._training.batches(plan, partial(self._augment, epoch))):
             losses.append(loss)
-            self._tell(epoch, len(losses))
+            self._report_step(epoch, len(losses))
         return sum(gather_parts(sum(losses))) / len(order)
 
     def _validate(self, epoch: int) -> Validation:
+        prepare = prepare_for_scoring(self._task.backbone.tile_px)
         scored = []
-        for part in self._learner.score(self._validation.batches(self._held_out, self._resized)):
+        for part in self._learner.score(self._validation.batches(self._validation_batches, prepare)):
             scored.append(part)
-            self._tell(epoch, self._config.steps + len(scored))
+            self._report_step(epoch, self._config.steps + len(scored))
         return validate(scored, self._task.validation.labels)
 
-    def _tell(self, epoch: int, done: int) -> None:
-        self._listener.on_step(epoch, done, self._config.steps + len(self._held_out))
+    def _report_step(self, epoch: int, done: int) -> None:
+        self._callbacks.on_step(epoch, done, self._config.steps + len(self._validation_batches))
 
-    def _augmented(self, epoch: int, pixels: Pixels, index: int, step: int) -> Pixels:
-        tile_px = self._task.backbone.tile_px
+    def _augment(self, epoch: int, pixels: Pixels, index: int, step: int) -> Pixels:
+        tile_px, seed = self._task.backbone.tile_px, self._config.seed
         if self._config.augment == "none":
             return augment.for_scoring(pixels, tile_px)
         change = CHANGES[self._config.augment]
-        side_px = augment.side_px(tile_px, change, self._config.seed, epoch, step)
-        random = augment.generator(self._config.seed, epoch, index)
-        cracked = None if index >= self._deck.drawn_from else bool(self._deck.tiles.labels[index])
-        return augment.for_training(pixels, side_px, random, change, cracked=cracked)
-
-    def _resized(self, pixels: Pixels, _index: int, _step: int) -> Pixels:
-        return augment.for_scoring(pixels, self._task.backbone.tile_px)
+        side_px = augment.draw_side_px(tile_px, change, seed, epoch, step)
+        random = augment.generator(seed, epoch, index)
+        return augment.for_training(pixels, side_px, random, change, cracked=self._pool.is_cracked(index))

@@ -1,6 +1,6 @@
-"""What a trained model's card says: what was reached, on what, and how it can be made again.
+"""Writes the card of a trained model: its figures, its data, and the command that makes it again.
 
-Knows results and settings; weights and files are `model`'s, words for people `model_readme`'s.
+`models.model` writes the files, `model_readme` the words for people.
 """
 
 import platform
@@ -19,30 +19,30 @@ from pipeline.labels.labelled_tiles import LabelledTiles
 from pipeline.models.card import Card, DataSource, Value
 from pipeline.training.config import TrainConfig
 from pipeline.training.loop import BestEpoch, TrainingTask
-from pipeline.training.trials import place_name
+from pipeline.training.trials import shorten_place
 
 THRESHOLD = 0.5
-"""Even odds: a photo's worst tile is looked at by people anyway, who sort by the score."""
+"""Even odds; people sort by the score and look at the worst tiles of a photo anyway."""
 
-_REPEATED = ("epochs", "head_epochs", "epoch_tiles", "batch_size", "learning_rate", "augment", "seed")
-"""Training settings that have an option of their own."""
+_COMMAND_OPTIONS = ("epochs", "head_epochs", "epoch_tiles", "batch_size", "learning_rate", "augment", "seed")
+"""Hyperparameters that have an option of their own."""
 
 _SOFTWARE = ("ray", "safetensors", "timm", "torch", "torchvision")
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a model comes from."""
+    """The origin of a model."""
 
     config: TrainConfig
     data: tuple[DataSource, ...]
     run: str
-    """Identifies data and settings: the same command has the same."""
+    """The run id: the same for the same data and settings."""
     dropped: int
     """Training tiles left out because they repeat validation tiles."""
     epochs_done: int
-    use: OperatingTarget | None = None
-    """On which trials its scores were calibrated; None where on the validation tiles."""
+    target: OperatingTarget | None = None
+    """The trials that calibrate the scores; None stands for the validation tiles."""
 
 
 def make_card(
@@ -50,31 +50,31 @@ def make_card(
     best: BestEpoch,
     domain_threshold: float,
     provenance: Provenance,
-    expectation: OperatingPoint | None = None,
+    operating_point: OperatingPoint | None = None,
 ) -> Card:
-    """Describe a model; the weights' SHA-256 is left to who writes them.
+    """Describe a model; `save_model` adds the SHA-256 of the weights.
 
     Args:
-        task: what was learnt.
-        best: the epoch that is kept.
+        task: the finished training.
+        best: the epoch to keep.
         domain_threshold: of the domain score.
-        provenance: where it comes from.
-        expectation: what trials have shown; None calibrates on the validation tiles and takes even odds as threshold.
+        provenance: the origin of the model.
+        operating_point: fitted to trials; None calibrates on the validation tiles, with even odds as threshold.
     """
     sample = Sample(best.logits.numpy(), task.validation.labels)
-    if expectation is None:
-        expectation = OperatingPoint(fit_temperature(*sample), THRESHOLD, {})
-    scores = scores_of(sample, expectation.calibration)
+    if operating_point is None:
+        operating_point = OperatingPoint(fit_temperature(*sample), THRESHOLD, {})
+    scores = scores_of(sample, operating_point.calibration)
     return Card(
         architecture=task.backbone.name,
         tile_px=task.backbone.tile_px,
         overlap=0.0,
         mean=task.backbone.mean,
         std=task.backbone.std,
-        threshold=expectation.threshold,
-        calibration=expectation.calibration,
+        threshold=operating_point.threshold,
+        calibration=operating_point.calibration,
         domain_threshold=domain_threshold,
-        metrics=asdict(measure(sample.labels, scores, expectation.threshold)) | dict(expectation.metrics),
+        metrics=asdict(measure(sample.labels, scores, operating_point.threshold)) | dict(operating_point.metrics),
         data=provenance.data,
         training=_settings(task, provenance) | {"best_epoch": best.epoch, "epochs_done": provenance.epochs_done},
         software={name: version(name) for name in _SOFTWARE}
@@ -85,31 +85,33 @@ def make_card(
 
 
 def _settings(task: TrainingTask, provenance: Provenance) -> dict[str, Value]:
-    return asdict(task.config) | {
+    return asdict(task.hyperparameters) | {
         "run": provenance.run,
-        "command": command_of(provenance.config, provenance.use),
+        "command": render_command(provenance.config, provenance.target),
         "weights_from": task.backbone.weights_from,
         "repeats_dropped": provenance.dropped,
     }
 
 
-def data_sources(training: LabelledTiles, validation: LabelledTiles, config: TrainConfig) -> tuple[DataSource, ...]:
+def list_data_sources(
+    training: LabelledTiles, validation: LabelledTiles, config: TrainConfig
+) -> tuple[DataSource, ...]:
     """List the data with its licences, in the order of the command.
 
     Raises:
-        UsageError: there are neither one nor as many licences or attributions as data.
+        UsageError: the number of licences or attributions is neither one nor that of the data.
     """
     parts = ((training, "training", config.data), (validation, "validation", config.val or config.data))
     named = [(name, role, part) for part, role, given in parts for name in given if name in part.sources]
-    licences = _one_each(config.about.licences, len(named), "--licence")
-    attributions = _one_each(config.about.attributions, len(named), "--attribution")
+    licences = _one_for_each(config.about.licences, len(named), "--licence")
+    attributions = _one_for_each(config.about.attributions, len(named), "--attribution")
     return tuple(
         _data_source(name, role, part, (licence, attribution))
         for (name, role, part), licence, attribution in zip(named, licences, attributions, strict=True)
     )
 
 
-def _one_each(given: Sequence[str], count: int, option: str) -> list[str | None]:
+def _one_for_each(given: Sequence[str], count: int, option: str) -> list[str | None]:
     if len(given) not in {0, 1, count}:
         raise UsageError(
             f"{option} was given {len(given)} times; expected once for all data, or {count} times: for each of the "
@@ -122,7 +124,7 @@ def _data_source(name: str, role: str, part: LabelledTiles, rights: tuple[str | 
     own = np.array([source == name for source in part.sources])
     licence, attribution = rights
     return DataSource(
-        name=place_name(name),
+        name=shorten_place(name),
         role=role,
         tiles=int(own.sum()),
         cracked=int(part.labels[own].sum()),
@@ -131,14 +133,21 @@ def _data_source(name: str, role: str, part: LabelledTiles, rights: tuple[str | 
     )
 
 
-def command_of(config: TrainConfig, use: OperatingTarget | None = None) -> str:
-    """Return the command that trains this model again, without places on the machine."""
-    words = ["crackscan train", *map(place_name, config.data), *(f"--val {place_name(place)}" for place in config.val)]
-    given: dict[str, object] = {"backbone": config.backbone, "weights": config.weights and place_name(config.weights)}
-    given |= {name: getattr(config.training, name) for name in _REPEATED}
+def render_command(config: TrainConfig, target: OperatingTarget | None = None) -> str:
+    """Return the command that trains this model again, with short names for places on the machine."""
+    words = [
+        "crackscan train",
+        *map(shorten_place, config.data),
+        *(f"--val {shorten_place(place)}" for place in config.val),
+    ]
+    given: dict[str, object] = {
+        "backbone": config.backbone,
+        "weights": config.weights and shorten_place(config.weights),
+    }
+    given |= {name: getattr(config.hyperparameters, name) for name in _COMMAND_OPTIONS}
     given |= {"val_fraction": None if config.val else config.val_fraction}
-    if use is not None:
-        given |= {"calibrate_on": place_name(use.trials), "false_alarms": use.false_alarm_rate}
-        given |= {"base_rate": use.base_rate}
+    if target is not None:
+        given |= {"calibrate_on": shorten_place(target.trials), "false_alarms": target.false_alarm_rate}
+        given |= {"base_rate": target.base_rate}
     words += [f"--{name.replace('_', '-')} {value}" for name, value in given.items() if value is not None]
     return " ".join([*words, "--out MODEL_DIR"])

@@ -1,4 +1,4 @@
-"""The README of a model: what its card holds, in words for people."""
+"""Writes the README of a model: the content of its card in words for people."""
 
 from pipeline.evaluation.metrics import MEASURES
 from pipeline.evaluation.operating_point import OVERALL, PREFIX
@@ -22,10 +22,10 @@ EVEN_ODDS = (
 )
 
 
-def readme(card: Card) -> str:
-    """Tell people what the model is, in Markdown."""
+def render_readme(card: Card) -> str:
+    """Return the README in Markdown."""
     note = [f"> {card.note}", ""] if card.note else []
-    rows = [f"| {name.replace('_', ' ')} | {_shown(card.metrics.get(name))} |" for name in MEASURES]
+    rows = [f"| {name.replace('_', ' ')} | {_format(card.metrics.get(name))} |" for name in MEASURES]
     sources = [line for source in card.data for line in _source_lines(source)]
     return "\n".join(
         [
@@ -48,25 +48,25 @@ def readme(card: Card) -> str:
             "|---|---|",
             *rows,
             "",
-            *_left_out(card),
+            *_left_out_section(card),
             LIMITS,
             "",
-            *_quantised(card),
+            *_int8_section(card),
             "`card.json` holds the same and all settings for programs; `model.safetensors` holds the weights.",
             "",
         ]
     )
 
 
-def _left_out(card: Card) -> list[str]:
-    """Tell what trials have shown, where there are any: a table of a row for each left-out source."""
+def _left_out_section(card: Card) -> list[str]:
+    """Return the results of the trials, a table row for each left-out source; without trials, nothing."""
     found = [name.removeprefix(PREFIX).split("/") for name in card.metrics if name.startswith(PREFIX)]
     sources = dict.fromkeys("/".join(parts[:-1]) for parts in found if len(parts) > 1)
     if not sources:
         return []
     names = list(dict.fromkeys(parts[-1] for parts in found if len(parts) > 1))
-    rows = [[source, *(_shown(card.metrics.get(f"{PREFIX}{source}/{name}")) for name in names)] for source in sources]
-    overall = [f"{name.replace('_', ' ')} {_shown(card.metrics.get(f'{PREFIX}{name}'))}" for name in OVERALL]
+    rows = [[source, *(_format(card.metrics.get(f"{PREFIX}{source}/{name}")) for name in names)] for source in sources]
+    overall = [f"{name.replace('_', ' ')} {_format(card.metrics.get(f'{PREFIX}{name}'))}" for name in OVERALL]
     return [
         "## What it reached on sources it was not trained on",
         "",
@@ -83,8 +83,8 @@ def _left_out(card: Card) -> list[str]:
     ]
 
 
-def _quantised(card: Card) -> list[str]:
-    """Tell what the int8 network costs, where there is one."""
+def _int8_section(card: Card) -> list[str]:
+    """Return the cost of the int8 network; without one, nothing."""
     int8 = card.int8
     if int8 is None:
         return []
@@ -92,7 +92,7 @@ def _quantised(card: Card) -> list[str]:
         "## In eight-bit integers",
         "",
         "`int8.xml` and `int8.bin` hold the network quantised for CPUs.",
-        f"On {int8.tiles:,} held-out tiles its AUC is {_shown(int8.auc)}, in 32-bit floats {_shown(int8.auc_float)};",
+        f"On {int8.tiles:,} held-out tiles its AUC is {_format(int8.auc)}, in 32-bit floats {_format(int8.auc_float)};",
         f"crack scores move by {int8.mean_shift:.4f} in the mean and {int8.greatest_shift:.2f} at most.",
         "",
     ]
@@ -114,5 +114,5 @@ def _source_lines(source: DataSource) -> list[str]:
     ]
 
 
-def _shown(value: object) -> str:
+def _format(value: object) -> str:
     return f"{value:.4f}" if isinstance(value, float) else "not defined"

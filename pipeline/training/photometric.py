@@ -1,30 +1,27 @@
-"""What a camera, the light and a file format make of a picture, changed at random for training.
+"""Random changes of light, lens, sensor and file for training pictures; a crack stays where it is.
 
-Framing and turning are `augment`'s, what lies on the concrete is `marks`'. Everything here leaves a crack where it was.
+Framing and turning are in `augment`, marks on the concrete in `synthetic.augmentations`.
 """
 
 import io
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageFilter
 
-from pipeline.images.decode import decode, resize
+from pipeline.images.decode import Pixels, decode, resize
 from pipeline.synthetic.noise import Field
 
-Pixels = NDArray[np.uint8]
-
-DEEPEST_FALLOFF = 0.6
+MAX_FALLOFF = 0.6
 """Largest loss of light from one side to the other, as a share."""
 
-SMALLEST_PX = 8
+MIN_SIDE_PX = 8
 """No picture is shrunk below this side."""
 
 
 @dataclass(frozen=True)
 class Camera:
-    """How far a picture may be from what the lens saw; probabilities and largest changes."""
+    """How far a picture may be from what the lens saw: probabilities and largest changes."""
 
     exposure: float = 0.3
     """Of the exposure, as a natural logarithm."""
@@ -53,7 +50,7 @@ class Camera:
     noise_levels: float = 10.0
     """Largest standard deviation of the noise, in levels of 0 … 255."""
     coarse_noise: float = 0.0
-    """Probability that noise, where there is some, comes in grains of 2 px, as from an enlarged picture."""
+    """Probability that noise has grains of 2 px, as in an enlarged picture."""
     jpeg: float = 0.25
     """Probability of being compressed."""
     jpeg_quality: int = 35
@@ -76,50 +73,50 @@ def photograph(pixels: Pixels, random: np.random.Generator, camera: Camera) -> P
 
     Shape: (H, W, 3) → (H, W, 3).
     """
-    seen = _lit(pixels, random, camera)
-    seen = _focused(seen, random, camera)
+    seen = _change_light(pixels, random, camera)
+    seen = _change_sharpness(seen, random, camera)
     if random.random() < camera.noise:
-        seen = _noisy(seen, random, camera)
+        seen = _add_noise(seen, random, camera)
     if random.random() < camera.jpeg:
-        seen = _compressed(seen, int(random.integers(camera.jpeg_quality, 96)))
+        seen = _compress(seen, int(random.integers(camera.jpeg_quality, 96)))
     return seen
 
 
-def _lit(pixels: Pixels, random: np.random.Generator, camera: Camera) -> Pixels:
+def _change_light(pixels: Pixels, random: np.random.Generator, camera: Camera) -> Pixels:
     """Change colour, contrast, exposure and white balance, and let the light fall off to one side."""
     kept = 0.0 if random.random() < camera.grey else 1 + camera.saturation * random.uniform(-1, 1)
     coloured = ImageEnhance.Color(Image.fromarray(pixels)).enhance(kept)
-    table = _tone(float(pixels.mean()) / 255, random, camera)
+    table = _tone_curve(float(pixels.mean()) / 255, random, camera)
     lit = np.asarray(coloured.point(table.T.ravel().tolist()))
     if random.random() < camera.falloff:
-        return _levels(lit * _slope(lit.shape, random))
+        return _to_levels(lit * _light_falloff(lit.shape, random))
     return lit
 
 
-def _tone(mean: float, random: np.random.Generator, camera: Camera) -> Pixels:
-    """Return what becomes of every level, shape (256, 3)."""
+def _tone_curve(mean: float, random: np.random.Generator, camera: Camera) -> Pixels:
+    """Return the new value of each level, shape (256, 3)."""
     levels = np.linspace(0, 1, 256)[:, None]
     levels = (levels - mean) * np.exp(random.uniform(-camera.contrast, camera.contrast)) + mean
     gamma = np.exp(random.uniform(-camera.gamma, camera.gamma))
     exposure = random.uniform(-camera.exposure, camera.exposure)
     balance = random.uniform(-camera.white_balance, camera.white_balance, 3)
-    return _levels(levels.clip(0, 1) ** gamma * np.exp(exposure + balance) * 255 + 0.5)
+    return _to_levels(levels.clip(0, 1) ** gamma * np.exp(exposure + balance) * 255 + 0.5)
 
 
-def _slope(shape: tuple[int, ...], random: np.random.Generator) -> Field:
-    """Return a factor a pixel that falls from 1 towards one side, in a random direction."""
-    turn, depth = random.uniform(0, 2 * np.pi), random.uniform(0, DEEPEST_FALLOFF)
+def _light_falloff(shape: tuple[int, ...], random: np.random.Generator) -> Field:
+    """Return a factor for each pixel, which falls from 1 towards one side in a random direction."""
+    turn, depth = random.uniform(0, 2 * np.pi), random.uniform(0, MAX_FALLOFF)
     down, right = (np.linspace(-1, 1, side, dtype=np.float32) for side in shape[:2])
     across = np.float32(np.cos(turn)) * right + np.float32(np.sin(turn)) * down[:, None]
     slope: Field = 1 - np.float32(depth) * (across - across.min()) / np.float32(2)
     return slope[..., None]
 
 
-def _focused(pixels: Pixels, random: np.random.Generator, camera: Camera) -> Pixels:
-    """Lose detail in one of three ways, or none."""
+def _change_sharpness(pixels: Pixels, random: np.random.Generator, camera: Camera) -> Pixels:
+    """Shrink, sharpen or blur a picture, or leave it as it is."""
     drawn = random.random()
     if drawn < camera.shrunk:
-        return _shrunk(pixels, random.uniform(camera.shrunk_to, 1))
+        return _lose_detail(pixels, random.uniform(camera.shrunk_to, 1))
     if drawn < camera.shrunk + camera.sharpened:
         halo = ImageFilter.UnsharpMask(float(random.uniform(0.7, 2)), int(random.integers(50, 180)), threshold=2)
         return np.asarray(Image.fromarray(pixels).filter(halo))
@@ -128,26 +125,26 @@ def _focused(pixels: Pixels, random: np.random.Generator, camera: Camera) -> Pix
     return pixels
 
 
-def _shrunk(pixels: Pixels, scale: float) -> Pixels:
+def _lose_detail(pixels: Pixels, scale: float) -> Pixels:
     height_px, width_px = pixels.shape[:2]
-    small = resize(pixels, max(SMALLEST_PX, round(height_px * scale)), max(SMALLEST_PX, round(width_px * scale)))
+    small = resize(pixels, max(MIN_SIDE_PX, round(height_px * scale)), max(MIN_SIDE_PX, round(width_px * scale)))
     return resize(small, height_px, width_px)
 
 
-def _noisy(pixels: Pixels, random: np.random.Generator, camera: Camera) -> Pixels:
-    """Add the same noise to all channels: what is left of it after a camera's processing is mostly brightness."""
+def _add_noise(pixels: Pixels, random: np.random.Generator, camera: Camera) -> Pixels:
+    """Add the same noise to all channels: a camera's processing leaves mostly brightness noise."""
     height_px, width_px = pixels.shape[:2]
     grain_px = 2 if random.random() < camera.coarse_noise else 1
     noise = random.standard_normal((-(-height_px // grain_px), -(-width_px // grain_px), 1), np.float32)
     noise = noise.repeat(grain_px, axis=0).repeat(grain_px, axis=1)[:height_px, :width_px]
-    return _levels(pixels + noise * np.float32(random.uniform(0, camera.noise_levels)))
+    return _to_levels(pixels + noise * np.float32(random.uniform(0, camera.noise_levels)))
 
 
-def _compressed(pixels: Pixels, quality: int) -> Pixels:
+def _compress(pixels: Pixels, quality: int) -> Pixels:
     stored = io.BytesIO()
     Image.fromarray(pixels).save(stored, "JPEG", quality=quality)
     return decode(stored.getvalue()).pixels
 
 
-def _levels(values: Field) -> Pixels:
+def _to_levels(values: Field) -> Pixels:
     return np.clip(values, 0, 255).astype(np.uint8)

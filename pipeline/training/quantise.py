@@ -1,7 +1,6 @@
-"""Eight-bit integers for CPUs, made of a finished model, and what they cost on tiles that were held out.
+"""Makes the int8 network of a model with NNCF's post-training quantisation, and measures its cost on held-out tiles.
 
-NNCF's post-training quantisation. What scores with the result is `openvino_engine`'s business, whether to trust it
-`engines`'.
+`models.openvino_engine` scores with it; `models.engines` decides whether to trust it.
 """
 
 import contextlib
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from pipeline.core.errors import CrackscanError
 from pipeline.evaluation.metrics import measure
+from pipeline.images.decode import Pixels
 from pipeline.labels.labelled_tiles import LabelledTiles, compute_descriptors, read_labelled_tiles
 from pipeline.labels.split import SplitRule, TrainValSplit, split
 from pipeline.labels.tables import ClassNames
@@ -30,17 +30,16 @@ from pipeline.models.domain import Domain
 from pipeline.models.model import INT8_FILES, Int8, Model, add_int8, load_model
 from pipeline.models.openvino_engine import OpenVinoEngine
 from pipeline.models.openvino_runtime import ov
-from pipeline.training import augment, model_readme
-from pipeline.training.data_loader import Pixels, TileReader, in_batches
+from pipeline.training import model_readme
+from pipeline.training.data_loader import TileReader, prepare_for_scoring, split_into_batches
 from pipeline.training.domain_fit import BATCH_TILES, RepresentativeImages
+from pipeline.training.progress import OnProgress
 
 CALIBRATION_BATCHES = 10
-"""Of training pictures, from which the ranges of all layers are read: 320 of them; NNCF's own default is 300."""
-MOST_HELD_OUT = 2000
-"""Tiles on which the cost is measured; a minute."""
+"""Batches of training pictures that set the ranges of all layers: 320 pictures; NNCF's own default is 300."""
+MAX_HELD_OUT_TILES = 2000
+"""Tiles that measure the cost; they take a minute."""
 SEED = 0
-
-OnProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -52,30 +51,30 @@ class QuantiseConfig:
     data: tuple[str, ...]
     """Folders, URLs or tables of labelled tiles."""
     val: tuple[str, ...] = ()
-    """Held-out tiles; none given holds a part of `data` out."""
+    """Held-out tiles; if empty, a part of `data` is held out."""
     val_fraction: float = 0.2
     classes: ClassNames = field(default_factory=ClassNames)
 
 
-def quantise_folder(config: QuantiseConfig, show: Callable[[str, int, int], None]) -> Quantised:
-    """Quantise a model, and put the result into its folder.
+def quantise_folder(config: QuantiseConfig, on_progress: Callable[[str, int, int], None]) -> Quantised:
+    """Quantise a model and add the result to its folder.
 
     Args:
         config: the run.
-        show: is told what is done, how far it is, and of how much.
+        on_progress: called with the name of the stage, the number done and the total.
 
     Raises:
         UsageError: there is no model, or the data cannot be used.
         ModelError: the model is damaged.
         CrackscanError: OpenVINO or NNCF cannot handle its architecture.
     """
-    found = load_model(config.model)
+    model = load_model(config.model)
     tiles = read_labelled_tiles(config.data, config.classes)
     validation = read_labelled_tiles(config.val, config.classes) if config.val else None
-    look = partial(compute_descriptors, on_progress=partial(show, "comparing tiles"))
-    parts = split(tiles, validation, SplitRule(config.val_fraction, SEED), look)
-    int8, cost = quantise(found, parts, partial(show, "quantising"))
-    add_int8(found, int8, cost, model_readme.readme)
+    describe = partial(compute_descriptors, on_progress=partial(on_progress, "comparing tiles"))
+    parts = split(tiles, validation, SplitRule(config.val_fraction, SEED), describe)
+    int8, cost = quantise(model, parts, partial(on_progress, "quantising"))
+    add_int8(model, int8, cost, model_readme.render_readme)
     return cost
 
 
@@ -86,104 +85,98 @@ def quantise(
 
     Args:
         model: as it was trained.
-        parts: tiles like those it learnt from, for the ranges of its layers and for its domain; and others, on which
-            the loss is measured.
-        on_progress: is told pictures looked at, and of how many.
+        parts: training tiles set the ranges of its layers and its domain, validation tiles measure the cost.
+        on_progress: called with the number of pictures seen and their total.
 
     Returns:
-        The network, and what it costs.
+        The network and its cost.
 
     Raises:
         CrackscanError: OpenVINO or NNCF cannot handle its architecture.
         UsageError: a tile cannot be read.
     """
     tile_px = model.card.tile_px
-    chosen = RepresentativeImages(parts.training, tile_px, SEED)
-    pictures = [*chosen.batches(on_progress)]
+    images = [*RepresentativeImages(parts.training, tile_px, SEED).batches(on_progress)]
     try:
         floats = openvino_graph.trace(model, tile_px)
-        integers = _integers(floats, pictures[:: max(1, len(pictures) // CALIBRATION_BATCHES)])
-        known = _domain(integers, model, pictures)
-        whole = (
-            openvino_graph.append_domain(integers, known),
-            openvino_graph.append_domain(floats, domain.domain_of(model)),
-        )
+        integers = _quantise_graph(floats, images[:: max(1, len(images) // CALIBRATION_BATCHES)])
+        int8_graph = openvino_graph.append_domain(integers, _refit_domain(integers, model, images))
+        float_graph = openvino_graph.append_domain(floats, domain.domain_of(model))
     except RuntimeError as error:
         raise CrackscanError(
             f"{model.card.architecture} cannot be quantised: {str(error).splitlines()[0]} The model is whole without, "
             "and is scored in floats."
         ) from error
-    tiles = _some(parts.validation)
-    found, expected = (_scores(OpenVinoEngine(of, model.card, "f32"), tiles, tile_px) for of in whole)
-    int8 = _files(whole[0])
-    return int8, _cost(int8, tiles, found, expected)
+    tiles = sample_evenly(parts.validation)
+    scores, expected = (
+        _score_tiles(OpenVinoEngine(graph, model.card, "f32"), tiles, tile_px) for graph in (int8_graph, float_graph)
+    )
+    int8 = _serialise(int8_graph)
+    return int8, _measure_cost(int8, tiles, scores, expected)
 
 
-def _integers(floats: ov.Model, pictures: Sequence[Pixels]) -> ov.Model:
+def _quantise_graph(floats: ov.Model, images: Sequence[Pixels]) -> ov.Model:
     """Quantise a graph of logits and textures.
 
-    What makes statistics of the textures stays in floats, as does the last layer: both cost nothing.
+    The statistics of the textures and the last layer stay in floats; they cost nothing.
     """
-    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it misses CUDA, which nobody asked for
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it warns that CUDA is missing
     import nncf  # takes seconds
 
     nncf.set_log_level(logging.ERROR)
-    left = nncf.IgnoredScope(types=["ReduceMean", "Log", "MatMul"], validate=False)
-    with contextlib.redirect_stdout(io.StringIO()):  # its progress bars; ours is on the terminal already
-        return nncf.quantize(floats.clone(), nncf.Dataset(pictures), subset_size=len(pictures), ignored_scope=left)
+    ignored = nncf.IgnoredScope(types=["ReduceMean", "Log", "MatMul"], validate=False)
+    with contextlib.redirect_stdout(io.StringIO()):  # it draws bars over ours
+        return nncf.quantize(floats.clone(), nncf.Dataset(images), subset_size=len(images), ignored_scope=ignored)
 
 
-def _domain(integers: ov.Model, model: Model, pictures: Sequence[Pixels]) -> Domain | None:
-    """Learn the domain anew: a quantised network sees its training tiles a little otherwise.
+def _refit_domain(integers: ov.Model, model: Model, images: Sequence[Pixels]) -> Domain | None:
+    """Fit the domain again, because a quantised network sees its training tiles a little differently.
 
-    Distances are in units of the training tiles' own, so that the threshold in the card stays right.
+    Distances are in units of those of the training tiles, so the threshold in the card stays right.
     """
     if domain.domain_of(model) is None:
         return None
     engine = OpenVinoEngine(integers.clone(), model.card, "f32")
-    return domain.fit(torch.from_numpy(np.concatenate([engine.answer(batch)[1] for batch in pictures])))
+    return domain.fit(torch.from_numpy(np.concatenate([engine.answer(batch)[1] for batch in images])))
 
 
-def _some(tiles: LabelledTiles) -> LabelledTiles:
-    """Take tiles evenly from all, where there are more than are needed."""
-    if len(tiles) <= MOST_HELD_OUT:
+def sample_evenly(tiles: LabelledTiles) -> LabelledTiles:
+    """Take `MAX_HELD_OUT_TILES` evenly from all tiles, or all if there are fewer."""
+    if len(tiles) <= MAX_HELD_OUT_TILES:
         return tiles
-    return tiles.subset(np.linspace(0, len(tiles) - 1, MOST_HELD_OUT).astype(int))
+    return tiles.subset(np.linspace(0, len(tiles) - 1, MAX_HELD_OUT_TILES).astype(int))
 
 
-def _scores(engine: OpenVinoEngine, tiles: LabelledTiles, tile_px: int) -> NDArray[np.float32]:
+def _score_tiles(engine: OpenVinoEngine, tiles: LabelledTiles, tile_px: int) -> NDArray[np.float32]:
     """Shape: (n, 2)."""
     reader = TileReader(tiles.urls, tiles.boxes)
-    plan = in_batches(np.arange(len(tiles)), BATCH_TILES)
-    prepare = partial(_resized, tile_px)
-    return np.concatenate([engine(pixels) for _, pixels in reader.batches(plan, prepare)])
+    plan = split_into_batches(np.arange(len(tiles)), BATCH_TILES)
+    return np.concatenate([engine(pixels) for _, pixels in reader.batches(plan, prepare_for_scoring(tile_px))])
 
 
-def _resized(tile_px: int, pixels: Pixels, _index: int, _batch: int) -> Pixels:
-    return augment.for_scoring(pixels, tile_px)
-
-
-def _cost(int8: Int8, tiles: LabelledTiles, found: NDArray[np.float32], expected: NDArray[np.float32]) -> Quantised:
+def _measure_cost(
+    int8: Int8, tiles: LabelledTiles, scores: NDArray[np.float32], expected: NDArray[np.float32]
+) -> Quantised:
     """Compare scores, shape (n, 2) each."""
-    shifts = np.abs(found - expected)
-    strange = float(shifts[:, DOMAIN].mean())
+    shifts = np.abs(scores - expected)
+    domain_shift = float(shifts[:, DOMAIN].mean())
     return Quantised(
         sha256=int8.sha256,
         tiles=len(tiles),
-        auc=measure(tiles.labels, found[:, CRACK]).auc,
+        auc=measure(tiles.labels, scores[:, CRACK]).auc,
         auc_float=measure(tiles.labels, expected[:, CRACK]).auc,
         mean_shift=float(shifts[:, CRACK].mean()),
         greatest_shift=float(shifts[:, CRACK].max()),
-        mean_domain_shift=None if np.isnan(strange) else strange,
+        mean_domain_shift=None if np.isnan(domain_shift) else domain_shift,
         nncf=version("nncf"),
     )
 
 
-def _files(whole: ov.Model) -> Int8:
-    """Write a graph as OpenVINO keeps it; the same graph is the same bytes."""
-    for number, step in enumerate(whole.get_ordered_ops()):  # else numbered on and on in one process
+def _serialise(graph: ov.Model) -> Int8:
+    """Write a graph in OpenVINO's format; the same graph gives the same bytes."""
+    for number, step in enumerate(graph.get_ordered_ops()):  # OpenVINO counts on within a process
         step.set_friendly_name(f"{step.get_type_name()}_{number}")
     with tempfile.TemporaryDirectory() as folder:
         graph_file, constants_file = (Path(folder, name) for name in INT8_FILES)
-        ov.save_model(whole, graph_file, compress_to_fp16=False)
+        ov.save_model(graph, graph_file, compress_to_fp16=False)
         return Int8(graph_file.read_bytes(), constants_file.read_bytes())

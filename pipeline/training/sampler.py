@@ -1,7 +1,7 @@
-"""Which tiles an epoch takes, in which order: all of them alike, or sources and classes in even parts.
+"""Which tiles an epoch takes, in which order: all tiles alike, or sources and classes in equal parts.
 
-The order depends on seed and epoch alone: any number of workers sees the same batches. Reading the tiles is left to
-`batches`, changing them to `augment`.
+The order depends on seed and epoch only, so any number of workers sees the same batches. `data_loader` reads the tiles,
+`augment` changes them.
 """
 
 import math
@@ -13,16 +13,17 @@ from numpy.typing import NDArray
 from pipeline.labels.labelled_tiles import LabelledTiles
 
 Indices = NDArray[np.int64]
+"""Rows of tiles."""
 
-DRAWN = 0.2
-"""Part of an epoch that is sound tiles with a crack drawn on them: two fifths of the cracked ones."""
-CRACKED = 0.5 - DRAWN
+PAINTED_SHARE = 0.2
+"""Part of an epoch that is sound tiles with a painted crack: two fifths of the cracked ones."""
+CRACKED_SHARE = 0.5 - PAINTED_SHARE
 """Part of an epoch that is cracked tiles as they are; the other half is sound tiles."""
 
 
 @dataclass(frozen=True)
 class Stratum:
-    """Tiles that are drawn from alike."""
+    """Tiles that are equally likely."""
 
     tiles: Indices
     share: float
@@ -30,51 +31,55 @@ class Stratum:
 
 
 @dataclass(frozen=True)
-class Deck:
-    """What an epoch is dealt from."""
+class TilePool:
+    """The tiles from which an epoch takes its sample, in strata."""
 
     tiles: LabelledTiles
-    """From `drawn_from` on: the sound tiles a second time, to draw cracks on, labelled cracked."""
-    drawn_from: int
+    """From `first_painted` on: the sound tiles a second time, labelled cracked, to paint cracks on."""
+    first_painted: int
     strata: tuple[Stratum, ...]
     """Their shares sum to one."""
 
     @property
     def cracked_share(self) -> float:
-        """Part of an epoch that is labelled cracked, on the mean."""
+        """Expected part of an epoch that is labelled cracked."""
         return sum(part.share * float(self.tiles.labels[part.tiles].mean()) for part in self.strata)
 
+    def is_cracked(self, index: int) -> bool | None:
+        """Tell whether a tile shows a crack; None means that one is to be painted."""
+        return None if index >= self.first_painted else bool(self.tiles.labels[index])
 
-def alike(tiles: LabelledTiles) -> Deck:
-    """Deal every tile as often as any other."""
-    return Deck(tiles, len(tiles), (Stratum(np.arange(len(tiles)), 1.0),))
+
+def build_uniform_pool(tiles: LabelledTiles) -> TilePool:
+    """Take every tile equally often."""
+    return TilePool(tiles, len(tiles), (Stratum(np.arange(len(tiles)), 1.0),))
 
 
-def balanced(tiles: LabelledTiles) -> Deck:
-    """Deal as many cracked as sound tiles, and as many of one source as of another that has such tiles.
+def build_balanced_pool(tiles: LabelledTiles) -> TilePool:
+    """Take as many cracked as sound tiles, and equally many from each source that has such tiles.
 
-    Where tiles were cut in several sizes, both classes come in the same sizes: there is far more sound concrete in
-    small boxes than in large ones, and how much a tile was enlarged would tell the classes apart.
+    Where tiles were cut in several sizes, both classes get the same sizes: small boxes hold far more sound concrete
+    than large ones, so the enlargement of a tile would give its class away.
     """
     sound = np.flatnonzero(~tiles.labels)
     doubled = tiles.subset(np.concatenate([np.arange(len(tiles)), sound]))
-    is_drawn = np.arange(len(doubled)) >= len(tiles)
-    doubled = replace(doubled, labels=doubled.labels | is_drawn)
+    is_painted = np.arange(len(doubled)) >= len(tiles)
+    doubled = replace(doubled, labels=doubled.labels | is_painted)
     sources = np.array(doubled.sources)
     strata: list[Stratum] = []
-    for kind, share in ((doubled.labels & ~is_drawn, CRACKED), (is_drawn, DRAWN), (~doubled.labels, 0.5)):
-        for source in sorted(set(sources[kind])):
-            chosen = np.flatnonzero(kind & (sources == source))
-            parts = _size_shares(tiles, source)
-            strata += _by_size(chosen, doubled.sizes[chosen], parts, share / len(set(sources[kind])))
-    return Deck(doubled, len(tiles), tuple(strata))
+    kinds = ((doubled.labels & ~is_painted, CRACKED_SHARE), (is_painted, PAINTED_SHARE), (~doubled.labels, 0.5))
+    for is_kind, share in kinds:
+        for source in sorted(set(sources[is_kind])):
+            chosen = np.flatnonzero(is_kind & (sources == source))
+            weights = _weigh_sizes(tiles, source)
+            strata += _split_by_size(chosen, doubled.sizes[chosen], weights, share / len(set(sources[is_kind])))
+    return TilePool(doubled, len(tiles), tuple(strata))
 
 
-def _size_shares(tiles: LabelledTiles, source: str) -> dict[int, float]:
-    """Return how often each size of a source's tiles is to be dealt.
+def _weigh_sizes(tiles: LabelledTiles, source: str) -> dict[int, float]:
+    """Return the weight of each size of a source's tiles: the square root of the scarcer class's count.
 
-    The more tiles of the scarcer class, the more often, by the square root: large sound boxes are few, and would
-    otherwise come a hundred times or hardly ever.
+    Large sound boxes are few; other weights would take them a hundred times or hardly ever.
     """
     own = np.array(tiles.sources) == source
     counts = {
@@ -84,45 +89,47 @@ def _size_shares(tiles: LabelledTiles, source: str) -> dict[int, float]:
     return {size: math.sqrt(count) for size, count in counts.items()}
 
 
-def _by_size(tiles: Indices, sizes: Indices, shares: dict[int, float], share: float) -> list[Stratum]:
-    """Divide a share among sizes; sizes that only one class has count where there are no others."""
-    here = {size: shares[size] for size in np.unique(sizes).tolist()}
-    whole = sum(here.values())
-    if not whole:
+def _split_by_size(tiles: Indices, sizes: Indices, weights: dict[int, float], share: float) -> list[Stratum]:
+    """Divide a share among sizes; a size that only one class has counts only if no size has both."""
+    present = {size: weights[size] for size in np.unique(sizes).tolist()}
+    total = sum(present.values())
+    if not total:
         return [Stratum(tiles, share)]
-    return [Stratum(tiles[sizes == size], share * part / whole) for size, part in here.items() if part]
+    return [Stratum(tiles[sizes == size], share * weight / total) for size, weight in present.items() if weight]
 
 
-def epoch_order(strata: tuple[Stratum, ...], epoch_tiles: int, seed: int, epoch: int) -> Indices:
+def order_epoch(strata: tuple[Stratum, ...], epoch_tiles: int, seed: int, epoch: int) -> Indices:
     """List the tiles of an epoch.
 
-    Within a stratum, epochs follow each other through one random order of its tiles, then through another, so that
-    short epochs see every tile before any tile comes again.
+    Within a stratum, successive epochs walk through one random order of its tiles, then through another, so that short
+    epochs reach every tile before any tile repeats.
 
     Args:
-        strata: what to deal from.
-        epoch_tiles: how many an epoch takes.
+        strata: where to take them from.
+        epoch_tiles: how many.
         seed: of the orders.
         epoch: 0, 1, …
     """
-    counts = _counts([stratum.share for stratum in strata], epoch_tiles)
-    turn = np.random.default_rng((seed, len(strata), epoch)).permutation(np.repeat(np.arange(len(strata)), counts))
+    counts = _apportion([stratum.share for stratum in strata], epoch_tiles)
+    stratum_of = np.random.default_rng((seed, len(strata), epoch)).permutation(
+        np.repeat(np.arange(len(strata)), counts)
+    )
     order = np.empty(epoch_tiles, np.int64)
     for number, (stratum, count) in enumerate(zip(strata, counts, strict=True)):
-        order[turn == number] = stratum.tiles[_walk(len(stratum.tiles), count, (seed, number), epoch)]
+        order[stratum_of == number] = stratum.tiles[_walk(len(stratum.tiles), count, (seed, number), epoch)]
     return order
 
 
 def _walk(tiles: int, count: int, seed: tuple[int, int], epoch: int) -> Indices:
-    """Return the `count` steps of an epoch through endless random orders of so many tiles."""
+    """Return the `count` steps of an epoch on an endless walk through random orders of `tiles` tiles."""
     first, last = epoch * count, (epoch + 1) * count
-    turns = range(first // tiles, -(-last // tiles))
-    orders = [np.random.default_rng((*seed, turn)).permutation(tiles) for turn in turns]
+    rounds = range(first // tiles, -(-last // tiles))
+    orders = [np.random.default_rng((*seed, number)).permutation(tiles) for number in rounds]
     return np.concatenate([np.empty(0, np.int64), *orders])[first % tiles :][:count]
 
 
-def _counts(shares: list[float], total: int) -> list[int]:
-    """Divide a number in these shares, by largest remainders."""
+def _apportion(shares: list[float], total: int) -> list[int]:
+    """Divide a number by shares, with the method of largest remainders."""
     exact = np.array(shares) * total
     counts = np.floor(exact).astype(int)
     for index in np.argsort(counts - exact, kind="stable")[: total - int(counts.sum())]:

@@ -1,7 +1,8 @@
-"""Every epoch's figures: as Parquet beside the model, and as a run of an MLflow server where one is given.
+"""Keeps the figures of every epoch: in Parquet beside the model and, with `--mlflow`, on an MLflow server.
 
-The process that started the training writes both, from the first worker's notes: one writer, and nothing twice where a
-run goes on after a stop. A server that goes away in the middle costs nothing: the next epoch sends what it lacks.
+The process that started the training writes both, from the first worker's reports: it is the only writer, and a run
+that continues after an interruption repeats nothing. If the server is away for a while, the next epoch sends what it
+lacks.
 """
 
 import io
@@ -38,7 +39,7 @@ HISTORY = pa.schema(
         pa.field("tiles_per_s", pa.float64(), nullable=False),
     ]
 )
-"""A row an epoch."""
+"""One row per epoch."""
 
 SCALARS = {
     "loss/training": "loss",
@@ -48,42 +49,42 @@ SCALARS = {
     "learning_rate": "learning_rate",
     "tiles_per_s": "tiles_per_s",
 }
-"""What MLflow calls the columns it shows."""
+"""The columns that MLflow shows, by its names for them."""
 
 EXPERIMENT = "crackscan"
 RUN_TAG = "crackscan.run"
-"""Names the run, so that the same command goes on with it."""
+"""The tag by which the same command finds its run again."""
 
-LONGEST = 6000
-"""Characters of a parameter that MLflow takes; a long list of data is cut."""
+MAX_PARAMETER_CHARS = 6000
+"""MLflow takes no longer parameter; a long list of data is cut."""
 
-FOR_MLFLOW = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",  # no report to anybody
+MLFLOW_ENV = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",  # sends no reports
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # instead of 7, minutes in which training could not be watched
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
 }
-"""MLflow reads these from the environment alone; what is set there already stands."""
+"""MLflow reads these only from the environment; values that are set already stay."""
 
 
 def write_history(folder: str, history: Sequence[EpochResult]) -> None:
-    """Write the history beside the model, whole after every epoch: a resumed run leaves one history, too."""
-    sink = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist([asdict(result) for result in history], schema=HISTORY), sink)
-    storage.write_whole(storage.join(folder, HISTORY_FILE), sink.getvalue())
+    """Write the whole history beside the model after every epoch, so that a resumed run leaves one history, too."""
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([asdict(result) for result in history], schema=HISTORY), buffer)
+    storage.write_whole(storage.join(folder, HISTORY_FILE), buffer.getvalue())
 
 
 class Tracking:
-    """Is told how a run goes; this one keeps it to itself."""
+    """Receives the figures of a run; this class drops them."""
 
     problem: str | None = None
-    """Why the server may lack something."""
+    """Why the server may lack a part of the run."""
 
-    def note(self, history: Sequence[EpochResult]) -> None:
-        """Note the epochs that are done."""
+    def log_epochs(self, history: Sequence[EpochResult]) -> None:
+        """Log the epochs that are done."""
 
-    def finish(self, folder: str, card: Card) -> None:
-        """Note the model that came of it."""
+    def log_model(self, folder: str, card: Card) -> None:
+        """Log the finished model."""
 
 
 class MlflowTracking(Tracking):
@@ -93,26 +94,26 @@ class MlflowTracking(Tracking):
         self._client = client
         self._run_id = run_id
         first = next(iter(SCALARS))
-        self._noted = len({metric.step for metric in client.get_metric_history(run_id, first)})
+        self._logged = len({metric.step for metric in client.get_metric_history(run_id, first)})
 
-    def note(self, history: Sequence[EpochResult]) -> None:
-        """Note the epochs that are done and not noted yet."""
-        with self._forgiving():
-            for result in history[self._noted :]:
+    def log_epochs(self, history: Sequence[EpochResult]) -> None:
+        """Log the epochs that are done and not logged yet."""
+        with self._keep_problem():
+            for result in history[self._logged :]:
                 self._log({name: getattr(result, column) for name, column in SCALARS.items()}, result.epoch)
-                self._noted += 1
+                self._logged += 1
             self.problem = None
 
-    def finish(self, folder: str, card: Card) -> None:
-        """Note the model that came of it: its figures on the validation tiles, its name and place."""
-        with self._forgiving():
-            self._log({f"model/{name}": value for name, value in card.metrics.items()}, self._noted)
+    def log_model(self, folder: str, card: Card) -> None:
+        """Log the finished model: its figures on the validation tiles, its id and its folder."""
+        with self._keep_problem():
+            self._log({f"model/{name}": value for name, value in card.metrics.items()}, self._logged)
             self._client.set_tag(self._run_id, "crackscan.model_id", card.model_id)
             self._client.set_tag(self._run_id, "crackscan.model", folder)
 
     def end(self, status: str) -> None:
-        """Close the run: FINISHED, FAILED, or KILLED where it was interrupted."""
-        with self._forgiving():
+        """Close the run as FINISHED, FAILED or, after an interruption, KILLED."""
+        with self._keep_problem():
             self._client.set_terminated(self._run_id, status)
 
     def _log(self, values: Mapping[str, Value], step: int) -> None:
@@ -120,12 +121,12 @@ class MlflowTracking(Tracking):
 
         now_ms = int(time.time() * 1000)
         numbers = {name: value for name, value in values.items() if isinstance(value, int | float)}
-        found = [Metric(name, float(value), now_ms, step) for name, value in numbers.items()]
-        self._client.log_batch(self._run_id, metrics=found)
+        metrics = [Metric(name, float(value), now_ms, step) for name, value in numbers.items()]
+        self._client.log_batch(self._run_id, metrics=metrics)
 
     @contextmanager
-    def _forgiving(self) -> Iterator[None]:
-        """Remember what the server answers instead of a yes: it is no reason to lose a training."""
+    def _keep_problem(self) -> Iterator[None]:
+        """Keep the server's error as `problem`: it must not end the training."""
         from mlflow.exceptions import MlflowException
 
         try:
@@ -136,12 +137,12 @@ class MlflowTracking(Tracking):
 
 @contextmanager
 def track_run(uri: str | None, run: str, settings: Mapping[str, object]) -> Iterator[Tracking]:
-    """Open a run on a server, or go on with it, and close it as the context ends.
+    """Open or reopen a run on a server, and close it as the context ends.
 
     Args:
         uri: of the server; None tracks nothing. MLflow takes its credentials from its own environment variables.
-        run: names it; one of the same name goes on.
-        settings: shown as its parameters.
+        run: its name; a run of this name is reopened.
+        settings: its parameters.
 
     Raises:
         UsageError: MLflow is not installed, or the server cannot be used.
@@ -149,7 +150,7 @@ def track_run(uri: str | None, run: str, settings: Mapping[str, object]) -> Iter
     if uri is None:
         yield Tracking()
         return
-    tracking, status = _opened(uri, run, settings), "FAILED"
+    tracking, status = _open_run(uri, run, settings), "FAILED"
     try:
         yield tracking
         status = "FINISHED"
@@ -160,8 +161,8 @@ def track_run(uri: str | None, run: str, settings: Mapping[str, object]) -> Iter
         tracking.end(status)
 
 
-def _opened(uri: str, run: str, settings: Mapping[str, object]) -> MlflowTracking:
-    for name, value in FOR_MLFLOW.items():
+def _open_run(uri: str, run: str, settings: Mapping[str, object]) -> MlflowTracking:
+    for name, value in MLFLOW_ENV.items():
         os.environ.setdefault(name, value)
     try:
         from mlflow import MlflowClient
@@ -170,22 +171,24 @@ def _opened(uri: str, run: str, settings: Mapping[str, object]) -> MlflowTrackin
         raise UsageError("--mlflow needs MLflow, which is not installed: pip install 'crackscan[mlflow]'.") from error
     try:
         client = MlflowClient(uri)
-        return MlflowTracking(client, _run_of(client, run, settings))
+        return MlflowTracking(client, _find_or_create_run(client, run, settings))
     except MlflowException as error:
         raise UsageError(f"--mlflow {uri} cannot be used: {_first_line(error)}") from error
 
 
-def _run_of(client: "MlflowClient", run: str, settings: Mapping[str, object]) -> str:
-    """Return the id of the run of this name, a new one where there is none."""
+def _find_or_create_run(client: "MlflowClient", run: str, settings: Mapping[str, object]) -> str:
+    """Return the id of the run of this name; create it if there is none."""
     from mlflow.entities import Param
 
-    found = client.get_experiment_by_name(EXPERIMENT)
-    experiment = client.create_experiment(EXPERIMENT) if found is None else found.experiment_id
-    for known in client.search_runs([experiment], f"tags.`{RUN_TAG}` = '{run}'", max_results=1):
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    experiment_id = client.create_experiment(EXPERIMENT) if experiment is None else experiment.experiment_id
+    for known in client.search_runs([experiment_id], f"tags.`{RUN_TAG}` = '{run}'", max_results=1):
         client.update_run(known.info.run_id, status="RUNNING")
         return str(known.info.run_id)
-    new = client.create_run(experiment, run_name=run, tags={RUN_TAG: run})
-    client.log_batch(new.info.run_id, params=[Param(name, str(value)[:LONGEST]) for name, value in settings.items()])
+    new = client.create_run(experiment_id, run_name=run, tags={RUN_TAG: run})
+    client.log_batch(
+        new.info.run_id, params=[Param(name, str(value)[:MAX_PARAMETER_CHARS]) for name, value in settings.items()]
+    )
     return str(new.info.run_id)
 
 

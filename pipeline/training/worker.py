@@ -1,7 +1,4 @@
-"""What runs in each of Ray Train's workers, and how it tells the process that started it how far it is.
-
-The training itself is `course`'s; `fit` starts the workers.
-"""
+"""What each Ray Train worker runs: the loop, resumed from its checkpoint, with reports to Ray and the driver."""
 
 import tempfile
 import time
@@ -23,48 +20,48 @@ from pipeline.training.progress import EpochResult
 
 CHECKPOINT_FILE = "state.pt"
 
-STEP_MESSAGE_S = 0.5
-"""A worker tells how far it is this often at most."""
+STEP_REPORT_S = 0.5
+"""Shortest time between two reports of steps."""
 
 
-class _Reporter:
-    """Tells the board and Ray Train how a worker's run goes; Ray keeps the first worker's state as the checkpoint."""
+class _RayCallbacks:
+    """Reports to Ray Train and the progress actor; only the first worker writes checkpoints and progress."""
 
-    def __init__(self, board: Any, rank: int) -> None:  # noqa: ANN401 - Ray's actor handle has no type
-        self._board = board
+    def __init__(self, progress: Any, rank: int) -> None:  # noqa: ANN401 - Ray's actor handle has no type
+        self._progress = progress
         self._rank = rank
-        self._told_s = 0.0
+        self._reported_s = 0.0
 
     def on_step(self, epoch: int, done: int, total: int) -> None:
-        if self._rank == 0 and time.monotonic() - self._told_s > STEP_MESSAGE_S:
-            self._told_s = time.monotonic()
-            self._board.write_step.remote(epoch, done, total)
+        if self._rank == 0 and time.monotonic() - self._reported_s > STEP_REPORT_S:
+            self._reported_s = time.monotonic()
+            self._progress.write_step.remote(epoch, done, total)
 
-    def on_epoch(self, epochs: list[EpochResult], state: State) -> None:
-        metrics = asdict(epochs[-1])
+    def on_epoch(self, history: list[EpochResult], state: State) -> None:
+        metrics = asdict(history[-1])
         if self._rank != 0:
             ray.train.report(metrics)
             return
         with tempfile.TemporaryDirectory() as folder:
             torch.save(state, Path(folder) / CHECKPOINT_FILE)
             ray.train.report(metrics, checkpoint=Checkpoint.from_directory(folder))
-        ray.get(self._board.write_history.remote(epochs))
+        ray.get(self._progress.write_history.remote(history))
 
 
-def work(job: dict[str, Any]) -> TrainingState:
-    """Train in one of Ray Train's workers."""
+def run_worker(job: dict[str, Any]) -> TrainingState:
+    """Train in one of Ray Train's workers: `job` holds the `task` and the `progress` actor."""
     context = ray.train.get_context()
     share = Share(context.get_world_rank(), context.get_world_size())
     device = ray.train.torch.get_device()
     if device.type == "cpu":
         torch.set_num_threads(1)  # a worker has one core; spinning threads of two workers stop each other
-    state = _checkpointed()
+    state = _load_checkpoint()
     if state is not None and share.rank == 0:
-        ray.get(job["board"].write_history.remote(TrainingState.restored(state).history))
-    return loop.run(job["task"], share, device, state, _Reporter(job["board"], share.rank))
+        ray.get(job["progress"].write_history.remote(TrainingState.restore(state).history))
+    return loop.run(job["task"], share, device, state, _RayCallbacks(job["progress"], share.rank))
 
 
-def _checkpointed() -> State | None:
+def _load_checkpoint() -> State | None:
     checkpoint = ray.train.get_checkpoint()
     if checkpoint is None:
         return None

@@ -1,1 +1,1 @@
-"""Tests of archives."""
+"""Tests of `pipeline.archives`."""

@@ -1,10 +1,8 @@
-"""Rows of a plan: which files are photos, how they are called, and how a listing travels."""
+"""A listing has a row for each photo, counts other files, and survives serialisation."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.archives import listing as listing_module
 from pipeline.archives.listing import (
     Listing,
     archive_of,
@@ -24,7 +22,7 @@ ENTRY = Entry("d/b\udce9.jpg", 10, position=512, stored_bytes=7, method=8, crc32
 
 
 def test_photos_are_numbered_where_a_name_repeats_and_the_rest_is_counted() -> None:
-    """What is no photo has no row; links and archives within nested archives are counted by words."""
+    """Other files have no row; links and archives in nested archives are counted under kinds of their own."""
     listing = Listing("file:///a.zip", "v1")
     entries = [Entry("a.jpg", 1), Entry("b.txt", 1), Entry("a.jpg", 2, 9), Entry("l.jpg", 0, is_link=True)]
     rows = [listing.add(entry) for entry in [*entries, Entry("x.zip", 1)]]
@@ -35,8 +33,8 @@ def test_photos_are_numbered_where_a_name_repeats_and_the_rest_is_counted() -> N
     assert listing.table().num_rows == 2
 
 
-def test_a_row_gives_its_file_back() -> None:
-    """What the listing found is what the reader is asked for, whatever bytes the name has."""
+def test_a_row_gives_its_entry_back() -> None:
+    """Entries and nested archives survive the round trip, whatever bytes the name has."""
     listing, inner = Listing("file:///a.zip", "v1"), Entry("in.zip", 5000, position=77, stored_bytes=5000)
     listing.add(ENTRY, inner)
     [row] = listing.table().to_pylist()
@@ -46,8 +44,8 @@ def test_a_row_gives_its_file_back() -> None:
     assert row["path"] == b"d/b\xe9.jpg"
 
 
-def test_the_next_id_is_the_id_that_comes() -> None:
-    """A photo can be looked up before it is taken in."""
+def test_the_next_id_is_the_id_of_the_next_photo() -> None:
+    """The id of a photo is known before it is added."""
     listing = Listing("file:///a.tgz")
     for _ in range(3):
         expected = listing.next_id(ENTRY)
@@ -57,22 +55,20 @@ def test_the_next_id_is_the_id_that_comes() -> None:
 
 
 def test_a_failure_before_any_file_means_no_archive() -> None:
-    """After one it means damage; people are told different things. A reason that is known is passed on."""
+    """After a file it means damage, with another message. A `DataError` is kept as it is."""
     nothing, something = Listing("file:///a.zip"), Listing("file:///b.zip")
     something.add(Entry("a.jpg", 10))
     assert str(nothing.fail(EOFError())[1]) == "a.zip is no archive: it ends early."
     row, failure = something.fail(EOFError("unexpected end"))
     assert str(failure) == "b.zip is damaged or cut short: unexpected end."
     assert (row["image"], row["failure_stage"], row["failure_kind"]) == ("", "open", "archive_truncated")
-    assert (
-        something.fail(EOFError(), Entry("in.zip", 1))[1].kind == "archive_unreadable"
-    )  # nothing of that one was seen
+    assert something.fail(EOFError(), Entry("in.zip", 1))[1].kind == "archive_unreadable"  # nothing in it was listed
     known = DataError("read", "encrypted", "It needs a password.")
     assert something.fail(known, Entry("in.zip", 1))[1] is known
 
 
-def test_a_listing_travels_with_all_it_knows() -> None:
-    """As bytes in a column and back: rows, archive, version, nested path, and what was skipped."""
+def test_a_listing_survives_serialisation() -> None:
+    """Rows, archive, version, nested path and skipped files are the same."""
     listing = Listing("file:///a.zip", "v1")
     listing.add(ENTRY)
     listing.add(Entry("b.txt", 1))
@@ -84,18 +80,17 @@ def test_a_listing_travels_with_all_it_knows() -> None:
     assert inner_of(listing.table()) == b""
 
 
-def test_a_long_listing_is_built_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only a part of it is Python objects at a time; the table has every row, in order."""
-    monkeypatch.setattr(listing_module, "CHUNK_ROWS", 4)
-    listing = Listing("file:///a.zip")
+def test_a_long_listing_is_built_in_chunks() -> None:
+    """The table has every row, in order, although few rows are Python objects at a time."""
+    listing = Listing("file:///a.zip", chunk_rows=4)
     for number in range(11):
         listing.add(Entry(f"{number}.jpg", number))
     assert listing.table()["size_bytes"].to_pylist() == list(range(11))
 
 
 @given(st.binary(), st.integers(0, 5), st.binary(), st.integers(0, 5))
-def test_ids_tell_photos_apart(address: bytes, occurrence: int, other: bytes, other_occurrence: int) -> None:
-    """An id is 16 hex digits, the same for the same photo and no other."""
+def test_ids_distinguish_photos(address: bytes, occurrence: int, other: bytes, other_occurrence: int) -> None:
+    """An id is 16 hex digits, equal for the same photo and for no other."""
     first, second = image_id(address, occurrence), image_id(other, other_occurrence)
     assert (first == second) == ((address, occurrence) == (other, other_occurrence))
     assert len(first) == 16

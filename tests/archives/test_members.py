@@ -1,4 +1,4 @@
-"""What is a photo, what is skipped, and what is too large."""
+"""File names decide what is a photo and what is skipped; limits decide what is too large."""
 
 import pytest
 
@@ -21,18 +21,18 @@ from pipeline.core.errors import DataError
         (".git/a.jpg", "hidden"),
     ],
 )
-def test_files_are_told_apart_by_name(path: str, kind: str) -> None:
-    """The ending decides, in any case; what is hidden is none of ours."""
+def test_the_name_decides_the_kind_of_a_file(path: str, kind: str) -> None:
+    """The ending decides, in upper or lower case; hidden files are skipped."""
     assert file_kind(path) == kind
 
 
-def test_what_would_fill_the_memory_is_refused() -> None:
-    """Over the limit for photos or for nested archives, or compressed beyond what photos are."""
+def test_members_that_would_fill_the_memory_are_refused() -> None:
+    """Photos and nested archives have a limit on size, compressed members one on growth."""
     limits = Limits(photo_bytes=1000, nested_bytes=2000, ratio=10, ratio_from_bytes=100)
     limits.check(Entry("a.jpg", 1000, stored_bytes=1000))
     limits.check(Entry("a.zip", 2000, stored_bytes=2000), nested=True)
     limits.check(Entry("small.bmp", 100, stored_bytes=1, method=8))
-    limits.check(Entry("loose.tif", 1000))  # of which nothing lies in an archive
+    limits.check(Entry("loose.tif", 1000))  # not compressed, so it does not grow
     for entry, nested in [
         (Entry("a.jpg", 1001, stored_bytes=1001), False),
         (Entry("a.zip", 2001, stored_bytes=2001), True),

@@ -1,4 +1,4 @@
-"""The same photos in every kind of archive, archives in archives, and no photo lost in a damaged one."""
+"""Every kind of archive gives the same photos, nested archives too, and damaged ones lose none silently."""
 
 import random
 import zipfile
@@ -15,8 +15,8 @@ from pipeline.archives.listing import entry_of, image_id, skipped_of
 from pipeline.archives.members import SEEKABLE_SUFFIXES, Limits
 from pipeline.archives.readers import SEEKABLE, entry_of_file, list_archive, list_folder, read_loose, read_members
 from pipeline.core.errors import DataError
-from pipeline.scoring.reading import is_of_stream, read_unit, units
-from tests.helpers.packing import SUFFIXES, Files, outcome, packed, packed_tar, packed_zip
+from pipeline.scoring.reading import is_stream_unit, read_unit, split_units
+from tests.helpers.packing import SUFFIXES, Files, pack, pack_tar, pack_zip, read_archive
 
 _rng = random.Random(0)
 PHOTOS = {f"span {number}/P{number}.JPG": _rng.randbytes(700 + 300 * number) for number in range(7)}
@@ -36,7 +36,7 @@ Store = Callable[[str, bytes], str]
 
 @pytest.fixture
 def stored(tmp_path: Path) -> Store:
-    """Write a file, and return its URL."""
+    """Return a function that writes a file and returns its URL."""
 
     def store(name: str, data: bytes) -> str:
         (tmp_path / name).write_bytes(data)
@@ -47,19 +47,19 @@ def stored(tmp_path: Path) -> Store:
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_every_archive_gives_the_same_photos(suffix: str, stored: Store) -> None:
-    """Names and bytes do not depend on how the photos are packed."""
-    assert outcome(stored(f"a{suffix}", packed(suffix, [*OTHERS.items(), *PHOTOS.items()]))) == ALL
+    """Names and bytes do not depend on the archive format."""
+    assert read_archive(stored(f"a{suffix}", pack(suffix, [*OTHERS.items(), *PHOTOS.items()]))) == ALL
 
 
 @pytest.mark.parametrize("suffix", SEEKABLE_SUFFIXES)
-def test_what_is_no_photo_is_counted(suffix: str, stored: Store) -> None:
-    """By its kind; nothing is dropped in silence."""
-    url = stored(f"a{suffix}", packed(suffix, [*OTHERS.items(), *PHOTOS.items()]))
+def test_skipped_files_are_counted(suffix: str, stored: Store) -> None:
+    """The listing counts them by kind."""
+    url = stored(f"a{suffix}", pack(suffix, [*OTHERS.items(), *PHOTOS.items()]))
     assert skipped_of(list_archive(storage.stat(url))) == SKIPPED
 
 
 def test_a_folder_gives_the_same_photos(tmp_path: Path) -> None:
-    """Loose files are listed and skipped by the same rules; archives among them are handed out to be read."""
+    """The same rules apply to loose files; archives among them are returned, not read."""
     for name, data in (PHOTOS | OTHERS | {"inner.zip": b"x"}).items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(data)
@@ -72,46 +72,46 @@ def test_a_folder_gives_the_same_photos(tmp_path: Path) -> None:
 
 
 def test_every_seekable_ending_has_a_reader() -> None:
-    """The endings that make a file an archive of parts are those that can be read."""
+    """`SEEKABLE` has exactly the endings of `SEEKABLE_SUFFIXES`."""
     assert {*SEEKABLE} == {*SEEKABLE_SUFFIXES}
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")  # of the writer
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_repeated_name_is_several_photos(suffix: str, stored: Store) -> None:
-    """Each occurrence has its number and its own bytes."""
-    url = stored(f"a{suffix}", packed(suffix, [("a.jpg", b"first"), ("b.jpg", b"other"), ("a.jpg", b"second")]))
-    assert outcome(url) == {("a.jpg", 0): b"first", ("b.jpg", 0): b"other", ("a.jpg", 1): b"second"}
+    """Each occurrence has a number and its own bytes."""
+    url = stored(f"a{suffix}", pack(suffix, [("a.jpg", b"first"), ("b.jpg", b"other"), ("a.jpg", b"second")]))
+    assert read_archive(url) == {("a.jpg", 0): b"first", ("b.jpg", 0): b"other", ("a.jpg", 1): b"second"}
 
 
 @pytest.mark.parametrize("inner", SUFFIXES)
 @pytest.mark.parametrize("outer", SUFFIXES)
 def test_an_archive_in_an_archive_is_read(outer: str, inner: str, stored: Store) -> None:
-    """One level down, whatever the two kinds; a photo's name leads through both."""
-    files = [("a.jpg", b"outer"), (f"d/in{inner}", packed(inner, [("b.jpg", b"inner"), ("x.zip", b"")]))]
-    url = stored(f"a{outer}", packed(outer, files))
-    assert outcome(url) == {("a.jpg", 0): b"outer", (f"d/in{inner}!/b.jpg", 0): b"inner"}
+    """One level down, for every pair of formats; the path of a photo contains both."""
+    files = [("a.jpg", b"outer"), (f"d/in{inner}", pack(inner, [("b.jpg", b"inner"), ("x.zip", b"")]))]
+    url = stored(f"a{outer}", pack(outer, files))
+    assert read_archive(url) == {("a.jpg", 0): b"outer", (f"d/in{inner}!/b.jpg", 0): b"inner"}
 
 
 @pytest.mark.parametrize("inner", SUFFIXES)
 def test_a_stored_archive_in_a_zip_is_read(inner: str, stored: Store) -> None:
-    """As it lies there: parts of it are parts of the zip."""
-    url = stored("a.zip", packed_zip([(f"in{inner}", packed(inner, [*PHOTOS.items()]))]))
-    assert outcome(url) == {(f"in{inner}!/{name}", 0): data for name, data in PHOTOS.items()}
+    """Byte ranges of it are byte ranges of the zip."""
+    url = stored("a.zip", pack_zip([(f"in{inner}", pack(inner, [*PHOTOS.items()]))]))
+    assert read_archive(url) == {(f"in{inner}!/{name}", 0): data for name, data in PHOTOS.items()}
 
 
 def test_ids_of_nested_photos_come_from_the_whole_address(stored: Store) -> None:
-    """Archive, nested archive and name, with `!/` between."""
-    url = stored("a.zip", packed_zip([("in.zip", packed_zip([("b.jpg", b"b")]))]))
+    """The address is archive, nested archive and name, with `!/` between."""
+    url = stored("a.zip", pack_zip([("in.zip", pack_zip([("b.jpg", b"b")]))]))
     [row] = list_archive(storage.stat(url)).to_pylist()
     assert row["image_id"] == image_id(f"{url}!/in.zip!/b.jpg".encode(), 0)
 
 
 @pytest.mark.parametrize("outer", [".zip", ".tar", ".tgz"])
-def test_a_nested_archive_that_is_none_is_one_failure(outer: str, stored: Store) -> None:
-    """It is named; its neighbours are read."""
-    url = stored(f"a{outer}", packed(outer, [("in.zip", b"garbage" * 99), ("b.jpg", b"b"), ("in.tgz", b"garbage")]))
-    assert outcome(url) == {
+def test_an_invalid_nested_archive_is_one_failure(outer: str, stored: Store) -> None:
+    """The failed row has its name; its neighbours are read."""
+    url = stored(f"a{outer}", pack(outer, [("in.zip", b"garbage" * 99), ("b.jpg", b"b"), ("in.tgz", b"garbage")]))
+    assert read_archive(url) == {
         ("in.zip!/", 0): "archive_unreadable",
         ("in.tgz!/", 0): "archive_unreadable",
         ("b.jpg", 0): b"b",
@@ -119,20 +119,20 @@ def test_a_nested_archive_that_is_none_is_one_failure(outer: str, stored: Store)
 
 
 def test_a_nested_archive_whose_header_is_damaged_is_one_failure(stored: Store) -> None:
-    """It cannot even be opened; its neighbours are read."""
-    data = bytearray(packed_zip([("in.zip", packed_zip([("b.jpg", b"b")])), ("c.jpg", b"c")]))
+    """It cannot be opened; its neighbours are read."""
+    data = bytearray(pack_zip([("in.zip", pack_zip([("b.jpg", b"b")])), ("c.jpg", b"c")]))
     data[data.index(b"in.zip")] ^= 1
-    assert outcome(stored("a.zip", bytes(data))) == {("in.zip!/", 0): "member_unreadable", ("c.jpg", 0): b"c"}
+    assert read_archive(stored("a.zip", bytes(data))) == {("in.zip!/", 0): "member_unreadable", ("c.jpg", 0): b"c"}
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")  # of the writer
 @pytest.mark.parametrize("between", [[], [("m.jpg", b"m")]], ids=["side by side", "apart"])
 @pytest.mark.parametrize("inner", [".zip", ".tar"])
 def test_two_nested_archives_of_one_name_are_both_read(inner: str, between: Files, stored: Store) -> None:
-    """Their photos are numbered as those of one archive would be, and each comes out of its own."""
+    """Their photos are numbered like those of one archive, and each has its own bytes."""
     files = [[("a.jpg", b"one"), ("z.jpg", b"z")], [("a.jpg", b"two")]]
-    first, second = [(f"in{inner}", packed_zip(of) if inner == ".zip" else packed_tar(of)) for of in files]
-    assert outcome(stored("a.zip", packed_zip([first, *between, second]))) == {
+    first, second = [(f"in{inner}", pack_zip(of) if inner == ".zip" else pack_tar(of)) for of in files]
+    assert read_archive(stored("a.zip", pack_zip([first, *between, second]))) == {
         (f"in{inner}!/a.jpg", 0): b"one",
         (f"in{inner}!/z.jpg", 0): b"z",
         (f"in{inner}!/a.jpg", 1): b"two",
@@ -142,98 +142,101 @@ def test_two_nested_archives_of_one_name_are_both_read(inner: str, between: File
 @pytest.mark.filterwarnings("ignore:Duplicate name")  # of the writer
 @pytest.mark.parametrize("first", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_of_two_nested_archives_of_one_name_a_stream_is_refused(first: int, tmp_path: Path) -> None:
-    """Photos of both would have the same ids, and one of two would be lost: the second has a failed row instead."""
+    """Photos of both would have equal ids and one would be lost, so the second archive has a failed row."""
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         for method, data in [(first, b"one"), (zipfile.ZIP_DEFLATED, b"two")]:
-            archive.writestr("in.zip", packed_zip([("a.jpg", data)]), method)
-    came = outcome(storage.canonical(str(tmp_path / "a.zip")))
-    assert came == {("in.zip!/a.jpg", 0): b"one", ("in.zip", 0): "archive_unreadable"}
+            archive.writestr("in.zip", pack_zip([("a.jpg", data)]), method)
+    found = read_archive(storage.canonical(str(tmp_path / "a.zip")))
+    assert found == {("in.zip!/a.jpg", 0): b"one", ("in.zip", 0): "archive_unreadable"}
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")  # of the writer
 def test_two_nested_archives_of_one_name_in_a_stream_are_both_read(stored: Store) -> None:
-    """One pass numbers the photos of both."""
-    files = [("in.zip", packed_zip([("a.jpg", data)])) for data in (b"one", b"two")]
-    assert outcome(stored("a.tgz", packed(".tgz", files))) == {
+    """One pass numbers the photos of both archives."""
+    files = [("in.zip", pack_zip([("a.jpg", data)])) for data in (b"one", b"two")]
+    assert read_archive(stored("a.tgz", pack(".tgz", files))) == {
         ("in.zip!/a.jpg", 0): b"one",
         ("in.zip!/a.jpg", 1): b"two",
     }
 
 
 @pytest.mark.parametrize("suffix", [".tgz", ".zip"])
-def test_a_failure_that_has_its_row_does_not_come_again(suffix: str, stored: Store) -> None:
-    """A resume goes through the same damage once more."""
-    nested = [("in.zip", b"garbage"), ("big.zip", packed_zip([("b.jpg", bytes(9_000))])), ("a.jpg", b"a")]
-    data = packed(suffix, nested)
+def test_a_failure_with_a_row_is_not_repeated(suffix: str, stored: Store) -> None:
+    """A resume meets the same damage again."""
+    nested = [("in.zip", b"garbage"), ("big.zip", pack_zip([("b.jpg", bytes(9_000))])), ("a.jpg", b"a")]
+    data = pack(suffix, nested)
     url = stored(f"a{suffix}", data[:-9] if suffix == ".tgz" else data)
     limits = Limits(nested_bytes=1_000)
     ids = [image_id(f"{url}!/{name}".encode(), 0) for name in ("in.zip!/", "big.zip!/", "a.jpg", "")]
-    assert outcome(url, limits, pa.chunked_array([ids[:2]])).keys() <= {("a.jpg", 0), ("", 0)}
-    streams = {row["image"] for unit in units(list_archive(storage.stat(url)))
+    assert read_archive(url, limits, pa.chunked_array([ids[:2]])).keys() <= {("a.jpg", 0), ("", 0)}
+    streams = {row["image"] for unit in split_units(list_archive(storage.stat(url)))
                for table in read_unit(unit, limits, pa.chunked_array([ids])) for row in table.to_pylist()
-               if row["ended"] is None and is_of_stream(unit)}  # fmt: skip
+               if row["ended"] is None and is_stream_unit(unit)}  # fmt: skip
     assert streams == set()
 
 
-def test_a_limit_on_photos_is_none_on_the_archives_in_a_stream(stored: Store) -> None:
-    """And what a nested archive may have at most counts for one in a stream, too."""
-    url = stored("a.tgz", packed(".tgz", [("in.zip", packed_zip([("b.jpg", b"b"), ("c.jpg", bytes(5_000))]))]))
-    assert outcome(url, Limits(photo_bytes=1_000)) == {("in.zip!/b.jpg", 0): b"b", ("in.zip!/c.jpg", 0): "too_large"}
-    assert outcome(url, Limits(nested_bytes=1_000)) == {("in.zip!/", 0): "too_large"}
+def test_archives_in_a_stream_have_the_limit_of_nested_archives(stored: Store) -> None:
+    """The limit on photos applies to the photos in them."""
+    url = stored("a.tgz", pack(".tgz", [("in.zip", pack_zip([("b.jpg", b"b"), ("c.jpg", bytes(5_000))]))]))
+    assert read_archive(url, Limits(photo_bytes=1_000)) == {
+        ("in.zip!/b.jpg", 0): b"b",
+        ("in.zip!/c.jpg", 0): "too_large",
+    }
+    assert read_archive(url, Limits(nested_bytes=1_000)) == {("in.zip!/", 0): "too_large"}
 
 
 def test_a_link_to_an_archive_of_another_name_is_an_archive(tmp_path: Path) -> None:
-    """Stores that name content by its hash link to it; a link to a folder is no archive, and counted."""
+    """Stores that name content by its hash use such links; a link to a folder is skipped and counted."""
     (tmp_path / "in" / "folder").mkdir(parents=True)
-    (tmp_path / "8f14e45f").write_bytes(packed_zip([("a.jpg", b"a")]))
+    (tmp_path / "8f14e45f").write_bytes(pack_zip([("a.jpg", b"a")]))
     (tmp_path / "in" / "night.zip").symlink_to(tmp_path / "8f14e45f")
     (tmp_path / "in" / "other.zip").symlink_to(tmp_path / "in" / "folder")
     listing, [archive] = list_folder(storage.canonical(str(tmp_path / "in")), without="file:///nothing")
-    assert outcome(archive.url) == {("a.jpg", 0): b"a"}
+    assert read_archive(archive.url) == {("a.jpg", 0): b"a"}
     assert listing.skipped == {"link or device": 1}
 
 
 def test_a_nested_archive_too_large_to_decompress_is_one_failure(stored: Store) -> None:
-    """It would fill the memory; one that lies there uncompressed is no matter."""
-    inner = packed_zip([("b.jpg", bytes(5000))])
+    """It would fill the memory; an uncompressed one of the same size is read."""
+    inner = pack_zip([("b.jpg", bytes(5000))])
     limits = Limits(nested_bytes=1000)
-    deflated = stored("a.zip", packed_zip([("in.zip", inner)], zipfile.ZIP_DEFLATED))
-    assert outcome(deflated, limits) == {("in.zip!/", 0): "too_large"}
-    plain = stored("b.zip", packed_zip([("in.zip", inner)]))
-    assert outcome(plain, limits) == {("in.zip!/b.jpg", 0): bytes(5000)}
+    deflated = stored("a.zip", pack_zip([("in.zip", inner)], zipfile.ZIP_DEFLATED))
+    assert read_archive(deflated, limits) == {("in.zip!/", 0): "too_large"}
+    plain = stored("b.zip", pack_zip([("in.zip", inner)]))
+    assert read_archive(plain, limits) == {("in.zip!/b.jpg", 0): bytes(5000)}
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_an_empty_archive_is_sound(suffix: str, stored: Store) -> None:
-    """It holds nothing, and nothing is wrong with it."""
-    assert outcome(stored(f"a{suffix}", packed(suffix, []))) == {}
+    """It has no photos and no failure."""
+    assert read_archive(stored(f"a{suffix}", pack(suffix, []))) == {}
 
 
 @pytest.mark.parametrize("data", [b"", b"garbage" * 1_000], ids=["empty", "garbage"])
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_what_is_no_archive_is_one_failure(suffix: str, data: bytes, stored: Store) -> None:
-    """It stands for the archive, with no image."""
-    assert outcome(stored(f"a{suffix}", data)) == {("", 0): "archive_unreadable"}
+def test_an_invalid_archive_is_one_failure(suffix: str, data: bytes, stored: Store) -> None:
+    """The failed row is for the archive, without an image."""
+    assert read_archive(stored(f"a{suffix}", data)) == {("", 0): "archive_unreadable"}
 
 
 @pytest.mark.parametrize("seventh", range(1, 7))
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_cut_archive_yields_its_sound_photos_and_one_failure(suffix: str, seventh: int, stored: Store) -> None:
-    """What comes is right, in order from the first, and one row stands for the rest, if it is more than padding."""
-    data = packed(suffix, [*PHOTOS.items()])
-    came = outcome(stored(f"a{suffix}", data[: len(data) * seventh // 7]))
-    failure = came.pop(("", 0), None)
-    assert failure in {"archive_truncated", "archive_unreadable"} or (failure is None and came == ALL)
-    assert [*came.items()] == [*ALL.items()][: len(came)]
+    """The photos before the cut are right and in order; one failed row is for the rest, if more than padding."""
+    data = pack(suffix, [*PHOTOS.items()])
+    found = read_archive(stored(f"a{suffix}", data[: len(data) * seventh // 7]))
+    failure = found.pop(("", 0), None)
+    assert failure in {"archive_truncated", "archive_unreadable"} or (failure is None and found == ALL)
+    assert [*found.items()] == [*ALL.items()][: len(found)]
 
 
 @pytest.mark.parametrize("suffix", ["", *SUFFIXES])
 def test_a_photo_too_large_is_not_read(suffix: str, tmp_path: Path, stored: Store) -> None:
-    """The limit is told; smaller neighbours are read."""
+    """The message has the limit; smaller neighbours are read."""
     files = [("a.jpg", _rng.randbytes(1_001)), ("b.jpg", _rng.randbytes(1_000))]
     limits = Limits(photo_bytes=1_000)
     if suffix:
-        assert outcome(stored(f"a{suffix}", packed(suffix, files)), limits) == {
+        assert read_archive(stored(f"a{suffix}", pack(suffix, files)), limits) == {
             ("a.jpg", 0): "too_large",
             ("b.jpg", 0): files[1][1],
         }
@@ -244,34 +247,34 @@ def test_a_photo_too_large_is_not_read(suffix: str, tmp_path: Path, stored: Stor
 
 
 @pytest.mark.parametrize("suffix", [".tgz", ".tar.zst"])
-def test_a_stream_leaves_out_what_is_done(suffix: str, stored: Store) -> None:
-    """A resume reads it again, and skips the photos that have their row."""
-    url = stored(f"a{suffix}", packed(suffix, [*PHOTOS.items()]))
+def test_a_stream_leaves_finished_photos_out(suffix: str, stored: Store) -> None:
+    """A resume reads the stream again, and skips the photos that have a row."""
+    url = stored(f"a{suffix}", pack(suffix, [*PHOTOS.items()]))
     done = [image_id(f"{url}!/{name}".encode(), 0) for name in [*PHOTOS][:5]]
-    assert [*outcome(url, done=pa.chunked_array([done]))] == [*ALL][5:]
+    assert [*read_archive(url, done=pa.chunked_array([done]))] == [*ALL][5:]
 
 
 @pytest.mark.parametrize("suffix", SEEKABLE_SUFFIXES)
 @settings(max_examples=25, deadline=None)
 @given(wanted=st.sets(st.integers(0, 6)), keep=st.floats(0, 1))
-def test_each_asked_photo_comes_exactly_once(
+def test_each_requested_photo_is_yielded_exactly_once(
     suffix: str, wanted: set[int], keep: float, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Also where the archive was cut or replaced after it was listed: as its bytes, or as the reason why not."""
+    """As its bytes or as a failure, even if the archive was cut after it was listed."""
     place = tmp_path_factory.getbasetemp() / f"once{suffix}"
     url = storage.canonical(str(place))
-    data = packed(suffix, [*PHOTOS.items()])
+    data = pack(suffix, [*PHOTOS.items()])
     place.write_bytes(data)
     rows = list_archive(storage.stat(url)).to_pylist()
-    asked = [entry_of(row) for number, row in enumerate(rows) if number in wanted]
+    requested = [entry_of(row) for number, row in enumerate(rows) if number in wanted]
     place.write_bytes(data[: int(len(data) * keep)])
-    came = [*read_members(url, None, asked, Limits())]
-    assert sorted(entry.path for entry, _ in came) == [entry.path for entry in asked]
-    assert all(isinstance(got, DataError) or got == PHOTOS[entry.path] for entry, got in came)
+    found = [*read_members(url, None, requested, Limits())]
+    assert sorted(entry.path for entry, _ in found) == [entry.path for entry in requested]
+    assert all(isinstance(got, DataError) or got == PHOTOS[entry.path] for entry, got in found)
 
 
 def test_a_loose_photo_may_be_large(tmp_path: Path) -> None:
-    """Nothing was compressed: whatever its size, it is no bomb."""
+    """It is not compressed, so no bomb, whatever its size."""
     with (tmp_path / "a.tif").open("wb") as file:
         file.truncate(70 << 20)
     photo = entry_of_file(storage.stat(storage.canonical(str(tmp_path / "a.tif"))))
@@ -280,7 +283,7 @@ def test_a_loose_photo_may_be_large(tmp_path: Path) -> None:
     assert len(data) == 70 << 20
 
 
-def test_a_loose_photo_that_went_away_or_changed_fails_alone(tmp_path: Path, stored: Store) -> None:
+def test_a_deleted_or_changed_loose_photo_fails_alone(tmp_path: Path, stored: Store) -> None:
     """Its neighbours are read."""
     urls = [stored(name, name.encode()) for name in ("a.jpg", "b.jpg", "c.jpg")]
     entries = [entry_of_file(storage.stat(url)) for url in urls]
@@ -295,7 +298,7 @@ def test_a_loose_photo_that_went_away_or_changed_fails_alone(tmp_path: Path, sto
 
 
 def test_links_and_hard_links_in_a_tar(stored: Store) -> None:
-    """A hard link is the photo again; a symbolic link is skipped and counted."""
+    """A hard link repeats its photo; a symbolic link is skipped."""
     import io
     import tarfile
 
@@ -311,5 +314,5 @@ def test_links_and_hard_links_in_a_tar(stored: Store) -> None:
             archive.addfile(info)
     for suffix in (".tar", ".tgz"):
         data = buffer.getvalue() if suffix == ".tar" else bytes(pa.compress(buffer.getvalue(), "gzip", asbytes=True))
-        assert outcome(stored(f"a{suffix}", data)) == {("a.jpg", 0): b"aaa", ("h.jpg", 0): b"aaa"}
-    assert packed_tar([]) != buffer.getvalue()
+        assert read_archive(stored(f"a{suffix}", data)) == {("a.jpg", 0): b"aaa", ("h.jpg", 0): b"aaa"}
+    assert pack_tar([]) != buffer.getvalue()

@@ -1,8 +1,7 @@
-"""How long the commands that only read take on a large dataset, and how much memory.
+"""Time and memory of the commands that read a large dataset.
 
 Run as `python -m tests.bench.after --photos 143000`. The dataset is synthetic: photos of 4,000 x 3,000 pixels in 140
-tiles each, in random order as many workers score them, scores as random as a network's. Memory is the most that the
-process itself ever held.
+tiles each, in random order, as many workers score them, with random scores. Memory is the peak of the process itself.
 """
 
 import argparse
@@ -37,7 +36,7 @@ def main() -> None:
     """Make a dataset, measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photos", type=int, default=143_000)
-    parser.add_argument("--folder", type=Path, help="where to make the dataset, if it is to stay")
+    parser.add_argument("--folder", type=Path, help="where to make and keep the dataset")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = (arguments.folder or Path(temporary)).absolute()
@@ -50,7 +49,7 @@ def main() -> None:
         measure("query", small, counted, "--threshold", 0.9)
         for form, *more in (("csv",), ("csv", "--table", "tiles"), ("geojson",), ("duckdb",)):
             measure("export", small, "--to", form, *more, "--out", folder / f"export.{form}")
-        measure("review", small, "--out", folder / "review")  # chooses, and fails: the photos are made up
+        measure("review", small, "--out", folder / "review")  # chooses photos, then fails: they do not exist
         measure("verify", small)
         measure("compact", small, "--to", large)
         print_files(large)
@@ -58,7 +57,7 @@ def main() -> None:
 
 
 def measure(command: str, *words: object) -> None:
-    """Run a command, and print its time and the most memory it held."""
+    """Run a command, and print its time and peak memory."""
     call = f"from pipeline.cli.{command} import command; command()"
     began_at, peak_bytes = time.monotonic(), 0
     with subprocess.Popen([sys.executable, "-c", call, *map(str, words)], stdout=subprocess.DEVNULL,
@@ -67,12 +66,12 @@ def measure(command: str, *words: object) -> None:
             peak_bytes = max(peak_bytes, psutil.Process(process.pid).memory_info().rss)
             time.sleep(0.1)
     options = " ".join(str(word) for word in words[1:] if not isinstance(word, Path))
-    took = f"{time.monotonic() - began_at:6.1f} s  {peak_bytes / MIB:6,.0f} MiB"
-    print(f"{command:8} {took}  exit {process.returncode}  {options}")
+    measured = f"{time.monotonic() - began_at:6.1f} s  {peak_bytes / MIB:6,.0f} MiB"
+    print(f"{command:8} {measured}  exit {process.returncode}  {options}")
 
 
 def print_files(dataset: Path) -> None:
-    """Print how many files there are, and of what size."""
+    """Print the number and size of files."""
     for table in ("images", "tiles"):
         sizes = [path.stat().st_size / MIB for path in (dataset / table).iterdir()]
         print(f"{table:8} {len(sizes):,} files, {sum(sizes):,.1f} MiB, the largest {max(sizes):,.1f} MiB")
@@ -85,9 +84,9 @@ def make_dataset(layout: Layout, photos: int) -> None:
     commits = -(-photos // PHOTOS_A_COMMIT)
     rows = []
     for part in range(commits):
-        of_part = [address(number) for number in order[part * PHOTOS_A_COMMIT : (part + 1) * PHOTOS_A_COMMIT]]
-        rows += of_part
-        write_commit(layout, part, of_part, random)
+        addresses = [address(number) for number in order[part * PHOTOS_A_COMMIT : (part + 1) * PHOTOS_A_COMMIT]]
+        rows += addresses
+        write_commit(layout, part, addresses, random)
     for archive in sorted({str(row["archive"]) for row in rows}):
         members = [{"entry": "photo", **row} for row in rows if row["archive"] == archive]
         table = pa.Table.from_pylist(members, schema.MEMBERS)
@@ -100,7 +99,7 @@ def make_dataset(layout: Layout, photos: int) -> None:
 
 
 def address(number: int) -> dict[str, object]:
-    """A photo's place."""
+    """Make the columns that name a photo."""
     archive, image = f"s3://inspections/2026/bridge-{number % ARCHIVES}.zip", f"span-{number % 7}/DSC_{number:07d}.JPG"
     id_ = hashlib.sha256(f"{archive}!/{image}\0".encode() + b"0").hexdigest()[:16]
     return {"image_id": id_, "archive": archive, "image": image, "occurrence": 0, "size_bytes": 6_000_000}
@@ -121,15 +120,15 @@ def write_commit(layout: Layout, part: int, rows: list[dict[str, object]], rando
     columns = ("row", "col", "top_px", "left_px", "height_px", "width_px")
     tiles = {"part": np.full(scores.size, part, np.int32), "crack_score": scores.ravel(), **names}
     tiles |= {name: np.tile(boxes[:, index], len(rows)) for index, name in enumerate(columns)}
-    put(
+    write_file(
         layout.tiles(part, RUN),
         pa.table({field.name: pa.array(tiles[field.name], field.type) for field in schema.TILES}),
     )
-    put(layout.images(part), pa.Table.from_pylist(images, schema.IMAGES))
+    write_file(layout.images(part), pa.Table.from_pylist(images, schema.IMAGES))
 
 
-def put(url: str, table: pa.Table) -> None:
-    """Write a file as the sink does."""
+def write_file(url: str, table: pa.Table) -> None:
+    """Write a file as the dataset writer does."""
     facts = {TOKEN: RUN, "crackscan.schema": str(schema.SCHEMA_VERSION), "crackscan.model": MODEL}
     storage.write_whole(url, table_bytes(table.replace_schema_metadata(facts)))
 

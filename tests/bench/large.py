@@ -1,7 +1,7 @@
-"""What large photos take: one alone from command to row, and archives of them in time and memory.
+"""Time and memory for large photos: one photo from command to row, and folders of them.
 
 One photo of 12 megapixels, three times; then a folder of photos of 24, and one of twice as many. Memory is measured as
-in `memory.py`; whether Ray's object store spilled is told by the workers that it starts for that. Run as `make bench`.
+in `memory.py`. Ray starts workers to spill its object store; their logs show whether it did. Run as `make bench`.
 """
 
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests import ROOT
 from tests.bench.pipelines import MIB, QUIET, draw_photos
-from tests.bench.process_tree import Usage, used
+from tests.bench.process_tree import Usage, measure_command
 
 PHOTOS = (30, 60)
 """Some seconds of photos, and twice as many."""
@@ -22,15 +22,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         draw_photos(place / "12", 1)
-        alone = [score(place / "12" / "all", place).seconds for _ in range(3)]
-        print(f"one photo of 12 megapixels  seconds {', '.join(f'{seconds:.1f}' for seconds in sorted(alone))}")
-        taken = []
+        times_s = [score(place / "12" / "all", place).seconds for _ in range(3)]
+        print(f"one photo of 12 megapixels  seconds {', '.join(f'{seconds:.1f}' for seconds in sorted(times_s))}")
+        usages = []
         for photos in PHOTOS:
             draw_photos(place / str(photos), photos, "6000x4000")
-            taken.append(score(place / str(photos) / "all", place))
-            peak, spilled = taken[-1].peak_bytes / MIB, "spilled" if has_spilled(place) else "nothing spilled"
-            print(f"{photos} photos of 24 megapixels  seconds {taken[-1].seconds:.1f}  peak_mib {peak:,.0f}  {spilled}")
-    print(f"twice the photos: {taken[-1].seconds / taken[0].seconds:.2f} times the time")
+            usages.append(score(place / str(photos) / "all", place))
+            peak, spilled = usages[-1].peak_bytes / MIB, "spilled" if has_spilled(place) else "nothing spilled"
+            print(
+                f"{photos} photos of 24 megapixels  seconds {usages[-1].seconds:.1f}  peak_mib {peak:,.0f}  {spilled}"
+            )
+    print(f"twice the photos: {usages[-1].seconds / usages[0].seconds:.2f} times the time")
 
 
 def score(photos: Path, place: Path) -> Usage:
@@ -39,11 +41,11 @@ def score(photos: Path, place: Path) -> Usage:
     command = [sys.executable, "-m", "pipeline.cli", "score", str(photos), "--out", str(out)]
     (place / "ray").mkdir(exist_ok=True)
     environment = QUIET | {"PYTHONPATH": str(ROOT), "RAY_TMPDIR": str(place / "ray")}
-    return used(command, place / "log", os.environ | environment)
+    return measure_command(command, place / "log", os.environ | environment)
 
 
 def has_spilled(place: Path) -> bool:
-    """Tell whether any Ray in a folder has moved objects to disk: it starts workers for that, which write logs."""
+    """Tell whether any Ray in a folder has moved objects to disk: the workers for that write logs."""
     logs = list(place.glob("ray/**/raylet.out"))
     if not logs:
         sys.exit(f"Ray wrote no logs below {place / 'ray'}")

@@ -1,7 +1,7 @@
-"""Planning and resuming a million photos: how long, and how much memory the driver takes.
+"""Time and memory of the driver to plan and resume a million photos.
 
-Run as `make scale`. Writes zips of tiny photos and plans them; commits rows for all but a few thousand as a run with a
-fake scorer would; resumes to score the rest with a fake engine; then asks once more, when nothing is left to do.
+Run as `make scale`. It writes zips of tiny photos and plans them, commits rows for all but a few thousand as a run
+would, resumes to score the rest with a fake engine, and resumes once more with nothing left to do.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from pipeline.scoring.config import ScoreConfig
 from pipeline.scoring.progress import Progress, ScoreCallbacks, ScoreSummary
 from tests import ROOT
 
-os.environ["PYTHONPATH"] = str(ROOT)  # where the workers find `tests.helpers.brightness_engine`
+os.environ["PYTHONPATH"] = str(ROOT)  # the workers import `tests.helpers.brightness_engine`
 
 COMMIT_PHOTOS = 500
 MIB = 1 << 20
@@ -43,63 +43,62 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         archives, out = Path(folder) / "archives", Path(folder) / "scores"
         write_archives(archives, arguments.photos, arguments.archives)
-        measured("plan a new dataset, to the first score", begin, archives, out)
+        measure("plan a new dataset, to the first score", begin, archives, out)
         commit(out, arguments.left)
-        measured(f"resume, {arguments.left:,} photos left", score, archives, out)
-        measured("resume, nothing left", score, archives, out)
+        measure(f"resume, {arguments.left:,} photos left", score, archives, out)
+        measure("resume, nothing left", score, archives, out)
 
 
-def measured(what: str, step: Callable[[Path, Path], str], archives: Path, out: Path) -> None:
+def measure(what: str, step: Callable[[Path, Path], str], archives: Path, out: Path) -> None:
     """Run a step in a process of its own; print its time and the peak of its memory."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        seconds, peak, told = pool.submit(run, step, archives, out).result()
-    print(f"{what}: {seconds:.1f} s, driver's peak memory {peak / MIB:,.0f} MiB; {told}", flush=True)
+        seconds, peak, outcome = pool.submit(run, step, archives, out).result()
+    print(f"{what}: {seconds:.1f} s, driver's peak memory {peak / MIB:,.0f} MiB; {outcome}", flush=True)
 
 
 def run(step: Callable[[Path, Path], str], archives: Path, out: Path) -> tuple[float, int, str]:
-    """Be that process; the time includes the imports, as a command's does."""
+    """Run a step in this process; the time includes imports, as for a command."""
     began_at = time.monotonic()
-    told = step(archives, out)
+    outcome = step(archives, out)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return time.monotonic() - began_at, peak, told
+    return time.monotonic() - began_at, peak, outcome
 
 
 class _StopError(Exception):
-    """Begun; the rest is not wanted."""
+    """Ends a run that has begun."""
 
 
-class _Begun(ScoreCallbacks):
-    """Ends a run when its first photos are scored."""
+class _StopAtFirstScore(ScoreCallbacks):
+    """Ends a run when its first photos have scores."""
 
-    def scored(self, progress: Progress) -> None:
+    def on_progress(self, progress: Progress) -> None:
         """Raise at the first score."""
         if progress.tried:
             raise _StopError(f"{progress.photos:,} photos to score")
 
 
 def begin(archives: Path, out: Path) -> str:
-    """List every archive, keep the listings, hand all the work to Ray, and wait for the first scores."""
+    """List every archive, save the listings, pass all the work to Ray, and wait for the first scores."""
     try:
-        run_score(archives, out, _Begun())
+        run_score(archives, out, _StopAtFirstScore())
     except _StopError as begun:
         return str(begun)
     return "nothing to begin"
 
 
 def score(archives: Path, out: Path) -> str:
-    """Score what is left."""
+    """Score the remaining photos."""
     summary = run_score(archives, out, ScoreCallbacks())
     return f"{summary.run.scored:,} photos scored, {summary.done_before:,} were done before"
 
 
-def run_score(archives: Path, out: Path, watch: ScoreCallbacks) -> ScoreSummary:
+def run_score(archives: Path, out: Path, callbacks: ScoreCallbacks) -> ScoreSummary:
     """Run the flow with a fake engine."""
     from pipeline.scoring.flow import score
-    from tests.helpers import brightness_engine as brightness
+    from tests.helpers.brightness_engine import make_fast_brightness
 
-    brightness.SECONDS_A_TILE = 0.0
     config = ScoreConfig((str(archives),), str(out), cluster=ClusterConfig(cpus=2))
-    return score(config, watch, brightness.make_brightness)
+    return score(config, callbacks, make_fast_brightness)
 
 
 def write_archives(folder: Path, photos: int, archives: int) -> None:
@@ -114,29 +113,29 @@ def write_archives(folder: Path, photos: int, archives: int) -> None:
 
 
 def commit(out: Path, left: int) -> None:
-    """Commit a row for every planned photo but some, a few hundred at a time."""
+    """Commit a row for all planned photos but some, a few hundred at a time."""
     from pipeline.dataset.commit_log import read_log
     from pipeline.dataset.lease import hold
     from pipeline.dataset.run import Run, read_run
     from pipeline.dataset.writer import open_writer
-    from pipeline.scoring.plan import make_plan, planned_inputs
+    from pipeline.scoring.plan import make_plan, read_planned_inputs
 
     layout = Layout(storage.canonical(str(out)))
-    plan = make_plan(planned_inputs(layout), layout, read_log(layout).done)
+    plan = make_plan(read_planned_inputs(layout), layout, read_log(layout).done)
     photos = plan.members.slice(0, plan.members.num_rows - left).select(
         ["image_id", "archive", "image", "occurrence", "size_bytes"]
     )
     found = read_run(layout)
     run_before = Run("filled", found["fingerprint"]["model_id"], found["fingerprint"], {})
     with hold(layout, "filled", lambda _holder: None) as lease:
-        sink = open_writer(layout, run_before, lease)
+        writer = open_writer(layout, run_before, lease)
         for first in range(0, photos.num_rows, COMMIT_PHOTOS):
-            sink.add(scored(photos.slice(first, COMMIT_PHOTOS)))
-        sink.commit()
+            writer.add(make_rows(photos.slice(first, COMMIT_PHOTOS)))
+        writer.commit()
 
 
-def scored(photos: pa.Table) -> pa.Table:
-    """Give each photo one tile of one score."""
+def make_rows(photos: pa.Table) -> pa.Table:
+    """Make rows of one tile with one score."""
     from pipeline.core.schema import SCORED
 
     box = {"row": 0, "col": 0, "top_px": 0, "left_px": 0, "height_px": 16, "width_px": 16, "crack_score": 0.5}

@@ -1,7 +1,7 @@
-"""How many tiles a second the whole job makes, against the scripts that users would write, and the bare engine.
+"""Tiles per second of a whole job, compared with scripts that users would write, and with the bare engine.
 
-The same photos, network and tile grid; all contenders in turn, again and again, in one run. Steady state is the slope
-between two numbers of photos; what is left over is the start. Run as `make bench`; forty minutes.
+All contenders have the same photos, network and tile grid, and run in turn, repeatedly. Steady state is the slope
+between two numbers of photos; the rest is the start. Run as `make bench`; it takes forty minutes.
 """
 
 import argparse
@@ -21,24 +21,24 @@ from typing import NamedTuple
 import pyarrow.dataset
 
 from tests import ROOT
-from tests.bench.process_tree import Usage, used
+from tests.bench.process_tree import Usage, measure_command
 
 MIB = 1 << 20
 QUIET = {"DO_NOT_TRACK": "true", "RAY_USAGE_STATS_ENABLED": "0", "DAFT_PROGRESS_BAR": "0"}
 
 
 class Contender(NamedTuple):
-    """A program, and how many photos it gets."""
+    """A program, and its numbers of photos."""
 
     words: str
     script: str | None
-    """None is crackscan itself."""
+    """Module of the script; None for crackscan itself."""
     small: int
-    """For crackscan enough that a job begins and ends as a large one does: photos travel in smaller blocks there."""
+    """For crackscan enough that a job begins and ends like a large one, where photos travel in smaller blocks."""
     large: int
 
     def command(self, folder: Path, out: Path) -> list[str]:
-        """Return what scores a folder."""
+        """Return the command that scores a folder."""
         if self.script is None:
             return [sys.executable, "-m", "pipeline.cli", "score", str(folder), "--out", str(out)]
         return [sys.executable, "-m", f"tests.bench.contenders.{self.script}", str(folder), str(out)]
@@ -61,16 +61,16 @@ class Round:
     tiles_per_s: float
     """In steady state."""
     start_s: float
-    """What the smaller job takes beyond its tiles."""
+    """Time of the smaller job beyond its tiles."""
     cpu_ms: float
-    """CPU milliseconds for each tile more."""
+    """CPU milliseconds per additional tile."""
     peak_mib: float
     first_s: float | None
-    """From the command to the first scored photo; None where nobody says."""
+    """From the command to the first scored photo; None if the contender does not log it."""
 
 
 def main() -> None:
-    """Measure, print a table in Markdown, and write every figure as JSON and a plot where asked."""
+    """Measure, print a table in Markdown, and write every figure as JSON and a plot if the options say so."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
@@ -82,20 +82,20 @@ def main() -> None:
         rounds, engines = [], []
         for number in range(given.repeats):
             for name in given.only:
-                rounds.append(measured(name, Path(place)))
+                rounds.append(measure(name, Path(place)))
                 print(f"{number + 1} of {given.repeats}: {rounds[-1]}", file=sys.stderr)
-            engines.append(bare_engine(Path(place)))
+            engines.append(measure_bare_engine(Path(place)))
             print(f"{number + 1} of {given.repeats}: {engines[-1]}", file=sys.stderr)
-    print("\n".join(table(rounds, engines)))
+    print("\n".join(make_table(rounds, engines)))
     if given.json:
-        figures = {"rounds": [asdict(each) for each in rounds], "bare_engine": engines, "cpu": cpu()}
+        figures = {"rounds": [asdict(each) for each in rounds], "bare_engine": engines, "cpu": describe_cpu()}
         given.json.write_text(json.dumps(figures, indent=1))
     if given.plot:
         plot(rounds, given.plot)
 
 
 def draw_photos(place: Path, count: int, size: str = "4000x3000") -> None:
-    """Draw photos as a camera's JPEG into `all`; the first few over and over, for drawing takes seconds."""
+    """Draw photos as a camera's JPEG into `all`; the first few over and over, because drawing takes seconds."""
     drawn = min(count, 4)
     words = ["sample", "--out", str(place / "sample"), "--photos", str(drawn), "--size", size, "--tiles", "0"]
     subprocess.run(
@@ -108,7 +108,7 @@ def draw_photos(place: Path, count: int, size: str = "4000x3000") -> None:
         shutil.copy(found[number % drawn], target)
 
 
-def measured(name: str, place: Path) -> Round:
+def measure(name: str, place: Path) -> Round:
     """Run one contender on few photos and on more."""
     contender = CONTENDERS[name]
     (few, few_tiles, first_s), (many, many_tiles, _) = (
@@ -135,31 +135,33 @@ def run(contender: Contender, place: Path, photos: int) -> tuple[Usage, int, flo
     for photo in sorted((place / "all").iterdir())[:photos]:
         (folder / photo.name).hardlink_to(photo)
     began_at = datetime.now().astimezone()
-    usage = used(contender.command(folder, out), place / "log", os.environ | QUIET | {"PYTHONPATH": str(ROOT)})
+    usage = measure_command(
+        contender.command(folder, out), place / "log", os.environ | QUIET | {"PYTHONPATH": str(ROOT)}
+    )
     tiles = pyarrow.dataset.dataset(out / "tiles" if contender.script is None else out).count_rows()
     if tiles % photos or tiles < photos:
         sys.exit(f"{contender.words} wrote {tiles} tiles of {photos} photos")
-    first = next(events(out, "first_scored"), None) if contender.script is None else None
+    first = next(read_events(out, "first_scored"), None) if contender.script is None else None
     return usage, tiles, None if first is None else (first - began_at).total_seconds()
 
 
-def events(out: Path, name: str) -> Iterator[datetime]:
-    """Yield when something happened, by the run's log."""
+def read_events(out: Path, name: str) -> Iterator[datetime]:
+    """Yield the times of an event in the run's log."""
     for log in out.glob("logs/*.jsonl"):
         for line in map(json.loads, log.read_text().splitlines()):
             if line.get("event") == name:
                 yield datetime.fromisoformat(line["timestamp"])
 
 
-def bare_engine(place: Path) -> dict[str, float]:
-    """Measure what no whole job can surpass."""
+def measure_bare_engine(place: Path) -> dict[str, float]:
+    """Measure the limit of every whole job."""
     command = [sys.executable, "-m", "tests.bench.contenders.bare_engine", str(place / "all")]
     found: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     return found
 
 
-def table(rounds: list[Round], engines: list[dict[str, float]]) -> list[str]:
-    """Lay the medians out, with the least and the most of the repeats."""
+def make_table(rounds: list[Round], engines: list[dict[str, float]]) -> list[str]:
+    """Make a table of medians, with the minimum and maximum of the repeats."""
     of = {name: [each for each in rounds if each.contender == name] for name in CONTENDERS}
     own = statistics.median(each.tiles_per_s for each in of["crackscan"]) if of["crackscan"] else None
     lines = [
@@ -169,8 +171,9 @@ def table(rounds: list[Round], engines: list[dict[str, float]]) -> list[str]:
     for name, each in of.items():
         if each:
             times = "" if own is None else f"{own / statistics.median(one.tiles_per_s for one in each):.1f} x"
-            cells = [spread(one.tiles_per_s for one in each), times, spread(one.start_s for one in each),
-                     spread(one.cpu_ms for one in each), spread(one.peak_mib for one in each)]  # fmt: skip
+            cells = [format_spread(one.tiles_per_s for one in each), times, format_spread(one.start_s for one in each),
+                     format_spread(one.cpu_ms for one in each),
+                     format_spread(one.peak_mib for one in each)]  # fmt: skip
             lines.append(f"| {CONTENDERS[name].words} | {' | '.join(cells)} |")
     bare = statistics.median(each["tiles_per_s"] for each in engines)
     possible = statistics.median(1 / (1 / each["tiles_per_s"] + each["decode_s"] / each["cores"]) for each in engines)
@@ -181,19 +184,19 @@ def table(rounds: list[Round], engines: list[dict[str, float]]) -> list[str]:
         "",
         f"The bare engine, {engines[0]['engine']}, on all cores: {bare:,.0f} tiles/s.",
         f"With decoding: {possible:,.0f} tiles/s{share}.",
-        *([f"First photo scored after {spread(first)} s."] if first else []),
+        *([f"First photo scored after {format_spread(first)} s."] if first else []),
     ]
 
 
-def spread(values: Iterator[float] | list[float]) -> str:
-    """Median, and from least to most."""
+def format_spread(values: Iterator[float] | list[float]) -> str:
+    """Format the median, minimum and maximum."""
     found = sorted(values)
     digits = 1 if found[-1] < 100 else 0
     return f"{statistics.median(found):,.{digits}f} ({found[0]:,.{digits}f} to {found[-1]:,.{digits}f})"
 
 
-def cpu() -> str:
-    """Name the CPU, and which instructions it has."""
+def describe_cpu() -> str:
+    """Describe the CPU and its instructions."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     named = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     flags = next(line for line in lines if line.startswith("flags")).split()
@@ -201,7 +204,7 @@ def cpu() -> str:
 
 
 def plot(rounds: list[Round], path: Path) -> None:
-    """Draw a bar a contender."""
+    """Draw a bar for each contender."""
     from matplotlib.figure import Figure
 
     names = [name for name in CONTENDERS if any(each.contender == name for each in rounds)][::-1]

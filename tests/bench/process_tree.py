@@ -1,4 +1,4 @@
-"""What a command and all that it starts use: seconds, CPU seconds, and memory at its peak."""
+"""Resources of a command and all its child processes: seconds, CPU seconds, peak memory."""
 
 import shutil
 import subprocess
@@ -11,30 +11,30 @@ from pathlib import Path
 import psutil
 
 SAMPLE_EVERY_S = 0.5
-"""What a process uses in its last moments is missed: half a second of it at most."""
+"""At most the last half second of a process is missed."""
 MEMORY_EVERY = 5
-"""Samples from one look at memory to the next: the kernel adds up all pages of a process for it, 10 ms for a worker."""
+"""Samples between two measurements of memory: the kernel adds up all pages of a process, 10 ms for a worker."""
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - only its size is read
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What one command used."""
+    """Resources of one command."""
 
     seconds: float
     cpu_s: float
     """User and system, of all processes."""
     peak_bytes: int
-    """Proportional set size of all processes, and what lies in shared memory (Ray's object store is a file there)."""
+    """Proportional set size of all processes, plus shared memory (Ray's object store is a file there)."""
 
 
-def used(command: Sequence[str], log: Path, env: dict[str, str] | None = None) -> Usage:
-    """Run a command to its end; where it fails, this program ends, too.
+def measure_command(command: Sequence[str], log: Path, env: dict[str, str] | None = None) -> Usage:
+    """Run a command to its end and measure it; if it fails, exit, too.
 
     Args:
-        command: its words.
-        log: where its output goes.
-        env: its environment; None takes this one's.
+        command: program and arguments.
+        log: file for its output.
+        env: its environment; None for that of this process.
     """
     before, began_at = shared_bytes(), time.monotonic()
     with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output, env=env) as process:
@@ -50,8 +50,8 @@ def used(command: Sequence[str], log: Path, env: dict[str, str] | None = None) -
     return Usage(time.monotonic() - began_at, sum(cpu_s.values()), peak_bytes)
 
 
-def tree(pid: int) -> list[psutil.Process]:
-    """Return a process and all below it, Ray's workers among them; none where it has ended."""
+def list_tree(pid: int) -> list[psutil.Process]:
+    """List a process and all below it, with Ray's workers; empty if it has ended."""
     try:
         return [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
     except psutil.NoSuchProcess:
@@ -59,9 +59,9 @@ def tree(pid: int) -> list[psutil.Process]:
 
 
 def cpu_times(pid: int) -> dict[tuple[int, float], float]:
-    """CPU seconds of each process of a tree so far, by its id and time of birth."""
+    """Return the CPU seconds of each process of a tree so far, by id and start time."""
     found = {}
-    for process in tree(pid):
+    for process in list_tree(pid):
         try:
             times = process.cpu_times()
             found[process.pid, process.create_time()] = times.user + times.system
@@ -71,12 +71,12 @@ def cpu_times(pid: int) -> dict[tuple[int, float], float]:
 
 
 def tree_bytes(pid: int) -> int:
-    """Proportional set size of a process and all below it, without shared memory."""
-    return sum(own_bytes(process.pid) for process in tree(pid))
+    """Return the proportional set size of a process and all below it, without shared memory."""
+    return sum(own_bytes(process.pid) for process in list_tree(pid))
 
 
 def own_bytes(pid: int) -> int:
-    """`Pss` less `Pss_Shmem` of one process; 0 where it ended meanwhile."""
+    """Return `Pss` less `Pss_Shmem` of one process; 0 if it has ended."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
     except OSError:
@@ -86,5 +86,5 @@ def own_bytes(pid: int) -> int:
 
 
 def shared_bytes() -> int:
-    """What is in use of shared memory."""
+    """Return the used bytes of shared memory."""
     return shutil.disk_usage(SHARED_MEMORY).used

@@ -1,7 +1,7 @@
-"""How large the report of a large dataset is, how long it takes to make, and how fast Chromium opens it.
+"""Size of the report of a large dataset, time to make it, and time in which Chromium opens it.
 
-Run as `python -m tests.bench.report --photos 10000`. The photos on cards are pictures of 1,600 x 1,200 pixels, drawn as
-`crackscan sample` draws; the others are rows with positions and times along a bridge.
+Run as `python -m tests.bench.report --photos 10000`. The photos on cards have 1,600 x 1,200 pixels, drawn as by
+`crackscan sample`; the others are rows with positions and times along a bridge.
 """
 
 import argparse
@@ -24,8 +24,8 @@ from pipeline.dataset.sql import query
 from pipeline.dataset.writer import open_writer
 from pipeline.reports.report import ReportConfig, write_report
 from pipeline.synthetic.drawing import draw_photo
-from tests.helpers.browser import Browser, chromium
-from tests.helpers.scored_photos import CARD, scored, zipped
+from tests.helpers.browser import Browser, open_chromium
+from tests.helpers.scored_photos import CARD, score_archives, zip_photos
 
 CARDS = 24
 OPENED = 5
@@ -40,40 +40,40 @@ def main() -> None:
     photos = parser.parse_args().photos
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        real = {f"real-{number:02d}.jpg": _photo(number) for number in range(CARDS)}
-        layout = scored(folder / "out", zipped(folder / "real.zip", real))
-        _fill(layout, photos - CARDS)
+        real = {f"real-{number:02d}.jpg": _draw_photo(number) for number in range(CARDS)}
+        layout = score_archives(folder / "out", zip_photos(folder / "real.zip", real))
+        _add_rows(layout, photos - CARDS)
         began_s = time.monotonic()
         made = write_report(ReportConfig(layout.url, str(folder / "report.html"), CARDS))
         print(f"{made.photos:,} photos, {made.cards - made.without_picture} pictures: {made.size_bytes / 1e6:.1f} MB")
         print(f"made in {time.monotonic() - began_s:.1f} s")
-        with chromium(folder / "profile") as browser:
-            opened = [_opened_s(browser, folder / "report.html") for _ in range(OPENED)]
+        with open_chromium(folder / "profile") as browser:
+            opened = [_measure_opening_s(browser, folder / "report.html") for _ in range(OPENED)]
         print(f"opened in {min(opened):.2f} to {max(opened):.2f} s, median {statistics.median(opened):.2f} s")
 
 
-def _photo(seed: int) -> bytes:
+def _draw_photo(seed: int) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(draw_photo(1200, 1600, seed).pixels).save(buffer, "JPEG", quality=88)
     return buffer.getvalue()
 
 
-def _fill(layout: Layout, photos: int) -> None:
-    """Add rows of photos that lie nowhere, less cracked than the real ones."""
+def _add_rows(layout: Layout, photos: int) -> None:
+    """Add rows without photos, with fewer cracks than the real ones."""
     rng = np.random.default_rng(0)
     columns = ", ".join(name for name in schema.SCORED.names if name in schema.IMAGES.names)
     [like] = query(layout.url, f"SELECT {columns} FROM images LIMIT 1").to_pylist()
     fingerprint = read_run(layout)["fingerprint"]
     with hold(layout, "two", lambda _holder: None) as lease:
-        sink = open_writer(layout, Run("two", "brightness", fingerprint, {"model_card": CARD}), lease)
+        writer = open_writer(layout, Run("two", "brightness", fingerprint, {"model_card": CARD}), lease)
         for first in range(0, photos, PHOTOS_A_COMMIT):
             numbers = range(first, min(first + PHOTOS_A_COMMIT, photos))
-            rows = [like | _facts(number, number / photos, rng) for number in numbers]
-            sink.add(pa.Table.from_pylist(rows, schema.SCORED))
-            sink.commit()
+            rows = [like | _make_facts(number, number / photos, rng) for number in numbers]
+            writer.add(pa.Table.from_pylist(rows, schema.SCORED))
+            writer.commit()
 
 
-def _facts(number: int, along: float, rng: np.random.Generator) -> dict[str, object]:
+def _make_facts(number: int, along: float, rng: np.random.Generator) -> dict[str, object]:
     return {
         "image_id": f"{number:016x}",
         "image": f"span-{number % 40:02d}/girder-{number % 7}/DJI_{number:05d}.JPG",
@@ -86,8 +86,8 @@ def _facts(number: int, along: float, rng: np.random.Generator) -> dict[str, obj
     }
 
 
-def _opened_s(browser: Browser, page: Path) -> float:
-    """Return how long a page takes from its address to its last script."""
+def _measure_opening_s(browser: Browser, page: Path) -> float:
+    """Measure the seconds from the request of a page to the end of its last script."""
     browser.get("about:blank")
     browser.get(page.as_uri())
     loaded = "return performance.getEntriesByType('navigation')[0].loadEventEnd"

@@ -1,4 +1,4 @@
-"""How cost grows: with photos (ten and a hundred times as many), with overlap, and with a second scorer.
+"""How cost grows with ten and a hundred times the photos, with overlap, and with a second scorer.
 
 Run as `make scale`, which then plans and resumes a million photos.
 """
@@ -15,17 +15,17 @@ import numpy as np
 import pyarrow.dataset
 from PIL import Image
 
-from tests.bench.process_tree import used
+from tests.bench.process_tree import measure_command
 
 SMALL_PX = 224
-"""A photo of one tile: what is not scoring weighs most."""
+"""A photo of one tile: everything but scoring takes most of the time."""
 LARGE_PX = 1120
-"""25 tiles, and 81 where they overlap by half."""
+"""25 tiles, and 81 with an overlap of half."""
 MIB = 1 << 20
 
 
 def main() -> None:
-    """Measure, print a table in Markdown, and write the figures as JSON where asked."""
+    """Measure, print a table in Markdown, and write the figures as JSON if `--json` is given."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photos", type=int, nargs="+", default=[100, 1_000, 10_000])
     parser.add_argument("--json", type=Path)
@@ -34,8 +34,8 @@ def main() -> None:
         place = Path(folder)
         small = [write_archive(place / f"small-{photos}.zip", photos, SMALL_PX) for photos in given.photos]
         large = write_archive(place / "large.zip", 80, LARGE_PX)
-        figures = [measured(archive, place, "--overlap", "0") for archive in small]
-        figures += [measured(large, place, "--overlap", overlap, "--actors", actors)
+        figures = [measure(archive, place, "--overlap", "0") for archive in small]
+        figures += [measure(large, place, "--overlap", overlap, "--actors", actors)
                     for overlap in ("0", "0.5") for actors in ("1", "2")]  # fmt: skip
     print("| photos | options | tiles | seconds | CPU s | peak MiB |\n|---|---|---|---|---|---|")
     for row in figures:
@@ -45,11 +45,11 @@ def main() -> None:
         given.json.write_text(json.dumps(figures, indent=1))
 
 
-def measured(archive: Path, place: Path, *options: str) -> dict[str, str | float]:
+def measure(archive: Path, place: Path, *options: str) -> dict[str, str | float]:
     """Score an archive."""
     out = place / f"{archive.stem}{''.join(options)}"
     command = [sys.executable, "-m", "pipeline.cli", "score", str(archive), "--out", str(out), *options]
-    usage = used(command, place / "log")
+    usage = measure_command(command, place / "log")
     return {
         "archive": archive.stem,
         "options": " ".join(options),
@@ -61,7 +61,7 @@ def measured(archive: Path, place: Path, *options: str) -> dict[str, str | float
 
 
 def write_archive(path: Path, photos: int, side_px: int) -> Path:
-    """Write a zip of JPEG photos, all alike but for their names."""
+    """Write a zip of JPEG photos that differ only in their names."""
     levels = np.random.default_rng(0).integers(90, 160, (side_px // 8, side_px // 8), dtype=np.uint8)
     photo = io.BytesIO()
     Image.fromarray(levels).resize((side_px, side_px), Image.Resampling.BICUBIC).convert("RGB").save(photo, "JPEG")

@@ -27,7 +27,7 @@ def tile(path: Path, size_px: int = 64) -> None:
 
 
 def test_help() -> None:
-    """The help shows what is written, and examples."""
+    """The help lists the files and shows examples."""
     code, text, _ = invoke("--help")
     assert code == 0
     assert "crackscan evaluate demo/tiles/val --model demo/model" in text
@@ -63,7 +63,7 @@ def test_one_class(tmp_path: Path) -> None:
 
 
 def test_no_model(tmp_path: Path) -> None:
-    """A missing model is one plain sentence, and no report folder is left behind."""
+    """A missing model is one plain sentence, and leaves no report folder."""
     tile(tmp_path / "tiles" / "Positive" / "a.png")
     tile(tmp_path / "tiles" / "Negative" / "bb.png")
     code, _, error = invoke(f"{tmp_path}/tiles", "--model", f"{tmp_path}/none")
@@ -73,7 +73,7 @@ def test_no_model(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_masks(tmp_path: Path) -> None:
-    """What is no folder of photos and masks is one plain sentence."""
+    """A folder without photos and masks is one plain sentence."""
     code, _, error = invoke("--masks", str(tmp_path))
     assert code == 2
     assert error == (f"crackscan: {tmp_path} has no masks; expected a folder with images/ and masks/ in it.\n")
@@ -81,7 +81,7 @@ def test_a_folder_without_masks(tmp_path: Path) -> None:
 
 @pytest.mark.ray
 def test_evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tiles and a larger photo are scored by the flow of `score`; a broken one is told, and makes exit code 3."""
+    """The flow of `score` scores tiles and a larger photo; a broken one is named, and makes exit code 3."""
     monkeypatch.chdir(tmp_path)
     tile(tmp_path / "a" / "Positive" / "small.png")
     tile(tmp_path / "a" / "Negative" / "large.png", size_px=700)
@@ -101,7 +101,7 @@ def test_evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.ray
 def test_evaluate_maps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Photos are mapped by the flow of `score --maps`, and compared with their masks."""
+    """The flow of `score --maps` makes maps of photos, which are compared with their masks."""
     monkeypatch.chdir(tmp_path)
     drawing = draw_photo(300, 420, seed=3)
     for part, picture in (("images", drawing.pixels), ("masks", drawing.mask)):
@@ -113,4 +113,4 @@ def test_evaluate_maps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [result] = json.loads((tmp_path / "report" / "masks.json").read_text())["results"]
     quality = result["quality"]
     assert (result["source"], result["photos"], quality["crack_pixels"]) == ("c", 1, drawing.mask.sum())
-    assert quality["exact"]["average_precision"] > 3 * drawing.mask.mean()  # the mean is what a blind map has
+    assert quality["exact"]["average_precision"] > 3 * drawing.mask.mean()  # a blind map reaches the mean

@@ -1,4 +1,4 @@
-"""`crackscan models`: what works here, which models are at hand, and what a card says."""
+"""`crackscan models`: lists of backbones and models, and cards."""
 
 import json
 from dataclasses import replace
@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from pipeline.cli import main
-from pipeline.cli.models import _aligned
+from pipeline.cli.messages import align_columns
 from pipeline.models import model
 from pipeline.models.model import SHIPPED_MODEL
 
@@ -23,7 +23,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_models_lists_backbones_and_models(folder: Path) -> None:
-    """The default backbone, the shipped model and those in this folder are listed, by the paths to type."""
+    """It lists the default backbone, the shipped model and those in this folder, by the paths to type."""
     shown = CliRunner().invoke(main, ["models"])
     assert shown.exit_code == 0, shown.output
     lines = [line.split() for line in shown.stdout.splitlines()]
@@ -44,7 +44,7 @@ def test_folders_can_be_named(folder: Path, words: list[str], places: list[str])
 
 
 def test_a_card_is_shown_and_printed(folder: Path) -> None:
-    """For people: id, note, figures. With --json: card.json as it is."""
+    """For people it has id, note and figures; with --json it is card.json."""
     shown = CliRunner().invoke(main, ["models", "show", "runs/a"]).stdout
     assert model.load_card(str(folder)).model_id in shown
     assert "note:        Mine." in shown
@@ -59,7 +59,7 @@ def test_the_shipped_model_has_a_name() -> None:
 
 
 def test_no_model_is_wrong_usage(tmp_path: Path) -> None:
-    """A folder without a card is named."""
+    """The error names a folder without a card."""
     shown = CliRunner().invoke(main, ["models", "show", str(tmp_path)])
     assert shown.exit_code == 2
     assert shown.stderr == (
@@ -68,5 +68,5 @@ def test_no_model_is_wrong_usage(tmp_path: Path) -> None:
 
 
 def test_columns_are_aligned() -> None:
-    """Every column is as wide as its widest word, and no line ends in blanks."""
-    assert _aligned([("a", "b"), ("long", "")]) == "  a     b\n  long"
+    """Every column has the width of its widest word, and no line ends in blanks."""
+    assert align_columns([("a", "b"), ("long", "")]) == "  a     b\n  long"

@@ -1,4 +1,4 @@
-"""`crackscan models compare`: options become settings, wrong use ends in one sentence, and the table says it all."""
+"""`crackscan models compare`: options become settings, wrong use is one sentence, and the table has all figures."""
 
 from pathlib import Path
 from typing import get_args
@@ -25,19 +25,19 @@ def shown(*words: str) -> tuple[int, str, str]:
 
 def config_of(monkeypatch: pytest.MonkeyPatch, *words: str) -> LeaveOneSourceOutConfig:
     """Return the configuration that a command line makes."""
-    seen: list[LeaveOneSourceOutConfig] = []
+    configs: list[LeaveOneSourceOutConfig] = []
 
-    def stop(config: LeaveOneSourceOutConfig, _watcher: object) -> Comparison:
-        seen.append(config)
+    def stop(config: LeaveOneSourceOutConfig, _callbacks: object) -> Comparison:
+        configs.append(config)
         raise KeyboardInterrupt
 
     monkeypatch.setattr("pipeline.training.leave_one_source_out.run_trials", stop)
     shown(*words)
-    return seen[0]
+    return configs[0]
 
 
-def test_options_lie_over_the_preset(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By default the default backbone and recipe over three seeds; what is given is taken once each."""
+def test_options_replace_the_preset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without options the default backbone and recipe over three seeds; each given value counts once."""
     usual = config_of(monkeypatch, "a", "b", "--out", "o")
     assert usual == LeaveOneSourceOutConfig(("a", "b"), "o")
     words = ("--backbone", "x", "--backbone", "y", "--augment", "plain", "--augment", "field", "--augment", "plain")
@@ -45,12 +45,12 @@ def test_options_lie_over_the_preset(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch, "a", "b", "--out", "o", *words, "--seed", "3", "--epoch-tiles", "64", "--epochs", "2"
     )
     assert (given.backbones, given.augments, given.seeds) == (("x", "y"), ("plain", "field"), (3,))
-    assert (given.training.epoch_tiles, given.training.epochs) == (64, 2)
-    assert given.training.batch_size == TRIAL.batch_size
+    assert (given.hyperparameters.epoch_tiles, given.hyperparameters.epochs) == (64, 2)
+    assert given.hyperparameters.batch_size == TRIAL.batch_size
 
 
-def test_every_recipe_and_setting_can_be_chosen() -> None:
-    """The choices of --augment are those there are; the options that the preset fills in are fields of it."""
+def test_every_recipe_and_setting_has_an_option() -> None:
+    """--augment has all recipes as choices; the options with defaults of the preset are its fields."""
     options = {parameter.name: parameter for parameter in command.params}
     assert tuple(options["augment"].type.choices) == get_args(Augment)  # type: ignore[attr-defined]  # a Choice has them
     assert options.keys() >= set(TRAINING_OPTIONS)
@@ -58,8 +58,8 @@ def test_every_recipe_and_setting_can_be_chosen() -> None:
     assert tuple(COLUMNS) == Figures._fields
 
 
-def test_the_table_says_who_does_best(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A row for each left-out source, the mean with its interval, and the difference to what was asked for first."""
+def test_the_table_has_all_figures(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A row for each left-out source, the mean with its interval, and the difference to the first candidate."""
     found = summarise(f"file://{tmp_path}", RESULTS, SPEEDS)
     monkeypatch.setattr("pipeline.training.leave_one_source_out.run_trials", lambda *_: found)
     code, out, err = shown("a", "b", "--out", str(tmp_path))
@@ -89,10 +89,10 @@ def test_the_table_says_who_does_best(monkeypatch: pytest.MonkeyPatch, tmp_path:
         (("tiles", "other", "--epochs", "0", "--head-epochs", "0"), "There is nothing to train"),
     ],
 )
-def test_wrong_use_ends_in_one_sentence(
+def test_wrong_use_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], message: str
 ) -> None:
-    """Nothing is trained, no Ray is started, and the message says what to mend."""
+    """The command trains nothing and starts no Ray; the message says what to change."""
     monkeypatch.chdir(tmp_path)
     random = np.random.default_rng(0)
     counts = (("tiles", "Positive", 2), ("tiles", "Negative", 2), ("one", "Positive", 2), ("other", "Positive", 2))

@@ -1,4 +1,4 @@
-"""`crackscan sample`: options become a sample, mistakes become one sentence."""
+"""`crackscan sample`: options become a sample, mistakes one sentence."""
 
 from pathlib import Path
 
@@ -8,15 +8,16 @@ from click.testing import CliRunner, Result
 from pipeline.cli import main
 
 
-def _run(*arguments: str) -> Result:
+def run(*arguments: str) -> Result:
+    """Run the command."""
     return CliRunner().invoke(main, ["sample", *arguments])
 
 
-def test_it_draws_tells_and_is_content_the_second_time(tmp_path: Path) -> None:
-    """The output names every place and the commands to type next; a second run changes nothing."""
+def test_a_second_run_changes_nothing(tmp_path: Path) -> None:
+    """The output names every place and the next commands."""
     out = str(tmp_path / "demo")
     options = ("--out", out, "--photos", "2", "--size", "96x64", "--tiles", "5", "--tile", "64", "--format", "tgz")
-    first, second = _run(*options), _run(*options)
+    first, second = run(*options), run(*options)
     assert first.exit_code == second.exit_code == 0
     places = f"""\
   {out}/photos.tgz  2 photos, 1 of them with cracks
@@ -32,9 +33,9 @@ Next:
 
 
 def test_photos_alone_are_scored_with_the_shipped_model(tmp_path: Path) -> None:
-    """Without tiles there is nothing to train on, so no model of its own is named."""
+    """Without tiles there is nothing to train on, so the output names no model."""
     out = str(tmp_path)
-    shown = _run("--out", out, "--photos", "1", "--size", "64x64", "--tiles", "0").stdout
+    shown = run("--out", out, "--photos", "1", "--size", "64x64", "--tiles", "0").stdout
     assert f"  crackscan score {out}/photos.zip --out {out}/scores\n" in shown
     assert "train" not in shown
 
@@ -53,16 +54,16 @@ def test_photos_alone_are_scored_with_the_shipped_model(tmp_path: Path) -> None:
     ],
 )
 def test_mistakes_name_the_option_at_fault(options: tuple[str, str], message: str, tmp_path: Path) -> None:
-    """Exit code 2, and nothing is written."""
-    result = _run("--out", str(tmp_path / "demo"), *options)
+    """Exit code 2, and no sample."""
+    result = run("--out", str(tmp_path / "demo"), *options)
     assert result.exit_code == 2
     assert message in result.stderr
     assert not (tmp_path / "demo").exists()
 
 
 def test_a_remote_place_is_refused() -> None:
-    """A sample is written to local disk only."""
-    result = _run("--out", "s3://bucket/demo")
+    """A sample must be on local disk."""
+    result = run("--out", "s3://bucket/demo")
     assert result.exit_code == 2
     assert "not on local disk" in result.stderr
 
@@ -71,7 +72,7 @@ def test_one_width_is_a_range_of_its_own(tmp_path: Path) -> None:
     """`--crack-width 3` draws cracks of 3 px."""
     out = tmp_path / "demo"
     assert (
-        _run("--out", str(out), "--photos", "1", "--size", "128x128", "--tiles", "0", "--crack-width", "3").exit_code
+        run("--out", str(out), "--photos", "1", "--size", "128x128", "--tiles", "0", "--crack-width", "3").exit_code
         == 0
     )
     assert (out / "photos.csv").read_text().splitlines()[1].split(",")[3] == "3.0"

@@ -1,4 +1,4 @@
-"""`crackscan score` as a user runs it: exit codes, sentences, resume, kills and Ctrl-C."""
+"""`crackscan score` in a process: exit codes, sentences, resume, signals."""
 
 import json
 import shutil
@@ -10,7 +10,6 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import duckdb
 import pytest
 
 from pipeline.cli import score_display
@@ -20,39 +19,22 @@ from tests.conftest import Crackscan
 
 pytestmark = pytest.mark.ray
 
-EAGER = (
-    "from pipeline.dataset import writer; from pipeline.scoring import placement;"
-    "placement.BLOCK_BYTES = writer.COMMIT_PHOTOS = 1;"
-    "from pipeline.cli import main; main(prog_name='crackscan')"
-)
-"""The command, handing over and committing every photo on its own: many moments to be killed in."""
-
-
-def count(dataset: Path, table: str) -> tuple[int, ...]:
-    """Rows and distinct rows, read bare: every Parquet file, whatever the commit log says."""
-    key = "image_id" if table == "images" else "image_id || '/' || \"row\" || '/' || col"
-    return first_row(f"SELECT count(*), count(DISTINCT {key}) FROM read_parquet('{dataset}/{table}/*.parquet')")
+SINGLE_COMMITS = ("-m", "tests.helpers.single_commits")
+"""The command, which hands over and commits each photo separately: many moments to interrupt it."""
 
 
 def has_commits(dataset: Path, at_least: int) -> bool:
-    """Tell whether a dataset has that many commits."""
+    """Whether a dataset has at least this many commits."""
     return commits(dataset) >= at_least
 
 
-def first_row(sql: str) -> tuple[int, ...]:
-    """The first row that DuckDB answers."""
-    row: tuple[int, ...] | None = duckdb.execute(sql).fetchone()
-    assert row is not None
-    return row
-
-
 def commits(dataset: Path) -> int:
-    """How many commits a dataset has."""
+    """Number of commits of a dataset."""
     return len(list(dataset.glob("images/part-*.parquet")))
 
 
 def wait_until(ready: Callable[[], bool], process: "subprocess.Popen[bytes]", timeout_s: float = 120) -> None:
-    """Wait until something is so, or the process has ended."""
+    """Wait until `ready` or the end of the process."""
     deadline = time.monotonic() + timeout_s
     while not ready() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -61,9 +43,9 @@ def wait_until(ready: Callable[[], bool], process: "subprocess.Popen[bytes]", ti
 def test_bad_photos_fail_alone_and_a_second_run_scores_nothing(
     photos: Path, crackscan: Crackscan, tmp_path: Path
 ) -> None:
-    """Unreadable photos and archives are failed rows and exit code 3; running again says there is nothing to do.
+    """Unreadable photos and archives are failed rows and exit code 3; a second run says that nothing is left.
 
-    What is no concrete, as these coloured clouds, is said to be unlike the training data.
+    The output says that these coloured clouds, which are no concrete, are unlike the training data.
     """
     inputs = tmp_path / "inputs"
     shutil.copytree(photos, inputs)
@@ -97,19 +79,19 @@ def test_bad_photos_fail_alone_and_a_second_run_scores_nothing(
 def test_an_interrupted_run_commits_what_is_finished(
     number: signal.Signals, packed: dict[str, Path], tmp_path: Path
 ) -> None:
-    """Ctrl-C and SIGTERM end with exit code 4 and one sentence, whatever is going on, and leave a sound dataset."""
+    """At any moment Ctrl-C and SIGTERM end with exit code 4 and one sentence, and leave a sound dataset."""
     scores = tmp_path / "scores"
-    command = [sys.executable, "-c", EAGER, "score", str(packed["tar"]), "--out", str(scores), "--tile", "16",
+    command = [sys.executable, *SINGLE_COMMITS, "score", str(packed["tar"]), "--out", str(scores), "--tile", "16",
                "--batch-tiles", "8"]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     wait_until((scores / "run.json").exists, process)
     if number == signal.SIGINT:
         wait_until(partial(has_commits, scores, 1), process)
     process.send_signal(number)
-    told = process.communicate(timeout=120)[1].decode()
-    assert process.returncode == 4, told
-    assert told.strip().endswith("Interrupted. What is finished is committed; run the same command again to go on.")
-    assert "Traceback" not in told
+    shown = process.communicate(timeout=120)[1].decode()
+    assert process.returncode == 4, shown
+    assert shown.strip().endswith("Interrupted. What is finished is committed; run the same command again to go on.")
+    assert "Traceback" not in shown
     done = len(read_log(Layout(f"file://{scores}")).done)
     assert done >= (1 if number == signal.SIGINT else 0)
     (run,) = json.loads((scores / "run-report.json").read_text())["runs"]

@@ -1,4 +1,4 @@
-"""`crackscan status` as a user reads it."""
+"""The output of `crackscan status`."""
 
 import json
 from pathlib import Path
@@ -8,13 +8,13 @@ from click.testing import CliRunner
 from pipeline import storage
 from pipeline.cli.status import command
 from pipeline.dataset.lease import hold
-from tests.helpers.small_dataset import COMMITS, ok, plan, written
+from tests.helpers.small_dataset import COMMITS, ok, write_dataset, write_plan
 
 
 def test_a_finished_dataset_in_words(tmp_path: Path) -> None:
-    """State, photos, failures by kind with the query that says why, and the writer."""
+    """State, photos, failures by kind with the query for their messages, and the writer."""
     out = tmp_path / "out"
-    written(str(out))
+    write_dataset(str(out))
     shown = CliRunner().invoke(command, [str(out)])
     assert (shown.exit_code, shown.stdout.splitlines()) == (0, [
         f"Finished: file://{out}",
@@ -26,32 +26,32 @@ def test_a_finished_dataset_in_words(tmp_path: Path) -> None:
 
 
 def test_an_unfinished_dataset_in_words(tmp_path: Path) -> None:
-    """Speed and the time left, archives that are not counted yet, and who is at work."""
+    """Speed and the time left, archives without a count, and the writer."""
     commit = [ok(f"{number}.jpg", 80, 80, after_s=number) for number in range(5)]
-    layout = written(str(tmp_path / "out"), [commit], finish=False)
-    plan(layout, [*commit, *(ok(f"later-{number}.jpg") for number in range(120))])
-    plan(layout, [{"entry": "stream", "archive": "file:///photos/three.tgz", "image": ""}])
+    layout = write_dataset(str(tmp_path / "out"), [commit], finish=False)
+    write_plan(layout, [*commit, *(ok(f"later-{number}.jpg") for number in range(120))])
+    write_plan(layout, [{"entry": "stream", "archive": "file:///photos/three.tgz", "image": ""}])
     with hold(layout, "two", lambda _holder: None):
         lines = CliRunner().invoke(command, [layout.url]).stdout.splitlines()
     assert lines[0] == f"Not finished: {layout.url}"
-    assert lines[1].endswith("0 of them failed; more will come of 1 archives that have not been read to their end")
+    assert lines[1].endswith("0 of them failed; more will come from 1 archives that have not been read to their end")
     assert lines[2].startswith("speed    1.0 photos/s, 1 tiles/s until 2026-01-01 00:00:04 UTC; at that speed 0:0")
     assert lines[3].startswith("writer   run two (process ")
     assert lines[3].endswith("UTC): at work")
 
 
 def test_json_for_programs(tmp_path: Path) -> None:
-    """All of it, as one JSON object."""
-    layout = written(str(tmp_path / "out"), COMMITS)
+    """The same facts as one JSON object."""
+    layout = write_dataset(str(tmp_path / "out"), COMMITS)
     with hold(layout, "two", lambda _holder: None):
         found = json.loads(CliRunner().invoke(command, [layout.url, "--json"]).stdout)
     assert (found["done"], found["failed"], found["failures"]) == (5, 2, {"not_an_image": 2})
     assert (found["is_finished"], found["writer"]["run_id"], found["speed"]) == (True, "two", None)
 
 
-def test_the_cost_is_told_where_prices_were_given(tmp_path: Path) -> None:
-    """The sum of all runs, in words and for programs."""
-    layout = written(str(tmp_path / "out"))
+def test_the_cost_is_the_sum_of_runs_with_prices(tmp_path: Path) -> None:
+    """In words and for programs."""
+    layout = write_dataset(str(tmp_path / "out"))
     assert json.loads(CliRunner().invoke(command, [layout.url, "--json"]).stdout)["cost"] is None
     runs = [{"cost": {"amount": 0.5, "currency": "EUR"}}, {"cost": None}, {"cost": {"amount": 1.25, "currency": "EUR"}}]
     storage.write_whole(layout.report, json.dumps({"runs": runs}).encode())

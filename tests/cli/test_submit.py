@@ -1,4 +1,4 @@
-"""`crackscan submit` and `crackscan jobs` as a user reads them: a server in memory, and one real cluster at the end."""
+"""The output of `crackscan submit` and `crackscan jobs`, with a server in memory; the last test has a real cluster."""
 
 import json
 import socket
@@ -11,7 +11,7 @@ from pipeline.cli import main
 from tests import ROOT
 from tests.conftest import Crackscan
 from tests.helpers.fake_jobs import LINES, FakeJobs
-from tests.helpers.ray_head import AUTHENTICATION, TOKEN, head
+from tests.helpers.ray_head import AUTHENTICATION, TOKEN, run_head
 
 ADDRESS = "http://head:8265"
 SCORE = ("submit", "score", "s3://b/in/", "--out", "s3://b/out", "--address", ADDRESS)
@@ -26,8 +26,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> FakeJobs:
     return fake
 
 
-def told(*words: str) -> Result:
-    """What a command shows."""
+def run(*words: str) -> Result:
+    """The output of a command."""
     return CliRunner(env={"COLUMNS": "200"}).invoke(main, words, prog_name="crackscan")
 
 
@@ -36,9 +36,9 @@ def job_of(server: FakeJobs) -> str:
     return server.requests[0].job_id
 
 
-def test_without_follow_it_returns_at_once_and_says_how_to_look(server: FakeJobs) -> None:
-    """The id, and what to type next."""
-    shown, job = told(*SCORE), job_of(server)
+def test_without_follow_it_returns_at_once(server: FakeJobs) -> None:
+    """It prints the id and the next commands."""
+    shown, job = run(*SCORE), job_of(server)
     assert (shown.exit_code, shown.output.splitlines()) == (0, [
         f"Submitted {job} to {ADDRESS}.",
         "Next:",
@@ -53,14 +53,14 @@ def test_without_follow_it_returns_at_once_and_says_how_to_look(server: FakeJobs
 
 
 def test_a_second_submission_says_what_it_found(server: FakeJobs) -> None:
-    """Joined, done, begun again: exit code 0 each time."""
-    told(*SCORE)
+    """A running job, a finished one, another attempt: exit code 0 each time."""
+    run(*SCORE)
     first = job_of(server)
-    said = [told(*SCORE)]
+    outputs = [run(*SCORE)]
     server.end(first, "succeeded", 0)
-    said += [told(*SCORE), told(*SCORE, "--again")]
-    assert [shown.exit_code for shown in said] == [0, 0, 0]
-    assert [shown.output.splitlines()[0] for shown in said] == [
+    outputs += [run(*SCORE), run(*SCORE, "--again")]
+    assert [shown.exit_code for shown in outputs] == [0, 0, 0]
+    assert [shown.output.splitlines()[0] for shown in outputs] == [
         f"{first} does this already; nothing was submitted.",
         f"{first} has done this; nothing was submitted. --again begins another attempt.",
         f"Submitted {first[:-1]}2 to {ADDRESS}.",
@@ -68,55 +68,55 @@ def test_a_second_submission_says_what_it_found(server: FakeJobs) -> None:
 
 
 def test_follow_shows_the_log_and_ends_as_the_job_does(server: FakeJobs) -> None:
-    """The log alone on stdout, so that its last line can be read by a program."""
-    shown = told(*SCORE, "--follow")
+    """Stdout has only the log, so that a program can read its last line."""
+    shown = run(*SCORE, "--follow")
     job = job_of(server)
     assert (shown.exit_code, shown.stdout) == (0, "".join(LINES))
     assert shown.stderr == f"Submitted {job} to {ADDRESS}.\n{job} succeeded.\n"
     server.ends = ("failed", 2)
-    shown = told(*SCORE, "--follow", "--again")
+    shown = run(*SCORE, "--follow", "--again")
     assert (shown.exit_code, shown.stderr.splitlines()[-1]) == (2, f"{job[:-1]}2 failed. It failed.")
 
 
 def test_ctrl_c_ends_following_and_not_the_job(server: FakeJobs, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exit code 4, and how the job would be ended."""
+    """Exit code 4, and how to stop the job."""
 
     def interrupted(_server: FakeJobs, _job_id: str) -> list[str]:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(FakeJobs, "tail", interrupted)
-    shown = told(*SCORE, "--follow")
+    shown = run(*SCORE, "--follow")
     job = job_of(server)
-    goes_on = f"crackscan: Not followed any further; {job} goes on. `crackscan jobs stop {job}` would end it."
+    goes_on = f"crackscan: Stopped following; {job} continues. `crackscan jobs stop {job}` ends it."
     assert (shown.exit_code, shown.stderr.splitlines()[-1]) == (4, goes_on)
     assert server.job(job).state == "running"
 
 
 def test_a_config_file_is_sent_as_options(server: FakeJobs, tmp_path: Path) -> None:
-    """The file stays here; the job is the same as if all had been typed."""
+    """The file stays here; the job is the same as with these options."""
     (tmp_path / "tonight.yaml").write_text("inputs: [s3://b/in/]\nout: s3://b/out\ntile: 128\n")
-    told("submit", "score", "--config", str(tmp_path / "tonight.yaml"), "--address", ADDRESS)
-    assert told(*SCORE, "--tile", "128").output.startswith(job_of(server))
+    run("submit", "score", "--config", str(tmp_path / "tonight.yaml"), "--address", ADDRESS)
+    assert run(*SCORE, "--tile", "128").output.startswith(job_of(server))
     assert "tonight.yaml" not in server.requests[0].entrypoint
 
 
 def test_prices_are_sent_and_make_no_other_work(server: FakeJobs, tmp_path: Path) -> None:
-    """As a place that the cluster reads; the scores are the same."""
-    told(*SCORE, "--prices", str(tmp_path / "prices.yaml"))
+    """The cluster reads the file of prices; the work is the same, as the scores are."""
+    run(*SCORE, "--prices", str(tmp_path / "prices.yaml"))
     assert f"--prices={tmp_path}/prices.yaml" in server.requests[0].entrypoint
-    assert told(*SCORE).output.startswith(job_of(server))
+    assert run(*SCORE).output.startswith(job_of(server))
 
 
 def test_an_image_is_passed_on(server: FakeJobs) -> None:
-    """And is no part of the work."""
-    told(*SCORE, "--image", "registry.example.org/crackscan:1")
+    """It is no part of the work."""
+    run(*SCORE, "--image", "registry.example.org/crackscan:1")
     assert server.requests[0].image == "registry.example.org/crackscan:1"
     assert "image" not in server.requests[0].entrypoint
 
 
-def test_a_report_that_nobody_would_see_is_refused(server: FakeJobs) -> None:
-    """Without --out and --model it would be written to the job's own folder."""
-    shown = told("submit", "evaluate", "s3://b/tiles", "--address", ADDRESS)
+def test_a_report_in_the_jobs_folder_is_refused(server: FakeJobs) -> None:
+    """Without --out and --model the job would write it to its own folder, where nobody sees it."""
+    shown = run("submit", "evaluate", "s3://b/tiles", "--address", ADDRESS)
     assert shown.exit_code == 2
     assert "The report would go with the job's folder: give --out, a folder or URL that stays." in shown.stderr
     assert server.requests == []
@@ -142,68 +142,68 @@ PLANTED = [
 def test_a_planted_secret_is_never_sent_nor_shown(
     server: FakeJobs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: list[str]
 ) -> None:
-    """In no argument or option, whether typed or in a file: exit code 2, nothing sent, and not a word of it told."""
+    """In no argument or option, on the command line or in a file: exit code 2, no request, and no output with it."""
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    shown = told("submit", *words)
+    shown = run("submit", *words)
     assert (shown.exit_code, server.requests) == (2, [])
     assert SECRET not in shown.output
     if words[0] == "score" and "--model" in words:
         (tmp_path / "job.yaml").write_text(f"model: {words[-1]}")
-        shown = told("submit", *words[:-2], "--config", str(tmp_path / "job.yaml"))
+        shown = run("submit", *words[:-2], "--config", str(tmp_path / "job.yaml"))
         assert (shown.exit_code, server.requests, SECRET in shown.output) == (2, [], False)
 
 
 def test_secrets_of_the_environment_are_not_sent(server: FakeJobs, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing of a request comes from there."""
+    """No request has anything from there."""
     for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "RAY_AUTH_TOKEN"):
         monkeypatch.setenv(name, SECRET)
-    shown = told(*SCORE)
+    shown = run(*SCORE)
     assert shown.exit_code == 0
     assert SECRET not in shown.output + repr(server.requests)
 
 
 def test_jobs_are_listed_newest_first(server: FakeJobs) -> None:
-    """A table for people, JSON for programs, and words where there is none."""
-    assert told("jobs", "list", "--address", ADDRESS).output.startswith(f"No jobs of crackscan at {ADDRESS}.")
-    told(*SCORE)
-    told("submit", "compact", "s3://b/out", "--to", "s3://b/[new]", "--address", ADDRESS)
+    """A table for people, JSON for programs, and a sentence without jobs."""
+    assert run("jobs", "list", "--address", ADDRESS).output.startswith(f"No jobs of crackscan at {ADDRESS}.")
+    run(*SCORE)
+    run("submit", "compact", "s3://b/out", "--to", "s3://b/[new]", "--address", ADDRESS)
     score, compact = (sent.job_id for sent in server.requests)
     server.end(score, "failed", 1)
     server.put(server.requests[0]._replace(job_id="raysubmit_1"))
-    listed = told("jobs", "list", "--address", ADDRESS).output.splitlines()
+    listed = run("jobs", "list", "--address", ADDRESS).output.splitlines()
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in listed if "crackscan" in line]
     began = [f"1970-01-01 00:00:0{second} UTC" for second in (1, 0)]
     assert rows[1] == [score, "failed", "score", began[1], "1:01:01", "s3://b/out"]
     assert rows[0][:4] + rows[0][5:] == [compact, "running", "compact", began[0], "s3://b/[new]"]
-    found = json.loads(told("jobs", "list", "--json", "--address", ADDRESS).output)
+    found = json.loads(run("jobs", "list", "--json", "--address", ADDRESS).output)
     assert [job["job"] for job in found] == [compact, score]
 
 
 def test_status_logs_and_stop_of_a_job(server: FakeJobs) -> None:
-    """Each by its name."""
-    told(*SCORE)
+    """Each by the job's name."""
+    run(*SCORE)
     job, at = job_of(server), ("--address", ADDRESS)
-    facts = json.loads(told("jobs", "status", job, "--json", *at).output)
+    facts = json.loads(run("jobs", "status", job, "--json", *at).output)
     assert (facts["state"], facts["out"], facts["exit_code"]) == ("running", "s3://b/out", None)
-    assert f"│ entrypoint │ {server.requests[0].entrypoint} " in told("jobs", "status", job, *at).output
-    assert told("jobs", "logs", job, *at).output == "".join(LINES)
+    assert f"│ entrypoint │ {server.requests[0].entrypoint} " in run("jobs", "status", job, *at).output
+    assert run("jobs", "logs", job, *at).output == "".join(LINES)
     commits = "it commits what is finished first. Submit the same again to go on."
-    assert told("jobs", "stop", job, *at).output == f"Asked {job} to stop; {commits}\n"
-    assert told("jobs", "stop", job, *at).output == f"{job} had ended already.\n"
-    assert told("jobs", "logs", job, "--follow", *at).exit_code == 0
+    assert run("jobs", "stop", job, *at).output == f"Asked {job} to stop; {commits}\n"
+    assert run("jobs", "stop", job, *at).output == f"{job} had ended already.\n"
+    assert run("jobs", "logs", job, "--follow", *at).exit_code == 0
 
 
 @pytest.mark.parametrize("words", [["status", JOB], ["logs", JOB], ["logs", JOB, "--follow"], ["stop", JOB]])
 @pytest.mark.usefixtures("server")
-def test_a_job_that_is_not_there_is_told(words: list[str]) -> None:
-    """Wrong usage, in the server's sentence."""
-    shown = told("jobs", *words, "--address", ADDRESS)
+def test_a_missing_job_is_wrong_usage(words: list[str]) -> None:
+    """With the server's sentence."""
+    shown = run("jobs", *words, "--address", ADDRESS)
     assert (shown.exit_code, shown.stderr) == (2, f"crackscan: There is no job {JOB} at {ADDRESS}.\n")
 
 
-def test_where_nobody_answers_is_told_in_one_sentence(crackscan: Crackscan) -> None:
-    """A refused connection, with Ray's own client; and an address that is none."""
-    with socket.socket() as taken:  # bound, and nobody listens
+def test_an_address_without_a_server_is_one_sentence(crackscan: Crackscan) -> None:
+    """For a refused connection with Ray's own client, and for a malformed address."""
+    with socket.socket() as taken:  # bound, but nobody listens
         taken.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{taken.getsockname()[1]}"
         shown = crackscan("submit", "score", "in", "--out", "out", "--address", address)
@@ -218,12 +218,12 @@ def test_where_nobody_answers_is_told_in_one_sentence(crackscan: Crackscan) -> N
 
 @pytest.mark.ray
 def test_a_real_cluster(photos: Path, tmp_path: Path, crackscan: Crackscan, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Submitted over HTTP, followed to its end, found as a whole dataset, and not done twice; nobody else is let in."""
+    """A job over HTTP, followed to its end, makes a whole dataset once; a stranger gets no access."""
     for name, value in {**AUTHENTICATION, "PYTHONPATH": str(ROOT)}.items():
         monkeypatch.setenv(name, value)
     inputs = tmp_path / "photos"
     inputs.symlink_to(photos)
-    with head() as address:
+    with run_head() as address:
         words = ("submit", "score", "photos", "--out", "scores", "--actors", "1", "--address", address)
         ran = crackscan(*words, "--follow", timeout_s=500)
         assert ran.returncode == 0, ran.stdout + ran.stderr
@@ -236,6 +236,6 @@ def test_a_real_cluster(photos: Path, tmp_path: Path, crackscan: Crackscan, monk
         assert TOKEN not in ran.stdout + ran.stderr + log + json.dumps(job)
         monkeypatch.setenv("RAY_AUTH_TOKEN", TOKEN[::-1])
         stranger = crackscan("jobs", "list", "--address", address)
-    told = f"crackscan: {address} lets in nobody without its token; set RAY_AUTH_TOKEN to it.\n"
-    assert (stranger.returncode, stranger.stderr) == (2, told)
+    refused = f"crackscan: {address} lets in nobody without its token; set RAY_AUTH_TOKEN to it.\n"
+    assert (stranger.returncode, stranger.stderr) == (2, refused)
     assert crackscan("verify", "scores").returncode == 0

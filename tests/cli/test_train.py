@@ -1,4 +1,4 @@
-"""`crackscan train`: options lie over the preset, wrong use ends in one sentence, and a run prints what it reached."""
+"""`crackscan train`: options replace the preset, wrong use is one sentence, and a run prints its figures."""
 
 from pathlib import Path
 
@@ -13,37 +13,37 @@ from pipeline.evaluation.operating_point import OperatingTarget
 from pipeline.training.config import PRESETS, TrainConfig
 
 
-def asked_of(monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[TrainConfig, OperatingTarget | None]:
-    """Return the configuration that a command line makes, and what scores are calibrated for."""
-    seen: list[tuple[TrainConfig, OperatingTarget | None]] = []
+def arguments_of(monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[TrainConfig, OperatingTarget | None]:
+    """Return the configuration of a command line, and the target of its calibration."""
+    calls: list[tuple[TrainConfig, OperatingTarget | None]] = []
 
-    def stop(config: TrainConfig, _watcher: object, use: OperatingTarget | None) -> None:
-        seen.append((config, use))
+    def stop(config: TrainConfig, _callbacks: object, target: OperatingTarget | None) -> None:
+        calls.append((config, target))
         raise KeyboardInterrupt
 
     monkeypatch.setattr("pipeline.training.flow.train", stop)
     CliRunner().invoke(main, ["train", *words])
-    return seen[0]
+    return calls[0]
 
 
 def config_of(monkeypatch: pytest.MonkeyPatch, *words: str) -> TrainConfig:
-    """Return the configuration that a command line makes."""
-    return asked_of(monkeypatch, *words)[0]
+    """Return the configuration of a command line."""
+    return arguments_of(monkeypatch, *words)[0]
 
 
-def test_options_lie_over_the_preset(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is not given is the preset's; what is given is taken, zero included."""
+def test_options_replace_the_preset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Options that are not given come from the preset; given ones count, also if 0."""
     quick = config_of(monkeypatch, "a", "b", "--out", "m", "--preset", "quick")
-    assert quick.training == PRESETS["quick"]
+    assert quick.hyperparameters == PRESETS["quick"]
     assert (quick.data, quick.val, quick.workers) == (("a", "b"), (), None)
     words = ("--head-epochs", "0", "--seed", "7", "--batch-size", "16", "--augment", "none", "--epoch-tiles", "99")
-    given = config_of(monkeypatch, "a", "--out", "m", "--val", "v", "--val", "w", *words).training
+    given = config_of(monkeypatch, "a", "--out", "m", "--val", "v", "--val", "w", *words).hyperparameters
     assert (given.head_epochs, given.seed, given.batch_size, given.augment, given.epoch_tiles) == (0, 7, 16, "none", 99)
     assert given.epochs == PRESETS["standard"].epochs
 
 
-def test_what_only_people_know_reaches_the_card(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Licences, attributions and a note are passed on in order; so are the names of the classes."""
+def test_facts_that_only_people_know_reach_the_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The configuration has licences, attributions and a note in order, and the names of the classes."""
     words = ("--licence", "MIT", "--licence", "CC0", "--attribution", "me", "--note", "Interim.", "--positive", "crack")
     config = config_of(monkeypatch, "a", "--out", "m", *words)
     assert config.about.licences == ("MIT", "CC0")
@@ -51,17 +51,17 @@ def test_what_only_people_know_reaches_the_card(monkeypatch: pytest.MonkeyPatch)
     assert config.classes == ("crack", "Negative")
 
 
-def test_trials_are_asked_for_by_their_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without --calibrate-on nothing is; with it, rates not given are one and three per cent."""
-    assert asked_of(monkeypatch, "a", "--out", "m")[1] is None
+def test_calibration_on_trials_needs_their_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without --calibrate-on there is none; with it, the rates are one and three per cent by default."""
+    assert arguments_of(monkeypatch, "a", "--out", "m")[1] is None
     words = ("a", "--out", "m", "--calibrate-on", "runs")
-    assert asked_of(monkeypatch, *words)[1] == OperatingTarget("runs", 0.01, 0.03)
+    assert arguments_of(monkeypatch, *words)[1] == OperatingTarget("runs", 0.01, 0.03)
     rates = ("--false-alarms", "0.02", "--base-rate", "0.1")
-    assert asked_of(monkeypatch, *words, *rates)[1] == OperatingTarget("runs", 0.02, 0.1)
+    assert arguments_of(monkeypatch, *words, *rates)[1] == OperatingTarget("runs", 0.02, 0.1)
 
 
 def test_every_training_option_is_a_setting() -> None:
-    """The options that a preset fills in are fields of the settings, and options of the command."""
+    """The options with defaults of a preset are its fields, and options of the command."""
     names = {parameter.name for parameter in command.params}
     assert names >= set(TRAINING_OPTIONS)
     assert vars(PRESETS["quick"]).keys() >= set(TRAINING_OPTIONS)
@@ -86,10 +86,10 @@ def test_every_training_option_is_a_setting() -> None:
         (["tiles", "--licence", "a", "--licence", "b", "--licence", "c"], 2, "--licence was given 3 times"),
     ],
 )
-def test_wrong_use_ends_in_one_sentence(
+def test_wrong_use_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], code: int, message: str
 ) -> None:
-    """Nothing is trained, no Ray is started, and the message says what to mend."""
+    """The command trains nothing and starts no Ray; the message says what to change."""
     monkeypatch.chdir(tmp_path)
     random = np.random.default_rng(0)
     for folder, name, count in (("tiles", "Positive", 6), ("tiles", "Negative", 6), ("one", "Positive", 2)):
@@ -104,8 +104,8 @@ def test_wrong_use_ends_in_one_sentence(
     assert not (tmp_path / "model").exists()
 
 
-def test_rows_without_a_label_are_told(tmp_path: Path) -> None:
-    """Before anything is trained the command says how many rows it leaves out."""
+def test_rows_without_a_label_are_counted(tmp_path: Path) -> None:
+    """Before it trains, the command says how many rows it leaves out."""
     for name in ("a", "b"):
         Image.fromarray(np.full((40, 40, 3), 7, np.uint8)).save(tmp_path / f"{name}.png")
     (tmp_path / "review.csv").write_text("path,label\na.png,1\nb.png,0\na.png,\nb.png,\n")

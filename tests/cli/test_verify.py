@@ -1,4 +1,4 @@
-"""`crackscan verify` as a user reads it: the list, and exit code 1."""
+"""The output of `crackscan verify`: the list, and exit codes."""
 
 from pathlib import Path
 
@@ -6,33 +6,33 @@ from click.testing import CliRunner
 
 from pipeline import storage
 from pipeline.cli.verify import command
-from tests.helpers.small_dataset import COMMITS, ok, plan, written
+from tests.helpers.small_dataset import COMMITS, ok, write_dataset, write_plan
 
 
 def test_a_sound_dataset(tmp_path: Path) -> None:
-    """Every promise is listed as kept; exit code 0."""
-    layout = written(str(tmp_path / "out"))
+    """The list has every invariant as ok; exit code 0."""
+    layout = write_dataset(str(tmp_path / "out"))
     shown = CliRunner().invoke(command, [layout.url, "--equals", layout.url])
     *lines, last = shown.stdout.splitlines()
     assert shown.exit_code == 0
     assert {line.split()[0] for line in lines} == {"ok"}
     assert lines[-1] == "ok      Both hold the same photos, tiles and scores."
-    assert last == "Every promise is kept."
+    assert last == "Every invariant holds."
 
 
 def test_a_broken_dataset(tmp_path: Path) -> None:
-    """The broken promise is shown with count and names; exit code 1."""
-    layout = written(str(tmp_path / "out"))
+    """The broken invariant has count and names; exit code 1."""
+    layout = write_dataset(str(tmp_path / "out"))
     storage.remove(layout.tiles(0, "one"))
     shown = CliRunner().invoke(command, [layout.url])
     assert shown.exit_code == 1
     assert "BROKEN  Every photo has as many tiles as its row says. 1: a.jpg" in shown.stdout.splitlines()
-    assert shown.stderr.splitlines()[-1] == "1 promises are broken or could not be checked."
+    assert shown.stderr.splitlines()[-1] == "1 invariants are broken or could not be checked."
 
 
 def test_a_damaged_dataset(tmp_path: Path) -> None:
-    """What a damaged file holds is not judged, and that is said."""
-    layout = written(str(tmp_path / "out"))
+    """Invariants of the content of a damaged file are not checked, and the list says so."""
+    layout = write_dataset(str(tmp_path / "out"))
     storage.write_whole(layout.images(1), b"nonsense")
     shown = CliRunner().invoke(command, [layout.url])
     assert shown.exit_code == 1
@@ -41,9 +41,9 @@ def test_a_damaged_dataset(tmp_path: Path) -> None:
 
 
 def test_an_unfinished_dataset(tmp_path: Path) -> None:
-    """What is still open is told, and is not broken; exit code 0."""
-    layout = written(str(tmp_path / "out"), finish=False)
-    plan(layout, [ok("more.jpg"), *(row for rows in COMMITS for row in rows)])
+    """Open invariants are not broken; exit code 0."""
+    layout = write_dataset(str(tmp_path / "out"), finish=False)
+    write_plan(layout, [ok("more.jpg"), *(row for rows in COMMITS for row in rows)])
     shown = CliRunner().invoke(command, [layout.url])
     assert shown.exit_code == 0
     assert "open    Every planned photo has its row. 1: more.jpg" in shown.stdout
@@ -51,8 +51,8 @@ def test_an_unfinished_dataset(tmp_path: Path) -> None:
 
 
 def test_two_that_differ(tmp_path: Path) -> None:
-    """What differs is told; exit code 1."""
-    one, two = written(str(tmp_path / "one")), written(str(tmp_path / "two"), COMMITS[:1])
+    """The output lists the differences; exit code 1."""
+    one, two = write_dataset(str(tmp_path / "one")), write_dataset(str(tmp_path / "two"), COMMITS[:1])
     shown = CliRunner().invoke(command, [one.url, "--equals", two.url])
     assert shown.exit_code == 1
     assert shown.stdout.splitlines()[-2:] == [

@@ -1,4 +1,4 @@
-"""Verdicts on machines that are made up: each has a computable answer."""
+"""Findings on made-up machines, with computable answers."""
 
 import pytest
 
@@ -18,53 +18,52 @@ def folder(path: str = "/tmp", free: float = 0.5, *, temporary: bool = True, err
 
 
 @pytest.mark.parametrize(("version", "state"), [("3.11.0", "ok"), ("3.14.2", "ok"), ("3.10.9", "failed")])
-def test_python_is_judged_by_what_the_package_asks_for(version: str, state: str) -> None:
-    """The bound itself will do, an older one will not."""
-    assert checks.python(version, ">=3.11").state == state
+def test_python_is_checked_against_the_bounds(version: str, state: str) -> None:
+    """The bound itself is good enough, an older version is not."""
+    assert checks.check_python(version, ">=3.11").state == state
 
 
-def test_any_python_will_do_where_nothing_is_asked_for() -> None:
-    """A package that is not installed names no bound."""
-    assert checks.python("3.11.7", "").state == "ok"
+def test_without_bounds_any_python_is_good() -> None:
+    """A source tree that is not installed has no bounds."""
+    assert checks.check_python("3.11.7", "").state == "ok"
 
 
-def test_packages_too_old_or_missing_are_named_with_what_is_needed() -> None:
-    """Every one that does not fit is told, with the bound; those for other systems are nobody's need."""
+def test_old_and_missing_packages_are_named_with_their_bounds() -> None:
+    """All of them in one finding; packages for other systems do not count."""
     needs = ["numpy>=2.1", "ray[data]>=2.60", "timm>=1.0.20", 'pywin32>=300; sys_platform == "win32"']
-    found = checks.packages(needs, {"numpy": "2.1.0", "ray": "2.9.3", "timm": None, "pywin32": None})
+    found = checks.check_packages(needs, {"numpy": "2.1.0", "ray": "2.9.3", "timm": None, "pywin32": None})
     assert found == Finding("packages", "failed", "ray is 2.9.3, needed is ray[data]>=2.60; timm is missing",
                             "Run: pip install --upgrade crackscan")  # fmt: skip
-    assert checks.packages(needs[:1], {"numpy": "2.2.0rc1"}).found == "1, all as new as needed"
+    assert checks.check_packages(needs[:1], {"numpy": "2.2.0rc1"}).found == "1, all as new as needed"
 
 
 def test_a_package_that_is_not_installed_is_a_warning() -> None:
-    """There are no bounds to check, and that is said."""
-    assert checks.packages([], {}).state == "warning"
+    """There are no bounds to check."""
+    assert checks.check_packages([], {}).state == "warning"
 
 
-def test_instructions_are_told_by_their_usual_names() -> None:
-    """One line has the CPUs, the architecture and what of them makes a network quick."""
+def test_instructions_have_their_usual_names() -> None:
+    """One line has the CPUs, the architecture and the instruction sets that make a network fast."""
     amx = frozenset({"avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "sse"})
-    assert checks.processor(Processor("x86_64", 8, amx)) == Finding(
+    assert checks.check_processor(Processor("x86_64", 8, amx)) == Finding(
         "CPU", "ok", "8 CPUs, x86_64: AVX2, AVX-512, BF16, VNNI, AMX"
     )
-    assert checks.processor(Processor("aarch64", 1, frozenset({"asimd"}))).found == "1 CPU, aarch64: NEON"
+    assert checks.check_processor(Processor("aarch64", 1, frozenset({"asimd"}))).found == "1 CPU, aarch64: NEON"
 
 
 def test_a_cpu_without_vectors_is_slow_and_an_unknown_one_is_not_judged() -> None:
-    """Only what the system tells is held against it."""
-    assert checks.processor(Processor("x86_64", 2, frozenset({"sse2"}))).state == "warning"
-    assert checks.processor(Processor("arm64", 2, None)).state == "ok"
+    """Only systems that list their instructions are judged by them."""
+    assert checks.check_processor(Processor("x86_64", 2, frozenset({"sse2"}))).state == "warning"
+    assert checks.check_processor(Processor("arm64", 2, None)).state == "ok"
 
 
 def test_memory_is_judged_by_the_cpus() -> None:
-    """A GiB for each, one and a half besides; the advice names as many processes as do fit."""
-    assert checks.memory(int(3.5 * GIB), 2).state == "ok"
-    short = checks.memory(8 * GIB, 16)
+    """A GiB for each, and 1.5 GiB for Ray; the advice names as many processes as fit."""
+    assert checks.check_memory(int(3.5 * GIB), 2).state == "ok"
+    short = checks.check_memory(8 * GIB, 16)
     assert short == Finding("memory", "warning", "8.0 GiB; 16 CPUs need 17.5 GiB",
                             "Run `score` with --actors 6 and `train` with --workers 6.")  # fmt: skip
-    assert "--actors 1 " in str(checks.memory(GIB, 2).advice)
-    assert checks.memory(None, 2).state == "ok"
+    assert "--actors 1 " in str(checks.check_memory(GIB, 2).advice)
 
 
 @pytest.mark.parametrize(
@@ -77,56 +76,56 @@ def test_memory_is_judged_by_the_cpus() -> None:
     ],
 )
 def test_a_gpu_needs_a_driver_and_a_torch_for_it(found: Gpus, state: str, words: str) -> None:
-    """No GPU is no trouble; one that lies idle is."""
-    told = checks.gpus(found)
-    assert told.state == state
-    assert words in told.found
+    """No GPU is fine; a GPU that torch cannot use is a warning."""
+    finding = checks.check_gpus(found)
+    assert finding.state == state
+    assert words in finding.found
 
 
-def test_shared_memory_is_judged_by_what_ray_takes() -> None:
-    """A container's usual 64 MiB send Ray to the disk; other systems have none."""
-    assert checks.object_store(GIB).state == "ok"
-    assert checks.object_store(64 << 20).advice == "Free some of /dev/shm; start a container with --shm-size=2g."
-    assert checks.object_store(None).state == "ok"
+def test_shared_memory_must_suffice_for_ray() -> None:
+    """With the usual 64 MiB of a container Ray falls back on the disk; other systems have no shared memory."""
+    assert checks.check_object_store(GIB).state == "ok"
+    assert checks.check_object_store(64 << 20).advice == "Free some of /dev/shm; start a container with --shm-size=2g."
+    assert checks.check_object_store(None).state == "ok"
 
 
 def test_a_folder_that_cannot_be_written_fails() -> None:
-    """Why, and that another one would do for the current folder."""
-    assert checks.folder(folder(error="Read-only file system")).state == "failed"
-    assert checks.folder(folder("/mnt", temporary=False, error="Permission denied")) == Finding(
+    """The finding says why; the advice for the current folder is another folder."""
+    assert checks.check_folder(folder(error="Read-only file system")).state == "failed"
+    assert checks.check_folder(folder("/mnt", temporary=False, error="Permission denied")) == Finding(
         "this folder", "failed", "/mnt cannot be written: Permission denied", "Make it writable, or work in another."
     )
 
 
 @pytest.mark.parametrize(("free", "state"), [(0.5, "ok"), (0.04, "warning"), (0.001, "warning")])
 def test_ray_spills_nothing_to_a_disk_that_is_nearly_full(free: float, state: str) -> None:
-    """Less than a twentieth free is told, however much it is."""
-    assert checks.folder(folder(free=free)).state == state
+    """Less than 5 % free is a warning, however many bytes that is."""
+    assert checks.check_folder(folder(free=free)).state == state
 
 
-def test_a_nearly_full_disk_will_do_for_the_current_folder() -> None:
+def test_a_nearly_full_disk_is_good_for_the_current_folder() -> None:
     """As long as a GiB is free."""
-    assert checks.folder(folder(free=0.04, temporary=False)).state == "ok"
-    assert checks.folder(folder(free=0.001, temporary=False)).state == "warning"
+    assert checks.check_folder(folder(free=0.04, temporary=False)).state == "ok"
+    assert checks.check_folder(folder(free=0.001, temporary=False)).state == "warning"
 
 
 def test_a_temporary_folder_must_leave_room_for_the_names_of_sockets() -> None:
-    """Linux allows 107 bytes: 39 for the folder and 68 for what Ray puts behind it."""
-    assert checks.folder(folder("/" + "x" * 38)).state == "ok"
-    assert checks.folder(folder("/" + "x" * 39)).state == "failed"
-    assert checks.folder(folder("/" + "x" * 39, temporary=False)).state == "ok"
+    """Linux allows 107 bytes: 39 for the folder and 68 for what Ray appends."""
+    assert checks.check_folder(folder("/" + "x" * 38)).state == "ok"
+    assert checks.check_folder(folder("/" + "x" * 39)).state == "failed"
+    assert checks.check_folder(folder("/" + "x" * 39, temporary=False)).state == "ok"
 
 
 def test_missing_codecs_are_named() -> None:
-    """Photos of that format would all fail."""
-    assert checks.codecs({"JPEG": True, "WebP": False, "TIFF": False}).found == "cannot decode WebP, TIFF"
-    assert checks.codecs({"JPEG": True, "PNG": True}).found == "decodes JPEG, PNG"
+    """All photos of that format would fail."""
+    assert checks.check_codecs({"JPEG": True, "WebP": False, "TIFF": False}).found == "cannot decode WebP, TIFF"
+    assert checks.check_codecs({"JPEG": True, "PNG": True}).found == "decodes JPEG, PNG"
 
 
 def test_ray_that_is_not_installed_fails() -> None:
-    """Its version is told without starting it."""
-    assert checks.ray(None).state == "failed"
-    assert checks.ray("2.60.0").state == "ok"
+    """The finding has its version, without starting it."""
+    assert checks.check_ray(None).state == "failed"
+    assert checks.check_ray("2.60.0").state == "ok"
 
 
 @pytest.mark.parametrize(
@@ -140,8 +139,8 @@ def test_ray_that_is_not_installed_fails() -> None:
         (Probe("s3://nobody", read_error="no such bucket"), "failed"),
     ],
 )
-def test_a_storage_that_can_only_be_read_will_do_for_photos(found: Probe, state: str) -> None:
-    """What is neither there nor can be made is of no use."""
-    told = checks.storage(found)
-    assert told.state == state
-    assert (told.advice is None) == (state == "ok")
+def test_storage_that_can_only_be_read_is_good_for_photos(found: Probe, state: str) -> None:
+    """A place that does not exist and cannot be created is of no use."""
+    finding = checks.check_storage(found)
+    assert finding.state == state
+    assert (finding.advice is None) == (state == "ok")

@@ -1,4 +1,4 @@
-"""What Ray's job server is sent, and its answers in our words; a client in the place of Ray's records both."""
+"""Requests to Ray's job server, and its answers in our terms; a recorder stands in for Ray's client."""
 
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -11,7 +11,7 @@ import requests
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobStatus, JobType
 
-from pipeline.cluster import job_server
+from pipeline.cluster.job_server import STOP_ENV, RayJobServer
 from pipeline.cluster.submission import Request
 from pipeline.core.errors import CrackscanError, UsageError
 
@@ -20,18 +20,22 @@ REQUEST = Request("crackscan-0123456789ab-1", "python -m jobs.score", {"command"
 
 
 class Recorder:
-    """Ray's client: records what is submitted, with the files of the folder that would be packed, or fails."""
+    """Stands in for Ray's client: records what is submitted, with the files of the working folder, or fails."""
 
-    fails: Exception | None = None
     lines = ("one\n", "two\n")
 
-    def __init__(self, address: str) -> None:
-        assert os.environ["RAY_API_SERVER_ADDRESS"] == address
+    def __init__(self) -> None:
+        self.fails: Exception | None = None
         self.submitted: list[dict[str, Any]] = []
         self.packed: list[Path] = []
 
+    def connect(self, address: str) -> Any:  # noqa: ANN401 - in the place of Ray's client
+        """Return itself as the client for an address."""
+        assert os.environ["RAY_API_SERVER_ADDRESS"] == address
+        return self
+
     def submit_job(self, **request: Any) -> None:  # noqa: ANN401 - as Ray does
-        """Record it."""
+        """Record a submission."""
         if self.fails:
             raise self.fails
         self.submitted.append(request)
@@ -39,7 +43,7 @@ class Recorder:
             self.packed = [path.relative_to(folder) for path in Path(folder).rglob("*") if path.is_file()]
 
     def get_job_info(self, job_id: str) -> JobDetails:
-        """A job that failed."""
+        """Return a job that failed."""
         if self.fails:
             raise self.fails
         return JobDetails(
@@ -49,7 +53,7 @@ class Recorder:
         )  # fmt: skip
 
     async def tail_job_logs(self, job_id: str) -> AsyncIterator[str]:
-        """Its log; then the connection breaks, if it does."""
+        """Yield the log; then the connection breaks if `fails` is set."""
         del job_id
         for line in self.lines:
             yield line
@@ -58,32 +62,24 @@ class Recorder:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[job_server.RayJobServer]:
-    """A server with the recorder in it, in an environment that would lead elsewhere."""
+def recorder() -> Recorder:
+    """Stands in for Ray's client."""
+    return Recorder()
+
+
+@pytest.fixture
+def server(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> Iterator[RayJobServer]:
+    """A job server that uses the recorder, in an environment that names another address."""
     monkeypatch.setenv("RAY_ADDRESS", "http://elsewhere:8265")
     monkeypatch.setenv("RAY_API_SERVER_ADDRESS", "http://elsewhere:8265")
-    monkeypatch.setattr(job_server, "_Client", Recorder)
-    yield job_server.connect(ADDRESS)
+    yield RayJobServer(ADDRESS, make_client=recorder.connect)
     assert "RAY_ADDRESS" not in os.environ
 
 
-def recorder(server: job_server.RayJobServer) -> Recorder:
-    """The client of a server."""
-    client: Any = server._client
-    assert isinstance(client, Recorder)
-    return client
-
-
-def failing(server: job_server.RayJobServer, error: Exception) -> job_server.RayJobServer:
-    """The same server, which now fails."""
-    recorder(server).fails = error
-    return server
-
-
-def test_our_source_is_sent_and_nothing_else(server: job_server.RayJobServer) -> None:
-    """Both packages with the model, no caches, nothing that lies beside them; no environment but Ray's patience."""
+def test_our_source_is_sent_and_nothing_else(server: RayJobServer, recorder: Recorder) -> None:
+    """Both packages with the model, no caches, nothing beside them; of the environment only how the job stops."""
     assert server.submit(REQUEST)
-    sent, packed = recorder(server).submitted[0], recorder(server).packed
+    sent, packed = recorder.submitted[0], recorder.packed
     assert {path.parts[0] for path in packed} == {"jobs", "pipeline"}
     assert {Path("jobs/score.py"), Path("pipeline/models/shipped/model.safetensors")} <= set(packed)
     assert not any("__pycache__" in path.parts for path in packed)
@@ -91,21 +87,22 @@ def test_our_source_is_sent_and_nothing_else(server: job_server.RayJobServer) ->
     assert sent == {"entrypoint": REQUEST.entrypoint, "submission_id": REQUEST.job_id, "metadata": REQUEST.metadata}
 
 
-def test_an_image_is_named_and_nothing_packed(server: job_server.RayJobServer) -> None:
-    """All else in its environment is how it is stopped: by Ctrl-C's signal, with a minute to commit."""
+def test_an_image_is_named_and_nothing_packed(server: RayJobServer, recorder: Recorder) -> None:
+    """The environment says how the job stops: by the signal of Ctrl-C, with a minute to commit."""
     server.submit(REQUEST._replace(image="crackscan:1"))
-    environment = recorder(server).submitted[0]["runtime_env"]
-    assert environment == {"env_vars": job_server.STOPPING, "image_uri": "crackscan:1"}
-    assert recorder(server).packed == []
+    environment = recorder.submitted[0]["runtime_env"]
+    assert environment == {"env_vars": STOP_ENV, "image_uri": "crackscan:1"}
+    assert recorder.packed == []
 
 
-def test_a_name_that_is_taken_is_no_error(server: job_server.RayJobServer) -> None:
-    """Ray's words for it, in the traceback that its server sends."""
+def test_a_name_that_is_taken_is_no_error(server: RayJobServer, recorder: Recorder) -> None:
+    """Ray says so in the traceback that its server sends."""
     taken = "Request failed with status code 400: Traceback …\nValueError: Job with submission_id x already exists. …"
-    assert not failing(server, RuntimeError(taken)).submit(REQUEST)
+    recorder.fails = RuntimeError(taken)
+    assert not server.submit(REQUEST)
 
 
-def test_a_job_in_our_words(server: job_server.RayJobServer) -> None:
+def test_a_job_is_translated(server: RayJobServer) -> None:
     """Seconds, small letters, and a message without the log."""
     job = server.job(REQUEST.job_id)
     assert job == (REQUEST.job_id, "failed", "score", "s3://b/out", "python", 1.5, 2.5, 2,
@@ -115,10 +112,11 @@ def test_a_job_in_our_words(server: job_server.RayJobServer) -> None:
 @pytest.mark.parametrize("error", [
     None, RuntimeError("closed"), ConnectionResetError(), aiohttp.ClientConnectionError("gone"),
 ])  # fmt: skip
-def test_a_log_ends_where_the_connection_does(server: job_server.RayJobServer, error: Exception | None) -> None:
-    """What came before it is shown."""
-    if error is not None:
-        failing(server, error)
+def test_a_log_ends_where_the_connection_does(
+    server: RayJobServer, recorder: Recorder, error: Exception | None
+) -> None:
+    """The lines before that are shown."""
+    recorder.fails = error
     assert list(server.tail(REQUEST.job_id)) == [*Recorder.lines]
 
 
@@ -133,12 +131,13 @@ def test_a_log_ends_where_the_connection_does(server: job_server.RayJobServer, e
     (ConnectionError("refused"), UsageError, f"No job server of Ray answers at {ADDRESS} (ConnectionError)."),
     (KeyError("ray_version"), UsageError, f"No job server of Ray answers at {ADDRESS} (KeyError)."),
 ])  # fmt: skip
-def test_what_goes_wrong_is_told_in_one_sentence(
-    server: job_server.RayJobServer, error: Exception, kind: type[CrackscanError], sentence: str
+def test_every_error_is_one_sentence(
+    server: RayJobServer, recorder: Recorder, error: Exception, kind: type[CrackscanError], sentence: str
 ) -> None:
     """Whatever Ray's client raises."""
+    recorder.fails = error
     with pytest.raises(CrackscanError) as caught:
-        failing(server, error).job(REQUEST.job_id)
+        server.job(REQUEST.job_id)
     assert type(caught.value) is kind
     assert str(caught.value).startswith(sentence)
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""What only one machine of a cluster has is refused before the work."""
+"""A path that only one machine of a cluster has is refused before the work."""
 
 import os
 from collections.abc import Iterator
@@ -7,18 +7,18 @@ from pathlib import Path
 import pytest
 
 from pipeline.cluster.session import ClusterConfig, ray_session
-from pipeline.cluster.shared_disk import check_shared, missing
+from pipeline.cluster.shared_disk import check_shared, find_missing
 from pipeline.core.errors import UsageError
 
 STORE_BYTES = 128 << 20
 ONLY_HERE = Path(f"/proc/self/task/{os.getpid()}")
-"""A folder that this process has, and no other: a machine of its own to each."""
+"""A folder that exists for this process only, as if each process had a machine of its own."""
 
 
-def test_what_is_not_here_is_named(tmp_path: Path) -> None:
-    """And nothing else."""
+def test_missing_paths_are_named(tmp_path: Path) -> None:
+    """Paths that exist are not."""
     there, gone = tmp_path.as_uri(), (tmp_path / "gone").as_uri()
-    assert missing([gone, there]) == [gone]
+    assert find_missing([gone, there]) == [gone]
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +35,8 @@ def address() -> Iterator[str]:
 
 
 @pytest.mark.ray
-def test_what_only_this_machine_has_is_refused(address: str, tmp_path: Path) -> None:
-    """The machine is named, and what to do; a path that all have, and what is on no local disk, are let through."""
+def test_a_path_that_only_this_machine_has_is_refused(address: str, tmp_path: Path) -> None:
+    """The message names the machine and what to do; paths that all machines have, and remote URLs, pass."""
     shared = [tmp_path.as_uri(), "s3://bucket/photos"]
     with ray_session(ClusterConfig(address)):
         check_shared(shared)

@@ -1,4 +1,4 @@
-"""The error tree, its exit codes, and what becomes of a data error."""
+"""The error tree, its exit codes, and the columns of a data error."""
 
 import pickle
 import re
@@ -22,12 +22,12 @@ from pipeline.core.errors import CrackscanError, DataError
     ],
 )
 def test_exit_codes(error: type[CrackscanError], exit_code: int) -> None:
-    """0 and 3 are the codes of runs that end well; every error has one of the others."""
+    """Runs that end well have the codes 0 and 3; no error has one of them."""
     assert error.exit_code == exit_code
 
 
 def test_the_drawn_tree_is_the_real_tree() -> None:
-    """The tree at the top of the module names every class, and none besides."""
+    """The tree at the top of the module names every class, and no other."""
     drawn = re.findall(r"^    ([ │├└─]*)(\w+Error)  ?", errors.__doc__ or "", re.MULTILINE)
     classes = {name: found for name, found in vars(errors).items() if isinstance(found, type)}
 
@@ -40,12 +40,12 @@ def test_the_drawn_tree_is_the_real_tree() -> None:
 
 
 def test_a_data_error_never_stops_a_run() -> None:
-    """It stands outside the tree, so that nobody catches the one for the other."""
+    """It is outside the tree, so that no handler catches one for the other."""
     assert not issubclass(DataError, CrackscanError)
 
 
 def test_a_data_error_becomes_columns() -> None:
-    """Stage, kind and message are the failure columns of a row; the message alone is its text."""
+    """Stage, kind and message are the failure columns of a row; `str` returns the message."""
     error = DataError("decode", "empty_file", "The file is empty.")
 
     assert error.columns() == {
@@ -57,7 +57,7 @@ def test_a_data_error_becomes_columns() -> None:
 
 
 def test_errors_travel_between_processes() -> None:
-    """Ray pickles what a worker raises; nothing of a data error is lost on the way."""
+    """Ray pickles the errors of workers; a data error survives that unchanged."""
     error = pickle.loads(pickle.dumps(DataError("read", "too_large", "Too large.")))  # noqa: S301 - our own
 
     assert error.columns() == DataError("read", "too_large", "Too large.").columns()

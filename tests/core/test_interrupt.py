@@ -1,4 +1,4 @@
-"""Signals that ask, signals that end, and iteration that never deafens the main thread."""
+"""The first signal requests an end, the second enforces it, and iteration never blocks the main thread."""
 
 import os
 import signal
@@ -16,43 +16,62 @@ from pipeline.core.interrupt import Interrupt, iterate_in_thread
 
 @settings(deadline=None)
 @given(st.lists(st.integers()))
-def test_pumped_keeps_order(items: list[int]) -> None:
-    """What comes out is what went in; None is only waiting."""
-    with iterate_in_thread(items) as passing:
-        assert [item for item in passing if item is not None] == items
+def test_iteration_keeps_order(items: list[int]) -> None:
+    """The consumer gets every item in order; None only means that it waits."""
+    with iterate_in_thread(items) as items_or_none:
+        assert [item for item in items_or_none if item is not None] == items
 
 
-def test_pumped_raises_the_iterators_error() -> None:
-    """An error comes after the items before it, as it would without the thread."""
+def test_the_consumer_gets_the_iterators_error() -> None:
+    """The error follows the items before it, as it would without the thread."""
 
     def failing() -> Iterator[int]:
         yield 1
         raise ValueError("broken")
 
-    with iterate_in_thread(failing()) as passing:
-        items = (item for item in passing if item is not None)
+    with iterate_in_thread(failing()) as items_or_none:
+        items = (item for item in items_or_none if item is not None)
 
         assert next(items) == 1
         with pytest.raises(ValueError, match=r"^broken$"):
             next(items)
 
 
-def test_pumped_yields_none_while_waiting() -> None:
-    """A slow producer leaves its consumer time to look around."""
+def test_errors_may_be_items() -> None:
+    """An exception that the iterator yields is an item like any other."""
+    items = [ValueError("an item"), StopIteration()]
+
+    with iterate_in_thread(items) as items_or_none:
+        assert [item for item in items_or_none if item is not None] == items
+
+
+def test_the_consumer_gets_an_exit() -> None:
+    """Whatever ends the iterator reaches the consumer, even `SystemExit`."""
+
+    def leaving() -> Iterator[int]:
+        yield 1
+        raise SystemExit(3)
+
+    with iterate_in_thread(leaving()) as items_or_none, pytest.raises(SystemExit):
+        list(items_or_none)
+
+
+def test_iteration_yields_none_while_it_waits() -> None:
+    """A slow producer does not block its consumer."""
     go = threading.Event()
 
     def slow() -> Iterator[int]:
         go.wait()
         yield 7
 
-    with iterate_in_thread(slow()) as passing:
-        assert next(passing) is None
+    with iterate_in_thread(slow()) as items_or_none:
+        assert next(items_or_none) is None
         go.set()
-        assert [item for item in passing if item is not None] == [7]
+        assert [item for item in items_or_none if item is not None] == [7]
 
 
-def test_pumped_holds_the_producer_back() -> None:
-    """While nobody takes an item, only a few are made."""
+def test_a_slow_consumer_slows_the_producer_down() -> None:
+    """Only a few items are made while the consumer takes none."""
     made = []
 
     def producer() -> Iterator[int]:
@@ -60,15 +79,15 @@ def test_pumped_holds_the_producer_back() -> None:
             made.append(number)
             yield number
 
-    with iterate_in_thread(producer()) as passing:
-        next(passing)
+    with iterate_in_thread(producer()) as items_or_none:
+        next(items_or_none)
         threading.Event().wait(0.3)
 
     assert len(made) < 10
 
 
-def test_pumped_ends_its_iterator_when_it_is_left() -> None:
-    """At its next item, not in a thread that lives on: what it cleans up is cleaned up when the context is over."""
+def test_a_consumer_that_leaves_ends_the_iterator() -> None:
+    """The iterator ends at its next item, and its clean-up is done when the context ends."""
     ended = []
 
     def producer() -> Iterator[int]:
@@ -79,46 +98,46 @@ def test_pumped_ends_its_iterator_when_it_is_left() -> None:
         finally:
             ended.append("cleaned up")
 
-    with iterate_in_thread(producer()) as passing:
-        next(passing)
+    with iterate_in_thread(producer()) as items_or_none:
+        next(items_or_none)
 
     assert ended == ["cleaned up"]
-    assert "pump" not in {thread.name for thread in threading.enumerate()}
+    assert "producer" not in {thread.name for thread in threading.enumerate()}
 
 
-def test_pumped_does_not_wait_for_ever_for_what_does_not_come() -> None:
-    """An iterator that is stuck is left behind."""
+def test_a_stuck_iterator_does_not_block_its_consumer() -> None:
+    """A consumer that leaves waits no longer than `end_s`."""
     go = threading.Event()
 
     def stuck() -> Iterator[int]:
         go.wait()
         yield 1
 
-    with iterate_in_thread(stuck(), end_s=0.1) as passing:
-        assert next(passing) is None
+    with iterate_in_thread(stuck(), end_s=0.1) as items_or_none:
+        assert next(items_or_none) is None
     go.set()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_signal_only_asks(number: signal.Signals) -> None:
-    """The program goes on, and can see that it was asked to end; the former handlers come back."""
+def test_the_first_signal_only_sets_a_flag(number: signal.Signals) -> None:
+    """The program continues and sees the request; afterwards the previous handlers are back."""
     before = signal.getsignal(number)
 
     with Interrupt() as interrupt:
-        assert not interrupt.asked
+        assert not interrupt.requested
         os.kill(os.getpid(), number)
-        assert interrupt.asked
+        assert interrupt.requested
 
     assert signal.getsignal(number) is before
 
 
-def test_outside_the_main_thread_nobody_listens() -> None:
-    """Python hears signals in the main thread only; elsewhere the context does nothing, and no harm."""
+def test_another_thread_installs_no_handler() -> None:
+    """Python delivers signals to the main thread only; elsewhere the context does nothing."""
     seen = []
 
     def work() -> None:
         with Interrupt() as interrupt:
-            seen.append(interrupt.asked)
+            seen.append(interrupt.requested)
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -132,7 +151,7 @@ import os, signal
 from pipeline.core.interrupt import Interrupt
 with Interrupt() as interrupt:
     os.kill(os.getpid(), signal.{first})
-    print("asked", interrupt.asked, flush=True)
+    print("requested", interrupt.requested, flush=True)
     os.kill(os.getpid(), signal.{second})
     print("still here", flush=True)
 """
@@ -140,10 +159,10 @@ with Interrupt() as interrupt:
 
 @pytest.mark.parametrize(("first", "second"), [("SIGINT", "SIGINT"), ("SIGTERM", "SIGTERM"), ("SIGINT", "SIGTERM")])
 def test_the_second_signal_ends_at_once(first: str, second: str) -> None:
-    """Whichever it is, the second signal kills the process as if nobody listened."""
+    """The second signal, of either kind, kills the process by its default handler."""
     script = _TWICE.format(first=first, second=second)
 
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
 
-    assert ended.stdout == "asked True\n"
+    assert ended.stdout == "requested True\n"
     assert ended.returncode == -signal.Signals[second]

@@ -1,13 +1,13 @@
-"""The output tables: their columns, and how they are made of scored photos."""
+"""The output tables: their columns, and the functions that make them from scored photos."""
 
 import pyarrow as pa
 import pytest
 
-from pipeline.core.schema import IMAGES, MEMBERS, READ, SCORED, TILES, images_table, tiles_table
+from pipeline.core.schema import IMAGES, MEMBERS, READ, SCORED, TILES, make_images_table, make_tiles_table
 
 
 def _scored(tiles_of: dict[str, int]) -> pa.Table:
-    """Photos by name with so many tiles; a photo without any has failed."""
+    """Make scored photos with these numbers of tiles; one without tiles has failed."""
     rows = []
     for name, tiles in tiles_of.items():
         grid = [
@@ -28,7 +28,7 @@ def _scored(tiles_of: dict[str, int]) -> pa.Table:
 
 
 def test_the_columns_are_those_of_the_contract() -> None:
-    """Analysts' queries name them; a change is a new schema version."""
+    """Analysts' queries name them, so a change needs a new schema version."""
     assert {field.name: str(field.type) for field in IMAGES} == {
         "part": "int32",
         "image_id": "string",
@@ -71,14 +71,14 @@ def test_the_columns_are_those_of_the_contract() -> None:
     }
 
 
-def test_a_photo_on_its_way_has_its_bytes() -> None:
-    """And what reading it took, beside its row in the plan; the end of a stream has its listing instead."""
-    assert READ.names == [*MEMBERS.names, "data", "ended", "read_effort", "log"]
+def test_a_read_photo_has_its_bytes() -> None:
+    """Beside its row in the plan it has the usage and log of reading; the end of a stream has its listing instead."""
+    assert READ.names == [*MEMBERS.names, "data", "ended", "read_usage", "log"]
 
 
 def test_images_rows_are_made_of_scored_photos() -> None:
-    """Each gets the commit, the model and the run; the tiles go elsewhere."""
-    images = images_table(_scored({"a": 2, "b": 0}), part=3, model_id="m", run_id="r")
+    """Each row gets the part, the model and the run, and no tiles."""
+    images = make_images_table(_scored({"a": 2, "b": 0}), part=3, model_id="m", run_id="r")
 
     assert images.schema == IMAGES
     assert images.select(["part", "image", "tiles", "status", "model_id", "run_id"]).to_pylist() == [
@@ -89,8 +89,8 @@ def test_images_rows_are_made_of_scored_photos() -> None:
 
 @pytest.mark.parametrize("tiles_of", [{"a": 1}, {"a": 3, "b": 0, "c": 2}, {"a": 0, "b": 2}, {"a": 0}, {}])
 def test_tiles_are_flattened_in_order(tiles_of: dict[str, int]) -> None:
-    """Every tile stands under its own photo; failed photos have none, and no photos give an empty table."""
-    tiles = tiles_table(_scored(tiles_of), part=3)
+    """Every tile follows its own photo; failed photos have none, and no photos give an empty table."""
+    tiles = make_tiles_table(_scored(tiles_of), part=3)
 
     assert tiles.schema == TILES
     assert tiles.select(["part", "image_id", "image", "col", "left_px", "width_px", "crack_score"]).to_pylist() == [
@@ -109,10 +109,10 @@ def test_tiles_are_flattened_in_order(tiles_of: dict[str, int]) -> None:
 
 
 def test_tables_of_several_chunks_and_slices_are_flattened_alike() -> None:
-    """Scored photos come in many small tables, put together or cut apart."""
+    """Scored photos come in many small tables, joined or sliced."""
     whole = _scored({"a": 2, "b": 0, "c": 3, "d": 1})
     chunked = pa.concat_tables([_scored({"a": 2, "b": 0}), _scored({"c": 3}), _scored({"d": 1})])
 
-    assert tiles_table(chunked, part=0).equals(tiles_table(whole, part=0))
-    assert tiles_table(whole.slice(1, 2), part=0)["image"].to_pylist() == ["c", "c", "c"]
-    assert tiles_table(whole.slice(2), part=0)["col"].to_pylist() == [0, 1, 2, 0]
+    assert make_tiles_table(chunked, part=0).equals(make_tiles_table(whole, part=0))
+    assert make_tiles_table(whole.slice(1, 2), part=0)["image"].to_pylist() == ["c", "c", "c"]
+    assert make_tiles_table(whole.slice(2), part=0)["col"].to_pylist() == [0, 1, 2, 0]

@@ -1,4 +1,4 @@
-"""Secrets are found by their form or because they are known, and never repeated."""
+"""`secrets` finds secrets by their form or because they are known, and never repeats them."""
 
 import string
 
@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.errors import UsageError
-from pipeline.core.secrets import SHORTEST, check_no_secrets, refuse_credentials, secrets_of
+from pipeline.core.secrets import MIN_LENGTH, check_no_secrets, refuse_credentials, secrets_of
 
 LETTERS = st.text(string.ascii_letters + string.digits + "!$%^&*-_=+.", min_size=1)
 
 
 def refused(text: str, known: tuple[str, ...] = ()) -> str:
-    """What is said of a text."""
+    """Return the message that refuses a text."""
     with pytest.raises(UsageError) as caught:
         check_no_secrets([("--model", text)], known)
     return str(caught.value)
@@ -33,8 +33,8 @@ def refused(text: str, known: tuple[str, ...] = ()) -> str:
     "-----BEGIN RSA PRIVATE KEY-----",
     "ghp_0123456789abcdefghijABCDEFGHIJ012345",
 ])  # fmt: skip
-def test_secrets_are_known_by_their_form(text: str) -> None:
-    """Passwords and tokens in URLs, signatures, keys of the usual services."""
+def test_secrets_are_found_by_their_form(text: str) -> None:
+    """These are passwords and tokens in URLs, signatures, and keys of the usual services."""
     assert text not in refused(text)
 
 
@@ -43,26 +43,26 @@ def test_secrets_are_known_by_their_form(text: str) -> None:
     "/data/anna@home/key=1/a.zip", "https://host/a.zip?versionId=3", "registry.example.org/crackscan:1@sha256:0123",
     "deck of bridge 7: seen from below, 3 m; tokens of wear", "photos of the monkey?key_frame=2", "", "gs://b/a:b/c",
 ])  # fmt: skip
-def test_what_people_give_is_none(text: str) -> None:
-    """Places, notes and containers pass."""
+def test_usual_texts_hold_no_secret(text: str) -> None:
+    """Places, notes and container images pass."""
     check_no_secrets([("--model", text)], ())
 
 
 @given(LETTERS, LETTERS)
 def test_any_password_in_an_url_is_found(user: str, password: str) -> None:
-    """And is not in the sentence that refuses it."""
-    said = refused(f"s3://{user}:{password}@bucket/x")
-    assert said == refused("s3://u:p@bucket/x")
+    """The message does not repeat it."""
+    message = refused(f"s3://{user}:{password}@bucket/x")
+    assert message == refused("s3://u:p@bucket/x")
 
 
-@given(LETTERS.filter(lambda text: len(text) >= SHORTEST), LETTERS)
-def test_what_is_secret_here_is_found_anywhere(secret: str, around: str) -> None:
-    """Values of variables that say so by name; their own names, and shorter ones, are no secrets."""
+@given(LETTERS.filter(lambda text: len(text) >= MIN_LENGTH), LETTERS)
+def test_a_known_secret_is_found_anywhere(secret: str, around: str) -> None:
+    """Known are the values of variables with telling names, except short ones; the names are no secrets."""
     environment = {"AWS_SECRET_ACCESS_KEY": secret, "HF_TOKEN": "short", "HOME": "/home/of-somebody",
                    "AWS_ACCESS_KEY_ID": "some-key-id"}  # fmt: skip
     known = secrets_of(environment.items())
     assert known == {secret}
-    assert "which whoever sees the cluster's dashboard could read" in refused(f"{around}{secret}{around}", (secret,))
+    assert "which anyone who sees the cluster's dashboard could read" in refused(f"{around}{secret}{around}", (secret,))
 
 
 @pytest.mark.parametrize("place", [
@@ -70,5 +70,5 @@ def test_what_is_secret_here_is_found_anywhere(secret: str, around: str) -> None
     "http://host:9000/a@b.zip", "/data/user:x@y/in", "s3://bucket/what?ey*.jpg", "/data/password=5/secret: x",
 ])  # fmt: skip
 def test_usual_places_hold_no_secret(place: str | None) -> None:
-    """Times, at signs and ports are no passwords, and files of this machine may be called anything."""
+    """Times, at signs and ports are no passwords, and local files may have any name."""
     refuse_credentials([("An input", place)])

@@ -1,4 +1,4 @@
-"""The dataset as it lies on disk: what counts as committed, what is read again, and what a flipped byte does."""
+"""The commit log: which photos are committed, which files are read again, and the effect of a flipped byte."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline import storage
 from pipeline.core.errors import DatasetError, StorageError, UsageError
-from pipeline.dataset.commit_log import NOTHING, TOKEN, CommitLog, read_log, read_table, table_bytes
+from pipeline.dataset.commit_log import EMPTY_LOG, TOKEN, CommitLog, read_log, read_table, table_bytes
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.run import read_run
 
@@ -22,7 +22,7 @@ def layout(tmp_path: Path) -> Layout:
 
 
 def ids_file(token: str, *ids: str) -> bytes:
-    """A file of the commit log, as far as reading it goes."""
+    """A file of the commit log, with the column that the log reads."""
     return table_bytes(pa.table({"image_id": pa.array(ids, pa.string())}).replace_schema_metadata({TOKEN: token}))
 
 
@@ -42,36 +42,36 @@ def commit(layout: Layout, part: int, token: str, ids: Sequence[str], failed: Se
 
 
 def facts(log: CommitLog) -> tuple[object, ...]:
-    """What a log says, however its photos lie in chunks."""
+    """The content of a log, without the division into chunks."""
     return log.tokens, sorted(log.done.to_pylist()), log.failed, log.failed_parts, set(log.orphans)
 
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the files that are read from now on."""
+    """Names of the files that are read."""
     names: list[str] = []
     read_many = storage.read_many
 
-    def noted(urls: Sequence[str]) -> Iterator[bytes]:
+    def record(urls: Sequence[str]) -> Iterator[bytes]:
         names.extend(map(storage.name, urls))
         return read_many(urls)
 
-    monkeypatch.setattr(storage, "read_many", noted)
+    monkeypatch.setattr(storage, "read_many", record)
     return names
 
 
 def test_a_place_without_files_has_an_empty_log(layout: Layout) -> None:
-    """Nothing was committed where nothing is."""
-    assert facts(read_log(layout)) == facts(NOTHING)
+    """No files, no commits."""
+    assert facts(read_log(layout)) == facts(EMPTY_LOG)
 
 
 @settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=8), st.integers(0, 8))
-def test_reading_on_from_a_known_log_is_reading_it_all(
+def test_reading_only_new_commits_gives_the_whole_log(
     tmp_path_factory: pytest.TempPathFactory, commits: list[tuple[int, int]], known_of: int
 ) -> None:
-    """Whatever was known before, the log comes out the same."""
-    layout, known = Layout(storage.canonical(str(tmp_path_factory.mktemp("out")))), NOTHING
+    """Whatever was known before, the log is the same."""
+    layout, known = Layout(storage.canonical(str(tmp_path_factory.mktemp("out")))), EMPTY_LOG
     for part, (ok, failed) in enumerate(commits):
         if part == known_of:
             known = read_log(layout)
@@ -80,8 +80,8 @@ def test_reading_on_from_a_known_log_is_reading_it_all(
     assert read_log(layout).failed == sum(failed for _, failed in commits)
 
 
-def test_only_what_is_not_known_is_opened(layout: Layout, opened: list[str]) -> None:
-    """A second reading opens the new commits, no older one and never a tiles file."""
+def test_only_new_files_are_opened(layout: Layout, opened: list[str]) -> None:
+    """A second reading opens the files of new commits, no older ones, and never a tiles file."""
     commit(layout, 0, "run", ["a"], ["b"])
     known = read_log(layout)
     commit(layout, 1, "run", ["c"], ["d"])
@@ -90,17 +90,17 @@ def test_only_what_is_not_known_is_opened(layout: Layout, opened: list[str]) -> 
     assert sorted(opened) == ["failed-000001.parquet", "part-000001.parquet"]
 
 
-def test_a_log_with_one_more_commit_is_the_log_read_again(layout: Layout) -> None:
-    """The writer, who keeps its log as it commits, knows what a reader would find."""
-    log = NOTHING
+def test_a_log_with_a_commit_added_is_the_log_read_again(layout: Layout) -> None:
+    """The writer adds its commits to its log, which stays equal to the log of a reader."""
+    log = EMPTY_LOG
     for part, failed in enumerate((["b"], [], ["e", "f"])):
         commit(layout, part, "run", [f"ok-{part}"], failed)
         log = log.after("run", pa.chunked_array([[f"ok-{part}", *failed]]), len(failed))
     assert facts(log) == facts(read_log(layout))
 
 
-def test_files_of_a_number_that_is_anothers_are_orphans(layout: Layout) -> None:
-    """Tiles and failed files of a killed run are orphans once another has that number; before, they may be underway."""
+def test_files_with_the_number_of_another_run_are_orphans(layout: Layout) -> None:
+    """Tiles and failed files are orphans once another run has their number; before, a commit may be in progress."""
     commit(layout, 0, "new", ["a"])
     for part in (0, 1):
         storage.write_whole(layout.tiles(part, "old"), b"never opened")
@@ -110,8 +110,8 @@ def test_files_of_a_number_that_is_anothers_are_orphans(layout: Layout) -> None:
     assert set(log.orphans) == {layout.failed(0), layout.tiles(0, "old")}
 
 
-def test_other_files_are_none_of_the_log(layout: Layout) -> None:
-    """Names that only resemble a commit's are passed over, in folders below, too."""
+def test_other_files_do_not_belong_to_the_log(layout: Layout) -> None:
+    """Names that only resemble those of a commit are ignored, also in subfolders."""
     commit(layout, 0, "run", ["a"])
     for name in ("images/part-7.parquet.tmp", "images/deep/part-000009.parquet", "tiles/notes.txt", "images/part-x"):
         storage.write_whole(storage.join(layout.url, name), b"nonsense")
@@ -119,8 +119,8 @@ def test_other_files_are_none_of_the_log(layout: Layout) -> None:
 
 
 @pytest.mark.parametrize("lost", [0, 2])
-def test_a_gap_names_what_is_missing(layout: Layout, lost: int) -> None:
-    """A lost commit file is damage, not work to be done again; also at the end, where it was known before."""
+def test_a_gap_in_the_log_is_an_error(layout: Layout, lost: int) -> None:
+    """A lost commit file is damage, not work to repeat; also the last one, if it was known before."""
     for part in range(3):
         commit(layout, part, "run", [str(part)])
     known = read_log(layout)
@@ -129,26 +129,26 @@ def test_a_gap_names_what_is_missing(layout: Layout, lost: int) -> None:
         read_log(layout, known)
 
 
-def test_a_file_taken_back_while_it_was_read_is_passed_over(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_removed_while_it_is_read_is_ignored(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     """A late writer may remove its own failed file between our listing and our reading."""
     commit(layout, 0, "new", ["a"])
     storage.write_whole(layout.failed(0), ids_file("old", "z"))
     read_many = storage.read_many
 
-    def taken_back(urls: Sequence[str]) -> Iterator[bytes]:
+    def removing(urls: Sequence[str]) -> Iterator[bytes]:
         storage.remove(layout.failed(0))
         return read_many(urls)
 
-    monkeypatch.setattr(storage, "read_many", taken_back)
+    monkeypatch.setattr(storage, "read_many", removing)
     assert facts(read_log(layout)) == (("new",), ["a"], 0, frozenset(), set())
 
 
-def test_a_file_that_cannot_be_read_is_told(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trouble with a file that is there is no reason to read for ever."""
+def test_a_file_that_cannot_be_read_is_an_error(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log is not read again for ever if the file is still there."""
     commit(layout, 0, "run", ["a"])
 
     def closed(urls: Sequence[str]) -> Iterator[bytes]:
-        raise StorageError(f"{urls[0]} could not be read: permission was denied.", lasting=True)
+        raise StorageError(f"{urls[0]} could not be read: permission was denied.", permanent=True)
         yield b""
 
     monkeypatch.setattr(storage, "read_many", closed)
@@ -158,14 +158,14 @@ def test_a_file_that_cannot_be_read_is_told(layout: Layout, monkeypatch: pytest.
 
 @pytest.mark.parametrize("data", [b"nonsense", b"", table_bytes(pa.table({"image_id": ["a"]}))])
 def test_a_damaged_file_names_itself(layout: Layout, data: bytes) -> None:
-    """A commit file that is no Parquet, or says no run, is told with its place."""
+    """The message has the URL of a commit file that is no Parquet, or that names no run."""
     storage.write_whole(layout.images(0), data)
     with pytest.raises(DatasetError, match=r"part-000000\.parquet is no sound file of this dataset"):
         read_log(layout)
 
 
 def test_a_flipped_byte_in_the_rows_is_found(layout: Layout) -> None:
-    """Every page has a checksum: whichever byte of the rows is flipped, other rows than were written never come out."""
+    """Every page has a checksum: whichever byte of the rows is flipped, no wrong rows are read."""
     table = pa.table({"image_id": [f"{n:016x}" for n in range(60)], "crack_score": [n / 60 for n in range(60)]})
     data = table_bytes(table)
     rows_end = len(data) - 8 - int.from_bytes(data[-8:-4], "little")  # the footer follows
@@ -176,31 +176,31 @@ def test_a_flipped_byte_in_the_rows_is_found(layout: Layout) -> None:
             assert read_table(layout.images(0)).equals(table)
         except DatasetError:
             found += 1
-    assert found > 0.8 * rows_end  # the rest is statistics in the pages' headers, which nothing here reads
+    assert found > 0.8 * rows_end  # the rest is statistics in page headers, which crackscan does not read
 
 
-def test_a_run_file_says_what_the_first_run_settled(layout: Layout) -> None:
-    """Its values are found again."""
+def test_run_json_has_the_fingerprint(layout: Layout) -> None:
+    """`read_run` returns its values."""
     put(layout.run, b'{"fingerprint": {"tile_px": 224}}')
     assert read_run(layout)["fingerprint"] == {"tile_px": 224}
 
 
 @pytest.mark.parametrize("data", [b"{", b"[]", b"{}", b'{"fingerprint": 3}', b"\xff"])
-def test_a_damaged_run_file_is_told(layout: Layout, data: bytes) -> None:
-    """`run.json` that says no fingerprint is named, not traced back."""
+def test_a_damaged_run_json_is_an_error(layout: Layout, data: bytes) -> None:
+    """The message names the file if it has no fingerprint."""
     storage.write_whole(layout.run, data)
     with pytest.raises(DatasetError, match=r"run\.json is damaged"):
         read_run(layout)
 
 
-def test_no_run_file_is_no_dataset(layout: Layout) -> None:
-    """A folder without `run.json` is refused as a mistake of whoever named it."""
+def test_a_folder_without_run_json_is_no_dataset(layout: Layout) -> None:
+    """That is wrong usage."""
     with pytest.raises(UsageError, match="There is no dataset at"):
         read_run(layout)
 
 
-def test_failed_photos_that_were_forgotten_meanwhile_are_not_known_any_more(layout: Layout) -> None:
-    """A log that is read on says what lies there, also where a failed file has gone since."""
+def test_failed_photos_that_a_retry_removed_are_no_longer_done(layout: Layout) -> None:
+    """The log follows the files, also if a failed file has gone since it was last read."""
     commit(layout, 0, "run", ["a"], ["b"])
     known = read_log(layout)
     storage.remove(layout.failed(0))

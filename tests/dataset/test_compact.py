@@ -1,4 +1,4 @@
-"""A finished dataset, compact: fewer and larger files, sorted, sealed, equal; and what is refused."""
+"""Compaction: fewer and larger files, sorted, sealed and equal; and what it refuses."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,6 @@ import pytest
 from pipeline import storage
 from pipeline.core import schema
 from pipeline.core.errors import CrackscanError, DatasetError, StorageError, UsageError
-from pipeline.dataset import compact as module
 from pipeline.dataset.commit_log import read_log
 from pipeline.dataset.compact import compact
 from pipeline.dataset.diff import differences
@@ -17,11 +16,11 @@ from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import hold
 from pipeline.dataset.verify import verify
 from pipeline.dataset.writer import open_writer
-from tests.helpers.small_dataset import COMMITS, ok, run_named, written
+from tests.helpers.small_dataset import COMMITS, make_run, ok, write_dataset
 
 LARGE = 1 << 28
 TWO_PARTS = 36
-"""Bytes of tiles a part: 8 of the 16 tiles."""
+"""Target size that gives parts of 8 of the 16 tiles."""
 
 
 def quiet(_done: int, _total: int) -> None:
@@ -29,7 +28,7 @@ def quiet(_done: int, _total: int) -> None:
 
 
 def rows(layout: Layout, table: str) -> list[tuple[object, ...]]:
-    """Every row's place, in the order of the files."""
+    """Archive, image and box of every row, in the order of the files."""
     place = ("archive", "image", "row", "col") if table == "tiles" else ("archive", "image")
     files = sorted(storage.local_path(layout.url).glob(f"{table}/*.parquet"))
     return [tuple(row[name] for name in place) for file in files for row in pq.read_table(file).to_pylist()]
@@ -38,20 +37,20 @@ def rows(layout: Layout, table: str) -> list[tuple[object, ...]]:
 @pytest.fixture
 def old(tmp_path: Path) -> Layout:
     """A finished dataset of two commits."""
-    return written(str(tmp_path / "old"))
+    return write_dataset(str(tmp_path / "old"))
 
 
 @pytest.fixture
 def new(tmp_path: Path) -> Layout:
-    """A place for the compact one."""
+    """A place for the compact dataset."""
     return Layout(storage.canonical(str(tmp_path / "new")))
 
 
 @pytest.mark.parametrize(("part_bytes", "parts"), [(LARGE, 1), (TWO_PARTS, 2), (1, 3)])
-def test_a_compact_dataset_is_equal_and_keeps_every_promise(
+def test_a_compact_dataset_is_equal_and_keeps_every_invariant(
     part_bytes: int, parts: int, old: Layout, new: Layout
 ) -> None:
-    """However large the parts: the same photos and tiles, sealed, every check of `verify`, the old one as it was."""
+    """Whatever the size of parts: the same photos and tiles, all checks of `verify` pass, the old one is unchanged."""
     before = {path: path.stat().st_mtime_ns for path in storage.local_path(old.url).rglob("*")}
     made = compact(old.url, new.url, part_bytes, quiet)
     assert (made.photos, made.tiles, made.parts, made.parts_before) == (5, 16, parts, 2)
@@ -61,15 +60,15 @@ def test_a_compact_dataset_is_equal_and_keeps_every_promise(
     assert {path: path.stat().st_mtime_ns for path in storage.local_path(old.url).rglob("*")} == before
 
 
-def test_crack_maps_come_along(old: Layout, new: Layout) -> None:
-    """The old dataset can go once the compact one is there."""
+def test_crack_maps_are_copied(old: Layout, new: Layout) -> None:
+    """So the old dataset is no longer needed."""
     storage.write_whole(old.map("some"), b"a map")
     compact(old.url, new.url, LARGE, quiet)
     assert storage.read_bytes(new.map("some")) == b"a map"
 
 
 def test_rows_are_sorted_by_archive_and_image(old: Layout, new: Layout) -> None:
-    """Tiles follow one another as their photos do, row by row of the grid, and files have the declared schema."""
+    """Tiles have the order of their photos, row by row of the grid, and files have the declared schema."""
     compact(old.url, new.url, TWO_PARTS, quiet)
     tiles = rows(new, "tiles")
     assert tiles == sorted(rows(old, "tiles"), key=str) == sorted(tiles, key=str)
@@ -78,34 +77,33 @@ def test_rows_are_sorted_by_archive_and_image(old: Layout, new: Layout) -> None:
             assert pq.read_schema(path).equals(declared)
 
 
-def test_photos_bound_a_part_too(old: Layout, new: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many photos of few tiles do not fill the memory: a part has at most so many."""
-    monkeypatch.setattr(module, "PART_PHOTOS", 2)
-    assert compact(old.url, new.url, LARGE, quiet).parts == 3
+def test_a_part_has_a_limited_number_of_photos(old: Layout, new: Layout) -> None:
+    """So many photos of few tiles do not fill the memory."""
+    assert compact(old.url, new.url, LARGE, quiet, part_photos=2).parts == 3
 
 
 def test_a_sealed_dataset_is_never_added_to(old: Layout, new: Layout, tmp_path: Path) -> None:
-    """No writer takes it over, and it is not compacted again."""
+    """No writer takes it over, and `compact` refuses it."""
     compact(old.url, new.url, LARGE, quiet)
     with hold(new, "two", lambda _holder: None) as lease, pytest.raises(UsageError, match="is sealed"):
-        open_writer(new, run_named("two"), lease)
-    with pytest.raises(UsageError, match=r"is compact already, made of .*old"):
+        open_writer(new, make_run("two"), lease)
+    with pytest.raises(UsageError, match=r"is compact already: it was made from .*old"):
         compact(new.url, str(tmp_path / "newer"), LARGE, quiet)
 
 
 def test_progress_counts_tiles(old: Layout, new: Layout) -> None:
-    """Each part's tiles are told as they are written, up to all of them."""
-    told: list[tuple[int, int]] = []
-    compact(old.url, new.url, 1, lambda done, total: told.append((done, total)))
-    assert [done for done, _ in told] == sorted({done for done, _ in told})
-    assert told[-1] == (16, 16)
+    """It grows with each part, up to all tiles."""
+    calls: list[tuple[int, int]] = []
+    compact(old.url, new.url, 1, lambda done, total: calls.append((done, total)))
+    assert [done for done, _ in calls] == sorted({done for done, _ in calls})
+    assert calls[-1] == (16, 16)
 
 
 @pytest.mark.parametrize("cut", range(1, 6))
 def test_an_interrupted_compaction_begins_again(
     cut: int, old: Layout, new: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Cut short after any file, it is not finished and no orphan of it stays; the same command makes it whole."""
+    """Interrupted at any file, it is not finished; the same command completes it, and no orphan stays."""
     upload, uploads = storage.upload, 0
 
     def failing(path: Path, url: str) -> None:
@@ -124,14 +122,14 @@ def test_an_interrupted_compaction_begins_again(
     assert [check for check in verify(new.url, quiet) if check.broken != 0 or check.open] == []
 
 
-def test_a_dataset_that_grows_meanwhile_is_told(old: Layout, new: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When both are not equal at the end, the new one is never called finished."""
+def test_a_dataset_that_grows_meanwhile_is_an_error(old: Layout, new: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If both are not equal at the end, the new one gets no summary."""
     upload = storage.upload
 
     def late(path: Path, url: str) -> None:
         upload(path, url)
         if len(read_log(old).tokens) == 2:
-            written(old.url, [[ok("late.jpg")]], "two")
+            write_dataset(old.url, [[ok("late.jpg")]], "two")
 
     monkeypatch.setattr(storage, "upload", late)
     with pytest.raises(CrackscanError, match=r"is not equal to .*Photos only in .*old: 1 \(late\.jpg\)"):
@@ -140,37 +138,37 @@ def test_a_dataset_that_grows_meanwhile_is_told(old: Layout, new: Layout, monkey
 
 
 def test_only_a_finished_dataset_is_compacted(new: Layout, tmp_path: Path) -> None:
-    """An unfinished one is refused with what to do, before anything is written."""
-    unfinished = written(str(tmp_path / "unfinished"), finish=False)
+    """The message says what to do, and nothing is written."""
+    unfinished = write_dataset(str(tmp_path / "unfinished"), finish=False)
     with pytest.raises(UsageError) as refused:
         compact(unfinished.url, new.url, LARGE, quiet)
     assert str(refused.value) == (
         f"{unfinished.url} is not finished; expected one in which every photo has its row. Run `crackscan score` "
-        "again to go on; `crackscan status` tells how far it is."
+        "again to go on; `crackscan status` shows how far it is."
     )
     assert not storage.exists(new.url)
 
 
 def test_nothing_is_overwritten(old: Layout, new: Layout, tmp_path: Path) -> None:
-    """Another dataset, other files, and a place within the old one are refused."""
-    another = written(str(tmp_path / "another"), COMMITS[:1], "two")
+    """Another dataset, other files, and a place inside the old dataset are refused."""
+    another = write_dataset(str(tmp_path / "another"), COMMITS[:1], "two")
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "note.txt").write_text("mine")
     compact(old.url, new.url, LARGE, quiet)
-    for place, told in (
+    for place, message in (
         (another.url, "There is another dataset at"),
         (new.url, "There is another dataset at"),
         (f"file://{tmp_path}/notes", "notes is not empty"),
-        (f"{old.url}/inside", "lie in each other"),
-        (old.url, "lie in each other"),
+        (f"{old.url}/inside", "overlap"),
+        (old.url, "overlap"),
     ):
-        with pytest.raises(UsageError, match=told):
+        with pytest.raises(UsageError, match=message):
             compact(old.url, place, LARGE, quiet)
     assert (tmp_path / "notes" / "note.txt").read_text() == "mine"
 
 
-def test_run_json_says_what_it_was_made_of(old: Layout, new: Layout) -> None:
-    """The fingerprint and the model card are the old ones."""
+def test_run_json_names_the_old_dataset(old: Layout, new: Layout) -> None:
+    """Fingerprint and model card are those of the old dataset."""
     compact(old.url, new.url, LARGE, quiet)
     before, now = (json.loads(storage.read_bytes(layout.run)) for layout in (old, new))
     assert (now["sealed"], now["compacted_from"]) == (True, old.url)
@@ -180,7 +178,7 @@ def test_run_json_says_what_it_was_made_of(old: Layout, new: Layout) -> None:
 
 
 def test_a_compaction_killed_at_its_start_begins_again(old: Layout, new: Layout) -> None:
-    """What it was writing before there was a `run.json` is no dataset of somebody's; it is removed."""
+    """It removes files half written before `run.json`, which belong to no dataset."""
     for name in ("lease", "run.json"):
         left = storage.local_path(new.url) / f".{name}.{'0' * 32}.tmp"
         left.parent.mkdir(exist_ok=True)
@@ -191,7 +189,7 @@ def test_a_compaction_killed_at_its_start_begins_again(old: Layout, new: Layout)
 
 
 def test_only_the_plan_is_copied(old: Layout, new: Layout) -> None:
-    """Not what a killed writer left beside it."""
+    """Leftovers of a killed writer beside it are not."""
     (storage.local_path(old.plans) / f".x.parquet.{'0' * 32}.tmp").write_bytes(b"half of i")
     compact(old.url, new.url, LARGE, quiet)
     assert [file.path for file in storage.list_files(new.plans)] == sorted(
@@ -199,8 +197,8 @@ def test_only_the_plan_is_copied(old: Layout, new: Layout) -> None:
     )
 
 
-def test_a_dataset_that_is_not_what_was_finished_is_refused(old: Layout, new: Layout) -> None:
-    """A summary that counts other photos than there are is no proof that all are done."""
+def test_a_dataset_that_lost_rows_is_refused(old: Layout, new: Layout) -> None:
+    """The summary counts other photos than the rows do."""
     storage.remove(old.failed(0))
     with pytest.raises(DatasetError, match=r"has 4 photos, and its summary\.json counts 5"):
         compact(old.url, new.url, LARGE, quiet)

@@ -1,4 +1,4 @@
-"""Whether two datasets hold the same: order and commits do not matter, any value does."""
+"""Comparison of two datasets: order and commits do not matter, every value does."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from pipeline.core import schema
 from pipeline.dataset.commit_log import read_table, table_bytes
 from pipeline.dataset.diff import differences
 from pipeline.dataset.layout import Layout
-from tests.helpers.small_dataset import COMMITS, address, ok, written
+from tests.helpers.small_dataset import COMMITS, address, ok, write_dataset
 
 OF_A_RUN = {"part", "run_id", "scored_at"}
 
@@ -18,22 +18,22 @@ OF_A_RUN = {"part", "run_id", "scored_at"}
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
     """A finished dataset."""
-    return written(str(tmp_path / "one"))
+    return write_dataset(str(tmp_path / "one"))
 
 
 def test_commits_and_runs_make_no_difference(layout: Layout, tmp_path: Path) -> None:
-    """The same photos in another order, in other commits, by another run, at another time are the same."""
+    """Datasets with the same photos are equal in any order, commits, run and time."""
     rows = [row | {"scored_at": None} for commit in COMMITS for row in reversed(commit)]
-    other = written(str(tmp_path / "two"), [rows], "two")
+    other = write_dataset(str(tmp_path / "two"), [rows], "two")
     assert differences(layout.url, layout.url) == []
     assert differences(layout.url, other.url) == []
 
 
-@pytest.mark.ray  # it starts none, but takes seconds
+@pytest.mark.ray  # takes seconds
 @pytest.mark.parametrize(("table", "columns"), [("images", schema.IMAGES), ("tiles", schema.TILES)])
-def test_any_other_value_is_told(table: str, columns: pa.Schema, layout: Layout, tmp_path: Path) -> None:
-    """Of every column but those of the run, a change in one row is seen."""
-    other = written(str(tmp_path / "two"))
+def test_any_other_value_is_found(table: str, columns: pa.Schema, layout: Layout, tmp_path: Path) -> None:
+    """A change in one row is found in every column but those of the run."""
+    other = write_dataset(str(tmp_path / "two"))
     url = other.images(0) if table == "images" else other.tiles(0, "one")
     sound = read_table(url)
     for name in [name for name in columns.names if name not in OF_A_RUN | {"image_id"}]:
@@ -41,14 +41,14 @@ def test_any_other_value_is_told(table: str, columns: pa.Schema, layout: Layout,
         value = pa.array(["x" if kind == pa.string() else 77], pa.string() if kind == pa.string() else pa.int64())
         changed = pa.concat_arrays([value.cast(kind), sound[name].combine_chunks()[1:]])
         storage.write_whole(url, table_bytes(sound.set_column(at, columns.field(name), changed)))
-        (told,) = differences(layout.url, other.url)
-        assert told.startswith(f"Photos with other {table} rows: 1 (a.jpg"), name
-        assert name in told or table == "tiles"
+        (sentence,) = differences(layout.url, other.url)
+        assert sentence.startswith(f"Photos with other {table} rows: 1 (a.jpg"), name
+        assert name in sentence or table == "tiles"
 
 
-def test_a_lost_and_a_doubled_tile_are_told(layout: Layout, tmp_path: Path) -> None:
-    """A tile that is missing, and one that is there twice."""
-    other = written(str(tmp_path / "two"))
+def test_a_lost_and_a_doubled_tile_are_found(layout: Layout, tmp_path: Path) -> None:
+    """Both change the tiles of a photo."""
+    other = write_dataset(str(tmp_path / "two"))
     url = other.tiles(0, "one")
     sound = read_table(url)
     for changed in (sound.slice(1), pa.concat_tables([sound, sound.slice(0, 1)])):
@@ -56,10 +56,10 @@ def test_a_lost_and_a_doubled_tile_are_told(layout: Layout, tmp_path: Path) -> N
         assert differences(layout.url, other.url) == ["Photos with other tiles rows: 1 (a.jpg)"]
 
 
-def test_photos_of_one_side_alone_are_told(layout: Layout, tmp_path: Path) -> None:
-    """Each side's own photos are counted and named, the first few of them, and the rest is compared all the same."""
+def test_photos_of_one_side_only_are_found(layout: Layout, tmp_path: Path) -> None:
+    """They are counted, and the first few are named; the other photos are still compared."""
     more = [ok(f"{name}.jpg") for name in "vwxyz"]
-    other = written(str(tmp_path / "two"), [[*COMMITS[0][1:], *more], COMMITS[1]])
+    other = write_dataset(str(tmp_path / "two"), [[*COMMITS[0][1:], *more], COMMITS[1]])
     assert differences(layout.url, other.url) == [
         f"Photos only in {layout.url}: 1 (a.jpg)",
         f"Photos only in {other.url}: 5 (v.jpg, w.jpg, x.jpg, …)",

@@ -1,8 +1,9 @@
-"""A dataset as one file: what stands in it, that it is whole, and what is not replaced."""
+"""Exports: their content, that they appear whole, and which files they replace."""
 
 import json
+import math
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import duckdb
 import pyarrow as pa
@@ -13,22 +14,23 @@ from pyarrow import csv
 from pipeline import storage
 from pipeline.cli import main
 from pipeline.core import schema
-from pipeline.core.errors import StorageError, UsageError
+from pipeline.core.errors import CrackscanError, UsageError
 from pipeline.dataset import sql
-from pipeline.dataset.export import GEOJSON_HEAD, TABLES, ExportConfig, Form, export
+from pipeline.dataset.export import TABLES, ExportConfig, Form, export
 from pipeline.dataset.layout import Layout
-from tests.helpers.small_dataset import written
-from tests.helpers.two_inspections import CARD, inspected, photos
+from tests.helpers.limits import files_of_at_most
+from tests.helpers.small_dataset import BEGAN_AT, ok, write_dataset
+from tests.helpers.two_inspections import CARD, photos, write_inspections
 
 
 @pytest.fixture(scope="module")
 def layout(tmp_path_factory: pytest.TempPathFactory) -> Layout:
     """Two bridges in two months."""
-    return inspected(tmp_path_factory.mktemp("inspected"))
+    return write_inspections(tmp_path_factory.mktemp("inspected"))
 
 
 def read_csv(path: Path, declared: pa.Schema) -> pa.Table:
-    """The file in the types of the schema."""
+    """The rows of the file in the types of the schema."""
     options = csv.ConvertOptions(column_types=declared, strings_can_be_null=True, quoted_strings_can_be_null=False)
     parse = csv.ParseOptions(newlines_in_values=True)
     return csv.read_csv(path, convert_options=options, parse_options=parse).cast(declared)
@@ -36,7 +38,7 @@ def read_csv(path: Path, declared: pa.Schema) -> pa.Table:
 
 @pytest.mark.parametrize(("table", "key"), [("images", "image_id"), ("tiles", 'image_id, "row", col')])
 def test_a_csv_holds_every_row_and_column(table: str, key: str, layout: Layout, tmp_path: Path) -> None:
-    """Read back, it is what the view shows, to the last bit of every score and with nothing where nothing was."""
+    """Read back, it equals the view, to the last bit of every score, and nulls stay null."""
     made = export(ExportConfig(layout.url, "csv", str(tmp_path / "file"), "images" if table == "images" else "tiles"))
     expected = sql.query(layout.url, f"FROM {table} ORDER BY {key}")
     declared = schema.IMAGES if table == "images" else schema.TILES
@@ -48,7 +50,7 @@ def test_a_csv_holds_every_row_and_column(table: str, key: str, layout: Layout, 
 
 
 def test_images_of_a_csv_are_sorted(layout: Layout, tmp_path: Path) -> None:
-    """By archive and image, so that two exports can be compared line by line."""
+    """By archive and image, so that exports can be compared line by line."""
     export(ExportConfig(layout.url, "csv", str(tmp_path / "file")))
     found = read_csv(tmp_path / "file", schema.IMAGES).select(["archive", "image"]).to_pylist()
     assert found == sorted(found, key=lambda row: (row["archive"], row["image"]))
@@ -73,8 +75,15 @@ def test_a_duckdb_file_has_all_tables(layout: Layout, tmp_path: Path) -> None:
         assert {name for (name,) in connection.execute("SHOW TABLES").fetchall()} == {*TABLES}
 
 
-def test_a_duckdb_file_says_what_scored_it(layout: Layout, tmp_path: Path) -> None:
-    """One row of `run`: where from, which model and grid, at which threshold tiles count, and all of run.json."""
+def test_a_duckdb_file_opens_in_older_duckdbs(layout: Layout, tmp_path: Path) -> None:
+    """Its header asks for storage version 64, which DuckDB 1.0 reads and every later one."""
+    export(ExportConfig(layout.url, "duckdb", str(tmp_path / "file")))
+    head = (tmp_path / "file").read_bytes()[:20]
+    assert (head[8:12], int.from_bytes(head[12:], "little")) == (b"DUCK", 64)
+
+
+def test_a_duckdb_file_describes_the_run(layout: Layout, tmp_path: Path) -> None:
+    """Its table `run` has one row with dataset, model, tile grid, threshold and all of run.json."""
     for number, (threshold, counted_at) in enumerate([(None, CARD["threshold"]), (0.25, 0.25)]):
         export(ExportConfig(layout.url, "duckdb", str(tmp_path / str(number)), threshold=threshold))
         with duckdb.connect(str(tmp_path / str(number)), read_only=True) as connection:
@@ -87,7 +96,7 @@ def test_a_duckdb_file_says_what_scored_it(layout: Layout, tmp_path: Path) -> No
 
 
 def test_an_export_replaces_an_older_one(layout: Layout, tmp_path: Path) -> None:
-    """The same command may run every night; each form knows its own files, CSVs of both tables."""
+    """The same command may run every night; each form recognises its own files, CSV also those of both tables."""
     for form in get_args(Form):
         path = tmp_path / form
         for _ in range(2):
@@ -98,7 +107,7 @@ def test_an_export_replaces_an_older_one(layout: Layout, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("form", get_args(Form))
 def test_a_file_that_is_no_export_stays(form: Form, layout: Layout, tmp_path: Path) -> None:
-    """Somebody's own file is replaced only where that is asked for; an empty one, too, is somebody's."""
+    """Other files, even empty ones, are replaced only with `overwrite`."""
     path = tmp_path / "mine"
     for data in (b"", b"my notes", b'{"type": "FeatureCollection", "features": []}', b"image,score\na,1\n"):
         path.write_bytes(data)
@@ -111,8 +120,8 @@ def test_a_file_that_is_no_export_stays(form: Form, layout: Layout, tmp_path: Pa
     export(ExportConfig(layout.url, form, str(path)))
 
 
-def test_a_database_that_somebody_works_in_stays(layout: Layout, tmp_path: Path) -> None:
-    """A view that an analyst has added to an export is worth keeping."""
+def test_a_database_that_an_analyst_changed_stays(layout: Layout, tmp_path: Path) -> None:
+    """It may have views of the analyst's own."""
     config = ExportConfig(layout.url, "duckdb", str(tmp_path / "mine"))
     export(config)
     with duckdb.connect(config.file) as connection:
@@ -123,38 +132,35 @@ def test_a_database_that_somebody_works_in_stays(layout: Layout, tmp_path: Path)
         assert len(connection.sql("FROM worst").fetchall()) == 10
 
 
-def test_an_export_that_fails_leaves_the_older_one(
-    layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize(
+    ("form", "message"),
+    [("geojson", r"could not be written: .*File too large"), ("csv", "File too large"), ("duckdb", "File too large")],
+)
+def test_an_export_that_fails_leaves_the_older_one(form: Form, message: str, layout: Layout, tmp_path: Path) -> None:
     """The file appears whole or not at all, and nothing half written stays beside it."""
-    config = ExportConfig(layout.url, "geojson", str(tmp_path / "file"))
+    config = ExportConfig(layout.url, form, str(tmp_path / "file"))
     export(config)
     before = (tmp_path / "file").read_bytes()
 
-    def full(_connection: object, path: Path) -> int:
-        path.write_bytes(GEOJSON_HEAD.encode())
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(export, "write", full)
-    with pytest.raises(StorageError, match="could not be written: the disk is full"):
+    with files_of_at_most(1000), pytest.raises(CrackscanError, match=message):
         export(config)
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [before]
 
 
 def test_an_unfinished_dataset_says_so(tmp_path: Path) -> None:
-    """What there is, is exported, and the command tells that more will come."""
-    written(str(tmp_path / "out"), finish=False)
+    """The photos so far are exported, and the command says that more will come."""
+    write_dataset(str(tmp_path / "out"), finish=False)
     words = ["export", str(tmp_path / "out"), "--to", "geojson", "--out", str(tmp_path / "file")]
     shown = CliRunner().invoke(main, words)
     assert shown.exit_code == 0
-    assert shown.stdout == f"Wrote 0 photos to file://{tmp_path}/file; 3 more were scored and tell no position\n"
+    assert shown.stdout == f"Wrote 0 photos to file://{tmp_path}/file; 3 more were scored and have no position\n"
     assert shown.stderr == (
-        f"{tmp_path}/out is not finished: more photos will come. `crackscan status` tells how many.\n"
+        f"{tmp_path}/out is not finished: more photos will come. `crackscan status` shows how many.\n"
     )
 
 
 def test_the_command_says_what_it_wrote(layout: Layout, tmp_path: Path) -> None:
-    """Rows by table, and where."""
+    """Rows by table, and the URL."""
     words = ["export", layout.url, "--to", "duckdb", "--out", str(tmp_path / "file")]
     failed = sum(row["status"] == "failed" for row in photos())
     tiles = sum(len(row.get("grid", [])) for row in photos())
@@ -165,7 +171,7 @@ def test_the_command_says_what_it_wrote(layout: Layout, tmp_path: Path) -> None:
 
 
 def refusals(out: Path) -> dict[str, tuple[list[str], str]]:
-    """Words after `export OUT`, and all that they may say."""
+    """Words after `export OUT`, and the message."""
     return {
         "a table of no CSV": (
             ["--to", "duckdb", "--table", "tiles", "--out", "x"],
@@ -189,7 +195,7 @@ def refusals(out: Path) -> dict[str, tuple[list[str], str]]:
     }
 
 
-def test_wrong_use_is_told_in_one_sentence(layout: Layout) -> None:
+def test_wrong_usage_is_refused_in_one_sentence(layout: Layout) -> None:
     """Exit code 2, and nothing is written."""
     out = storage.local_path(layout.url)
     before = sorted(out.parent.rglob("*"))
@@ -200,9 +206,85 @@ def test_wrong_use_is_told_in_one_sentence(layout: Layout) -> None:
 
 
 def test_a_remote_file_appears_whole(layout: Layout) -> None:
-    """Through `storage`, wherever that leads; a remote database is replaced only where that is asked for."""
+    """On any store; a remote database is replaced only with --overwrite."""
     for form in get_args(Form):
         made = export(ExportConfig(layout.url, form, f"memory://exports/{form}"))
         assert storage.stat(made.url).size_bytes > 1000
     with pytest.raises(UsageError, match="--overwrite"):
         export(ExportConfig(layout.url, "duckdb", "memory://exports/duckdb"))
+
+
+def export_geojson(layout: Layout, path: Path, threshold: float | None = None) -> dict[str, Any]:
+    """The exported file, parsed as strict JSON: no NaN."""
+
+    def refuse(word: str) -> None:
+        raise AssertionError(word)
+
+    made = export(ExportConfig(layout.url, "geojson", str(path), threshold=threshold))
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+    assert made.rows["images"] == len(found["features"])
+    return found
+
+
+def test_each_positioned_photo_is_a_point(layout: Layout, tmp_path: Path) -> None:
+    """Longitude comes first (RFC 7946), scores are unchanged, and photos without a position are missing."""
+    positioned = [row for row in photos() if row.get("latitude") is not None]
+    found = export_geojson(layout, tmp_path / "file")
+    assert found["type"] == "FeatureCollection"
+    by_id = {feature["id"]: feature for feature in found["features"]}
+    assert by_id.keys() == {row["image_id"] for row in positioned}
+    for row in positioned:
+        feature = by_id[row["image_id"]]
+        assert feature["type"] == "Feature"
+        assert feature["geometry"]["type"] == "Point"
+        assert feature["geometry"]["coordinates"] == [round(row[name], 7) for name in ("longitude", "latitude")]
+        named = ("archive", "image", "crack_score", "domain_score", "crack_tiles", "tiles", "altitude_m", "camera")
+        assert {name: feature["properties"][name] for name in named} == {name: row[name] for name in named}
+        assert feature["properties"]["captured_at"] == row["captured_at"].isoformat()
+
+
+def test_the_file_follows_rfc_7946(layout: Layout, tmp_path: Path) -> None:
+    """No `crs`, no byte order mark, degrees in range, two coordinates, and a unique id for each point."""
+    found = export_geojson(layout, tmp_path / "file")
+    text = (tmp_path / "file").read_bytes()
+    assert text.startswith(b'{"type": "FeatureCollection"')
+    assert not {"crs", "geometry", "properties"} & found.keys()  # section 7.1 forbids the latter two
+    for feature in found["features"]:
+        assert feature.keys() == {"type", "id", "geometry", "properties"}
+        longitude, latitude = feature["geometry"]["coordinates"]
+        assert -180 <= longitude <= 180
+        assert -90 <= latitude <= 90
+    assert len({feature["id"] for feature in found["features"]}) == len(found["features"])
+
+
+def test_the_points_are_sorted_by_archive_and_image(layout: Layout, tmp_path: Path) -> None:
+    """So the same dataset gives the same file."""
+    first, again = (export_geojson(layout, tmp_path / name) for name in ("first", "again"))
+    places = [(each["properties"]["archive"], each["properties"]["image"]) for each in first["features"]]
+    assert places == sorted(places)
+    assert (tmp_path / "first").read_bytes() == (tmp_path / "again").read_bytes()
+    assert first == again
+
+
+def test_a_threshold_moves_the_counts_of_a_map(layout: Layout, tmp_path: Path) -> None:
+    """`crack_tiles` follows it, and scores do not."""
+    low, high = (export_geojson(layout, tmp_path / "file", threshold)["features"] for threshold in (0.0, 1.0))
+    assert all(each["properties"]["crack_tiles"] == each["properties"]["tiles"] for each in low)
+    assert all(each["properties"]["crack_tiles"] == 0 for each in high)
+    assert [each["properties"]["crack_score"] for each in low] == [each["properties"]["crack_score"] for each in high]
+
+
+def test_any_name_is_kept(tmp_path: Path) -> None:
+    """Quotes, line ends and letters of any script; also of a photo without time; scores have their short decimals."""
+    name = 'Brücke "7"\n橋/\\x.jpg'
+    photo = ok(name) | {"latitude": -0.0, "longitude": -math.pi, "crack_score": 0.7, "scored_at": BEGAN_AT}
+    [feature] = export_geojson(write_dataset(str(tmp_path / "out"), [[photo]]), tmp_path / "file")["features"]
+    assert feature["properties"]["image"] == name
+    assert feature["properties"]["captured_at"] is None
+    assert feature["properties"]["crack_score"] == 0.7
+    assert feature["geometry"]["coordinates"] == [-3.1415927, 0]
+
+
+def test_a_dataset_without_positions_is_an_empty_map(tmp_path: Path) -> None:
+    """It is still valid GeoJSON."""
+    assert export_geojson(write_dataset(str(tmp_path / "out")), tmp_path / "file")["features"] == []

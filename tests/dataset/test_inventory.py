@@ -1,4 +1,4 @@
-"""What lies in a dataset's folders, whatever has happened to it, and while a writer is at work."""
+"""The files of a dataset, also of a damaged one, and while a run writes."""
 
 from pathlib import Path
 
@@ -7,22 +7,22 @@ import pytest
 from pipeline import storage
 from pipeline.dataset.inventory import Inventory, take_inventory
 from pipeline.dataset.layout import Layout
-from tests.helpers.small_dataset import written
+from tests.helpers.small_dataset import write_dataset
 
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
     """A finished dataset of two commits, six files."""
-    return written(str(tmp_path / "out"))
+    return write_dataset(str(tmp_path / "out"))
 
 
 def inventory(layout: Layout) -> Inventory:
-    """Look at all files."""
+    """The inventory of a dataset."""
     return take_inventory(layout, lambda _done, _total: None)
 
 
-def test_files_of_commits_are_told_from_others(layout: Layout) -> None:
-    """Whatever the log does not name is an orphan, once."""
+def test_files_of_commits_are_distinguished_from_others(layout: Layout) -> None:
+    """Files that the log does not name are orphans, each listed once."""
     storage.write_whole(layout.tiles(1, "two"), storage.read_bytes(layout.tiles(1, "one")))
     storage.write_whole(storage.join(layout.url, "tiles", "notes.txt"), b"")
     found = inventory(layout)
@@ -30,8 +30,8 @@ def test_files_of_commits_are_told_from_others(layout: Layout) -> None:
     assert {*found.orphans} == {layout.tiles(1, "two"), storage.join(layout.url, "tiles", "notes.txt")}
 
 
-def test_a_flipped_byte_in_a_footer_is_told(layout: Layout) -> None:
-    """Footers have no checksum: whatever a bit of one says, the file is judged, and the others are looked at."""
+def test_a_flipped_byte_in_a_footer_stops_nothing(layout: Layout) -> None:
+    """Footers have no checksum: whatever their bytes say, every file is classified."""
     path = storage.local_path(layout.failed(0))
     data = path.read_bytes()
     footer_start = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
@@ -41,16 +41,16 @@ def test_a_flipped_byte_in_a_footer_is_told(layout: Layout) -> None:
         assert len(found.committed) + len(found.orphans) == 6
 
 
-def test_a_file_that_goes_meanwhile_is_passed_over(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A writer sweeps, and `retry` removes failed photos, between our listing and our reading."""
+def test_a_file_that_goes_meanwhile_is_ignored(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A writer sweeps, and `retry` removes failed photos, between listing and reading."""
     open_file = storage.open_file
 
-    def late(url: str) -> object:
+    def remove_first(url: str) -> object:
         if url == layout.failed(0):
             storage.remove(url)
         return open_file(url)
 
-    monkeypatch.setattr(storage, "open_file", late)
-    told: list[tuple[int, int]] = []
-    found = take_inventory(layout, lambda done, total: told.append((done, total)))
-    assert (len(found.committed), found.orphans, told[-1]) == (5, (), (6, 6))
+    monkeypatch.setattr(storage, "open_file", remove_first)
+    calls: list[tuple[int, int]] = []
+    found = take_inventory(layout, lambda done, total: calls.append((done, total)))
+    assert (len(found.committed), found.orphans, calls[-1]) == (5, (), (6, 6))

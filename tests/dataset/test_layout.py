@@ -1,14 +1,17 @@
-"""Where the files of a dataset lie: the names that readers are promised."""
+"""The names of a dataset's files, and where other files may go."""
 
 import os
 
-from pipeline.dataset.layout import Layout
+import pytest
+
+from pipeline.core.errors import UsageError
+from pipeline.dataset.layout import Layout, check_outside
 
 HERE = Layout("file:///data/scores")
 
 
-def test_files_are_named_as_promised() -> None:
-    """Analysts find them by these names."""
+def test_files_have_their_documented_names() -> None:
+    """Analysts rely on these names."""
     assert HERE.run == "file:///data/scores/run.json"
     assert HERE.summary == "file:///data/scores/summary.json"
     assert HERE.images(7) == "file:///data/scores/images/part-000007.parquet"
@@ -18,7 +21,7 @@ def test_files_are_named_as_promised() -> None:
 
 
 def test_every_archive_has_a_table_of_its_own() -> None:
-    """Its name comes of the archive's address, whatever stands in that, and always the same."""
+    """Its name is a hash of the archive's URL, whatever characters that has, and always the same."""
     addresses = ["s3://b/a.zip", "s3://b/A.zip", "file:///a/../b c.zip", "s3://b/ä?*.zip"]
     names = [HERE.plan(address) for address in addresses]
     assert len({*names}) == len(addresses)
@@ -26,7 +29,25 @@ def test_every_archive_has_a_table_of_its_own() -> None:
     assert all(name.removeprefix("file:///data/scores/plan/").removesuffix(".parquet").isalnum() for name in names)
 
 
-def test_noise_goes_to_local_disk_or_nowhere() -> None:
+def test_the_output_of_ray_goes_to_local_disk_or_nowhere() -> None:
     """Ray's C++ side can write to nothing else."""
-    assert HERE.noise("run") == "/data/scores/logs/run.ray.txt"
-    assert Layout("s3://b/scores").noise("run") == os.devnull
+    assert HERE.ray_output("run") == "/data/scores/logs/run.ray.txt"
+    assert Layout("s3://b/scores").ray_output("run") == os.devnull
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://results/tonight-report", "s3://results", "file:///tonight/s3", "s3://results/tonigh"]
+)
+def test_a_place_beside_a_dataset_is_free(url: str) -> None:
+    """Also if its name only begins like that of the dataset."""
+    check_outside(Layout("s3://results/tonight"), url)
+
+
+@pytest.mark.parametrize("url", ["s3://results/tonight", "s3://results/tonight/maps/report.html"])
+def test_a_dataset_holds_its_own_files_only(url: str) -> None:
+    """At any depth, all other files are refused."""
+    with pytest.raises(UsageError) as refused:
+        check_outside(Layout("s3://results/tonight"), url)
+    assert str(refused.value) == (
+        f"{url} lies in the dataset s3://results/tonight, which holds its own files only. Give another --out."
+    )

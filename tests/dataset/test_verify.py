@@ -1,4 +1,4 @@
-"""Every promise of a dataset: broken alone on a real small dataset, its check tells, and no other."""
+"""Every invariant of a dataset: broken alone in a small dataset, its check fails, and no other."""
 
 import json
 from collections.abc import Callable
@@ -13,23 +13,23 @@ from pipeline import storage
 from pipeline.core import schema
 from pipeline.core.errors import UsageError
 from pipeline.dataset.commit_log import read_table, table_bytes
-from pipeline.dataset.invariants import INVARIANTS, boxes
+from pipeline.dataset.invariants import INVARIANTS, make_boxes
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.verify import Check, verify
 from pipeline.images.tiles import TileSpec, grid
-from tests.helpers.small_dataset import COMMITS, failed, image_id, ok, plan, written
+from tests.helpers.small_dataset import COMMITS, failed, image_id, ok, write_dataset, write_plan
 
 Rows = list[dict[str, Any]]
 
 
-def checked(layout: Layout) -> list[Check]:
+def check_all(layout: Layout) -> list[Check]:
     """All checks."""
     return verify(layout.url, lambda _done, _total: None)
 
 
 def broken(layout: Layout) -> dict[str, tuple[str, ...]]:
-    """The broken promises, with the names that are told."""
-    return {check.promise: check.names for check in checked(layout) if check.broken}
+    """The broken invariants, with the names that the check lists."""
+    return {check.invariant: check.names for check in check_all(layout) if check.broken}
 
 
 def rewrite(url: str, change: Callable[[Rows], object], declared: pa.Schema | None = None, **metadata: str) -> None:
@@ -47,12 +47,12 @@ def keep(_rows: Rows) -> None:
 
 
 def setting(**values: object) -> Callable[[Rows], object]:
-    """Set columns of the first row."""
+    """Return a change that sets columns of the first row."""
     return lambda rows: rows[0].update(values)
 
 
 def box(row: dict[str, Any]) -> dict[str, Any]:
-    """A tile's place."""
+    """Place of a tile."""
     return {name: row[name] for name in ("row", "col", "top_px", "left_px")}
 
 
@@ -78,13 +78,13 @@ def raise_version(layout: Layout) -> None:
 
 
 def move_rows(layout: Layout) -> None:
-    """Number the rows of a commit otherwise, photos and tiles alike."""
+    """Change the commit number of a commit's rows, of photos and tiles alike."""
     for url in (layout.images(0), layout.failed(0), layout.tiles(0, "one")):
         rewrite(url, lambda rows: [row.update(part=7) for row in rows])
 
 
 def leave_tiles(layout: Layout) -> None:
-    """Leave tiles of a run that committed nothing, and an unfinished file."""
+    """Add tiles of a run that committed nothing, and an unfinished file."""
     storage.write_whole(layout.tiles(0, "other"), storage.read_bytes(layout.tiles(0, "one")))
     storage.write_whole(f"{layout.url}/images/.part-000009.parquet.tmp", b"PAR1")
 
@@ -103,16 +103,16 @@ def recount(layout: Layout, **figures: int) -> None:
 
 def plan_more(layout: Layout) -> None:
     """Plan one more photo."""
-    plan(layout, [ok("a.jpg"), ok("ccc.jpg"), ok("d.jpg"), failed("no.jpg"), failed("nope.jpg"), ok("bb.jpg")])
+    write_plan(layout, [ok("a.jpg"), ok("ccc.jpg"), ok("d.jpg"), failed("no.jpg"), failed("nope.jpg"), ok("bb.jpg")])
 
 
 def plan_stream(layout: Layout) -> None:
-    """Plan an archive whose photos are not known."""
-    plan(layout, [{"entry": "stream", "archive": "file:///photos/three.tgz", "image": ""}])
+    """Plan a stream whose photos are not known."""
+    write_plan(layout, [{"entry": "stream", "archive": "file:///photos/three.tgz", "image": ""}])
 
 
 def add_stray_tile(layout: Layout) -> None:
-    """Add a tile of a photo that is not there."""
+    """Add a tile of a photo without a row."""
     rewrite(layout.tiles(0, "one"), lambda rows: rows.append(rows[0] | {"image_id": "0" * 16, "image": "stray.jpg"}))
 
 
@@ -144,8 +144,8 @@ FAULTS: list[tuple[Callable[[Layout], object], str, str]] = [
     (plan_more, "Every planned photo has its row", "d.jpg"),
     (plan_stream, "archive's photos are known", "file:///photos/three.tgz"),
     (lambda out: storage.remove(out.plan("s3://bucket/two.tar")), "of a planned photo", "a.jpg"),
-    (lambda out: rewrite(out.failed(0), setting(width_px=9)), "Failed photos stand", "no.jpg"),
-    (lambda out: rewrite(out.failed(0), setting(failure_kind=None)), "Failed photos stand", "no.jpg"),
+    (lambda out: rewrite(out.failed(0), setting(width_px=9)), "Failed photos are in", "no.jpg"),
+    (lambda out: rewrite(out.failed(0), setting(failure_kind=None)), "Failed photos are in", "no.jpg"),
     (lambda out: rewrite(out.images(0), setting(failure_stage="read")), "All other photos are ok", "a.jpg"),
     (add_stray_tile, "of a photo of its commit", "stray.jpg"),
     (rename_tile, "of a photo of its commit", ""),
@@ -164,60 +164,60 @@ FAULTS: list[tuple[Callable[[Layout], object], str, str]] = [
 ]
 
 
-def test_a_sound_dataset_keeps_every_promise(tmp_path: Path) -> None:
-    """Nothing is broken, nothing open, nothing left unchecked."""
-    checks = checked(written(str(tmp_path / "out")))
-    assert len(checks) == len({check.promise for check in checks}) > len(INVARIANTS)
+def test_a_sound_dataset_keeps_every_invariant(tmp_path: Path) -> None:
+    """None is broken, open or unchecked."""
+    checks = check_all(write_dataset(str(tmp_path / "out")))
+    assert len(checks) == len({check.invariant for check in checks}) > len(INVARIANTS)
     assert {(check.broken, check.open, check.names) for check in checks} == {(0, 0, ())}
 
 
 @pytest.mark.parametrize("fault", range(len(FAULTS)))
-def test_a_broken_promise_is_told_and_no_other(fault: int, tmp_path: Path) -> None:
-    """Of a dataset that breaks one promise, that one is named, with the file or photo."""
-    layout = written(str(tmp_path / "out"))
-    do, promise, name = FAULTS[fault]
-    do(layout)
+def test_a_broken_invariant_is_found_and_no_other(fault: int, tmp_path: Path) -> None:
+    """If a dataset breaks one invariant, its check fails, and names the file or photo."""
+    layout = write_dataset(str(tmp_path / "out"))
+    break_it, invariant, name = FAULTS[fault]
+    break_it(layout)
     found = broken(layout)
-    assert [sentence for sentence in found if promise in sentence] == [*found]
-    assert any(told.endswith(name) for names in found.values() for told in names), found
+    assert [sentence for sentence in found if invariant in sentence] == [*found]
+    assert any(listed.endswith(name) for names in found.values() for listed in names), found
 
 
-@pytest.mark.parametrize(("damage", "promise"), [
+@pytest.mark.parametrize(("damage", "invariant"), [
     (flip_a_byte, "Every file is whole."),
     (widen_scores, "Every file has the declared columns and version."),
     (raise_version, "Every file has the declared columns and version."),
 ])  # fmt: skip
-def test_rows_of_damaged_files_are_not_judged(damage: Callable[[Layout], None], promise: str, tmp_path: Path) -> None:
-    """Where a file is damaged or of another version, that is told, and what its rows promise is not checked."""
-    layout = written(str(tmp_path / "out"))
+def test_rows_of_damaged_files_stay_unchecked(damage: Callable[[Layout], None], invariant: str, tmp_path: Path) -> None:
+    """If a file is damaged or of another version, only the check of files fails, and rows are not checked."""
+    layout = write_dataset(str(tmp_path / "out"))
     damage(layout)
-    assert [*broken(layout)] == [promise]
-    assert sum(check.broken is None for check in checked(layout)) == len(INVARIANTS) + 1
+    assert [*broken(layout)] == [invariant]
+    assert sum(check.broken is None for check in check_all(layout)) == len(INVARIANTS) + 1
 
 
-def test_a_gap_in_the_commit_log_is_told(tmp_path: Path) -> None:
-    """A part that is missing is named, also where no photo is lost with it."""
-    layout = written(str(tmp_path / "out"), [COMMITS[0]], finish=False)
-    written(layout.url, [COMMITS[1]], "two", finish=False)
+def test_a_gap_in_the_commit_log_is_found(tmp_path: Path) -> None:
+    """The check names the missing part, also if no photo is lost with it."""
+    layout = write_dataset(str(tmp_path / "out"), [COMMITS[0]], finish=False)
+    write_dataset(layout.url, [COMMITS[1]], "two", finish=False)
     storage.remove(layout.images(1))  # the fence of the second run
-    plan(layout, [row for rows in COMMITS for row in rows])
+    write_plan(layout, [row for rows in COMMITS for row in rows])
     assert broken(layout) == {"The commit log has no gap.": ("part-000001.parquet",)}
 
 
-def test_names_that_are_not_canonical_are_told(tmp_path: Path) -> None:
-    """An archive that is spelled with a detour, and an `image_id` that is not made of the address."""
+def test_names_that_are_not_canonical_are_found(tmp_path: Path) -> None:
+    """An archive's URL with `..`, and an `image_id` that is not the hash of the photo's address."""
     detour = ok("a.jpg") | {"archive": "file:///a/../b.zip", "image_id": image_id("file:///a/../b.zip", "a.jpg")}
-    layout = written(str(tmp_path / "out"), [[detour, ok("b.jpg") | {"image_id": "0" * 16}, ok("c.jpg")]])
+    layout = write_dataset(str(tmp_path / "out"), [[detour, ok("b.jpg") | {"image_id": "0" * 16}, ok("c.jpg")]])
     (names,) = broken(layout).values()
     assert names == ("file:///a/../b.zip a.jpg", "s3://bucket/two.tar b.jpg")
 
 
 def test_an_unfinished_dataset_is_not_broken(tmp_path: Path) -> None:
-    """Photos without a row and the files of an interrupted commit are open, not broken, until `summary.json` stands."""
-    layout = written(str(tmp_path / "out"), finish=False)
-    for do in (plan_more, plan_stream, leave_tiles):
-        do(layout)
-    checks = checked(layout)
+    """Photos without a row and files of an interrupted commit are open until there is a `summary.json`."""
+    layout = write_dataset(str(tmp_path / "out"), finish=False)
+    for change in (plan_more, plan_stream, leave_tiles):
+        change(layout)
+    checks = check_all(layout)
     assert not any(check.broken for check in checks)
     assert [(check.open, check.names[-1]) for check in checks if check.open] == [
         (2, "part-000000-other.parquet"),
@@ -228,33 +228,32 @@ def test_an_unfinished_dataset_is_not_broken(tmp_path: Path) -> None:
 
 
 def test_an_archive_that_cannot_be_read_is_a_planned_failed_row(tmp_path: Path) -> None:
-    """The row with an empty `image` keeps every promise; so do names that are not UTF-8, and empty datasets."""
+    """Its row with an empty `image` keeps every invariant; so do names that are not UTF-8, and empty datasets."""
     odd = ok("bad-\\xff.jpg") | {"image_id": "0123456789abcdef"}
-    layout = written(str(tmp_path / "out"), [[failed("", "archive_unreadable"), odd]])
+    layout = write_dataset(str(tmp_path / "out"), [[failed("", "archive_unreadable"), odd]])
     assert broken(layout) == {}
-    assert broken(written(str(tmp_path / "empty"), [], finish=False)) == {}
+    assert broken(write_dataset(str(tmp_path / "empty"), [], finish=False)) == {}
 
 
-def test_no_dataset_is_told(tmp_path: Path) -> None:
-    """A folder without `run.json` is wrong usage."""
+def test_a_folder_without_a_dataset_is_refused(tmp_path: Path) -> None:
+    """It has no `run.json`."""
     with pytest.raises(UsageError, match="There is no dataset at"):
-        checked(Layout(storage.canonical(str(tmp_path))))
+        check_all(Layout(storage.canonical(str(tmp_path))))
 
 
-def test_the_grids_are_those_of_tiles(tmp_path: Path) -> None:
+def test_the_grids_are_those_of_tiles() -> None:
     """However many sizes there are, each has its whole grid, once."""
-    del tmp_path
     spec = TileSpec(64, 0.5)
     sizes = [(height_px, 65 + height_px % 7) for height_px in range(1, 1203)]
-    rows = pa.concat_tables(list(boxes(sizes, spec)))
+    rows = pa.concat_tables(list(make_boxes(sizes, spec)))
     assert rows.num_rows == sum(len(grid(*size, spec)) for size in sizes)
     assert {tuple(row.values())[:2] for row in rows.to_pylist()} == {*sizes}
 
 
-def test_photos_of_an_archive_that_was_not_read_to_its_end_are_not_broken(tmp_path: Path) -> None:
-    """A stream's photos have rows before the plan has them; those of other archives are planned first."""
-    layout = written(str(tmp_path / "out"), finish=False)
-    plan(layout, [{"entry": "stream", "archive": "s3://bucket/two.tar", "image": ""}])
+def test_photos_of_a_stream_that_is_being_read_are_not_broken(tmp_path: Path) -> None:
+    """Photos of a stream have rows before the plan has them; those of other archives are planned first."""
+    layout = write_dataset(str(tmp_path / "out"), finish=False)
+    write_plan(layout, [{"entry": "stream", "archive": "s3://bucket/two.tar", "image": ""}])
     assert broken(layout) == {}
     storage.remove(layout.plan("file:///photos/one.zip"))
     assert broken(layout) == {"Every row is of a planned photo.": ("bb.jpg", "no.jpg", "nope.jpg")}

@@ -16,22 +16,22 @@ import yaml
 from jsonschema import Draft7Validator
 
 from pipeline.cluster.session import SHUTDOWN_S
-from pipeline.storage.retry import LIMIT_S
+from pipeline.storage.retry import RetryPolicy
 from tests import ROOT
 from tests.helpers.manifests import (
     CRDS,
     DEPLOY,
     SECRETS,
     Document,
-    command_fault,
+    find_command_fault,
     commands,
     containers,
-    loaded,
+    load_documents,
     nodes,
     references,
-    rendered,
-    rule_faults,
-    schema_faults,
+    render_kustomization,
+    find_rule_faults,
+    find_schema_faults,
 )
 
 FOLDERS = sorted(path.parent for path in DEPLOY.glob("kuberay/*/kustomization.yaml"))
@@ -45,13 +45,13 @@ needs_jobs = pytest.mark.skipif(not (ROOT / "jobs").exists(), reason="the jobs a
 
 def of_kind(folder: str, kind: str) -> Document:
     """One document of a rendered folder."""
-    (found,) = [one for one in rendered(DEPLOY / "kuberay" / folder) if one["kind"] == kind]
+    (found,) = [one for one in render_kustomization(DEPLOY / "kuberay" / folder) if one["kind"] == kind]
     return found
 
 
 def ray_documents() -> list[Document]:
     """What KubeRay is given, of all folders."""
-    return [one for folder in FOLDERS for one in rendered(folder) if one["apiVersion"] == "ray.io/v1"]
+    return [one for folder in FOLDERS for one in render_kustomization(folder) if one["apiVersion"] == "ray.io/v1"]
 
 
 def instructions(name: str) -> list[str]:
@@ -69,11 +69,11 @@ def test_the_three_ways_are_there() -> None:
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_kuberay_knows_every_field(folder: Path) -> None:
     """Nothing is refused, and nothing silently dropped."""
-    for document in rendered(folder):
+    for document in render_kustomization(folder):
         if document["apiVersion"] == "ray.io/v1":
-            assert schema_faults(document) == []
+            assert find_schema_faults(document) == []
         elif document["kind"] == "NetworkPolicy":
-            assert rule_faults(document) == []
+            assert find_rule_faults(document) == []
 
 
 @needs_crds
@@ -85,12 +85,12 @@ def test_a_wrong_field_is_found() -> None:
     spec["rayClusterSpec"]["authOptions"]["mode"] = "tokens"
     spec["rayClusterSpec"]["workerGroupSpecs"][0]["replicas"] = "two"
     spec["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["containers"][0]["image_pull_policy"] = "Always"
-    told = "\n".join(schema_faults(spoilt))
+    told = "\n".join(find_schema_faults(spoilt))
     for wrong in ("'shutdownAfterJobFinish'", "'tokens'", "'two'", "'image_pull_policy'"):
         assert wrong in told
     policy = copy.deepcopy(of_kind("night", "RayJob"))
     policy["spec"] = {"ingress": [{"from": [{"pods": {}}]}]}
-    assert "'pods' was unexpected" in rule_faults(policy)[0]
+    assert "'pods' was unexpected" in find_rule_faults(policy)[0]
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
@@ -100,7 +100,7 @@ def test_kustomize_puts_together_the_same(folder: Path) -> None:
         pytest.skip("there is no kubectl here")
     told = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, check=True, timeout=60).stdout
     theirs = {(one["kind"], one["metadata"]["name"]): one for one in yaml.safe_load_all(told)}
-    assert theirs == {(one["kind"], one["metadata"]["name"]): one for one in rendered(folder)}
+    assert theirs == {(one["kind"], one["metadata"]["name"]): one for one in render_kustomization(folder)}
 
 
 @needs_jobs
@@ -118,7 +118,7 @@ def test_commands_are_understood() -> None:
     lines = [line for one in ray_documents() for line in commands(one)]
     assert len(lines) == 2
     told = re.findall(r"(python -m jobs\.[^\n`']+)", README)
-    assert [fault for fault in map(command_fault, [*lines, *told]) if fault] == []
+    assert [fault for fault in map(find_command_fault, [*lines, *told]) if fault] == []
 
 
 @pytest.mark.parametrize(
@@ -132,13 +132,13 @@ def test_commands_are_understood() -> None:
 )
 def test_a_wrong_command_is_found(wrong: str, told: str) -> None:
     """The check above can fail."""
-    assert told in (command_fault(wrong) or "")
+    assert told in (find_command_fault(wrong) or "")
 
 
 def test_what_is_referred_to_is_there() -> None:
     """Secrets, settings and accounts are defined beside, or the page says how to make them."""
     for folder in FOLDERS:
-        documents = rendered(folder)
+        documents = render_kustomization(folder)
         defined = {(one["kind"], one["metadata"]["name"]) for one in documents}
         named = {reference for one in documents for reference in references(one)}
         assert named or folder.name == "watched"
@@ -156,11 +156,11 @@ def test_only_the_driver_can_write() -> None:
 
 def test_there_is_one_image_and_one_place_for_it() -> None:
     """All containers run it, under a fixed tag."""
-    (rules,) = loaded(DEPLOY / "kuberay" / "cluster" / "kustomization.yaml")
+    (rules,) = load_documents(DEPLOY / "kuberay" / "cluster" / "kustomization.yaml")
     (image,) = rules["images"]
     used = {container["image"] for one in ray_documents() for container in containers(one)}
     assert used == {f"{image['newName']}:{image['newTag']}"}
-    (aws,) = loaded(DEPLOY / "aws.yaml")
+    (aws,) = load_documents(DEPLOY / "aws.yaml")
     for name in (*used, aws["docker"]["image"], *re.findall(r"^ARG PYTHON_IMAGE=(\S+)$", DOCKERFILE, re.MULTILINE)):
         assert re.search(r":\d[\w.-]*$", name), name
 
@@ -184,7 +184,7 @@ def test_sizes_are_fixed_and_only_workers_are_spot() -> None:
         assert group["replicas"] == group["minReplicas"] == group["maxReplicas"]
         assert group["template"]["spec"]["tolerations"]
     assert "tolerations" not in spec["headGroupSpec"]["template"]["spec"]
-    (aws,) = loaded(DEPLOY / "aws.yaml")
+    (aws,) = load_documents(DEPLOY / "aws.yaml")
     for name, kind in aws["available_node_types"].items():
         is_head = name == aws["head_node_type"]
         assert is_head == ("InstanceMarketOptions" not in kind["node_config"])
@@ -196,7 +196,7 @@ def test_a_stopped_night_has_time_to_commit() -> None:
     pod = of_kind("cluster", "RayCluster")["spec"]["headGroupSpec"]["template"]["spec"]
     environment = {one["name"]: one["value"] for one in pod["containers"][0]["env"]}
     stop_s = int(environment["RAY_JOB_STOP_WAIT_TIME_S"])
-    assert LIMIT_S + SHUTDOWN_S < stop_s <= pod["terminationGracePeriodSeconds"]
+    assert RetryPolicy().limit_s + SHUTDOWN_S < stop_s <= pod["terminationGracePeriodSeconds"]
     assert of_kind("nightly", "RayCronJob")["spec"]["jobTemplate"]["activeDeadlineSeconds"] < 86_400
 
 
@@ -232,7 +232,7 @@ def test_pods_have_no_more_rights_than_they_need() -> None:
 
 def test_ray_is_shut_to_others() -> None:
     """Only its own pods reach it, and the operator at 8265; a token is asked for; AWS groups are not Ray's open one."""
-    policies = [one["spec"] for one in rendered(DEPLOY / "kuberay" / "night") if one["kind"] == "NetworkPolicy"]
+    policies = [one["spec"] for one in render_kustomization(DEPLOY / "kuberay" / "night") if one["kind"] == "NetworkPolicy"]
     (rules,) = [one["ingress"] for one in policies if one["policyTypes"] == ["Ingress"]]
     ours, operator = rules
     label = {"matchLabels": {"app.kubernetes.io/part-of": "crackscan"}}
@@ -246,7 +246,7 @@ def test_ray_is_shut_to_others() -> None:
             key for key, _ in nodes(document) if key in {"enableIngress", "hostNetwork", "hostPort", "privileged"}
         ]
         assert {value for key, value in nodes(document) if key == "serviceType"} == {"ClusterIP"}
-    (aws,) = loaded(DEPLOY / "aws.yaml")
+    (aws,) = load_documents(DEPLOY / "aws.yaml")
     assert all(kind["node_config"]["SecurityGroupIds"] for kind in aws["available_node_types"].values())
     assert "--env=RAY_AUTH_MODE=token" in aws["docker"]["run_options"]
     assert re.findall(r"--dashboard-host=(\S+)", " ".join(aws["head_start_ray_commands"])) == ["127.0.0.1"]
@@ -254,7 +254,7 @@ def test_ray_is_shut_to_others() -> None:
 
 def test_prometheus_reads_metrics_and_reaches_nothing_else() -> None:
     """Its monitor finds our pods by the port that KubeRay names, and the rule beside it opens that port alone."""
-    monitor, policy = rendered(DEPLOY / "kuberay" / "watched")
+    monitor, policy = render_kustomization(DEPLOY / "kuberay" / "watched")
     label = {"matchLabels": {"app.kubernetes.io/part-of": "crackscan"}}
     assert (monitor["kind"], monitor["spec"]["selector"], policy["spec"]["podSelector"]) == ("PodMonitor", label, label)
     assert [one["port"] for one in monitor["spec"]["podMetricsEndpoints"]] == ["metrics"]
@@ -269,7 +269,7 @@ def test_ray_knows_every_field_of_aws() -> None:
     """The file is what Ray's own schema asks for, and one wrong key is not."""
     origin = (importlib.util.find_spec("ray") or pytest.fail("Ray is a dependency")).origin
     told = json.loads((Path(str(origin)).parent / "autoscaler" / "ray-schema.json").read_text(encoding="utf-8"))
-    (aws,) = loaded(DEPLOY / "aws.yaml")
+    (aws,) = load_documents(DEPLOY / "aws.yaml")
     assert [error.message for error in Draft7Validator(told).iter_errors(aws)] == []
     aws["available_node_types"]["cpu"]["min_worker"] = 2
     assert "'min_worker'" in next(Draft7Validator(told).iter_errors(aws)).message

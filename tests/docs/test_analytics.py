@@ -19,7 +19,7 @@ import pytest
 from pipeline.core import schema
 from pipeline.dataset import sql
 from tests import ROOT
-from tests.helpers.two_inspections import CARD, inspected, photos
+from tests.helpers.two_inspections import CARD, write_inspections, photos
 
 PAGE = (ROOT / "docs" / "analytics.md").read_text(encoding="utf-8")
 TOOLS = ("DuckDB", "pandas", "Polars", "pyarrow")
@@ -45,7 +45,7 @@ def blocks(title: str) -> dict[str, str]:
 def scores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A real dataset, called `scores` as on the page."""
     folder = tmp_path_factory.mktemp("analytics")
-    inspected(folder)
+    write_inspections(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         yield folder / "scores"

@@ -1,4 +1,4 @@
-"""The notebook for newcomers: valid, stored without outputs, whole, and it runs from top to bottom."""
+"""The notebook for newcomers: it is valid, stored without outputs, complete, and runs from top to bottom."""
 
 import os
 import re
@@ -23,7 +23,7 @@ def notebook() -> Any:  # noqa: ANN401 - nbformat ships no types
 
 
 def test_it_is_valid_and_stored_without_outputs(notebook: Any) -> None:  # noqa: ANN401
-    """What a run leaves behind is nobody's to review."""
+    """The file has no outputs, so that a review sees only the source."""
     nbformat.validate(notebook)
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert {(len(cell.outputs), cell.execution_count) for cell in cells} == {(0, None)}
@@ -32,7 +32,7 @@ def test_it_is_valid_and_stored_without_outputs(notebook: Any) -> None:  # noqa:
 
 
 def test_it_has_the_seven_stages_and_its_links_lead_to_them(notebook: Any) -> None:  # noqa: ANN401
-    """In order, numbered."""
+    """The headings are numbered and in order, and each link is one of them."""
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
     assert headings == [f"{number} {stage}" for number, stage in enumerate(STAGES, start=1)]
@@ -40,7 +40,7 @@ def test_it_has_the_seven_stages_and_its_links_lead_to_them(notebook: Any) -> No
 
 
 def test_its_cells_are_short_and_explained(notebook: Any) -> None:  # noqa: ANN401
-    """No cell is longer than a screen, and none of a stage stands without words before its stage begins."""
+    """No cell is longer than a screen, and about every second cell explains."""
     assert max(cell.source.count("\n") + 1 for cell in notebook.cells if cell.cell_type == "code") <= 26
     assert sum(cell.cell_type == "markdown" for cell in notebook.cells) >= len(notebook.cells) / 2 - 1
 
@@ -49,7 +49,7 @@ def test_its_cells_are_short_and_explained(notebook: Any) -> None:  # noqa: ANN4
 @pytest.mark.soak
 @pytest.mark.timeout(1500)
 def test_it_runs_from_top_to_bottom(notebook: Any, tmp_path: Path) -> None:  # noqa: ANN401
-    """No error, nothing installed by the first cell, figures drawn, and a model that is better than chance."""
+    """It raises no error, installs nothing here, draws its figures, and trains a model that is better than chance."""
     from nbclient import NotebookClient
 
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
@@ -61,6 +61,6 @@ def test_it_runs_from_top_to_bottom(notebook: Any, tmp_path: Path) -> None:  # n
     assert notebook.cells[1].outputs == []
     assert len(pictures) >= 7
     assert "6 photos, 72 tiles, 0 failed" in printed
-    judged = re.search(r"^AUC (\d\.\d+); at threshold", printed, re.MULTILINE)
-    assert judged is not None
-    assert float(judged[1]) > 0.6
+    figures = re.search(r"^AUC (\d\.\d+); at threshold", printed, re.MULTILINE)
+    assert figures is not None
+    assert float(figures[1]) > 0.6

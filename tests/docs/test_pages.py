@@ -61,7 +61,7 @@ def test_the_readme_names_every_package() -> None:
 def test_the_page_on_clusters_names_the_entry_points() -> None:
     """The four jobs."""
     section = text_of("cluster.md").split("## For schedulers\n")[1].split("\n## ")[0]
-    real = {path.stem for path in (ROOT / "jobs").glob("*.py")} - {"__init__"}
+    real = {path.stem for path in (ROOT / "jobs").glob("*.py")} - {"__init__", "entry_point"}
     assert set(re.findall(r"jobs\.(\w+)", section)) == real
 
 
@@ -91,11 +91,19 @@ def test_every_command_stands_in_the_readme(command: str) -> None:
     assert f"| `crackscan {command}` |" in README
 
 
+def shell_lines(page: Path) -> list[str]:
+    """What a page shows to be typed, without comments."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return [line.partition("  #")[0] for block in blocks for line in block.replace("\\\n", "").splitlines()]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_commands_are_understood(page: Path) -> None:
     """Commands and options that a page shows exist."""
-    for line in re.findall(r"^crackscan (.+?)(?:\s{2,}#.*)?$", page.read_text(encoding="utf-8"), re.MULTILINE):
-        words = shlex.split(line)
+    for line in shell_lines(page):
+        if not line.startswith("crackscan "):
+            continue
+        words = shlex.split(line)[1:]
         known = options_of(command_of(words))
         for option in [word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)]:
             assert option in known, line

@@ -52,9 +52,9 @@ def test_every_exit_code_is_explained() -> None:
 
 def test_every_cause_of_a_storage_error_is_explained() -> None:
     """In the very words of the message."""
-    told = [*storage_errors._CAUSES.values(), *storage_errors._WORDS.values(),
-            *storage_errors._WORDS_OF_CLIENTS.values()]  # fmt: skip
-    told += [sentence.partition(";")[0] for sentence in (local._WITHOUT_LINKS, fsspec_backend._NOT_CREATING)]
+    told = [*storage_errors.ERRNO_WORDS.values(), *storage_errors.SERVER_WORDS.values(),
+            *storage_errors.CLIENT_WORDS.values()]  # fmt: skip
+    told += [sentence.partition(";")[0] for sentence in (local.NO_HARD_LINKS, fsspec_backend.NO_SAFE_CREATE)]
     for cause in told:
         assert re.search(rf"^\| {re.escape(cause)} \| [^|]+ \|$", PAGE, re.MULTILINE), cause
 

@@ -1,1 +1,1 @@
-"""Tests of whole runs: kills, hostile files, faults of stores."""
+"""Tests of whole runs: kills, hostile files, faults of stores, clusters, secrets."""

@@ -1,4 +1,4 @@
-"""Planted secrets: none comes out anywhere; and what is no weights file is never unpickled."""
+"""Planted secrets never appear in any output, and crackscan unpickles nothing from outside."""
 
 import ast
 import hashlib
@@ -50,7 +50,7 @@ COMMANDS = (
 def test_an_address_with_a_secret_is_refused_and_not_repeated(
     words: list[str], address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Wherever it was given: wrong usage, told without it, and nothing is written."""
+    """In any argument it is wrong usage; the message does not contain it, and crackscan writes nothing."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("pipeline.cluster.job_server.connect", lambda _address: FakeJobs())
     (tmp_path / "photos").mkdir()
@@ -61,7 +61,7 @@ def test_an_address_with_a_secret_is_refused_and_not_repeated(
     assert {path.name for path in tmp_path.iterdir()} == {"photos", "list.txt"}
 
 
-def test_where_the_secret_stood_is_told(tmp_path: Path) -> None:
+def test_the_message_says_where_the_secret_is(tmp_path: Path) -> None:
     """And what to do instead."""
     (tmp_path / "list.txt").write_text(ADDRESSES[0])
     shown = CliRunner().invoke(main, ["score", f"@{tmp_path}/list.txt", "--out", str(tmp_path / "out")])
@@ -72,8 +72,8 @@ def test_where_the_secret_stood_is_told(tmp_path: Path) -> None:
     )
 
 
-def texts_below(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Everything that was written, tables decoded."""
+def read_texts(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield everything that was written, with tables decoded."""
     for path in (path for path in folder.rglob("*") if path.is_file()):
         yield path.name, path.name.encode() + path.read_bytes()
         if path.suffix == ".parquet":
@@ -82,14 +82,14 @@ def texts_below(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 
 @pytest.mark.ray
-def test_nothing_that_is_written_holds_a_secret(
+def test_no_output_contains_a_secret(
     faulty_s3: S3Place,
     packed: dict[str, Path],
     crackscan: Crackscan,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Dataset, log, reports, page, job, terminal: of a store that stumbles, photos that fail, right and wrong keys."""
+    """Dataset, log, reports, page, job and terminal, after storage faults, failed photos, and right and wrong keys."""
     secrets = [faulty_s3.environment["AWS_SECRET_ACCESS_KEY"], SECRET]
     for name in ("HF_TOKEN", "AZURE_STORAGE_ACCOUNT_KEY", "WEBDAV_PASSWORD"):
         monkeypatch.setenv(name, SECRET)
@@ -97,7 +97,7 @@ def test_nothing_that_is_written_holds_a_secret(
     storage.upload(packed["zip"], f"{faulty_s3.url}/photos.zip")
     faulty_s3.rules[:] = [Rule("slow_down", "GET", "/photos.zip", count=1, skip=skip) for skip in (0, 5)]
     (tmp_path / "prices.yaml").write_text("{currency: EUR, cpu_hour: 0.045, gpu_hour: 0}")
-    said = [
+    results = [
         crackscan("score", f"{faulty_s3.url}/photos.zip", "--out", "out", "--actors", "1", "--cpus", "2",
                   "--max-pixels", "100000", "--prices", "prices.yaml"),
         crackscan("report", "out", "--out", "page.html"),
@@ -105,37 +105,37 @@ def test_nothing_that_is_written_holds_a_secret(
         crackscan("query", "out", "SELECT * FROM failures", "--format", "json"),
         crackscan("export", "out", "--to", "csv", "--out", "out.csv"),
     ]  # fmt: skip
-    assert [ran.returncode for ran in said] == [3, 0, 0, 0, 0], [ran.stderr for ran in said]
-    assert " EUR, storage and traffic not included; more in out/run-report.json." in said[0].stdout
+    assert [ran.returncode for ran in results] == [3, 0, 0, 0, 0], [ran.stderr for ran in results]
+    assert " EUR, storage and traffic not included; more in out/run-report.json." in results[0].stdout
     log = b"".join(path.read_bytes() for path in (tmp_path / "out" / "logs").iterdir())
     assert b"tried again" in log
     assert b"photo failed" in log
     server = FakeJobs()
     monkeypatch.setattr("pipeline.cluster.job_server.connect", lambda _address: server)
     submitted = CliRunner().invoke(main, ["submit", "score", f"{faulty_s3.url}/photos.zip", "--out", "s3://b/out"])
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)  # a wrong one: what the store says of it is told
-    said.append(crackscan("score", f"{faulty_s3.url}/photos.zip", "--out", "other"))
-    assert said[-1].returncode == 1
-    told = [("terminal", (ran.stdout + ran.stderr).encode()) for ran in said]
-    told += [("job", (repr(server.requests) + submitted.output).encode()), *texts_below(tmp_path)]
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)  # a wrong key, which the store complains about
+    results.append(crackscan("score", f"{faulty_s3.url}/photos.zip", "--out", "other"))
+    assert results[-1].returncode == 1
+    texts = [("terminal", (ran.stdout + ran.stderr).encode()) for ran in results]
+    texts += [("job", (repr(server.requests) + submitted.output).encode()), *read_texts(tmp_path)]
     assert len(server.requests) == 1
-    assert {"run.json", "run-report.json", "page.html", "out.csv", "part-000000.parquet"} <= {name for name, _ in told}
-    assert [(name, secret) for name, text in told for secret in secrets if secret.encode() in text] == []
+    assert {"run.json", "run-report.json", "page.html", "out.csv", "part-000000.parquet"} <= {name for name, _ in texts}
+    assert [(name, secret) for name, text in texts for secret in secrets if secret.encode() in text] == []
 
 
 class Evil:
-    """Leaves a file where it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def __reduce__(self) -> tuple[object, tuple[Path]]:
-        """Tell pickle what to call."""
+        """Return the call for pickle."""
         return Path.touch, (self._path,)
 
 
-def test_a_pickle_that_claims_to_be_weights_is_refused_unread(tmp_path: Path) -> None:
-    """Also with the right SHA-256 in the card, and for OpenVINO's files; the pickle itself would have worked."""
+def test_a_pickle_in_place_of_weights_is_refused_unread(tmp_path: Path) -> None:
+    """Also with the right SHA-256 in the card; unpickling it would have worked."""
     trap = tmp_path / "unpickled"
     data = pickle.dumps(Evil(trap))
     folder = tmp_path / "model"
@@ -153,8 +153,8 @@ def test_a_pickle_that_claims_to_be_weights_is_refused_unread(tmp_path: Path) ->
     assert trap.exists()
 
 
-def test_nothing_unpickles_what_comes_from_outside() -> None:
-    """`pickle` between a process and its own child alone; torch loads only where it is told to load weights only."""
+def test_nothing_unpickles_foreign_data() -> None:
+    """Only a process and its own child use `pickle`; torch loads weights only."""
     loads = dict[str, list[str]]()
     for path in sorted((ROOT / "pipeline").glob("**/*.py")):
         for call in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)):

@@ -1,1 +1,1 @@
-"""Tests of evaluation."""
+"""Tests of the package `evaluation`."""

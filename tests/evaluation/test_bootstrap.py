@@ -1,4 +1,4 @@
-"""Bootstrap intervals."""
+"""Bootstrap intervals of the measures."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,16 +7,16 @@ from pipeline.evaluation.bootstrap import Bootstrap, bootstrap
 from pipeline.evaluation.metrics import MEASURES, measure
 
 
-def drawn(seed: int, n: int, decimals: int) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    """Draw labels and scores that tell something of them; few decimals make equal scores."""
+def draw(seed: int, n: int, decimals: int) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    """Draw labels and scores that correlate with them; few decimals make equal scores."""
     random = np.random.default_rng(seed)
     labels = random.random(n) < 0.4
     return labels, np.round(labels * 0.3 + random.random(n) * 0.7, decimals).astype(np.float32)
 
 
 def test_interval_holds_the_estimate() -> None:
-    """The interval of every measure of ordinary scores is around what was measured."""
-    labels, scores = drawn(seed=1, n=500, decimals=6)
+    """The interval of every measure of ordinary scores contains the measure."""
+    labels, scores = draw(seed=1, n=500, decimals=6)
     found = measure(labels, scores)
     intervals = bootstrap(labels, scores, [str(row) for row in range(500)], 0.5, Bootstrap(300))
     for name in MEASURES:
@@ -26,7 +26,7 @@ def test_interval_holds_the_estimate() -> None:
 
 
 def test_coverage() -> None:
-    """A 95 % interval of the accuracy holds the true accuracy about 95 times in a hundred."""
+    """A 95 % interval of the accuracy contains the true accuracy about 95 times in a hundred."""
     random = np.random.default_rng(3)
     held = 0
     for trial in range(200):
@@ -39,9 +39,9 @@ def test_coverage() -> None:
     assert 175 <= held <= 199
 
 
-def test_groups_widen() -> None:
-    """Tiles that repeat each other within a photo tell less than their number."""
-    few_labels, few_scores = drawn(seed=2, n=40, decimals=6)
+def test_groups_widen_the_interval() -> None:
+    """Tiles that repeat each other within a photo are worth less than their number."""
+    few_labels, few_scores = draw(seed=2, n=40, decimals=6)
     labels, scores = np.repeat(few_labels, 10), np.repeat(few_scores, 10)
     alone = bootstrap(labels, scores, [str(row) for row in range(400)], 0.5, Bootstrap(300))["accuracy"]
     in_photos = bootstrap(labels, scores, [str(row // 10) for row in range(400)], 0.5, Bootstrap(300))["accuracy"]
@@ -52,7 +52,7 @@ def test_groups_widen() -> None:
 
 def test_seed_repeats() -> None:
     """The same seed gives the same intervals."""
-    labels, scores = drawn(seed=4, n=50, decimals=6)
+    labels, scores = draw(seed=4, n=50, decimals=6)
     groups = [str(row // 5) for row in range(50)]
     assert bootstrap(labels, scores, groups, 0.5, Bootstrap(50, 7)) == bootstrap(
         labels, scores, groups, 0.5, Bootstrap(50, 7)
@@ -60,7 +60,7 @@ def test_seed_repeats() -> None:
 
 
 def test_one_class_and_no_tiles() -> None:
-    """A measure that has no meaning has no interval."""
+    """An undefined measure has no interval."""
     scores = np.linspace(0, 1, 20, dtype=np.float32)
     cracked = bootstrap(np.ones(20, dtype=np.bool_), scores, [str(row) for row in range(20)], 0.5, Bootstrap(20))
     assert cracked["auc"] is None

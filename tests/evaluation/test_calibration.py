@@ -1,4 +1,4 @@
-"""Calibration: found where it is known, within bounds where no data could tell, and every source counts alike."""
+"""Calibration: known parameters are recovered, bounds hold without data, and every source weighs the same."""
 
 import numpy as np
 import pytest
@@ -6,11 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.evaluation import calibration
-from pipeline.evaluation.calibration import COLDEST, WARMEST, Rates, Sample, fit_across, fit_temperature
+from pipeline.evaluation.calibration import (
+    LEAST_TEMPERATURE,
+    MOST_TEMPERATURE,
+    Rates,
+    Sample,
+    fit_across,
+    fit_temperature,
+)
 from pipeline.models.card import Calibration
 
 
-def drawn(temperature: float, bias: float, count: int = 5_000, seed: int = 0) -> Sample:
+def draw(temperature: float, bias: float, count: int = 5_000, seed: int = 0) -> Sample:
     """Draw labels from sigmoid(logit / temperature + bias)."""
     random = np.random.default_rng(seed)
     logits = random.normal(0, 2, count).astype(np.float32)
@@ -20,41 +27,41 @@ def drawn(temperature: float, bias: float, count: int = 5_000, seed: int = 0) ->
 @pytest.mark.parametrize("temperature", [0.7, 1.0, 2.0])
 def test_a_known_temperature_is_found(temperature: float) -> None:
     """Labels drawn from sigmoid(logit / t) give t back, within a tenth for 5,000 tiles."""
-    sample = drawn(temperature, 0)
+    sample = draw(temperature, 0)
     assert fit_temperature(*sample).temperature == pytest.approx(temperature, rel=0.1)
     assert fit_across([sample]).temperature == pytest.approx(temperature, rel=0.1)
 
 
 def test_a_known_bias_is_found() -> None:
-    """Across sources the bias comes back, as it is at even odds: less the logarithm of the odds that were drawn."""
-    samples = [drawn(0.8, 1.2), drawn(0.8, 1.2, seed=1)]
+    """Across sources the bias comes back as at even odds: less the logarithm of the odds in the sample."""
+    samples = [draw(0.8, 1.2), draw(0.8, 1.2, seed=1)]
     cracked = float(np.mean([sample.labels.mean() for sample in samples]))
     found = fit_across(samples)
     assert found.temperature == pytest.approx(0.8, rel=0.1)
     assert found.bias == pytest.approx(1.2 - np.log(cracked / (1 - cracked)), abs=0.1)
 
 
-def test_certainty_is_not_believed() -> None:
-    """Tiles all told apart, or all told wrongly, end at the bounds; with nothing to lean on, the bias is zero."""
+def test_the_temperature_has_bounds() -> None:
+    """Tiles that are all right or all wrong end at the bounds; the bias is then zero."""
     logits = np.array([-3, 3], np.float32)
     right, wrong = Sample(logits, np.array([False, True])), Sample(logits, np.array([True, False]))
     for found in (fit_temperature(*right), fit_across([right])):
-        assert vars(found) == {"temperature": COLDEST, "bias": pytest.approx(0, abs=1e-3)}
+        assert vars(found) == {"temperature": LEAST_TEMPERATURE, "bias": pytest.approx(0, abs=1e-3)}
     for found in (fit_temperature(*wrong), fit_across([wrong])):
-        assert vars(found) == {"temperature": WARMEST, "bias": pytest.approx(0, abs=1e-3)}
+        assert vars(found) == {"temperature": MOST_TEMPERATURE, "bias": pytest.approx(0, abs=1e-3)}
 
 
 def test_every_source_and_class_counts_alike() -> None:
-    """A source or a class that is there three times over moves nothing."""
-    one, other = drawn(0.8, 0, 400), drawn(2, 0, 400, seed=1)
+    """Three copies of a source, or two of the sound tiles of one, change nothing."""
+    one, other = draw(0.8, 0, 400), draw(2, 0, 400, seed=1)
     thrice = Sample(np.tile(one.logits, 3), np.tile(one.labels, 3))
     sound = ~one.labels
     more_sound = Sample(np.append(one.logits, one.logits[sound]), np.append(one.labels, one.labels[sound]))
     assert fit_across([thrice, other]) == fit_across([more_sound, other]) == fit_across([one, other])
 
 
-def test_calibration_error_is_none_where_scores_are_probabilities() -> None:
-    """Scores at even odds that are right in the mean have no error; scores that are all wrong have one of about 1."""
+def test_calibration_error_is_zero_for_probabilities() -> None:
+    """Scores at even odds that are right in the mean have no error; scores that are all wrong have an error near 1."""
     logits = np.array([0, 0], np.float32)
     assert calibration.calibration_error(Sample(logits, np.array([True, False])), Calibration()) == pytest.approx(0)
     far = np.array([9, -9], np.float32)
@@ -62,8 +69,8 @@ def test_calibration_error_is_none_where_scores_are_probabilities() -> None:
 
 
 def test_calibration_error_does_not_depend_on_the_base_rate() -> None:
-    """Sound tiles that are there twice change nothing."""
-    sample = drawn(1.5, 0, 300)
+    """Two copies of the sound tiles change nothing."""
+    sample = draw(1.5, 0, 300)
     sound = ~sample.labels
     more = Sample(np.append(sample.logits, sample.logits[sound]), np.append(sample.labels, sample.labels[sound]))
     assert calibration.calibration_error(more, Calibration()) == pytest.approx(
@@ -87,7 +94,7 @@ SAMPLES = st.lists(
 
 @given(samples=SAMPLES, rate=st.floats(0.005, 0.5))
 def test_the_threshold_keeps_to_the_false_alarms(samples: list[Sample], rate: float) -> None:
-    """No more sound tiles are called than asked, in the mean over the sources; a millionth lower there are more."""
+    """In the mean over sources, it calls no more sound tiles cracked than allowed; a millionth lower calls more."""
     fitted = Calibration(1.3)
     threshold = calibration.threshold_for(samples, fitted, rate)
     assert 0 < threshold <= 1
@@ -97,8 +104,8 @@ def test_the_threshold_keeps_to_the_false_alarms(samples: list[Sample], rate: fl
         assert calibration.rates_at(samples, fitted, lower).false_alarm_rate > rate - 1e-6
 
 
-def test_a_mean_over_sources_is_no_mean_over_tiles() -> None:
-    """One source whose only sound tile is a false alarm makes half of the rate of two sources."""
+def test_rates_are_means_over_sources() -> None:
+    """A source whose only sound tile is a false alarm makes up half of the rate of two sources."""
     few = Sample(np.array([5, 6], np.float32), np.array([False, True]))
     many = Sample(np.append(np.full(98, -5), [5, -6]).astype(np.float32), np.append(np.zeros(98, bool), [True, True]))
     assert calibration.rates_at([few, many], Calibration(), 0.5) == Rates(recall=0.75, false_alarm_rate=0.5)

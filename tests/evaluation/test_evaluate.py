@@ -1,4 +1,4 @@
-"""Evaluations: scored, measured, written down."""
+"""Evaluations: scores, measures and reports."""
 
 import csv
 import io
@@ -19,13 +19,12 @@ from pipeline.evaluation.evaluate import (
     NOT_SCORED,
     Evaluation,
     EvaluationConfig,
-    OnProgress,
     as_dict,
     evaluate,
     worst_mistakes,
 )
 from pipeline.images.decode import decode
-from pipeline.labels.labelled_tiles import read_labelled_tiles
+from pipeline.labels.labelled_tiles import OnProgress, read_labelled_tiles
 from pipeline.models.model import SHIPPED_MODEL, load_card
 
 
@@ -46,7 +45,7 @@ def darkness(
     return scores, failures
 
 
-def untouched(_done: int, _total: int) -> None:
+def fail_on_progress(_done: int, _total: int) -> None:
     """Fail when work begins."""
     pytest.fail("the work began")
 
@@ -59,7 +58,7 @@ def tile(path: Path, grey: int) -> None:
 
 @pytest.fixture
 def bridges(tmp_path: Path) -> list[str]:
-    """Write two folders: in `a` cracks are dark, in `b` one crack is bright, one stain dark and one file broken."""
+    """Write two folders: `a` with dark cracks, `b` with a bright crack, a dark stain and a broken file."""
     for number, grey in enumerate((10, 20, 60)):
         tile(tmp_path / "a" / "Positive" / f"{number}.png", grey)
         tile(tmp_path / "a" / "Negative" / f"{number}.png", 255 - grey)
@@ -71,7 +70,7 @@ def bridges(tmp_path: Path) -> list[str]:
 
 @pytest.fixture
 def config(tmp_path: Path) -> EvaluationConfig:
-    """Report into a folder that is not there yet."""
+    """Report into a folder that does not exist yet."""
     return EvaluationConfig(SHIPPED_MODEL, str(tmp_path / "report" / "deep"), 0.5, Bootstrap(50))
 
 
@@ -82,7 +81,7 @@ def evaluation(bridges: list[str], config: EvaluationConfig) -> Evaluation:
 
 
 def test_every_source_and_all(evaluation: Evaluation, bridges: list[str]) -> None:
-    """Each folder is measured by itself, and all together last."""
+    """The results are one per folder, then one of all together."""
     assert [result.source for result in evaluation.results] == [*bridges, "all"]
     a, b, everything = (result.metrics for result in evaluation.results)
     assert (a.n, a.accuracy, a.auc) == (6, 1, 1)
@@ -93,7 +92,7 @@ def test_every_source_and_all(evaluation: Evaluation, bridges: list[str]) -> Non
 
 
 def test_failed_tiles_are_listed_and_not_counted(evaluation: Evaluation) -> None:
-    """A tile that cannot be read is told with its cause, and is in no figure."""
+    """The failures have an unreadable tile with its cause; no measure counts it."""
     ((url, message),) = evaluation.failures.items()
     assert url.endswith("b/Positive/broken.png")
     assert "No photo in" in message
@@ -101,7 +100,7 @@ def test_failed_tiles_are_listed_and_not_counted(evaluation: Evaluation) -> None
 
 
 def test_report(evaluation: Evaluation, config: EvaluationConfig) -> None:
-    """The report holds every figure as JSON without NaN, every tile as CSV, and four pictures."""
+    """The report has every measure as JSON without NaN, every tile as CSV, and four pictures."""
     out = storage.local_path(config.out)
     assert sorted(path.name for path in out.iterdir()) == [
         "metrics.json",
@@ -123,7 +122,7 @@ def test_report(evaluation: Evaluation, config: EvaluationConfig) -> None:
 
 
 def test_tiles_csv_can_be_evaluated(evaluation: Evaluation, config: EvaluationConfig) -> None:
-    """The list of tiles is a labelled table itself."""
+    """The list of tiles is itself a table of labelled tiles."""
     again = read_labelled_tiles([f"{config.out}/tiles.csv"])
     assert again.urls == evaluation.tiles.urls
     assert (again.labels == evaluation.tiles.labels).all()
@@ -149,7 +148,7 @@ def of_boxes(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
 
 
 def test_boxes_are_scored_as_tiles(of_boxes: Evaluation) -> None:
-    """Of a photo with a mask each box is scored by itself, and nothing but the report is left."""
+    """Each box of a photo with a mask gets its own score, and only the report remains."""
     assert [box and box.left_px for box in of_boxes.tiles.boxes] == [0, 112, 168]
     assert of_boxes.scores == pytest.approx([1 - 10 / 255, 1 - 250 / 255, 1 - 250 / 255])
     assert (of_boxes.overall.n, of_boxes.overall.accuracy) == (3, 1)
@@ -158,8 +157,8 @@ def test_boxes_are_scored_as_tiles(of_boxes: Evaluation) -> None:
     assert (again.names, again.labels.tolist()) == (of_boxes.tiles.names, of_boxes.tiles.labels.tolist())
 
 
-def test_failures_and_mistakes_are_told_by_their_boxes(of_boxes: Evaluation) -> None:
-    """A box is named by photo and place, not by the file it was cut to, and shown as its own pixels."""
+def test_failures_and_mistakes_have_their_boxes(of_boxes: Evaluation) -> None:
+    """The name of a box is its photo and place, and its picture has its own pixels."""
     (url,) = set(of_boxes.tiles.urls)
     assert of_boxes.failures == {f"{url}#xywh=188,0,112,112": NOT_SCORED}
     turned = replace(of_boxes, tiles=replace(of_boxes.tiles, labels=~of_boxes.tiles.labels))
@@ -168,8 +167,8 @@ def test_failures_and_mistakes_are_told_by_their_boxes(of_boxes: Evaluation) -> 
     assert [mistake.pixels.shape for mistake in [*false_alarms, *misses]] == [(112, 112, 3)] * 3
 
 
-def test_name_that_comes_back_otherwise(bridges: list[str], config: EvaluationConfig) -> None:
-    """A tile for which neither score nor failure comes back is told, whatever bytes its name is made of."""
+def test_name_that_comes_back_differently(bridges: list[str], config: EvaluationConfig) -> None:
+    """A tile without score and reason is a failure, whatever the bytes of its name."""
     lost = f"{bridges[0]}/Positive/\udcff.png"
     Path(f"{bridges[0]}/Positive/0.png").rename(lost)
 
@@ -186,7 +185,7 @@ def test_name_that_comes_back_otherwise(bridges: list[str], config: EvaluationCo
 
 
 def test_worst_mistakes(evaluation: Evaluation) -> None:
-    """The worst mistakes are tiles called wrongly, with their pixels."""
+    """The worst mistakes are tiles with wrong calls, with their pixels."""
     false_alarms, misses = worst_mistakes(evaluation)
     assert [mistake.name for mistake in false_alarms] == ["stain.png"]
     assert [mistake.name for mistake in misses] == ["bright.png"]
@@ -195,7 +194,7 @@ def test_worst_mistakes(evaluation: Evaluation) -> None:
 
 
 def test_worst_come_first(evaluation: Evaluation) -> None:
-    """False alarms fall in score, misses rise; nobody is shown more than twelve."""
+    """False alarms fall in score, misses rise."""
     turned = replace(evaluation, tiles=replace(evaluation.tiles, labels=~evaluation.tiles.labels))
     false_alarms, misses = worst_mistakes(turned)
     assert [mistake.score for mistake in false_alarms] == sorted((each.score for each in false_alarms), reverse=True)
@@ -204,13 +203,13 @@ def test_worst_come_first(evaluation: Evaluation) -> None:
 
 
 def test_one_source(bridges: list[str], config: EvaluationConfig) -> None:
-    """One folder is measured once, under its name."""
+    """One folder gives one result, under its name."""
     found = evaluate(read_labelled_tiles(bridges[:1]), config, darkness, lambda _done, _total: None)
     assert [result.source for result in found.results] == bridges[:1]
 
 
 def test_threshold_of_the_card(bridges: list[str], config: EvaluationConfig) -> None:
-    """Without a threshold, the model card's is taken."""
+    """Without a threshold, the one of the model card counts."""
     found = evaluate(
         read_labelled_tiles(bridges),
         replace(config, threshold=None),
@@ -221,7 +220,7 @@ def test_threshold_of_the_card(bridges: list[str], config: EvaluationConfig) -> 
 
 
 def test_source_that_fails_whole(bridges: list[str], config: EvaluationConfig) -> None:
-    """A folder of which no tile can be read has no column; its failures are told."""
+    """A folder without any readable tile has failures but no result."""
     for path in sorted(storage.local_path(bridges[1]).rglob("*.png")):
         path.write_bytes(b"no picture")
     found = evaluate(read_labelled_tiles(bridges), config, darkness, lambda _done, _total: None)
@@ -230,7 +229,7 @@ def test_source_that_fails_whole(bridges: list[str], config: EvaluationConfig) -
 
 
 def test_nothing_readable(bridges: list[str], config: EvaluationConfig) -> None:
-    """Where no tile at all can be scored, there is no report."""
+    """Without any scored tile, there is no report."""
     for path in sorted(storage.local_path(bridges[1]).rglob("*.png")):
         path.write_bytes(b"")
     with pytest.raises(CrackscanError, match=r"None of the 5 tiles could be scored; the first, .*: The file is empty"):
@@ -239,25 +238,25 @@ def test_nothing_readable(bridges: list[str], config: EvaluationConfig) -> None:
 
 
 def test_place_that_cannot_be_written(bridges: list[str], config: EvaluationConfig, tmp_path: Path) -> None:
-    """A report that could not be written is refused before the work."""
+    """A report that cannot be written raises an error before the work."""
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UsageError, match=r"The report cannot be written: .*Give another place with --out\."):
         evaluate(
             read_labelled_tiles(bridges),
             replace(config, out=str(tmp_path / "file" / "x")),
             darkness,
-            untouched,
+            fail_on_progress,
         )
 
 
 def test_missing_model(bridges: list[str], config: EvaluationConfig, tmp_path: Path) -> None:
-    """A model that is not there is told before the work."""
+    """A missing model raises an error before the work."""
     with pytest.raises(UsageError, match="No model at"):
         evaluate(
             read_labelled_tiles(bridges),
             replace(config, model=str(tmp_path / "none")),
             darkness,
-            untouched,
+            fail_on_progress,
         )
 
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from pipeline.evaluation import figures
-from pipeline.evaluation.figures import Curve, Mistake, Standing, reliability_bins
+from pipeline.evaluation.figures import Curve, Mistake, QualityPoint, reliability_bins
 
 LABELS = np.array([True, False, True, False])
 SCORES = np.array([0.9, 0.1, 0.4, 0.6], dtype=np.float32)
@@ -16,7 +16,7 @@ SCORES = np.array([0.9, 0.1, 0.4, 0.6], dtype=np.float32)
 
 @pytest.mark.parametrize("draw", [figures.precision_recall, figures.roc, figures.reliability])
 def test_curves_are_pngs(draw: Callable[[Sequence[Curve]], bytes]) -> None:
-    """Every figure is a PNG with a drawing in it, also for a source of one class and for tiles without any."""
+    """Every figure is a PNG with a drawing in it, even with a source of one class, and an empty one without sources."""
     curves = [Curve("both", LABELS, SCORES), Curve("one class", LABELS[:1], SCORES[:1])]
     drawn, empty = (np.asarray(Image.open(io.BytesIO(draw(given)))) for given in (curves, []))
     assert drawn.shape == empty.shape
@@ -24,17 +24,15 @@ def test_curves_are_pngs(draw: Callable[[Sequence[Curve]], bytes]) -> None:
 
 
 def test_a_comparison_is_drawn() -> None:
-    """Every standing is a point, with its interval."""
-    standings = [Standing("small", 90.0, 0.9, 0.02), Standing("large", 20.0, 0.95, 0.0)]
-    drawn, fewer = (
-        np.asarray(Image.open(io.BytesIO(figures.quality_speed(some)))) for some in (standings, standings[:1])
-    )
+    """Every backbone and recipe is a point with its interval."""
+    points = [QualityPoint("small", 90.0, 0.9, 0.02), QualityPoint("large", 20.0, 0.95, 0.0)]
+    drawn, fewer = (np.asarray(Image.open(io.BytesIO(figures.quality_speed(some)))) for some in (points, points[:1]))
     assert drawn.shape == fewer.shape
     assert (drawn != fewer).any()
 
 
 def test_same_input_same_picture() -> None:
-    """Figures have no state that one evaluation leaves to the next."""
+    """Figures share no state."""
     curves = [Curve("a", LABELS, SCORES)]
     first = figures.roc(curves)
     figures.precision_recall(curves)
@@ -42,7 +40,7 @@ def test_same_input_same_picture() -> None:
 
 
 def test_reliability_bins() -> None:
-    """A bin has the mean score, the share of cracked tiles, and their number; 1.0 falls into the last one."""
+    """A bin has mean score, cracked part and number of its tiles; 1.0 belongs to the last bin."""
     labels = np.array([True, False, True])
     scores, cracked, tiles = reliability_bins(labels, np.array([0.01, 0.03, 1.0], dtype=np.float32))
     assert scores == pytest.approx([0.02, 1.0])

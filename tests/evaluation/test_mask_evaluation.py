@@ -1,4 +1,4 @@
-"""An evaluation of crack maps, with maps that anybody can check: dark is crack."""
+"""An evaluation of crack maps with computable maps: dark is crack."""
 
 import io
 import json
@@ -13,10 +13,11 @@ from PIL import Image
 from pipeline import storage
 from pipeline.cluster.session import ClusterConfig
 from pipeline.core.errors import CrackscanError, DataError, UsageError
-from pipeline.evaluation.evaluate import EvaluationConfig, OnProgress
+from pipeline.evaluation.evaluate import EvaluationConfig
 from pipeline.evaluation.mask_evaluation import MaskEvaluation, evaluate_masks
 from pipeline.images.decode import decode
 from pipeline.images.tiles import TileSpec, grid
+from pipeline.labels.labelled_tiles import OnProgress
 from pipeline.models.crack_maps import MappedPhoto, PhotoMapper, ScoredPhoto
 from pipeline.models.model import SHIPPED_MODEL, load_card
 
@@ -32,7 +33,7 @@ def darkness(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
 def dark_maps(
     urls: Sequence[str], model: str, cluster: ClusterConfig, on_progress: OnProgress
 ) -> tuple[dict[str, MappedPhoto], dict[str, str]]:
-    """Map photos as `single_photos.crack_maps` does, dark places as cracks; a photo whose name begins with x fails."""
+    """Map dark places as cracks, like `scoring.predict.predict_maps`; a photo whose name begins with x fails."""
     assert (model, cluster) == (SHIPPED_MODEL, ClusterConfig())
     draw = PhotoMapper(darkness, SPEC.tile_px, "model00")
     mapped: dict[str, MappedPhoto] = {}
@@ -51,7 +52,7 @@ def dark_maps(
 
 
 def write(folder: Path, name: str, crack_grey: int, mask_off_px: int = 0) -> None:
-    """Write a white photo with a crack of one grey, and its mask, so many pixels off."""
+    """Write a white photo with a crack of one grey, and its mask, `mask_off_px` pixels off."""
     pixels, mask = np.full((64, 96, 3), 255, np.uint8), np.zeros((64, 96), np.uint8)
     pixels[30:34] = crack_grey
     mask[30 + mask_off_px : 34 + mask_off_px] = 255
@@ -62,7 +63,7 @@ def write(folder: Path, name: str, crack_grey: int, mask_off_px: int = 0) -> Non
 
 @pytest.fixture
 def bridges(tmp_path: Path) -> list[str]:
-    """In `a` masks fit; in `b` one is 2 pixels off, and one photo fails."""
+    """Write two folders: in `a` the masks fit; in `b` one is 2 pixels off, and one photo fails."""
     for number in range(8):
         write(tmp_path / "a", str(number), crack_grey=0)
     write(tmp_path / "b", "off", crack_grey=204, mask_off_px=2)
@@ -72,18 +73,18 @@ def bridges(tmp_path: Path) -> list[str]:
 
 @pytest.fixture
 def config(tmp_path: Path) -> EvaluationConfig:
-    """Report into a folder that is not there yet."""
+    """Report into a folder that does not exist yet."""
     return EvaluationConfig(SHIPPED_MODEL, str(tmp_path / "report"), threshold=0.5)
 
 
-def evaluated(sources: list[str], config: EvaluationConfig) -> MaskEvaluation:
-    """With maps of dark places."""
+def evaluate_darkness(sources: list[str], config: EvaluationConfig) -> MaskEvaluation:
+    """Evaluate with maps of dark places."""
     return evaluate_masks(sources, config, dark_maps, lambda _done, _total: None)
 
 
 def test_each_source_and_all(bridges: list[str], config: EvaluationConfig) -> None:
-    """Each folder is measured by itself, and all together last; a photo that failed is told and not counted."""
-    found = evaluated(bridges, config)
+    """The results are one per folder, then one of all together; failed photos are listed and not counted."""
+    found = evaluate_darkness(bridges, config)
     assert [result.source for result in found.results] == [*bridges, "all"]
     a, b, everything = found.results
     assert (a.photos, a.over_threshold, b.photos, b.over_threshold) == (8, 8, 1, 0)
@@ -96,46 +97,50 @@ def test_each_source_and_all(bridges: list[str], config: EvaluationConfig) -> No
 
 
 def test_the_report(bridges: list[str], config: EvaluationConfig) -> None:
-    """Every figure as JSON, and a picture of photos beside their masks and maps."""
-    found = evaluated(bridges, config)
+    """The report has every figure as JSON, and a picture of photos beside their masks and maps."""
+    found = evaluate_darkness(bridges, config)
     out = Path(config.out)
     assert sorted(path.name for path in out.iterdir()) == ["masks.json", "masks.png"]
-    told = json.loads((out / "masks.json").read_text(), parse_constant=pytest.fail)
-    assert (told["model_id"], told["threshold"], told["tolerance_px"]) == (load_card(SHIPPED_MODEL).model_id, 0.5, 2)
-    assert told["results"][0]["quality"]["exact"]["iou"] == 1
-    assert told["failures"] == [{"url": url, "message": "It cannot be scored."} for url in found.failures]
+    content = json.loads((out / "masks.json").read_text(), parse_constant=pytest.fail)
+    assert (content["model_id"], content["threshold"], content["tolerance_px"]) == (
+        load_card(SHIPPED_MODEL).model_id,
+        0.5,
+        2,
+    )
+    assert content["results"][0]["quality"]["exact"]["iou"] == 1
+    assert content["failures"] == [{"url": url, "message": "It cannot be scored."} for url in found.failures]
     with Image.open(io.BytesIO((out / "masks.png").read_bytes())) as sheet:
         assert min(sheet.size) > 300
 
 
 def test_one_source_and_the_threshold_of_the_card(bridges: list[str], tmp_path: Path) -> None:
-    """One folder is measured once; the card says which photos `score` would call cracked."""
-    found = evaluated(bridges[:1], EvaluationConfig(SHIPPED_MODEL, str(tmp_path / "report")))
+    """One folder gives one result; the threshold of the card counts the maps that `score` would keep."""
+    found = evaluate_darkness(bridges[:1], EvaluationConfig(SHIPPED_MODEL, str(tmp_path / "report")))
     assert [result.source for result in found.results] == bridges[:1]
     assert found.threshold == load_card(SHIPPED_MODEL).threshold
 
 
 @pytest.mark.parametrize("name", ["", "images", "nowhere"])
 def test_a_folder_without_masks_is_refused(bridges: list[str], config: EvaluationConfig, name: str) -> None:
-    """Before the work, by its name."""
+    """The error comes before the work and names the folder."""
     place = f"{bridges[0]}/../{name}"
     with pytest.raises(UsageError, match=r"has no masks; expected a folder with images/ and masks/ in it\.$"):
-        evaluated([place], config)
+        evaluate_darkness([place], config)
 
 
 def test_nothing_to_compare(tmp_path: Path, config: EvaluationConfig) -> None:
-    """A source of which no photo with a crack could be scored ends the evaluation."""
+    """A source without any scored photo of a crack ends the evaluation."""
     write(tmp_path / "c", "x", crack_grey=0)
     with pytest.raises(CrackscanError, match=r"c, no photo that has a crack in its mask could be scored\.$"):
-        evaluated([str(tmp_path / "c")], config)
+        evaluate_darkness([str(tmp_path / "c")], config)
 
 
-def test_masks_that_do_not_fit_are_told_before_the_work(bridges: list[str], config: EvaluationConfig) -> None:
-    """As for training."""
+def test_missing_masks_raise_an_error_before_the_work(bridges: list[str], config: EvaluationConfig) -> None:
+    """The same error as in training."""
     Path(bridges[0], "masks", "3.png").unlink()
 
-    def untouched(*_: object) -> tuple[dict[str, MappedPhoto], dict[str, str]]:
+    def fail(*_: object) -> tuple[dict[str, MappedPhoto], dict[str, str]]:
         raise DataError("score", "too_large", "the work began")
 
     with pytest.raises(UsageError, match=r"1 of 8 photos have no mask"):
-        evaluate_masks(bridges, config, untouched, lambda _done, _total: None)
+        evaluate_masks(bridges, config, fail, lambda _done, _total: None)

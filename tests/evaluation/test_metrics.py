@@ -30,7 +30,7 @@ def test_counts() -> None:
 
 
 def test_ratios() -> None:
-    """Every ratio is what its definition gives by hand."""
+    """Every ratio equals its definition, computed by hand."""
     found = measure(LABELS, SCORES)
     assert found.accuracy == pytest.approx(5 / 7)
     assert found.balanced_accuracy == pytest.approx((2 / 3 + 3 / 4) / 2)
@@ -43,7 +43,7 @@ def test_ratios() -> None:
 
 
 def test_threshold_is_called_cracked() -> None:
-    """A score at the threshold is called cracked."""
+    """A tile with a score at the threshold is called cracked."""
     assert measure(LABELS, SCORES, threshold=float(SCORES[2])).recall == 1
 
 
@@ -61,7 +61,7 @@ def test_allowed_false_alarms_are_inclusive() -> None:
 
 
 def test_perfect_calibration() -> None:
-    """Scores that are the share of cracked tiles have no calibration error."""
+    """Scores equal to the part of cracked tiles have no calibration error."""
     labels = np.array([True, False, False, False] * 5)
     assert measure(labels, np.full(20, 0.25, dtype=np.float32)).calibration_error == pytest.approx(0, abs=1e-6)
     assert measure(labels, np.full(20, 0.75, dtype=np.float32)).calibration_error == pytest.approx(0.5)
@@ -69,7 +69,7 @@ def test_perfect_calibration() -> None:
 
 @pytest.mark.parametrize("cracked", [True, False])
 def test_one_class(*, cracked: bool) -> None:
-    """Measures that need both classes are None where there is one."""
+    """Measures that need both classes are None with one class."""
     found = measure(np.full(4, cracked), np.array([0.1, 0.4, 0.6, 0.9], dtype=np.float32))
     assert found.accuracy == 0.5
     assert found.calibration_error is not None
@@ -79,30 +79,30 @@ def test_one_class(*, cracked: bool) -> None:
 
 
 def test_nothing_called_cracked() -> None:
-    """Precision has no meaning where nothing is called cracked; F1 is zero."""
+    """Precision is None if nothing is called cracked; F1 is zero."""
     found = measure(LABELS, SCORES, threshold=1.0)
     assert found.precision is None
     assert found.f1 == 0
 
 
 def test_no_tiles() -> None:
-    """No tiles have no measures, and are no crash."""
+    """All measures of no tiles are None."""
     found = measure(LABELS[:0], SCORES[:0])
     assert found.n == 0
     assert {getattr(found, name) for name in MEASURES} == {None}
 
 
-def drawn(seed: int, n: int, decimals: int) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    """Draw labels and scores that tell something of them; few decimals make equal scores."""
+def draw(seed: int, n: int, decimals: int) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    """Draw labels and scores that correlate with them; few decimals make equal scores."""
     random = np.random.default_rng(seed)
     labels = random.random(n) < 0.4
     return labels, np.round(labels * 0.3 + random.random(n) * 0.7, decimals).astype(np.float32)
 
 
 def by_torchmetrics(labels: NDArray[np.bool_], scores: NDArray[np.float32], threshold: float) -> dict[str, float]:
-    """Measure with torchmetrics, the oracle; where a measure has no meaning there is none."""
+    """Measure with torchmetrics, the oracle; undefined measures are missing."""
     truth, predicted = torch.from_numpy(labels.astype(np.int64)), torch.from_numpy(scores)
-    calls = torch.from_numpy((scores >= threshold).astype(np.int64))  # torchmetrics would not count a score at it
+    calls = torch.from_numpy((scores >= threshold).astype(np.int64))  # torchmetrics leaves out a score at it
     found = {"accuracy": tm.binary_accuracy(calls, truth)}
     found["calibration_error"] = tm.binary_calibration_error(predicted, truth, CALIBRATION_BINS)
     if calls.any():
@@ -121,8 +121,8 @@ def by_torchmetrics(labels: NDArray[np.bool_], scores: NDArray[np.float32], thre
 
 @given(seed=st.integers(0, 10_000), n=st.integers(1, 60), decimals=st.sampled_from([1, 6]))
 def test_measures_are_those_of_torchmetrics(seed: int, n: int, decimals: int) -> None:
-    """All of them, also with equal scores; and what torchmetrics cannot measure has no meaning here either."""
-    labels, scores = drawn(seed, n, decimals)
+    """All of them, also with equal scores; a measure undefined there is None here."""
+    labels, scores = draw(seed, n, decimals)
     found, expected = measure(labels, scores, 0.45), by_torchmetrics(labels, scores, 0.45)
     for name in MEASURES:
         assert getattr(found, name) == pytest.approx(expected.get(name), abs=1e-5), name
@@ -130,13 +130,13 @@ def test_measures_are_those_of_torchmetrics(seed: int, n: int, decimals: int) ->
 
 @given(seed=st.integers(0, 10_000), n=st.integers(2, 60), decimals=st.sampled_from([1, 6]))
 def test_a_weight_is_a_number_of_tiles(seed: int, n: int, decimals: int) -> None:
-    """A weighting measures what the tiles do that are written out as often as they were drawn."""
-    labels, scores = drawn(seed, n, decimals)
+    """A weighting gives the same measures as the tiles repeated as often as they weigh."""
+    labels, scores = draw(seed, n, decimals)
     times = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n))
     rows = np.repeat(np.arange(n), times)
     expected = measure(labels[rows], scores[rows], 0.45)
     tiles = RankedTiles(labels, scores, 0.45)
-    found = tiles.measure(times[None, tiles.falling].astype(np.float64))
+    found = tiles.measure(times[None, tiles.order].astype(np.float64))
     for name in MEASURES:
         value = getattr(expected, name)
         assert found[name][0] == pytest.approx(np.nan if value is None else value, abs=1e-5, nan_ok=True), name
@@ -144,8 +144,8 @@ def test_a_weight_is_a_number_of_tiles(seed: int, n: int, decimals: int) -> None
 
 @given(seed=st.integers(0, 10_000), n=st.integers(2, 60), decimals=st.sampled_from([1, 6]))
 def test_curves_are_those_of_torchmetrics(seed: int, n: int, decimals: int) -> None:
-    """Point for point, but for the ends that torchmetrics adds."""
-    labels, scores = drawn(seed, n, decimals)
+    """Point for point, except for the ends that torchmetrics adds."""
+    labels, scores = draw(seed, n, decimals)
     assume(labels.any() and not labels.all())
     truth, predicted = torch.from_numpy(labels.astype(np.int64)), torch.from_numpy(scores)
     found = RankedTiles(labels, scores).curves(np.ones((1, n)))

@@ -1,4 +1,4 @@
-"""What trials let one expect: temperature and threshold from all of them, figures from those that did not see."""
+"""The operating point: calibration and threshold from all trials, figures from sources that were left out."""
 
 import json
 from dataclasses import replace
@@ -16,7 +16,7 @@ from pipeline.evaluation.trial_results import RESULTS, TrialResult
 
 
 def trial(left_out: str, seed: int, shift: float = 0.0) -> TrialResult:
-    """Return the result of a network that is mostly right, on logits shifted by so much."""
+    """Return the result of a network that is mostly right, with logits shifted by `shift`."""
     random = np.random.default_rng((seed, len(left_out)))
     labels = np.arange(400) % 2 == 0
     logits = random.normal(np.where(labels, 2, -2) + shift, 1.5).astype(np.float32)
@@ -38,17 +38,17 @@ def trial(left_out: str, seed: int, shift: float = 0.0) -> TrialResult:
 TRIALS = [trial(source, seed, shift) for seed in (0, 1) for source, shift in (("a", 0.0), ("bb", 1.0), ("ccc", -1.0))]
 
 
-def kept(folder: Path, results: list[TrialResult]) -> OperatingTarget:
-    """Write trials as a comparison does, and return the use they are for."""
+def write(folder: Path, results: list[TrialResult]) -> OperatingTarget:
+    """Write trials as a comparison does, and return a target with them."""
     for number, result in enumerate(results):
         url = storage.join(storage.canonical(str(folder)), RESULTS, f"{number}.json")
         storage.write_whole(url, result.to_json({}).encode())
     return OperatingTarget(str(folder), false_alarm_rate=0.05, base_rate=0.1)
 
 
-def test_all_trials_are_fitted_to(tmp_path: Path) -> None:
-    """The temperature is that of all sources; the threshold lets five per cent of their sound tiles pass as cracked."""
-    found = choose_operating_point(kept(tmp_path, TRIALS), "net", "field")
+def test_the_fit_uses_all_trials(tmp_path: Path) -> None:
+    """The calibration is that of all sources; the threshold calls five per cent of their sound tiles cracked."""
+    found = choose_operating_point(write(tmp_path, TRIALS), "net", "field")
     by_source = {source: [each.sample for each in TRIALS if each.left_out == source] for source in ("a", "bb", "ccc")}
     samples = [Sample(*map(np.concatenate, zip(*parts, strict=True))) for parts in by_source.values()]
     assert found.calibration == calibration.fit_across(samples)
@@ -56,9 +56,9 @@ def test_all_trials_are_fitted_to(tmp_path: Path) -> None:
     assert 0.045 < rates.false_alarm_rate < 0.05 + 1e-6
 
 
-def test_figures_come_from_what_has_not_seen(tmp_path: Path) -> None:
-    """A threshold chosen on the other sources lets more of a brighter one's sound tiles pass, and fewer of a darker."""
-    metrics = choose_operating_point(kept(tmp_path, TRIALS), "net", "field").metrics
+def test_the_figures_of_a_source_come_from_the_others(tmp_path: Path) -> None:
+    """A threshold chosen on the others calls more sound tiles cracked in a source with higher logits."""
+    metrics = choose_operating_point(write(tmp_path, TRIALS), "net", "field").metrics
     rates = [metrics[f"left_out/{source}/false_alarm_rate"] for source in ("ccc", "a", "bb")]
     assert rates == sorted(rates)  # type: ignore[type-var]  # all are numbers
     assert float(rates[2] or 0) > 0.05
@@ -71,25 +71,25 @@ def test_figures_come_from_what_has_not_seen(tmp_path: Path) -> None:
     assert json.dumps(metrics)
 
 
-def test_what_cannot_be_expected_is_told(tmp_path: Path) -> None:
-    """No trials of this kind, no whole round, or two settings in one folder: each is told with what to do."""
+def test_unsuitable_trials_raise_an_error(tmp_path: Path) -> None:
+    """No trials of this kind, no complete round, or two settings in one folder: each error says what to do."""
     with pytest.raises(
         UsageError, match=r"no trials of net with --augment field; it holds none\. Run `crackscan models"
     ):
         choose_operating_point(OperatingTarget(str(tmp_path / "none")), "net", "field")
-    use = kept(tmp_path / "some", TRIALS)
+    target = write(tmp_path / "some", TRIALS)
     with pytest.raises(UsageError, match=r"no trials of net with --augment plain; it holds net with --augment field\."):
-        choose_operating_point(use, "net", "plain")
+        choose_operating_point(target, "net", "plain")
     with pytest.raises(UsageError, match=r"has no seed in which each of a, bb was left out"):
-        choose_operating_point(kept(tmp_path / "part", [TRIALS[0], TRIALS[4]]), "net", "field")
+        choose_operating_point(write(tmp_path / "part", [TRIALS[0], TRIALS[4]]), "net", "field")
     with pytest.raises(UsageError, match="of more than one setting or set of data"):
-        choose_operating_point(kept(tmp_path / "twice", [*TRIALS, replace(TRIALS[0], run="other")]), "net", "field")
+        choose_operating_point(write(tmp_path / "twice", [*TRIALS, replace(TRIALS[0], run="other")]), "net", "field")
 
 
 @pytest.mark.parametrize(
     ("rates", "option"), [({"false_alarm_rate": 0.0}, "--false-alarms"), ({"base_rate": 1.0}, "--base-rate")]
 )
 def test_rates_are_parts(rates: dict[str, float], option: str) -> None:
-    """Neither none nor all."""
+    """A rate is neither 0 nor 1."""
     with pytest.raises(UsageError, match=rf"^{option} is [01]; expected a number between 0 and 1"):
         OperatingTarget("trials", **rates)

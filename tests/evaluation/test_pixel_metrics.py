@@ -1,22 +1,20 @@
-"""Agreement of maps and masks: against torchmetrics, and against what can be worked out by hand."""
+"""Agreement of maps and masks: compared with torchmetrics and with results by hand."""
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from torchmetrics.functional.classification import binary_average_precision, binary_jaccard_index
 
-from pipeline.evaluation.pixel_metrics import TOLERANCE_PX, MapQuality, PixelCounts, widen
-
-Grey = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
+from pipeline.evaluation.pixel_metrics import TOLERANCE_PX, MapQuality, PixelCounts, dilate
+from pipeline.labels.masks import Mask
+from pipeline.models.crack_maps import Grey
 
 
 @st.composite
 def pairs(draw: st.DrawFn) -> tuple[Grey, Mask]:
-    """A map and a mask of one shape; the map knows something of the mask."""
+    """Draw a map and a mask of one shape that correlate."""
     random = np.random.default_rng(draw(st.integers(0, 2**32)))
     shape = (draw(st.integers(1, 25)), draw(st.integers(1, 25)))
     crack = random.random(shape) < draw(st.floats(0.02, 0.6))
@@ -25,24 +23,24 @@ def pairs(draw: st.DrawFn) -> tuple[Grey, Mask]:
 
 
 def quality(grey: Grey, crack: Mask) -> MapQuality:
-    """Of one photo."""
-    tally = PixelCounts()
-    tally.add(grey, crack)
-    found = tally.quality()
+    """Return the quality of the map of one photo."""
+    counts = PixelCounts()
+    counts.add(grey, crack)
+    found = counts.measure()
     assert found is not None
     return found
 
 
 def line(column: int) -> Mask:
-    """A crack from top to bottom."""
+    """Return a crack from top to bottom."""
     crack = np.zeros((20, 30), np.bool_)
     crack[:, column] = True
     return crack
 
 
 @given(pair=pairs())
-def test_it_is_what_torchmetrics_says(pair: tuple[Grey, Mask]) -> None:
-    """Average precision of all pixels, and IoU at the level that is said to be the best."""
+def test_measures_are_those_of_torchmetrics(pair: tuple[Grey, Mask]) -> None:
+    """Average precision of all pixels, and IoU at the best level."""
     grey, crack = pair
     assume(crack.any())
     exact = quality(grey, crack).exact
@@ -58,7 +56,7 @@ def test_it_is_what_torchmetrics_says(pair: tuple[Grey, Mask]) -> None:
 
 @given(pair=pairs())
 def test_tolerance_never_hurts(pair: tuple[Grey, Mask]) -> None:
-    """What is right to the pixel is right within two."""
+    """A pixel that is right exactly is right within two pixels."""
     grey, crack = pair
     assume(crack.any())
     found = quality(grey, crack)
@@ -68,17 +66,17 @@ def test_tolerance_never_hurts(pair: tuple[Grey, Mask]) -> None:
 
 @given(first=pairs(), second=pairs())
 def test_photos_are_counted_together(first: tuple[Grey, Mask], second: tuple[Grey, Mask]) -> None:
-    """Two tallies make what one of all photos makes."""
+    """The sum of two counts equals one count of all photos."""
     one, other, both = PixelCounts(), PixelCounts(), PixelCounts()
     one.add(*first)
     other.add(*second)
     for pair in (first, second):
         both.add(*pair)
-    assert (one + other).quality() == both.quality()
+    assert (one + other).measure() == both.measure()
 
 
 def test_a_perfect_map() -> None:
-    """Everything is 1, at a level that is the map's own."""
+    """Every measure is 1, at the level of the map."""
     found = quality(line(7) * np.uint8(200), line(7))
     assert (found.pixels, found.crack_pixels) == (600, 20)
     for agreement in (found.exact, found.tolerant):
@@ -88,26 +86,26 @@ def test_a_perfect_map() -> None:
 
 @pytest.mark.parametrize(("off_px", "found"), [(TOLERANCE_PX, 1.0), (TOLERANCE_PX + 1, 0.0)])
 def test_a_map_beside_the_mask(off_px: int, found: float) -> None:
-    """Two pixels off is wrong to the pixel and right within the tolerance; three are wrong in both."""
+    """Two pixels off is wrong exactly and right within the tolerance; three pixels off is wrong in both."""
     beside = quality(line(7 + off_px) * np.uint8(255), line(7))
     assert beside.exact.precision == pytest.approx(20 / 600)  # nothing better than to call everything crack
     assert (beside.tolerant.precision == 1) == bool(found)
 
 
 def test_without_a_crack_there_is_nothing_to_measure() -> None:
-    """Neither of no photos nor of sound ones."""
-    tally = PixelCounts()
-    assert tally.quality() is None
-    tally.add(np.full((5, 5), 9, np.uint8), np.zeros((5, 5), np.bool_))
-    assert tally.quality() is None
+    """Neither without photos nor with sound ones."""
+    counts = PixelCounts()
+    assert counts.measure() is None
+    counts.add(np.full((5, 5), 9, np.uint8), np.zeros((5, 5), np.bool_))
+    assert counts.measure() is None
 
 
 @given(pair=pairs(), by_px=st.integers(0, 4))
-def test_widened_is_the_highest_of_the_square_around(pair: tuple[Grey, Mask], by_px: int) -> None:
-    """Looked up pixel by pixel."""
+def test_dilation_takes_the_highest_of_the_square_around(pair: tuple[Grey, Mask], by_px: int) -> None:
+    """Compared pixel by pixel."""
     grey, _ = pair
     height, width = grey.shape
-    found = widen(grey, by_px)
+    found = dilate(grey, by_px)
     for row, col in {(0, 0), (height - 1, width - 1), (height // 2, width // 3)}:
         around = grey[max(0, row - by_px) : row + by_px + 1, max(0, col - by_px) : col + by_px + 1]
         assert found[row, col] == around.max()

@@ -1,4 +1,4 @@
-"""What a comparison says: figures per source, means over sources, intervals over seeds, and the files."""
+"""Comparisons: figures per source, means over sources, intervals over seeds, and the files."""
 
 import csv
 import json
@@ -14,7 +14,7 @@ from pipeline.evaluation.trial_comparison import Interval, mean_over_seeds, summ
 from pipeline.evaluation.trial_results import TrialResult
 
 LABELS = np.array([True, True, False, False])
-FOUND = {1.0: [2, 1, -1, -2], 0.75: [2, -1.5, -1, -2], 0.5: [2, -3, -1, -2]}
+LOGITS = {1.0: [2, 1, -1, -2], 0.75: [2, -1.5, -1, -2], 0.5: [2, -3, -1, -2]}
 """Logits of two cracked and two sound tiles, by their AUC."""
 
 
@@ -31,7 +31,7 @@ def trial(backbone: str, seed: int, left_out: str, auc: float) -> TrialResult:
         repeats_dropped=0,
         seconds=1.0,
         tiles=("1", "2", "3", "4"),
-        sample=Sample(np.array(FOUND[auc], np.float32), LABELS),
+        sample=Sample(np.array(LOGITS[auc], np.float32), LABELS),
     )
 
 
@@ -42,8 +42,8 @@ RESULTS = [
 SPEEDS = {"slow": 10.0, "fast": 50.0}
 
 
-def test_intervals_are_students() -> None:
-    """1, 2, 3: mean 2, standard error 0.577, and 4.303 of them to each side; one seed has no interval."""
+def test_intervals_follow_students_t() -> None:
+    """Of 1, 2, 3 the mean is 2, the standard error 0.577 and t 4.303; one seed has no interval."""
     found = mean_over_seeds([1, 2, 3])
     assert (found.mean, found.n) == (2, 3)
     assert found.high == pytest.approx(2 + 4.303 / 3**0.5)
@@ -51,8 +51,8 @@ def test_intervals_are_students() -> None:
     assert mean_over_seeds([0.5]) == Interval(0.5, None, None, 1)
 
 
-def test_a_source_weighs_as_much_as_another() -> None:
-    """Figures of a source are means over seeds, the macro mean is over sources, the best entry comes first."""
+def test_every_source_weighs_the_same() -> None:
+    """Figures of a source are means over seeds, macro figures are means over sources, the best entry comes first."""
     first, second = summarise("out", RESULTS, SPEEDS).entries
     assert (first.name, second.name) == ("fast, field", "slow, field")
     assert {source: found.auc for source, found in second.sources.items()} == {"a": 1.0, "b": 0.625}
@@ -61,18 +61,18 @@ def test_a_source_weighs_as_much_as_another() -> None:
 
 
 def test_differences_are_seed_by_seed() -> None:
-    """Both seeds gain 0.125, so the interval has no width, though the macro AUC itself varies."""
+    """Both seeds gain 0.125, so the interval has no width, though the macro AUC varies."""
     (difference,) = summarise("out", RESULTS, SPEEDS).differences
     assert (difference.name, difference.than) == ("fast, field", "slow, field")
     assert difference.auc == Interval(0.125, 0.125, 0.125, 2)
 
 
 def test_each_source_is_calibrated_on_the_others() -> None:
-    """A source's own labels do not move its calibration: turned round, its scores are as wrong as they were right."""
+    """The labels of a source do not change its own calibration: with logits negated, its scores are all wrong."""
     right = {result.left_out: result for result in RESULTS[:2]}
-    turned = trial("slow", 0, "a", 1.0)
-    turned = TrialResult(**{**vars(turned), "sample": Sample(-turned.sample.logits, LABELS)})
-    before, after = trial_comparison.figures_of(right), trial_comparison.figures_of({**right, "a": turned})
+    negated = trial("slow", 0, "a", 1.0)
+    negated = TrialResult(**{**vars(negated), "sample": Sample(-negated.sample.logits, LABELS)})
+    before, after = trial_comparison.measure_round(right), trial_comparison.measure_round({**right, "a": negated})
     assert before["a"].auc == 1
     assert after["a"].auc == 0
     assert before["a"].ece_after < 0.5 < after["a"].ece_after
@@ -81,7 +81,7 @@ def test_each_source_is_calibrated_on_the_others() -> None:
 
 
 def test_the_files_hold_every_figure(tmp_path: Path) -> None:
-    """A row of CSV for each trial, all of it in JSON, and a picture."""
+    """A row of CSV for each trial, everything in JSON, and a picture."""
     found = summarise(storage.canonical(str(tmp_path)), RESULTS, SPEEDS)
     trial_comparison.write_comparison(found)
     rows = list(csv.DictReader((tmp_path / "comparison.csv").read_text().splitlines()))
@@ -90,7 +90,7 @@ def test_the_files_hold_every_figure(tmp_path: Path) -> None:
         ("fast", "0", "b", 0.75),
     ]
     assert len(rows) == len(RESULTS)
-    told = json.loads((tmp_path / "comparison.json").read_text())
-    assert told["entries"][0]["macro"]["auc"]["mean"] == found.entries[0].macro["auc"].mean
-    assert told["differences"][0]["auc"]["n"] == 2
+    content = json.loads((tmp_path / "comparison.json").read_text())
+    assert content["entries"][0]["macro"]["auc"]["mean"] == found.entries[0].macro["auc"].mean
+    assert content["differences"][0]["auc"]["n"] == 2
     assert (tmp_path / "quality_speed.png").read_bytes().startswith(b"\x89PNG")

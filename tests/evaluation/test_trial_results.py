@@ -1,4 +1,4 @@
-"""What a trial leaves: read as it was written, refused where it is damaged, laid out by seed."""
+"""Results of trials: files that read back as written, errors for damaged ones, groups by seed."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +28,7 @@ RESULT = TrialResult(
 
 
 def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:
-    """Logits to the last bit, labels, tiles, settings; the figures beside them are for people."""
+    """Logits to the last bit, labels, tiles, settings; the metrics in the file are for people."""
     url = storage.join(storage.canonical(str(tmp_path)), trial_results.RESULTS, "one.json")
     storage.write_whole(url, RESULT.to_json({"auc": 1.0}).encode())
     (found,) = trial_results.read_results(str(tmp_path))
@@ -41,16 +41,16 @@ def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:
     "text",
     ["{", "[]", "{}", RESULT.to_json({}).replace("0.25", '"high"'), RESULT.to_json({}).replace("true", "false")],
 )
-def test_a_damaged_result_is_told(tmp_path: Path, text: str) -> None:
-    """The file is named, and what to do."""
+def test_a_damaged_result_raises_an_error(tmp_path: Path, text: str) -> None:
+    """The error names the file and says what to do."""
     path = tmp_path / "one.json"
     path.write_text(text)
     with pytest.raises(DatasetError, match=r"one.json is no result of a trial .* Remove it, and run"):
         trial_results.read_result(storage.canonical(str(path)))
 
 
-def test_rounds_are_whole() -> None:
-    """A seed in which a source is missing is no round."""
+def test_rounds_are_complete() -> None:
+    """A seed without a trial for every source is no round."""
     other = replace(RESULT, left_out="data/b")
-    assert trial_results.by_seed([RESULT, other]) == {7: {"data/a": RESULT, "data/b": other}}
-    assert trial_results.by_seed([RESULT, other, replace(RESULT, seed=8)]).keys() == {7}
+    assert trial_results.group_by_seed([RESULT, other]) == {7: {"data/a": RESULT, "data/b": other}}
+    assert trial_results.group_by_seed([RESULT, other, replace(RESULT, seed=8)]).keys() == {7}

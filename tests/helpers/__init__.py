@@ -1,1 +1,1 @@
-"""Fakes, servers and packers that tests share; no tests but their own."""
+"""Fakes, servers and packers that tests share, and tests of these."""

@@ -1,8 +1,7 @@
-"""`crackscan score` with an engine that needs no network: both of a tile's scores are its mean brightness.
+"""An engine that needs no network: both scores of a tile are its mean brightness.
 
-Run as a script: score INPUT into OUT, handing over and committing every photo on its own, which gives many moments to
-be killed in. The scores, and the maps of what is brighter than the middle, are the same to the last bit however often
-it is.
+As a script, it scores INPUT into OUT and hands over and commits each photo separately, so that a kill finds many
+moments. However often a run is killed, the scores, and the maps of the brighter half, are the same to the last bit.
 """
 
 import sys
@@ -13,35 +12,50 @@ from numpy.typing import NDArray
 
 from pipeline.cluster.session import ClusterConfig
 from pipeline.core.errors import CrackscanError
-from pipeline.dataset import lease, writer
+from pipeline.dataset.writer import COMMIT_S, CommitLimits
 from pipeline.models.batching import Device, Engine
 from pipeline.models.crack_maps import TileMapper
 from pipeline.models.model import Model
-from pipeline.scoring import placement
 from pipeline.scoring.config import ScoreConfig
 from pipeline.scoring.flow import score
-from pipeline.scoring.progress import ScoreCallbacks
+from pipeline.scoring.placement import BatchSizes
 
-SECONDS_A_TILE = 0.002
-"""So that the run lasts long enough to be killed."""
+TILE_S = 0.002
+"""Seconds for a tile, so that a run lasts long enough to be killed."""
 
-LEASE_S = 3.0
-"""A writer that stands still for longer is replaced."""
+LEASE_TTL_S = 3.0
+"""Another writer may take over from one that pauses for longer."""
+
+SINGLE_BLOCKS = BatchSizes(block_bytes=1)
+"""Each photo travels in a block of its own."""
+
+SINGLE_COMMITS = CommitLimits(photos=1, seconds=COMMIT_S)
+"""Each photo is committed by itself."""
 
 
-def brightness(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+def score_brightness(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Score tiles, shape (N, T, T, 3) → (N, 2); grey levels over 255."""
-    time.sleep(SECONDS_A_TILE * len(tiles))
     scores = (tiles.mean(axis=(1, 2, 3), dtype=np.float64) / 255).astype(np.float32)
     return np.stack([scores, scores], axis=1)
 
 
+def score_brightness_slowly(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Score tiles as `score_brightness`, in `TILE_S` each."""
+    time.sleep(TILE_S * len(tiles))
+    return score_brightness(tiles)
+
+
 def make_brightness(_model: Model, _device: Device) -> Engine:
-    """Make the engine, in place of the network's."""
-    return brightness
+    """Make the slow engine, in place of the network's."""
+    return score_brightness_slowly
 
 
-def brightness_map(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+def make_fast_brightness(_model: Model, _device: Device) -> Engine:
+    """Make the fast engine, in place of the network's."""
+    return score_brightness
+
+
+def map_brightness(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Map tiles, shape (N, T, T, 3) → (N, T, T); grey levels over 255."""
     maps: NDArray[np.float32] = tiles.max(axis=3).astype(np.float32) / 255
     return maps
@@ -49,16 +63,22 @@ def brightness_map(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def make_brightness_map(_model: Model, _device: Device) -> TileMapper:
     """Make the mapper, in place of the network's."""
-    return brightness_map
+    return map_brightness
 
 
 def main(out: str, *inputs: str, cpus: int = 2) -> None:
-    """Score, and end as the command would."""
-    placement.BLOCK_BYTES = writer.COMMIT_PHOTOS = 1
-    lease.TTL_S = LEASE_S
+    """Score, and exit as the command does."""
+    config = ScoreConfig(
+        inputs,
+        out,
+        maps=True,
+        cluster=ClusterConfig(cpus=cpus),
+        sizes=SINGLE_BLOCKS,
+        commit_limits=SINGLE_COMMITS,
+        lease_ttl_s=LEASE_TTL_S,
+    )
     try:
-        config = ScoreConfig(inputs, out, cluster=ClusterConfig(cpus=cpus), maps=True)
-        score(config, ScoreCallbacks(), make_brightness, make_brightness_map)
+        score(config, None, make_brightness, make_brightness_map)
     except CrackscanError as error:
         sys.exit(f"{type(error).__name__}: {error}")
 

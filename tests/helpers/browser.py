@@ -1,4 +1,4 @@
-"""A headless Chromium for the tests of pages, where there is one."""
+"""A headless Chromium for the tests of pages, if it is installed."""
 
 import base64
 import io
@@ -23,8 +23,8 @@ SWITCHES = (
 
 
 @contextmanager
-def chromium(profile: Path) -> Iterator[Browser]:
-    """Open a browser that has seen nothing yet; the test is skipped where Debian's packages are not installed."""
+def open_chromium(profile: Path) -> Iterator[Browser]:
+    """Open a browser with an empty profile; skip the test if Debian's packages are not installed."""
     browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if browser is None or driver is None:
         pytest.skip("no Chromium to look at pages with: apt-get install chromium chromium-driver")
@@ -40,14 +40,14 @@ def chromium(profile: Path) -> Iterator[Browser]:
         opened.quit()
 
 
-def picture(browser: Browser, *, dark: bool = False, media: str = "screen") -> NDArray[np.uint8]:
-    """Take a picture of the window's part of the page; shape (H, W, 3)."""
+def take_screenshot(browser: Browser, *, dark: bool = False, media: str = "screen") -> NDArray[np.uint8]:
+    """Take a screenshot of the window; shape (H, W, 3)."""
     scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": scheme})
     png = base64.b64decode(browser.execute_cdp_cmd("Page.captureScreenshot", {})["data"])
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
 
 
-def console(browser: Browser) -> list[str]:
-    """What has gone wrong in the page since last asked."""
+def read_console(browser: Browser) -> list[str]:
+    """Read the console messages since the last call."""
     return [str(entry) for entry in browser.get_log("browser")]  # type: ignore[no-untyped-call]  # selenium's

@@ -1,4 +1,4 @@
-"""Sources that count what is asked of them, or damage what they give, and what comes out of a reader."""
+"""Range readers in memory that count requests or damage bytes, and functions that collect what a reader gives."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 from pipeline.archives.compressed_tar import CompressedTarReader
 from pipeline.archives.members import DAMAGED, Content, Entry, Limits, SeekableReader
 from pipeline.core.errors import DataError
-from pipeline.storage.byte_ranges import BytesRangeReader, Place, RangeReader
+from pipeline.storage.byte_ranges import ByteRange, BytesRangeReader, RangeReader
 
-Made = Callable[[RangeReader], SeekableReader]
-Came = list[tuple[str, Content]]
+MakeReader = Callable[[RangeReader], SeekableReader]
+NamedContents = list[tuple[str, Content]]
 """Names and contents, in order."""
 
 
-class Counted:
+class CountingReader:
     """Bytes in memory that count the requests for them."""
 
     is_protected = True
@@ -21,32 +21,32 @@ class Counted:
     def __init__(self, data: bytes, name: str = "counted") -> None:
         self.name = name
         self.size_bytes = len(data)
-        self.requests: list[Place] = []
+        self.requests: list[ByteRange] = []
         self.calls = 0
         self._data = data
 
-    def read(self, ranges: Sequence[Place]) -> list[bytes]:
-        """Cut out, and take note."""
+    def read(self, ranges: Sequence[ByteRange]) -> list[bytes]:
+        """Return the ranges, and count the request."""
         self.calls += 1
         self.requests += ranges
         return [self._data[start:end] for start, end in ranges]
 
     @property
     def read_bytes(self) -> int:
-        """How much was asked for."""
+        """Number of bytes requested."""
         return sum(end - start for start, end in self.requests)
 
 
-class Flipping(Counted):
-    """Bytes of which one comes damaged, the first few times that it is asked for."""
+class FlippingReader(CountingReader):
+    """Bytes in memory, one of which is damaged in the first few answers."""
 
     def __init__(self, data: bytes, at: int, times: int, *, is_protected: bool = True) -> None:
         super().__init__(data)
         self.is_protected = is_protected
         self._at, self._left = at, times
 
-    def read(self, ranges: Sequence[Place]) -> list[bytes]:
-        """Flip the lowest bit of that byte."""
+    def read(self, ranges: Sequence[ByteRange]) -> list[bytes]:
+        """Return the ranges, and change that byte differently each time."""
         found = super().read(ranges)
         for number, (start, end) in enumerate(ranges):
             if self._left and start <= self._at < min(end, self.size_bytes):
@@ -57,18 +57,18 @@ class Flipping(Counted):
         return found
 
 
-class Hollow:
-    """Bytes far behind others, with zeros between them that take no memory."""
+class SparseReader:
+    """Two pieces of bytes far apart; the zeros between them take no memory."""
 
-    name = "hollow"
+    name = "sparse"
     is_protected = True
 
     def __init__(self, front: bytes, back: bytes, back_start: int) -> None:
         self.size_bytes = back_start + len(back)
         self._parts = ((0, front), (back_start, back))
 
-    def read(self, ranges: Sequence[Place]) -> list[bytes]:
-        """Cut out of both, and of what lies between."""
+    def read(self, ranges: Sequence[ByteRange]) -> list[bytes]:
+        """Return the ranges."""
         return [self._at(start, min(end, self.size_bytes)) for start, end in ranges]
 
     def _at(self, start: int, end: int) -> bytes:
@@ -80,8 +80,8 @@ class Hollow:
         return bytes(found)
 
 
-def listed(reader: SeekableReader) -> tuple[list[Entry], Exception | None]:
-    """What a reader lists, and how that ended."""
+def list_until_damage(reader: SeekableReader) -> tuple[list[Entry], Exception | None]:
+    """List the entries of an archive until its end or its damage; return the damage, too."""
     entries: list[Entry] = []
     try:
         entries.extend(reader.entries())
@@ -90,42 +90,42 @@ def listed(reader: SeekableReader) -> tuple[list[Entry], Exception | None]:
     return entries, None
 
 
-def read(reader: SeekableReader, entries: Sequence[Entry], limits: Limits | None = None) -> Came:
-    """Contents in the order of the entries; checks that each comes exactly once."""
-    came = [*reader.read(entries, limits or Limits())]
-    assert sorted(map(_key, (entry for entry, _ in came))) == sorted(map(_key, entries))
-    contents = {id(entry): content for entry, content in came}
+def read_entries(reader: SeekableReader, entries: Sequence[Entry], limits: Limits | None = None) -> NamedContents:
+    """Read contents in the order of the entries, and check that each comes exactly once."""
+    pairs = [*reader.read(entries, limits or Limits())]
+    assert sorted(map(_key, (entry for entry, _ in pairs))) == sorted(map(_key, entries))
+    contents = {id(entry): content for entry, content in pairs}
     return [(entry.path, contents[id(entry)]) for entry in entries]
 
 
-def gone_through(made: Made, source: RangeReader | bytes) -> tuple[Came, Exception | None]:
-    """List and read all files of an archive that are no links."""
-    reader = made(BytesRangeReader("archive", source) if isinstance(source, bytes) else source)
-    entries, damage = listed(reader)
-    return read(reader, [entry for entry in entries if not entry.is_link]), damage
+def list_and_read(make_reader: MakeReader, source: RangeReader | bytes) -> tuple[NamedContents, Exception | None]:
+    """List and read all files of an archive but its links."""
+    reader = make_reader(BytesRangeReader("archive", source) if isinstance(source, bytes) else source)
+    entries, damage = list_until_damage(reader)
+    return read_entries(reader, [entry for entry in entries if not entry.is_link]), damage
 
 
-def streamed(source: RangeReader | bytes, limits: Limits | None = None) -> tuple[Came, Exception | None]:
-    """Read all files of a compressed tar that are no links."""
+def read_stream(source: RangeReader | bytes, limits: Limits | None = None) -> tuple[NamedContents, Exception | None]:
+    """Read all files of a compressed tar but its links."""
     reader = CompressedTarReader(BytesRangeReader("archive", source) if isinstance(source, bytes) else source)
-    came: Came = []
+    found: NamedContents = []
     try:
-        came.extend(_wanted(reader.stream(lambda entry: not entry.is_link, limits or Limits())))
+        found.extend(_drop_skipped(reader.stream(lambda entry: not entry.is_link, limits or Limits())))
     except DAMAGED as error:
-        return came, error
-    return came, None
+        return found, error
+    return found, None
 
 
-def is_truth(came: Came, truth: Sequence[tuple[str, bytes]]) -> bool:
-    """Whether what came begins as the truth does, with failures in place of contents allowed."""
-    pairs = zip(came, truth, strict=False)
-    return len(came) <= len(truth) and all(
+def matches_files(found: NamedContents, truth: Sequence[tuple[str, bytes]]) -> bool:
+    """Tell whether what was read is the beginning of the truth; failures in place of contents are allowed."""
+    pairs = zip(found, truth, strict=False)
+    return len(found) <= len(truth) and all(
         name == true_name and (isinstance(content, DataError) or content == true_content)
         for (name, content), (true_name, true_content) in pairs
     )
 
 
-def _wanted(files: Iterator[tuple[Entry, Content | None]]) -> Iterator[tuple[str, Content]]:
+def _drop_skipped(files: Iterator[tuple[Entry, Content | None]]) -> Iterator[tuple[str, Content]]:
     return ((entry.path, content) for entry, content in files if content is not None)
 
 

@@ -1,7 +1,7 @@
-"""An HTTP proxy that passes bytes on unchanged, so that signatures stay valid, except where a rule makes a fault.
+"""An HTTP proxy that passes bytes on unchanged, so that signatures stay valid, unless a rule injects a fault.
 
-Sign for the proxy's address as the endpoint. It runs in a thread of this process and serves any number of clients
-with connections that stay open, so subprocesses and Ray's workers can be sent through it too.
+Clients use the proxy's address as the endpoint that they sign for. It runs in a thread of this process and serves any
+number of persistent connections, so subprocesses and Ray's workers can use it, too.
 """
 
 import asyncio
@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Fault = Literal["slow_down", "reset", "hang", "late", "lose", "break", "cut", "flip", "flip_upload"]
-"""What goes wrong:
+"""The fault:
 
-slow_down: 503 SlowDown · reset: the connection is reset before anything is passed on · hang: no answer, ever
-late: passed on `delay_s` later · lose: the work is done, its answer lost to a reset
+slow_down: 503 SlowDown · reset: the connection is reset before the request is passed on · hang: no answer, ever
+late: passed on `delay_s` later · lose: the server does the work, and a reset loses its answer
 break, cut: a reset, or a clean end, in the middle of the answer's body
-flip, flip_upload: one byte of the answer's, or the request's, body is another
+flip, flip_upload: one byte of the body of the answer, or of the request, is changed
 """
 
 _SLOW_DOWN = (
@@ -38,39 +38,39 @@ class Rule:
 
     fault: Fault
     method: str = ".*"
-    """Regular expression for all of the method."""
+    """Regular expression for the whole method."""
     target: str = ""
     """Regular expression for a part of the path with its query."""
     count: int | None = 1
-    """How many requests meet it; None: all."""
+    """How many requests meet it; None for all."""
     skip: int = 0
-    """How many are let through first."""
+    """How many requests pass first."""
     chance: float = 1.0
-    """Of each request that it is meant for, drawn from the proxy's seed."""
+    """Probability for each matching request, drawn from the proxy's seed."""
     delay_s: float = 2.0
-    """Of a late one."""
+    """Delay of `late`."""
     met: int = field(default=0, init=False)
-    """How many have met it."""
+    """How many requests have met it."""
 
-    def takes(self, method: str, target: str, chance: random.Random) -> bool:
+    def matches(self, method: str, target: str, chance: random.Random) -> bool:
         """Tell whether a request meets the fault, and count it."""
-        is_meant = re.fullmatch(self.method, method) and re.search(self.target, target)
-        if not is_meant or (self.count is not None and self.met >= self.count):
+        is_match = re.fullmatch(self.method, method) and re.search(self.target, target)
+        if not is_match or (self.count is not None and self.met >= self.count):
             return False
         if self.skip:
             self.skip -= 1
             return False
-        is_taken = chance.random() < self.chance
-        self.met += is_taken
-        return is_taken
+        is_drawn = chance.random() < self.chance
+        self.met += is_drawn
+        return is_drawn
 
 
 class _CutError(Exception):
-    """The answer is to end here, cleanly."""
+    """Ends an answer here, cleanly."""
 
 
 class Message:
-    """A request or an answer: its head as it came, and its body as it comes."""
+    """A request or an answer: its head, and a stream of its body."""
 
     def __init__(self, head: bytes, reader: asyncio.StreamReader, *, has_body: bool = True) -> None:
         self.head = head
@@ -82,7 +82,7 @@ class Message:
         self.length = int(self.fields.get("content-length", 0)) if has_body and not self.is_chunked else 0
 
     async def body(self) -> AsyncIterator[bytes]:
-        """Give the body piece by piece, chunk marks included."""
+        """Yield the body piece by piece, with chunk marks."""
         left = self.length
         while left:
             piece = await self.reader.read(min(left, _CHUNK_BYTES))
@@ -98,11 +98,11 @@ class Message:
 
 
 class FaultProxy:
-    """The proxy; rules may be added and removed while it runs.
+    """The proxy; a test may add and remove rules while it runs.
 
     Args:
-        upstream_port: of the server on loopback.
-        seed: of chances and of places where a byte is flipped.
+        upstream_port: port of the server on loopback.
+        seed: decides by chance, and chooses the byte to flip.
     """
 
     def __init__(self, upstream_port: int, seed: int = 0) -> None:
@@ -140,7 +140,7 @@ class FaultProxy:
         await asyncio.gather(*self._connections, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
-        """Carry one connection's requests to a connection of their own, one after another."""
+        """Pass the requests of one connection on to a connection of its own, one after another."""
         task = asyncio.current_task()
         assert task is not None
         self._connections.add(task)
@@ -166,20 +166,22 @@ class FaultProxy:
         answers: asyncio.StreamReader,
         upstream: asyncio.StreamWriter,
     ) -> bool:
-        """Carry one request and its answer; tell whether the connection can carry another."""
+        """Pass on one request and its answer; tell whether the connection can take another."""
         try:
             request = Message(await reader.readuntil(b"\r\n\r\n"), reader)
         except asyncio.IncompleteReadError:  # the client has no more requests
             return False
         rule = self._rule_for(request)
         fault = rule.fault if rule else None
-        if rule and fault in {"slow_down", "reset", "hang", "late"} and not await _before(rule, request, client):
+        if rule and fault in {"slow_down", "reset", "hang", "late"} and not await _inject_before(rule, request, client):
             return False
         sent = asyncio.ensure_future(self._send(request, upstream, flip=fault == "flip_upload"))
         try:
             answer = await self._answer_head(request, answers, client)
             await self._pass_on(answer, client, fault)
-            is_complete = sent in (await asyncio.wait({sent}, timeout=0.1))[0]  # not if it was answered beforehand
+            is_complete = (
+                sent in (await asyncio.wait({sent}, timeout=0.1))[0]
+            )  # an early answer leaves the request incomplete
         finally:
             sent.cancel()
             await asyncio.gather(sent, return_exceptions=True)
@@ -187,21 +189,21 @@ class FaultProxy:
 
     def _rule_for(self, request: Message) -> Rule | None:
         method, target, _version = request.first.split(" ", 2)
-        chosen = next((rule for rule in self.rules if rule.takes(method, target, self._random)), None)
+        chosen = next((rule for rule in self.rules if rule.matches(method, target, self._random)), None)
         self.seen.append((method, target, chosen.fault if chosen else None))
         return chosen
 
-    def _place_in(self, message: Message) -> int:
+    def _choose_byte(self, message: Message) -> int:
         return self._random.randrange(message.length) if message.length else -1
 
     async def _send(self, message: Message, to: asyncio.StreamWriter, *, flip: bool) -> None:
         to.write(message.head)
-        await self._copy(message, to, flip_at=self._place_in(message) if flip else -1)
+        await self._copy(message, to, flip_at=self._choose_byte(message) if flip else -1)
 
     async def _answer_head(
         self, request: Message, answers: asyncio.StreamReader, client: asyncio.StreamWriter
     ) -> Message:
-        """Read the answer's head; `100 Continue` before it is passed on at once."""
+        """Read the answer's head; pass `100 Continue` on at once."""
         while True:
             head = await answers.readuntil(b"\r\n\r\n")
             answer = Message(head, answers, has_body=not request.first.startswith("HEAD"))
@@ -221,7 +223,7 @@ class FaultProxy:
             if fault == "break":
                 raise ConnectionResetError
             raise _CutError
-        await self._copy(answer, client, flip_at=self._place_in(answer) if fault == "flip" else -1)
+        await self._copy(answer, client, flip_at=self._choose_byte(answer) if fault == "flip" else -1)
 
     async def _copy(
         self, message: Message, to: asyncio.StreamWriter, *, up_to: int | None = None, flip_at: int = -1
@@ -239,8 +241,8 @@ class FaultProxy:
         await to.drain()
 
 
-async def _before(rule: Rule, request: Message, client: asyncio.StreamWriter) -> bool:
-    """Make the faults that come before the server is asked; tell whether to ask it all the same."""
+async def _inject_before(rule: Rule, request: Message, client: asyncio.StreamWriter) -> bool:
+    """Inject the faults that come before the server sees the request; tell whether to pass it on."""
     if rule.fault == "reset":
         raise ConnectionResetError
     if rule.fault == "hang":
@@ -260,6 +262,6 @@ async def _before(rule: Rule, request: Message, client: asyncio.StreamWriter) ->
 
 
 def _reset(client: asyncio.StreamWriter) -> None:
-    """Have the connection end with a reset instead of a clean end."""
+    """End the connection with a reset."""
     connection = client.get_extra_info("socket")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

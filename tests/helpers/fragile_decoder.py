@@ -1,4 +1,4 @@
-"""A decoder that does as a photo says, which may be to die; for children, which should load little to run it."""
+"""A decoder that obeys a command in the photo, such as to die. It imports little, because child processes load it."""
 
 import os
 import signal
@@ -14,9 +14,9 @@ from pipeline.images.exif import PhotoFacts
 
 
 def fragile(data: bytes, max_pixels: int) -> Photo:
-    """Decode a photo, or carry out an order: its name, a space, and an argument."""
-    order, _, argument = data.partition(b" ")
-    match order:
+    """Decode a photo, or obey a command: its name, a space, and an argument."""
+    command, _, argument = data.partition(b" ")
+    match command:
         case b"die":
             os.kill(os.getpid(), int(argument))
         case b"die-once":
@@ -32,7 +32,7 @@ def fragile(data: bytes, max_pixels: int) -> Photo:
             np.ones(int(argument), np.uint8)
             return Photo(np.zeros((1, 1, 3), np.uint8), PhotoFacts())
         case b"print":
-            print("chatter", flush=True)  # noqa: T201 - what is tested
+            print("chatter", flush=True)  # noqa: T201 - the tests expect it
             data = argument
         case b"tell":
             heavy = sorted({"torch", "ray", "pyarrow"} & sys.modules.keys())

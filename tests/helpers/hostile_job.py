@@ -1,4 +1,4 @@
-"""`crackscan score` as it is, but for the engine: a tile's score is its mean brightness."""
+"""`crackscan`, but `score` takes the brightness engine."""
 
 from functools import partial
 

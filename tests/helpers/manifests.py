@@ -1,4 +1,4 @@
-"""What is in `deploy/`, read as Kubernetes and Ray will read it, and what is wrong with it."""
+"""Reads `deploy/` as Kubernetes and Ray do, and finds its faults."""
 
 import copy
 import importlib
@@ -17,35 +17,35 @@ from tests import ROOT
 
 DEPLOY = ROOT / "deploy"
 CRDS = ROOT.parent / "shared" / "schemas" / "kuberay"
-"""KubeRay's own definitions, beside the repository; no part of it."""
+"""KubeRay's own definitions; they are not part of the repository."""
 
 Document = dict[str, Any]
 
 
 class Reference(NamedTuple):
-    """What a pod needs and another file has."""
+    """Something that a pod needs from another file."""
 
     kind: str
     name: str
 
 
-def loaded(path: Path) -> list[Document]:
+def load_documents(path: Path) -> list[Document]:
     """Read a YAML file of one or more documents."""
     return list(yaml.load_all(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader))
 
 
-def rendered(folder: Path) -> list[Document]:
-    """Put a folder together as `kubectl kustomize` does; of kustomize, only what our files use."""
-    found = _accumulated(folder)
+def render_kustomization(folder: Path) -> list[Document]:
+    """Render a folder as `kubectl kustomize` does, limited to what our files use."""
+    found = _accumulate(folder)
     return [one for one in found if "config.kubernetes.io/local-config" not in one["metadata"].get("annotations", {})]
 
 
-def _accumulated(folder: Path) -> list[Document]:
-    (rules,) = loaded(folder / "kustomization.yaml")
+def _accumulate(folder: Path) -> list[Document]:
+    (rules,) = load_documents(folder / "kustomization.yaml")
     assert rules.keys() <= {"apiVersion", "kind", "resources", "images", "patches", "replacements"}
     found = list[Document]()
     for name in rules["resources"]:
-        found += _accumulated(folder / name) if (folder / name).is_dir() else loaded(folder / name)
+        found += _accumulate(folder / name) if (folder / name).is_dir() else load_documents(folder / name)
     for image in rules.get("images", []):
         for container in (one for document in found for one in containers(document)):
             if container["image"] == image["name"]:
@@ -53,29 +53,29 @@ def _accumulated(folder: Path) -> list[Document]:
     for patch in rules.get("patches", []):
         for step in yaml.safe_load(patch["patch"]):
             assert (step["op"], step["path"]) == ("add", "/metadata/annotations")
-            _of_kind(found, patch["target"]["kind"])["metadata"]["annotations"] = step["value"]
+            _find_kind(found, patch["target"]["kind"])["metadata"]["annotations"] = step["value"]
     for rule in rules.get("replacements", []):
-        value = _at(_of_kind(found, rule["source"]["kind"]), rule["source"]["fieldPath"])
+        value = _get_path(_find_kind(found, rule["source"]["kind"]), rule["source"]["fieldPath"])
         for target in rule["targets"]:
             for path in target["fieldPaths"]:
                 parent, _, last = path.rpartition(".")
-                _at(_of_kind(found, target["select"]["kind"]), parent)[last] = copy.deepcopy(value)
+                _get_path(_find_kind(found, target["select"]["kind"]), parent)[last] = copy.deepcopy(value)
     return found
 
 
-def _of_kind(documents: list[Document], kind: str) -> Document:
+def _find_kind(documents: list[Document], kind: str) -> Document:
     (found,) = [one for one in documents if one["kind"] == kind]
     return found
 
 
-def _at(value: Any, path: str) -> Any:  # noqa: ANN401 - any part of a document
+def _get_path(value: Any, path: str) -> Any:  # noqa: ANN401 - any part of a document
     for step in path.split("."):
         value = value[int(step) if step.isdigit() else step]
     return value
 
 
 def nodes(value: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
-    """Walk over all keys and what they hold, at any depth."""
+    """Walk over all keys and their values, at any depth."""
     pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, child in pairs:
         yield str(key), child
@@ -89,50 +89,50 @@ def containers(document: Document) -> list[Document]:
 
 @cache
 def schema(kind: str) -> Document:
-    """Return what KubeRay accepts as `kind`, with unknown fields refused."""
-    (crd,) = loaded(CRDS / f"ray.io_{kind.lower()}s.yaml")
+    """Return KubeRay's schema of a kind, made to refuse unknown fields."""
+    (crd,) = load_documents(CRDS / f"ray.io_{kind.lower()}s.yaml")
     (version,) = [one for one in crd["spec"]["versions"] if one["name"] == "v1"]
-    found: Document = _strict(version["schema"]["openAPIV3Schema"])
-    found["properties"]["metadata"] = {"type": "object"}  # checked by Kubernetes itself, for every kind
+    found: Document = _make_strict(version["schema"]["openAPIV3Schema"])
+    found["properties"]["metadata"] = {"type": "object"}  # Kubernetes itself checks it, for every kind
     return found
 
 
-def _strict(value: Any) -> Any:  # noqa: ANN401
-    """Refuse fields that Kubernetes would silently drop: OpenAPI says nothing of them, and means no."""
+def _make_strict(value: Any) -> Any:  # noqa: ANN401
+    """Refuse unknown fields, which OpenAPI ignores and Kubernetes silently drops."""
     if isinstance(value, list):
-        return [_strict(one) for one in value]
+        return [_make_strict(one) for one in value]
     if not isinstance(value, dict):
         return value
-    found = {key: _strict(one) for key, one in value.items()}
+    found = {key: _make_strict(one) for key, one in value.items()}
     closed = "additionalProperties" not in value and not value.get("x-kubernetes-preserve-unknown-fields")
     if value.get("type") == "object" and closed:
         found["additionalProperties"] = False
     return found
 
 
-def schema_faults(document: Document) -> list[str]:
-    """Tell what KubeRay would refuse or drop."""
-    return _faults(schema(document["kind"]), document)
+def find_schema_faults(document: Document) -> list[str]:
+    """List what KubeRay would refuse or drop."""
+    return _validate(schema(document["kind"]), document)
 
 
-def rule_faults(policy: Document) -> list[str]:
-    """Tell what is wrong with the rules of a NetworkPolicy, of which KubeRay's schema holds a copy."""
-    rules = _at(schema("RayCluster"), "properties.spec.properties.networkPolicy.properties.head.properties")
-    faults = _faults(rules["ingressRules"], policy["spec"].get("ingress", []))
-    return faults + _faults(rules["egressRules"], policy["spec"].get("egress", []))
+def find_rule_faults(policy: Document) -> list[str]:
+    """List the faults in the rules of a NetworkPolicy, of which KubeRay's schema has a copy."""
+    rules = _get_path(schema("RayCluster"), "properties.spec.properties.networkPolicy.properties.head.properties")
+    faults = _validate(rules["ingressRules"], policy["spec"].get("ingress", []))
+    return faults + _validate(rules["egressRules"], policy["spec"].get("egress", []))
 
 
-def _faults(told: Document, value: Any) -> list[str]:  # noqa: ANN401
-    return [f"{error.json_path}: {error.message}" for error in Draft7Validator(told).iter_errors(value)]
+def _validate(schema: Document, value: Any) -> list[str]:  # noqa: ANN401
+    return [f"{error.json_path}: {error.message}" for error in Draft7Validator(schema).iter_errors(value)]
 
 
 def commands(document: Document) -> list[str]:
-    """List the commands that jobs run."""
+    """List the commands of jobs."""
     return [value for key, value in nodes(document) if key == "entrypoint"]
 
 
-def command_fault(line: str) -> str | None:
-    """Tell what is wrong with a command line, whose last part is what our own parser says of it."""
+def find_command_fault(line: str) -> str | None:
+    """Return the fault of a command line, as our own parser reports it; None if it is valid."""
     words = shlex.split(line)
     name = words[2].removeprefix("jobs.") if words[:2] == ["python", "-m"] and words[2].startswith("jobs.") else None
     if name is None:
@@ -159,4 +159,4 @@ SECRETS = re.compile(
     r"|://[^/\s:@]+:[^/\s:@]+@",
     re.IGNORECASE | re.MULTILINE,
 )
-"""How keys look that somebody has written down: known forms, or a long word with a digit after a telling name."""
+"""Patterns of keys in plain text: known forms, or a long word with a digit after a revealing name."""

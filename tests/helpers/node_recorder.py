@@ -1,4 +1,4 @@
-"""An engine and a reader that note on which machine of a cluster they work; `NOTES` names the folder for it."""
+"""An engine and a reader that note on which machine of a cluster they work, in the folder that `NOTES` names."""
 
 import os
 from collections.abc import Iterator
@@ -11,24 +11,24 @@ from pipeline.archives.members import Limits
 from pipeline.models.batching import Device, Engine
 from pipeline.models.model import Model
 from pipeline.scoring.reading import read_measured
-from tests.helpers.brightness_engine import brightness
+from tests.helpers.brightness_engine import make_brightness
 
 NOTES = "CRACKSCAN_TEST_NOTES"
-"""Environment variable, to be set before the machines are started."""
+"""Environment variable; set it before the machines start."""
 
 
 def note(work: str) -> None:
-    """Leave an empty file named after the work and the machine."""
+    """Create an empty file named after the work and the machine."""
     (Path(os.environ[NOTES]) / f"{work}-{ray.get_runtime_context().get_node_id()}").touch()
 
 
-def make_noting_brightness(_model: Model, device: Device) -> Engine:
-    """Make `brightness`, and note where and for which device."""
+def make_noting_engine(model: Model, device: Device) -> Engine:
+    """Make the brightness engine, and note where and for which device."""
     note(device)
-    return brightness
+    return make_brightness(model, device)
 
 
-def noting_read(unit: pa.Table, limits: Limits, done: pa.ChunkedArray) -> Iterator[pa.Table]:
-    """Read as always, and note where."""
+def read_and_note(unit: pa.Table, limits: Limits, done: pa.ChunkedArray) -> Iterator[pa.Table]:
+    """Read as `read_measured`, and note where."""
     note("read")
     yield from read_measured(unit, limits, done)

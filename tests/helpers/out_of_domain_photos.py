@@ -1,4 +1,4 @@
-"""Pictures that are no concrete, drawn: what a camera over a bridge sees when it looks elsewhere."""
+"""Draws pictures without concrete, as a camera over a bridge may take them."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,15 +7,15 @@ from PIL import Image, ImageDraw
 HEIGHT_PX, WIDTH_PX = 300, 400
 
 
-def sky() -> NDArray[np.uint8]:
-    """From blue to white, with a sensor's noise."""
+def draw_sky() -> NDArray[np.uint8]:
+    """Draw a sky from blue to white, with sensor noise."""
     down = np.linspace(0, 1, HEIGHT_PX)[:, None, None]
     light = (1 - down) * (70, 130, 220) + down * (215, 230, 250) + np.zeros((HEIGHT_PX, WIDTH_PX, 3))
     return np.clip(light + np.random.default_rng(1).normal(0, 2, light.shape), 0, 255).astype(np.uint8)
 
 
-def leaves() -> NDArray[np.uint8]:
-    """Many small diamonds of green and brown, over each other."""
+def draw_leaves() -> NDArray[np.uint8]:
+    """Draw many small diamonds of green and brown, one over the other."""
     random = np.random.default_rng(2)
     image = Image.new("RGB", (WIDTH_PX, HEIGHT_PX), (30, 50, 20))
     for _ in range(900):
@@ -28,8 +28,8 @@ def leaves() -> NDArray[np.uint8]:
     return np.asarray(image)
 
 
-def grass() -> NDArray[np.uint8]:
-    """Blades of green."""
+def draw_grass() -> NDArray[np.uint8]:
+    """Draw green blades."""
     random = np.random.default_rng(3)
     image = Image.new("RGB", (WIDTH_PX, HEIGHT_PX), (40, 60, 25))
     for _ in range(2500):
@@ -40,8 +40,8 @@ def grass() -> NDArray[np.uint8]:
     return np.asarray(image)
 
 
-def print_() -> NDArray[np.uint8]:
-    """A page of letters."""
+def draw_print() -> NDArray[np.uint8]:
+    """Draw a page of letters."""
     random = np.random.default_rng(4)
     image = Image.new("RGB", (WIDTH_PX, HEIGHT_PX), (250, 250, 245))
     for y in range(8, HEIGHT_PX, 13):
@@ -50,24 +50,24 @@ def print_() -> NDArray[np.uint8]:
     return np.asarray(image)
 
 
-def noise() -> NDArray[np.uint8]:
-    """Every channel of every pixel at random."""
+def draw_noise() -> NDArray[np.uint8]:
+    """Draw every channel of every pixel at random."""
     return np.random.default_rng(5).integers(0, 256, (HEIGHT_PX, WIDTH_PX, 3), np.uint8)
 
 
-def even(*colour: int) -> NDArray[np.uint8]:
-    """One colour all over."""
+def draw_even(*colour: int) -> NDArray[np.uint8]:
+    """Draw one colour."""
     return np.full((HEIGHT_PX, WIDTH_PX, 3), colour, np.uint8)
 
 
-STRANGE = {
-    "sky": sky(),
-    "leaves": leaves(),
-    "grass": grass(),
-    "print": print_(),
-    "noise": noise(),
-    "black": even(0, 0, 0),
-    "grey": even(128, 128, 128),
-    "red": even(200, 30, 30),
+OUT_OF_DOMAIN = {
+    "sky": draw_sky(),
+    "leaves": draw_leaves(),
+    "grass": draw_grass(),
+    "print": draw_print(),
+    "noise": draw_noise(),
+    "black": draw_even(0, 0, 0),
+    "grey": draw_even(128, 128, 128),
+    "red": draw_even(200, 30, 30),
 }
-"""By what they show."""
+"""What they show, to the pixels."""

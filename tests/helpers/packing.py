@@ -1,4 +1,4 @@
-"""Archives of every kind made of the same files, and what comes out of one by the way that the workers go."""
+"""Archives of every kind made of the same files, and their photos as the workers read them."""
 
 import bz2
 import gzip
@@ -15,18 +15,18 @@ from pipeline import storage
 from pipeline.archives.listing import decode_listing
 from pipeline.archives.members import SEEKABLE_SUFFIXES, STREAM_SUFFIXES, Limits
 from pipeline.archives.readers import list_archive
-from pipeline.scoring.reading import read_unit, units
+from pipeline.scoring.reading import read_unit, split_units
 
 Files = Sequence[tuple[str, bytes]]
 Outcome = dict[tuple[str, int], bytes | str]
-"""Name and occurrence, to the bytes or the kind of failure."""
+"""Name and occurrence to the bytes, or to the kind of failure."""
 
 SUFFIXES = (*SEEKABLE_SUFFIXES, *STREAM_SUFFIXES)
 NOTHING = pa.chunked_array([], pa.string())
 
 
-def packed_tar(files: Files, form: int = tarfile.PAX_FORMAT) -> bytes:
-    """A plain tar."""
+def pack_tar(files: Files, form: int = tarfile.PAX_FORMAT) -> bytes:
+    """Pack a plain tar."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=form) as archive:
         for name, data in files:
@@ -36,8 +36,8 @@ def packed_tar(files: Files, form: int = tarfile.PAX_FORMAT) -> bytes:
     return buffer.getvalue()
 
 
-def packed_zip(files: Files, method: int = zipfile.ZIP_STORED) -> bytes:
-    """A zip, compressed by one method."""
+def pack_zip(files: Files, method: int = zipfile.ZIP_STORED) -> bytes:
+    """Pack a zip, compressed by one method."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", method) as archive:
         for name, data in files:
@@ -45,11 +45,11 @@ def packed_zip(files: Files, method: int = zipfile.ZIP_STORED) -> bytes:
     return buffer.getvalue()
 
 
-def packed(suffix: str, files: Files) -> bytes:
-    """An archive by its ending."""
+def pack(suffix: str, files: Files) -> bytes:
+    """Pack an archive by its suffix."""
     if suffix == ".zip":
-        return packed_zip(files, zipfile.ZIP_DEFLATED)
-    return _COMPRESS[suffix.removeprefix(".tar").lstrip(".")](packed_tar(files))
+        return pack_zip(files, zipfile.ZIP_DEFLATED)
+    return _COMPRESS[suffix.removeprefix(".tar").lstrip(".")](pack_tar(files))
 
 
 _COMPRESS: dict[str, Callable[[bytes], bytes]] = {
@@ -61,19 +61,19 @@ _COMPRESS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-def outcome(url: str, limits: Limits | None = None, done: pa.ChunkedArray = NOTHING) -> Outcome:
-    """List an archive and read it unit by unit; checks that each listed photo comes once, streams' photos too."""
+def read_archive(url: str, limits: Limits | None = None, done: pa.ChunkedArray = NOTHING) -> Outcome:
+    """List an archive and read it unit by unit; check that each photo comes once, also those of streams."""
     listed = list_archive(storage.stat(url))
-    asked = set(listed["image_id"].drop_null().to_pylist())
+    expected = set(listed["image_id"].drop_null().to_pylist())
     rows = [
         row
-        for unit in units(listed)
+        for unit in split_units(listed)
         for table in read_unit(unit, limits or Limits(), done)
         for row in table.to_pylist()
     ]
     for row in rows:
         if row["ended"] is not None:
-            asked |= set(decode_listing(row["ended"])["image_id"].to_pylist())
-    came = [row for row in rows if row["ended"] is None]
-    assert sorted(row["image_id"] for row in came) == sorted(asked - set(done.to_pylist()))
-    return {(row["image"], row["occurrence"]): row["failure_kind"] or row["data"] for row in came}
+            expected |= set(decode_listing(row["ended"])["image_id"].to_pylist())
+    photos = [row for row in rows if row["ended"] is None]
+    assert sorted(row["image_id"] for row in photos) == sorted(expected - set(done.to_pylist()))
+    return {(row["image"], row["occurrence"]): row["failure_kind"] or row["data"] for row in photos}

@@ -16,15 +16,15 @@ import requests
 CPUS = 2
 TOKEN = "0123456789abcdef" * 4
 AUTHENTICATION = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
-"""Environment of the cluster, and of who may use it."""
+"""Environment of the cluster and of its clients."""
 START_S = 120.0
 PORTS = ("port", "dashboard-port", "ray-client-server-port", "dashboard-agent-listen-port",
          "dashboard-agent-grpc-port", "runtime-env-agent-port", "metrics-export-port")  # fmt: skip
-"""Ports of which Ray would otherwise take fixed ones, where another Ray may be."""
+"""Ports for which Ray would take fixed numbers, which another Ray may use."""
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens at, all different."""
+def find_free_ports(count: int) -> list[int]:
+    """Find different free ports."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
@@ -33,12 +33,12 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def head() -> Iterator[str]:
-    """Run a cluster's head while the context lasts; yields the address of its job server, which asks for `TOKEN`.
+def run_head() -> Iterator[str]:
+    """Run the head of a cluster while the context lasts; yield the address of its job server, which needs `TOKEN`.
 
-    It finds no crackscan but what jobs bring along: neither PYTHONPATH nor the folder it runs in leads here.
+    It finds crackscan only in the packages of jobs: neither PYTHONPATH nor its folder leads here.
     """
-    ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+    ports = dict(zip(PORTS, find_free_ports(len(PORTS)), strict=True))
     address = f"http://127.0.0.1:{ports['dashboard-port']}"
     with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder:
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
@@ -55,7 +55,7 @@ def head() -> Iterator[str]:
             _wait(address, process, log)
             yield address
         finally:
-            process.send_signal(signal.SIGTERM)  # with --block it takes its own processes with it, and no others
+            process.send_signal(signal.SIGTERM)  # with --block it ends its own processes, and no others
             try:
                 process.wait(60)
             except subprocess.TimeoutExpired:

@@ -1,6 +1,6 @@
 """A real S3 server on loopback for the tests: SeaweedFS, one process for a whole test session.
 
-It ends with the process that started it, whatever kills that one.
+It ends with the process that started it, even after a kill.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from pathlib import Path
 BUCKET = "photos"
 
 START_S = 30.0
-"""Longest wait for the server, which starts in about a second on an idle machine."""
+"""Longest wait for the server; on an idle machine it starts in about a second."""
 
 _PARENT_DEATH_SIGNAL = 1
 """PR_SET_PDEATHSIG of Linux's prctl."""
@@ -33,7 +33,7 @@ _ACTIONS = {"admin": ["Admin", "Read", "List", "Tagging", "Write"], "reader": ["
 
 @dataclass(frozen=True)
 class S3Server:
-    """Where the server listens, and the variables with which a client finds it and is let in."""
+    """Port of the server, and the variables with which a client finds it and logs in."""
 
     port: int
 
@@ -51,19 +51,19 @@ class S3Server:
         }
 
 
-def command() -> str | None:
-    """Return where the server's program is, beside this Python or on the path; None where it is not installed."""
+def find_server() -> str | None:
+    """Find the server's program, beside this Python or on the path; None if it is not installed."""
     return shutil.which("weed", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
 
 
 @contextlib.contextmanager
-def serving(weed: str, folder: Path) -> Iterator[S3Server]:
+def run_server(weed: str, folder: Path) -> Iterator[S3Server]:
     """Run a server with one bucket on free ports, its files in an empty folder."""
-    ports = _free_ports()
+    ports = _find_free_ports()
     _configure(folder)
     with (folder / "output.txt").open("wb") as output:
         process = subprocess.Popen(
-            _words(weed, folder, ports),
+            _make_command(weed, folder, ports),
             stdout=output,
             stderr=subprocess.STDOUT,
             env=os.environ | {"GOMEMLIMIT": "512MiB"},
@@ -78,7 +78,7 @@ def serving(weed: str, folder: Path) -> Iterator[S3Server]:
         process.wait()
 
 
-def _words(weed: str, folder: Path, ports: dict[str, int]) -> list[str]:
+def _make_command(weed: str, folder: Path, ports: dict[str, int]) -> list[str]:
     words = [weed, f"-config_dir={folder}/etc", f"-logdir={folder}/log", "mini", f"-dir={folder}/data"]
     words += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false", "-admin.ui=false", "-webdav=false"]
     words += [f"-{name}.port={port}" for name, port in ports.items()]
@@ -100,8 +100,8 @@ def _configure(folder: Path) -> None:
     )
 
 
-def _free_ports() -> dict[str, int]:
-    """Choose ports that are free now, and whose gRPC twins, 10,000 higher, are free too."""
+def _find_free_ports() -> dict[str, int]:
+    """Find free ports whose gRPC ports, 10,000 higher, are free, too."""
     ports: dict[str, int] = {}
     with contextlib.ExitStack() as held:
         for number in range(20_000 + os.getpid() * 37 % 20_000, 55_000):
@@ -115,12 +115,12 @@ def _free_ports() -> dict[str, int]:
 
 
 def _end_with_parent() -> None:
-    """Run in the child before the server: Linux ends it when the test process ends."""
+    """Run in the child before the server starts: Linux ends it with the test process."""
     ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
 
 
 def _wait(process: "subprocess.Popen[bytes]", server: S3Server, folder: Path) -> None:
-    """Wait until the bucket is there."""
+    """Wait until the server has created the bucket."""
     import botocore.exceptions
     import botocore.session
 

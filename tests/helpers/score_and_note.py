@@ -1,24 +1,31 @@
-"""Score INPUT into OUT, and note in OUT.told how many photos are scored: none is committed before the run ends."""
+"""Score INPUT into OUT, and write the number of scored photos to OUT.tried; the run commits none before its end."""
 
 import sys
 from pathlib import Path
 
 from pipeline.cluster.session import ClusterConfig
-from pipeline.scoring import placement
 from pipeline.scoring.config import ScoreConfig
 from pipeline.scoring.flow import score
 from pipeline.scoring.progress import Progress, ScoreCallbacks
-from tests.helpers.brightness_engine import make_brightness
+from tests.helpers.brightness_engine import SINGLE_BLOCKS, make_brightness
 
 
-class Telling(ScoreCallbacks):
-    """Notes how far it is."""
+class NotingCallbacks(ScoreCallbacks):
+    """Writes the number of tried photos to a file."""
 
-    def scored(self, progress: Progress) -> None:
-        """Note it."""
-        Path(f"{sys.argv[1]}.told").write_text(str(progress.tried), encoding="utf-8")
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_progress(self, progress: Progress) -> None:
+        """Write it."""
+        self.path.write_text(str(progress.tried), encoding="utf-8")
+
+
+def main(out: str, *inputs: str) -> None:
+    """Score."""
+    config = ScoreConfig(inputs, out, cluster=ClusterConfig(cpus=2), sizes=SINGLE_BLOCKS)
+    score(config, NotingCallbacks(Path(f"{out}.tried")), make_brightness)
 
 
 if __name__ == "__main__":
-    placement.BLOCK_BYTES = 1
-    score(ScoreConfig(tuple(sys.argv[2:]), sys.argv[1], cluster=ClusterConfig(cpus=2)), Telling(), make_brightness)
+    main(*sys.argv[1:])

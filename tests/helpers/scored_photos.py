@@ -1,6 +1,6 @@
-"""A dataset made of real photos in a real archive, scored in this process by an engine that anybody can check.
+"""A dataset of real photos in a real archive, scored in this process by an engine with a computable answer.
 
-A tile's score is its mean brightness, and its domain score is how red it is.
+The score of a tile is its mean brightness, and its domain score is its mean red.
 """
 
 import io
@@ -22,9 +22,9 @@ from pipeline.dataset.lease import hold
 from pipeline.dataset.run import Run
 from pipeline.dataset.writer import open_writer
 from pipeline.images.tiles import TileSpec
-from pipeline.scoring.reading import read_unit, units
+from pipeline.scoring.reading import read_unit, split_units
 from pipeline.scoring.scorer import PhotoScorer, ScoreRule
-from tests.helpers.plans import kept
+from tests.helpers.plans import save_listed_plan
 
 SPEC = TileSpec(50, 0.0)
 THRESHOLD = 0.5
@@ -35,13 +35,13 @@ CARD = {"threshold": THRESHOLD, "domain_threshold": DOMAIN_THRESHOLD}
 def photo(
     level: int, at: datetime | None = None, place: tuple[float, float] | None = None, *, red: int | None = None
 ) -> bytes:
-    """A black photo of 150 x 100 pixels, six tiles, whose right lower tile is of one grey level.
+    """Make a black photo of 150 x 100 pixels, six tiles, whose right lower tile has one grey level.
 
     Args:
-        level: of that tile; its score is this over 255.
+        level: grey level of that tile; its score is this over 255.
         at: time of capture, in the EXIF.
         place: latitude and longitude, in the EXIF.
-        red: level of red everywhere: `DOMAIN_THRESHOLD` of 255 and more is unlike the training data.
+        red: level of red everywhere; from `DOMAIN_THRESHOLD` x 255 on, the photo is out of domain.
     """
     pixels = np.zeros((100, 150, 3), np.uint8)
     pixels[50:, 100:] = level
@@ -59,30 +59,30 @@ def photo(
     return buffer.getvalue()
 
 
-def zipped(path: Path, photos: Mapping[str, bytes]) -> Path:
-    """Pack photos by name."""
+def zip_photos(path: Path, photos: Mapping[str, bytes]) -> Path:
+    """Write a zip of photos by name."""
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in photos.items():
             archive.writestr(name, data)
     return path
 
 
-def scored(out: Path, *inputs: Path) -> Layout:
-    """Score archives and folders into a dataset that is finished."""
+def score_archives(out: Path, *inputs: Path) -> Layout:
+    """Score archives and folders into a finished dataset."""
     layout = Layout(storage.canonical(str(out)))
-    members = kept([str(path) for path in inputs], layout).members
+    members = save_listed_plan([str(path) for path in inputs], layout).members
     scorer = PhotoScorer(lambda: _brightness, ScoreRule(SPEC, THRESHOLD))
     fingerprint = {"model_id": "brightness", "tile_px": SPEC.tile_px, "overlap": SPEC.overlap}
     run = Run("one", "brightness", fingerprint, {"model_card": CARD})
     nothing = pa.chunked_array([], pa.string())
     with hold(layout, "one", lambda _holder: None) as lease:
-        sink = open_writer(layout, run, lease)
-        for unit in units(members):
+        writer = open_writer(layout, run, lease)
+        for unit in split_units(members):
             for read in read_unit(unit, Limits(), nothing):
                 if read["ended"][0].as_py() is None:
-                    sink.add(scorer(read))
-        sink.commit()
-        sink.finish(members["image_id"])
+                    writer.add(scorer(read))
+        writer.commit()
+        writer.finish(members["image_id"])
     return layout
 
 

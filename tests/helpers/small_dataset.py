@@ -1,4 +1,4 @@
-"""A small dataset as the sink writes it: four photos of two archives, two of them failed, in two commits."""
+"""A small dataset, written by the dataset writer: five photos of two archives, two of them failed, in two commits."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -25,25 +25,25 @@ ARCHIVES = ("file:///photos/one.zip", "s3://bucket/two.tar")
 CARD = {"threshold": THRESHOLD}
 
 
-def run_named(run_id: str, card: Mapping[str, float] = CARD) -> Run:
-    """A run that writes under this name, with a model of this card."""
+def make_run(run_id: str, card: Mapping[str, float] = CARD) -> Run:
+    """Make a run of this id, with a model of this card."""
     fingerprint = {"model_id": "model00", "tile_px": SPEC.tile_px, "overlap": SPEC.overlap}
     return Run(run_id, "model00", fingerprint, {"model_card": dict(card)})
 
 
 def image_id(archive: str, image: str) -> str:
-    """The name of a photo of an archive."""
+    """Return the id of a photo of an archive."""
     return hashlib.sha256(f"{archive}!/{image}\0".encode() + b"0").hexdigest()[:16]
 
 
 def address(image: str) -> dict[str, Any]:
-    """A photo's place: those whose name has an even length lie in the first archive."""
+    """Return the columns that name a photo; names of even length are in the first archive."""
     archive = ARCHIVES[len(image) % 2]
     return {"image_id": image_id(archive, image), "archive": archive, "image": image, "occurrence": 0}
 
 
 def ok(image: str, height_px: int = 120, width_px: int = 310, after_s: float = 0) -> dict[str, Any]:
-    """A photo that was scored; its tiles' scores are made of its name and their numbers."""
+    """Make the row of a scored photo; the scores of its tiles follow from its name and their numbers."""
     boxes = grid(height_px, width_px, SPEC)
     chance = hashlib.sha256(image.encode()).digest()
     tiles = [tile._asdict() | {"crack_score": chance[number % 32] / 255} for number, tile in enumerate(boxes)]
@@ -54,17 +54,17 @@ def ok(image: str, height_px: int = 120, width_px: int = 310, after_s: float = 0
 
 
 def failed(image: str, kind: str = "not_an_image") -> dict[str, Any]:
-    """A photo that could not be decoded."""
-    why = {"failure_stage": "decode", "failure_kind": kind, "failure_message": "no image"}
-    return address(image) | {"status": "failed", "size_bytes": 3, "scored_at": BEGAN_AT} | why
+    """Make the row of a photo that could not be decoded."""
+    failure = {"failure_stage": "decode", "failure_kind": kind, "failure_message": "no image"}
+    return address(image) | {"status": "failed", "size_bytes": 3, "scored_at": BEGAN_AT} | failure
 
 
 COMMITS = ([ok("a.jpg"), failed("no.jpg")], [ok("bb.jpg", 80, 80), failed("nope.jpg"), ok("ccc.jpg", 500, 60)])
-"""What `written` writes, commit by commit."""
+"""The rows that `write_dataset` writes, commit by commit."""
 
 
-def plan(layout: Layout, rows: list[dict[str, Any]]) -> None:
-    """Keep a plan of these photos, an archive a file."""
+def write_plan(layout: Layout, rows: list[dict[str, Any]]) -> None:
+    """Write a plan of these photos, one file for each archive."""
     for archive in sorted({row["archive"] for row in rows}):
         members = [{"entry": "photo", "size_bytes": 1, **row} for row in rows if row["archive"] == archive]
         names = set(schema.MEMBERS.names)
@@ -72,7 +72,7 @@ def plan(layout: Layout, rows: list[dict[str, Any]]) -> None:
         storage.write_whole(layout.plan(archive), table_bytes(table))
 
 
-def written(
+def write_dataset(
     out: str,
     commits: Sequence[Sequence[dict[str, Any]]] = COMMITS,
     run_id: str = "one",
@@ -80,15 +80,15 @@ def written(
     card: Mapping[str, float] = CARD,
     finish: bool = True,
 ) -> Layout:
-    """A dataset whose photos are planned and committed; finished, if that is asked for."""
+    """Write a dataset whose photos are planned and committed, and finish it if `finish` is set."""
     layout = Layout(storage.canonical(out))
     rows = [row for commit in commits for row in commit]
-    plan(layout, rows)
+    write_plan(layout, rows)
     with hold(layout, run_id, lambda _holder: None) as lease:
-        sink = open_writer(layout, run_named(run_id, card), lease)
+        writer = open_writer(layout, make_run(run_id, card), lease)
         for commit in commits:
-            sink.add(pa.Table.from_pylist(commit, schema.SCORED))
-            sink.commit()
+            writer.add(pa.Table.from_pylist(commit, schema.SCORED))
+            writer.commit()
         if finish:
-            sink.finish(pa.chunked_array([[row["image_id"] for row in rows]], pa.string()))
+            writer.finish(pa.chunked_array([[row["image_id"] for row in rows]], pa.string()))
     return layout

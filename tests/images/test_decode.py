@@ -1,4 +1,4 @@
-"""Bytes to upright RGB: every kind of file, every way of being broken."""
+"""`decode` gives upright RGB for every kind of photo, and a `DataError` for every kind of damage."""
 
 import io
 import struct
@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from pipeline.core.errors import DataError, Kind
-from pipeline.images import decode as decode_module
-from pipeline.images.decode import MAX_PIXELS, Photo, decode, resize
+from pipeline.images.decode import MAX_PIXELS, Photo, decode, decode_with_pillow, decode_with_turbo, resize
 from tests import ROOT
-from tests.helpers.hostile_photos import BROKEN, HEIGHT_PX, SLIM, SOUND, WIDTH_PX, encoded, png, png_header
+from tests.helpers.hostile_photos import BROKEN, HEIGHT_PX, SLIM, SOUND, WIDTH_PX, encode, make_png, make_png_header
 from tests.images.test_exif import with_exif
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
@@ -27,7 +26,7 @@ LOSSY = 6
 
 
 def _halves(left: tuple[int, ...] = RED, right: tuple[int, ...] = BLUE, mode: str = "RGB") -> Image.Image:
-    """Left half one colour, right half another; 32 high, 48 wide, so that no two sides are confused."""
+    """Return a picture whose halves differ in colour; 32 high, 48 wide, so that no test confuses two sides."""
     image = Image.new(mode, (48, 32), left)
     image.paste(right, (24, 0, 48, 32))
     return image
@@ -48,23 +47,23 @@ def _kind(data: bytes, max_pixels: int = MAX_PIXELS) -> Kind:
 
 
 LOSSLESS = {
-    "png": encoded(_halves(), "PNG"),
-    "png_palette": encoded(_halves().convert("P", palette=Image.Palette.ADAPTIVE), "PNG"),
-    "tiff": encoded(_halves(), "TIFF"),
-    "tiff_lzw": encoded(_halves(), "TIFF", compression="tiff_lzw"),
-    "tiff_pages": encoded(_halves(), "TIFF", save_all=True, append_images=[_halves(WHITE, WHITE)]),
-    "bmp": encoded(_halves(), "BMP"),
-    "webp": encoded(_halves(), "WEBP", lossless=True),
-    "webp_animated": encoded(_halves(), "WEBP", lossless=True, save_all=True, append_images=[_halves(WHITE, WHITE)]),
-    "gif": encoded(_halves(), "GIF"),
-    "gif_animated": encoded(_halves(), "GIF", save_all=True, append_images=[_halves(WHITE, WHITE)]),
+    "png": encode(_halves(), "PNG"),
+    "png_palette": encode(_halves().convert("P", palette=Image.Palette.ADAPTIVE), "PNG"),
+    "tiff": encode(_halves(), "TIFF"),
+    "tiff_lzw": encode(_halves(), "TIFF", compression="tiff_lzw"),
+    "tiff_pages": encode(_halves(), "TIFF", save_all=True, append_images=[_halves(WHITE, WHITE)]),
+    "bmp": encode(_halves(), "BMP"),
+    "webp": encode(_halves(), "WEBP", lossless=True),
+    "webp_animated": encode(_halves(), "WEBP", lossless=True, save_all=True, append_images=[_halves(WHITE, WHITE)]),
+    "gif": encode(_halves(), "GIF"),
+    "gif_animated": encode(_halves(), "GIF", save_all=True, append_images=[_halves(WHITE, WHITE)]),
 }
 LOSSY_FILES = {
-    "jpeg": encoded(_halves(), "JPEG", quality=95, subsampling=0),
-    "jpeg_progressive": encoded(_halves(), "JPEG", quality=95, progressive=True),
-    "jpeg_trailing_garbage": encoded(_halves(), "JPEG", quality=95) + b"garbage" * 100,
-    "webp_lossy": encoded(_halves(), "WEBP", quality=95),
-    "mpo": encoded(_halves(), "MPO", save_all=True, append_images=[_halves(WHITE, WHITE)], quality=95),
+    "jpeg": encode(_halves(), "JPEG", quality=95, subsampling=0),
+    "jpeg_progressive": encode(_halves(), "JPEG", quality=95, progressive=True),
+    "jpeg_trailing_garbage": encode(_halves(), "JPEG", quality=95) + b"garbage" * 100,
+    "webp_lossy": encode(_halves(), "WEBP", quality=95),
+    "mpo": encode(_halves(), "MPO", save_all=True, append_images=[_halves(WHITE, WHITE)], quality=95),
 }
 
 
@@ -76,14 +75,14 @@ def test_lossless_files_keep_their_colours(data: bytes) -> None:
 
 @pytest.mark.parametrize("data", LOSSY_FILES.values(), ids=LOSSY_FILES)
 def test_lossy_files_keep_their_colours_nearly(data: bytes) -> None:
-    """Red is left and blue is right, but for what the compression moves."""
+    """Red is left and blue is right, within what the compression changes."""
     _assert_halves(decode(data), within=2 * LOSSY)
 
 
 @pytest.mark.parametrize(("form", "mode"), [("JPEG", "L"), ("PNG", "L"), ("PNG", "1"), ("TIFF", "1"), ("BMP", "1")])
 def test_grey_becomes_three_equal_channels(form: str, mode: str) -> None:
     """Black stays black and white stays white, in one bit or eight."""
-    photo = decode(encoded(_halves((0,), (255,), mode="L").convert(mode), form))
+    photo = decode(encode(_halves((0,), (255,), mode="L").convert(mode), form))
 
     _assert_halves(photo, (0, 0, 0), WHITE, within=LOSSY)
     assert (photo.pixels == photo.pixels[..., :1]).all()
@@ -91,51 +90,51 @@ def test_grey_becomes_three_equal_channels(form: str, mode: str) -> None:
 
 @pytest.mark.parametrize(("form", "big_endian"), [("PNG", False), ("TIFF", False), ("TIFF", True)])
 def test_16_bit_grey_is_scaled(form: str, big_endian: bool) -> None:  # noqa: FBT001 - a parameter
-    """Levels of 0 … 65535 are scaled to 0 … 255, neither clipped nor cut."""
+    """Levels of 0 … 65535 are scaled to 0 … 255, not clipped."""
     levels = np.zeros((32, 48), ">u2" if big_endian else "<u2")
     levels[:, :24], levels[:, 24:] = 100 * 257, 65535
 
-    photo = decode(encoded(Image.fromarray(levels), form))
+    photo = decode(encode(Image.fromarray(levels), form))
 
     _assert_halves(photo, (100, 100, 100), WHITE)
 
 
 def test_16_bit_colour_keeps_its_colours() -> None:
-    """A PNG of 16 bits a channel, which Pillow cannot write, comes out in 8."""
+    """A PNG of 16 bits a channel, which Pillow cannot write, is decoded to 8 bits."""
     row = b"\0" + struct.pack(">3H", 65535, 0, 0) * 24 + struct.pack(">3H", 0, 0, 65535) * 24
-    data = png(png_header(32, 48, 16, 2), (b"IDAT", zlib.compress(row * 32)))
+    data = make_png(make_png_header(32, 48, 16, 2), (b"IDAT", zlib.compress(row * 32)))
 
     _assert_halves(decode(data))
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "RGB"])
 def test_transparent_parts_are_laid_on_white(mode: str) -> None:
-    """Whatever colour stands under a transparent part is not seen."""
+    """The colour under a transparent part does not show."""
     opaque = _halves((0, 0, 0), (80, 80, 80))
     alpha = _halves((0,), (255,), mode="L")
     if mode == "P":
         palette = _halves((0,), (1,), mode="P")
         palette.putpalette([0, 0, 0, 80, 80, 80])
-        data = encoded(palette, "PNG", transparency=b"\0\xff")
+        data = encode(palette, "PNG", transparency=b"\0\xff")
     elif mode == "RGB":
-        data = encoded(opaque, "PNG", transparency=(0, 0, 0))
+        data = encode(opaque, "PNG", transparency=(0, 0, 0))
     else:
         opaque.putalpha(alpha)
-        data = encoded(opaque.convert(mode), "PNG")
+        data = encode(opaque.convert(mode), "PNG")
 
     _assert_halves(decode(data), WHITE, (80, 80, 80))
 
 
 def test_cmyk_becomes_rgb() -> None:
-    """No ink is white, all black ink is black: Adobe's inverted levels, which Pillow writes, are understood."""
-    photo = decode(encoded(_halves((0, 0, 0, 0), (0, 0, 0, 255), mode="CMYK"), "JPEG", quality=95))
+    """No ink is white and full black ink is black, in Adobe's inverted levels, which Pillow writes."""
+    photo = decode(encode(_halves((0, 0, 0, 0), (0, 0, 0, 255), mode="CMYK"), "JPEG", quality=95))
 
     _assert_halves(photo, WHITE, (0, 0, 0), within=LOSSY)
 
 
-def test_cmyk_is_read_as_adobe_writes_it_marked_or_not() -> None:
-    """Levels are inverted in practice, also where the Adobe marker was stripped."""
-    data = encoded(_halves((0, 0, 0, 0), (0, 0, 0, 255), mode="CMYK"), "JPEG", quality=95)
+def test_cmyk_without_adobe_s_marker_is_read_as_adobe_writes_it() -> None:
+    """Levels are inverted in practice, also in files that have lost the marker."""
+    data = encode(_halves((0, 0, 0, 0), (0, 0, 0, 255), mode="CMYK"), "JPEG", quality=95)
     start = data.index(b"\xff\xee")
     plain = data[:start] + data[start + 2 + int.from_bytes(data[start + 2 : start + 4]) :]
 
@@ -157,7 +156,7 @@ _TO_STORED: dict[int, Image.Transpose | None] = {
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF", "WEBP"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_photos_come_upright(form: str, orientation: int) -> None:
-    """Each of the eight EXIF orientations gives the same upright photo, and keeps its other facts."""
+    """Each of the eight EXIF orientations gives the same upright photo and keeps the other facts."""
     upright = _halves()
     upright.paste((0, 255, 0), (0, 0, 12, 16))  # a green corner tells all eight apart
     method = _TO_STORED[orientation]
@@ -166,7 +165,7 @@ def test_photos_come_upright(form: str, orientation: int) -> None:
     exif[ExifTags.Base.Orientation] = orientation
     exif[ExifTags.Base.Make] = "Maker"
 
-    photo = decode(encoded(stored, form, exif=exif, **({"quality": 95, "subsampling": 0} if form == "JPEG" else {})))
+    photo = decode(encode(stored, form, exif=exif, **({"quality": 95, "subsampling": 0} if form == "JPEG" else {})))
 
     assert photo.pixels.shape == (32, 48, 3)
     assert np.abs(photo.pixels.astype(int) - np.asarray(upright)).mean() < LOSSY
@@ -174,13 +173,13 @@ def test_photos_come_upright(form: str, orientation: int) -> None:
 
 
 def test_broken_exif_of_a_turned_photo_fails_no_photo() -> None:
-    """An orientation that can be read counts, even where the rest of the EXIF could not be written again."""
+    """The photo is decoded even if Pillow could not write its EXIF again."""
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
     raw = bytearray(exif.tobytes())
     raw[8:10] = b"\2\0" if raw[6:8] == b"II" else b"\0\2"  # claims a second entry that is not there
 
-    assert decode(encoded(_halves(), "JPEG", exif=bytes(raw))).pixels.shape[2] == 3
+    assert decode(encode(_halves(), "JPEG", exif=bytes(raw))).pixels.shape[2] == 3
 
 
 @pytest.mark.parametrize(
@@ -190,36 +189,36 @@ def test_broken_exif_of_a_turned_photo_fails_no_photo() -> None:
         (b"A list of bridges.\n" * 50, "not_an_image"),
         (b"\0" * 5_000, "not_an_image"),
         (b"%PDF-1.7", "not_an_image"),
-        (encoded(_halves(), "PPM"), "not_an_image"),
-        (encoded(_halves(), "ICO"), "not_an_image"),
+        (encode(_halves(), "PPM"), "not_an_image"),
+        (encode(_halves(), "ICO"), "not_an_image"),
     ],
 )
-def test_what_is_no_photo_is_told_apart(data: bytes, kind: Kind) -> None:
-    """Empty files, other files, and formats that we do not read have kinds that can be counted."""
+def test_files_that_are_no_photos_fail_by_kind(data: bytes, kind: Kind) -> None:
+    """Empty files, other files, and formats that crackscan does not read have kinds that can be counted."""
     assert _kind(data) == kind
 
 
 @pytest.mark.parametrize("progressive", [False, True])
 @pytest.mark.parametrize("share", [0.5, 0.7, 0.9, 0.98])
 def test_a_jpeg_cut_short_is_no_photo(share: float, progressive: bool) -> None:  # noqa: FBT001 - a parameter
-    """The lower half would be grey, and grey is sound concrete: it fails instead."""
+    """Pillow could fill the missing part with grey, which looks like sound concrete; `decode` fails instead."""
     noise = np.random.default_rng(0).integers(0, 256, (200, 300, 3), np.uint8)
-    data = encoded(Image.fromarray(noise), "JPEG", progressive=progressive)
+    data = encode(Image.fromarray(noise), "JPEG", progressive=progressive)
 
     assert _kind(data[: int(share * len(data))]) == "truncated_image"
 
 
 @pytest.mark.parametrize("form", ["PNG", "TIFF", "BMP", "WEBP", "GIF"])
 def test_other_photos_cut_short_fail_too(form: str) -> None:
-    """Half a file is no photo, whatever the format."""
+    """Half a file fails in every format."""
     noise = np.random.default_rng(0).integers(0, 256, (200, 300, 3), np.uint8)
-    data = encoded(Image.fromarray(noise), form)
+    data = encode(Image.fromarray(noise), form)
 
     assert _kind(data[: len(data) // 2]) in {"truncated_image", "not_an_image"}
 
 
 def test_the_largest_photo_that_is_allowed() -> None:
-    """As many pixels as allowed are decoded; one fewer allowed is a refusal that says what to do."""
+    """A photo of exactly the limit is decoded; above it, the message says what to do."""
     assert decode(LOSSLESS["png"], 32 * 48).pixels.shape == (32, 48, 3)
 
     with pytest.raises(DataError) as caught:
@@ -233,21 +232,21 @@ def test_the_largest_photo_that_is_allowed() -> None:
 
 @pytest.mark.parametrize("name", SOUND)
 def test_odd_but_sound_photos_are_decoded(name: str) -> None:
-    """Whatever the file is called, and whatever stands beside its pixels."""
+    """Unusual formats, metadata and trailing bytes fail no sound photo."""
     assert decode(SOUND[name]).pixels.shape == (HEIGHT_PX, WIDTH_PX, 3)
 
 
 @pytest.mark.parametrize("name", SLIM)
 def test_the_slimmest_photos_are_decoded(name: str) -> None:
-    """One pixel, one row or one column."""
+    """Photos of one pixel, one row or one column are decoded."""
     height_px, width_px = map(int, name.removesuffix(".png").split("x"))
 
     assert decode(SLIM[name]).pixels.shape == (height_px, width_px, 3)
 
 
 @pytest.mark.parametrize("name", sorted(BROKEN.keys() - {"drawing.svg"}))
-def test_broken_photos_are_told_by_kind(name: str) -> None:
-    """Each is a `DataError` of its kind, at once."""
+def test_broken_photos_fail_by_kind(name: str) -> None:
+    """Each raises a `DataError` of its kind."""
     data, kind = BROKEN[name]
 
     assert _kind(data) == kind
@@ -255,11 +254,11 @@ def test_broken_photos_are_told_by_kind(name: str) -> None:
 
 _MEMORY = """
 import resource, sys
-from tests.helpers.hostile_photos import BROKEN, encoded
-from tests.images.test_decode import larger
+from tests.helpers.hostile_photos import BROKEN
+from tests.images.test_decode import make_large_photos
 from pipeline.images.decode import decode
 from pipeline.core.errors import DataError
-files = [data for data, _ in BROKEN.values()] if sys.argv[1] == "broken" else larger()
+files = [data for data, _ in BROKEN.values()] if sys.argv[1] == "broken" else make_large_photos()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for data in files:
     try:
@@ -272,20 +271,20 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * (1 if sys.
 LARGER_PX = (3_000, 5_000)
 
 
-def larger() -> list[bytes]:
-    """Photos of 15 megapixels in the modes whose conversion takes most, small as files."""
+def make_large_photos() -> list[bytes]:
+    """Return photos of 15 megapixels in the modes whose conversion takes most memory, small as files."""
     levels = np.zeros(LARGER_PX, np.uint16)
     grey = Image.fromarray(levels.astype(np.uint8))
     alpha = grey.convert("RGBA")
     turned = Image.Exif()
     turned[ExifTags.Base.Orientation] = 6
     images = [Image.fromarray(levels), grey.convert("1"), grey.convert("P"), alpha]
-    files = [encoded(image, "PNG", compress_level=1) for image in images]
-    return [*files, encoded(grey.convert("RGB"), "JPEG", exif=turned), encoded(grey.convert("CMYK"), "JPEG")]
+    files = [encode(image, "PNG", compress_level=1) for image in images]
+    return [*files, encode(grey.convert("RGB"), "JPEG", exif=turned), encode(grey.convert("CMYK"), "JPEG")]
 
 
 def _memory_bytes(files: str) -> int:
-    """Decode in a process of its own, and return by how much its memory grew."""
+    """Decode in a separate process, and return by how much its memory grew."""
     command = [sys.executable, "-c", _MEMORY, files]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return int(run.stdout)
@@ -293,34 +292,38 @@ def _memory_bytes(files: str) -> int:
 
 @pytest.mark.ray
 def test_broken_photos_take_little_memory() -> None:
-    """Bombs are refused before they are unpacked: a GIF of 43 bytes would take 4 GB, a TIFF of 2 MB as much."""
+    """`decode` refuses bombs before it unpacks them: a GIF of 43 bytes would take 4 GB, a TIFF of 2 MB as much."""
     assert _memory_bytes("broken") < 150 << 20
 
 
 @pytest.mark.ray
 def test_decoding_takes_little_more_than_its_result() -> None:
-    """At most 4 bytes a pixel as Pillow keeps them beside the 3 of the result; so 200 megapixels take 1.4 GB."""
+    """Pillow keeps at most 4 bytes a pixel beside the 3 of the result, so 200 megapixels take 1.4 GB."""
     assert _memory_bytes("larger") < 7 * LARGER_PX[0] * LARGER_PX[1] + (60 << 20)
 
 
 @pytest.mark.ray
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps to the limit")
-def test_a_small_limit_is_none_for_other_pictures() -> None:
-    """What is opened later in the same process, a crack map or a figure, is not refused for it."""
-    large = encoded(Image.new("L", (500, 500)), "PNG")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux enforces the limit")
+def test_a_small_limit_does_not_hold_for_other_pictures() -> None:
+    """The same process can still open larger pictures, such as crack maps and figures."""
+    large = encode(Image.new("L", (500, 500)), "PNG")
     assert _kind(large, max_pixels=1_000) == "too_many_pixels"
     with Image.open(io.BytesIO(large)) as image:
         assert image.size == (500, 500)
 
 
 def test_too_little_memory_fails_the_photo() -> None:
-    """It says so, rather than that the photo is damaged; nothing else of the process fails."""
+    """The kind is `too_large`, not damage; the process survives."""
     code = (
-        "import resource, tests.images.test_decode as t\n"
-        "data = t.larger()[-1]\n"
+        "import resource\n"
+        "from pipeline.core.errors import DataError\n"
+        "from pipeline.images.decode import decode\n"
+        "from tests.images.test_decode import make_large_photos\n"
+        "data = make_large_photos()[-1]\n"
         "pages = int(open('/proc/self/statm').read().split()[0])\n"
         "resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (30 << 20),) * 2)\n"
-        "print(t._kind(data))"
+        "try: decode(data)\n"
+        "except DataError as error: print(error.kind)"
     )
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
 
@@ -333,7 +336,7 @@ EXTREMES = [0, 1, 0x7F, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0x
 
 @st.composite
 def damaged(draw: st.DrawFn) -> bytes:
-    """A real file with bytes flipped, numbers made extreme, pieces of others put in, parts repeated, the end cut."""
+    """Draw a damaged file: flipped bytes, extreme numbers, pieces of other files, repeated parts, a missing end."""
     data = bytearray(FUZZED[draw(st.sampled_from(sorted(FUZZED)))])
     for _ in range(draw(st.integers(1, 4))):
         place, length = draw(st.integers(0, len(data) - 1) | st.integers(0, 200)), draw(st.integers(1, 64))
@@ -357,7 +360,7 @@ def damaged(draw: st.DrawFn) -> bytes:
 @settings(max_examples=2_500)
 @given(damaged())
 def test_damage_is_a_photo_or_a_data_error(data: bytes) -> None:
-    """Whatever is wrong with a file, nothing comes out of it but a photo within the limit or a `DataError`."""
+    """Whatever the damage, `decode` returns a photo within the limit or raises a `DataError`."""
     try:
         photo = decode(data, max_pixels=100_000)
     except DataError as error:
@@ -371,7 +374,7 @@ def test_damage_is_a_photo_or_a_data_error(data: bytes) -> None:
 
 @st.composite
 def jpegs(draw: st.DrawFn) -> bytes:
-    """Draw a JPEG as cameras and programs write them: sampling, quality, order, orientation, edges within a block."""
+    """Draw a JPEG as cameras and programs write them: sampling, quality, order, orientation, incomplete blocks."""
     seed, height, width = draw(st.integers(0, 99)), draw(st.integers(1, 70)), draw(st.integers(1, 70))
     levels = np.random.default_rng(seed).integers(0, 256, (height // 8 + 1, width // 8 + 1, 3), np.uint8)
     image = Image.fromarray(levels).resize((width, height), Image.Resampling.BICUBIC)
@@ -385,34 +388,34 @@ def jpegs(draw: st.DrawFn) -> bytes:
 
 
 @given(jpegs())
-def test_the_quick_decoder_gives_the_pixels_of_the_other(data: bytes) -> None:
-    """To the last level: which of the two decodes a JPEG moves no score, and stands in no fingerprint."""
+def test_libjpeg_turbo_gives_pillow_s_pixels(data: bytes) -> None:
+    """Every level is the same, so the choice of decoder moves no score and is in no fingerprint."""
     with Image.open(io.BytesIO(data)) as image:
-        expected = decode_module._upright(image)
-        found = decode_module._quickly(image, data)
+        expected = decode_with_pillow(image)
+        found = decode_with_turbo(image, data)
     assert found is not None
     assert np.array_equal(found, expected)
 
 
-def test_what_the_quick_decoder_refuses_is_decoded_by_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A photo fails only where Pillow fails, too."""
+def test_pillow_decodes_what_libjpeg_turbo_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A photo fails only if Pillow fails, too."""
 
-    def refuses(*_: object, **__: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise ValueError("Unsupported something")
 
-    monkeypatch.setattr("simplejpeg.decode_jpeg", refuses)
-    _assert_halves(decode(encoded(_halves(), "JPEG")), within=LOSSY)
+    monkeypatch.setattr("simplejpeg.decode_jpeg", refuse)
+    _assert_halves(decode(encode(_halves(), "JPEG")), within=LOSSY)
 
 
 def test_resize_returns_fitting_pixels_as_they_are() -> None:
-    """No copy, no filter, where the size is right already."""
+    """Pixels of the right size are neither copied nor filtered."""
     pixels = np.zeros((5, 7, 3), np.uint8)
 
     assert resize(pixels, 5, 7) is pixels
 
 
 def test_resize_averages_what_it_shrinks() -> None:
-    """Fine stripes become grey rather than black or white: the filter is antialiased."""
+    """The filter is antialiased: fine stripes become grey, not black or white."""
     pixels: NDArray[np.uint8] = np.zeros((64, 64, 3), np.uint8)
     pixels[:, ::2] = 255
 

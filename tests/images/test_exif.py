@@ -1,4 +1,4 @@
-"""What a photo says of itself: read where it can be believed, else None."""
+"""EXIF gives facts where it is credible, else None."""
 
 from datetime import datetime
 from typing import Any
@@ -8,7 +8,7 @@ from PIL import ExifTags, Image
 
 from pipeline.images.decode import decode
 from pipeline.images.exif import PhotoFacts
-from tests.helpers.hostile_photos import encoded
+from tests.helpers.hostile_photos import encode
 
 PICTURE = Image.new("RGB", (48, 32))
 
@@ -21,11 +21,11 @@ def with_exif(
     exif.update(base or {})
     exif.get_ifd(ExifTags.IFD.Exif).update(details or {})
     exif.get_ifd(ExifTags.IFD.GPSInfo).update(gps or {})
-    return encoded(PICTURE, "JPEG", exif=exif)
+    return encode(PICTURE, "JPEG", exif=exif)
 
 
 def test_a_photo_says_when_and_with_what_it_was_taken() -> None:
-    """Time, camera and focal length are read; the time a photo was taken goes before the time it was changed."""
+    """Time, camera and focal length; the time at which a photo was taken wins over the time of its last change."""
     data = with_exif(
         base={ExifTags.Base.Make: "DJI", ExifTags.Base.Model: "FC6310", ExifTags.Base.DateTime: "2025:01:01 00:00:00"},
         details={ExifTags.Base.DateTimeOriginal: "2024:05:01 10:20:30", ExifTags.Base.FocalLength: 8.8},
@@ -51,18 +51,18 @@ def test_a_photo_says_where_it_was_taken(north: str, east: str, signs: tuple[int
 
 
 def test_below_sea_level_is_negative() -> None:
-    """The altitude's reference says on which side of the sea it lies."""
+    """The reference of the altitude says whether it counts from sea level up or down."""
     assert decode(with_exif(gps={5: b"\1", 6: 3.5})).facts.altitude_m == pytest.approx(-3.5)
 
 
-def test_a_camera_of_many_letters_is_cut() -> None:
-    """The name is a column of every row, and may not be as long as a file."""
+def test_a_long_camera_name_is_cut() -> None:
+    """EXIF may hold megabytes, and the name is a column of every row."""
     assert decode(with_exif(base={ExifTags.Base.Make: "x" * 10_000})).facts.camera == "x" * 200
 
 
 def test_without_exif_nothing_is_known() -> None:
-    """Absent facts are None, never zero."""
-    assert decode(encoded(PICTURE, "PNG")).facts == PhotoFacts()
+    """Missing facts are None, never zero."""
+    assert decode(encode(PICTURE, "PNG")).facts == PhotoFacts()
 
 
 @pytest.mark.parametrize(
@@ -72,13 +72,13 @@ def test_without_exif_nothing_is_known() -> None:
         with_exif(details={ExifTags.Base.DateTimeOriginal: "yesterday"}),
         with_exif(gps={1: "N", 2: (91.0, 0.0, 0.0), 3: "E", 4: (181.0, 0.0, 0.0)}),
         with_exif(gps={1: "N", 2: (47.0, 30.0)}),
-        encoded(PICTURE, "JPEG", exif=b"Exif\0\0garbage, no TIFF header"),
-        encoded(PICTURE, "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff"),
-        encoded(PICTURE, "JPEG", exif=b"Exif\0\0"),
+        encode(PICTURE, "JPEG", exif=b"Exif\0\0garbage, no TIFF header"),
+        encode(PICTURE, "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff"),
+        encode(PICTURE, "JPEG", exif=b"Exif\0\0"),
     ],
 )
 def test_broken_exif_is_none_and_fails_no_photo(data: bytes) -> None:
-    """What cannot be believed is left out; the pixels count."""
+    """Facts that are not credible are None; the photo is decoded."""
     photo = decode(data)
 
     assert photo.pixels.shape == (32, 48, 3)

@@ -1,4 +1,4 @@
-"""The grid's laws: nothing is missed, nothing leaves the photo."""
+"""The tile grid covers every pixel and stays within the photo."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ specs = st.builds(TileSpec, st.integers(16, 120), st.sampled_from([0.0, 0.1, 0.2
 @settings(deadline=None)
 @given(sides, sides, specs)
 def test_every_pixel_is_covered(height_px: int, width_px: int, spec: TileSpec) -> None:
-    """Each pixel of the photo lies in a box, and no box leaves the photo."""
+    """Each pixel of the photo is in a box, and no box leaves the photo."""
     seen = np.zeros((height_px, width_px), bool)
 
     for tile in grid(height_px, width_px, spec):
@@ -31,7 +31,7 @@ def test_every_pixel_is_covered(height_px: int, width_px: int, spec: TileSpec) -
 @settings(deadline=None)
 @given(sides, sides, specs)
 def test_the_last_row_and_column_end_with_the_photo(height_px: int, width_px: int, spec: TileSpec) -> None:
-    """The last row and column are shifted in to the photo's edge."""
+    """The grid shifts them in to the photo's edge."""
     last = grid(height_px, width_px, spec)[-1]
 
     assert (last.top_px + last.height_px, last.left_px + last.width_px) == (height_px, width_px)
@@ -74,7 +74,7 @@ def test_a_small_photo_is_one_tile(spec: TileSpec, data: st.DataObject) -> None:
 
 
 def test_a_short_side_is_spanned_whole() -> None:
-    """A side shorter than a tile gives boxes that span it; the long side is cut as ever."""
+    """Boxes span a side shorter than a tile; the long side is cut as usual."""
     tiles = grid(100, 500, TileSpec(224, 0.0))
 
     assert tiles == [Tile(0, 0, 0, 0, 100, 224), Tile(0, 1, 0, 224, 100, 224), Tile(0, 2, 0, 276, 100, 224)]
@@ -97,7 +97,7 @@ def test_overlap_is_the_share_that_neighbours_have_in_common() -> None:
 @settings(deadline=None)
 @given(st.integers(20, 90), st.integers(20, 90), st.sampled_from([0.0, 0.3]))
 def test_cut_is_slicing(height_px: int, width_px: int, overlap: float) -> None:
-    """Where a box is as large as a tile, its pixels come out untouched."""
+    """Boxes as large as a tile keep their pixels."""
     spec = TileSpec(16, overlap)
     pixels = np.random.default_rng(0).integers(0, 256, (height_px, width_px, 3), np.uint8)
     tiles = grid(height_px, width_px, spec)
@@ -118,16 +118,16 @@ def test_cut_is_slicing(height_px: int, width_px: int, overlap: float) -> None:
 def test_a_turned_photo_is_cut_like_any_other(
     size: tuple[int, int], steps: tuple[int, int], axes: list[int], tile_px: int
 ) -> None:
-    """However a photo lies in memory, mirrored or turned, its tiles are those of its pixels written out anew."""
-    lying = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
-    turned = lying[:: steps[0], :: steps[1]].transpose(*axes, 2)
+    """A mirrored or turned view gives the same tiles as a copy of it in row order."""
+    stored = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    turned = stored[:: steps[0], :: steps[1]].transpose(*axes, 2)
     height_px, width_px = turned.shape[:2]
     tiles = grid(height_px, width_px, TileSpec(tile_px, 0.3))
     assert (cut(turned, tiles, tile_px) == cut(np.array(turned, order="C"), tiles, tile_px)).all()
 
 
 def test_cut_resizes_odd_boxes() -> None:
-    """A box of another size is resized to the tile; an even colour stays what it is."""
+    """A box of another size is resized to the tile; an even colour stays the same."""
     pixels = np.full((30, 300, 3), (10, 100, 200), np.uint8)
 
     squares = cut(pixels, grid(30, 300, TileSpec(64, 0.0)), 64)
@@ -146,7 +146,7 @@ def test_cut_resizes_odd_boxes() -> None:
     ],
 )
 def test_a_wrong_spec_is_refused(tile_px: int, overlap: float, message: str) -> None:
-    """Tiles too small for any network and overlaps that never end are wrong usage."""
+    """Tiles too small for a network, and overlaps outside [0, 0.9], are wrong usage."""
     with pytest.raises(UsageError) as caught:
         TileSpec(tile_px, overlap)
 

@@ -1,1 +1,1 @@
-"""Tests of labels."""
+"""Tests of the package `labels`."""

@@ -1,4 +1,4 @@
-"""Labelled tiles as files."""
+"""Labelled tiles as files of their own."""
 
 from pathlib import Path
 
@@ -17,14 +17,14 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
 
 
 def tiles_of(folder: Path, *boxes: Box | None) -> LabelledTiles:
-    """One photo, as many tiles."""
+    """Return one photo as several tiles."""
     Image.fromarray(PIXELS).save(folder / "photo.png")
     urls, count = (storage.canonical(str(folder / "photo.png")),) * len(boxes), len(boxes)
     return LabelledTiles(urls, np.zeros(count, dtype=np.bool_), urls, ("a",) * count, boxes)
 
 
 def test_boxes_become_files(tmp_path: Path) -> None:
-    """Each box is a file of exactly its pixels, a whole file stays where it is, and in the end nothing is left."""
+    """Each box becomes a file of exactly its pixels, a whole file stays where it is, and the crops go at the end."""
     tiles = tiles_of(tmp_path, None, Box(0, 0, 20, 30), Box(40, 50, 20, 30))
     folder = storage.canonical(str(tmp_path / "report" / "cut"))
     with write_crops(tiles, folder) as files:
@@ -39,7 +39,7 @@ def test_boxes_become_files(tmp_path: Path) -> None:
 
 
 def test_whole_files_are_not_read(tmp_path: Path) -> None:
-    """Where every tile is a file, no file is opened and no folder is made."""
+    """If every tile is a whole file, this opens no file and creates no folder."""
     tiles = tiles_of(tmp_path, None)
     (tmp_path / "photo.png").write_bytes(b"no picture")
     folder = storage.canonical(str(tmp_path / "cut"))
@@ -49,7 +49,7 @@ def test_whole_files_are_not_read(tmp_path: Path) -> None:
 
 
 def test_nothing_is_left_after_an_error(tmp_path: Path) -> None:
-    """A box over the edge is named, and the files cut before it are gone."""
+    """The error names a box over the edge, and earlier crops are gone."""
     tiles = tiles_of(tmp_path, Box(0, 0, 20, 30), Box(50, 0, 20, 30))
     folder = storage.canonical(str(tmp_path / "cut"))
     with (
@@ -61,7 +61,7 @@ def test_nothing_is_left_after_an_error(tmp_path: Path) -> None:
 
 
 def test_damaged_photo(tmp_path: Path) -> None:
-    """A photo that cannot be decoded is named."""
+    """The error names a photo that cannot be decoded."""
     tiles = tiles_of(tmp_path, Box(0, 0, 20, 30))
     (tmp_path / "photo.png").write_bytes(b"no picture")
     with (

@@ -1,4 +1,4 @@
-"""Far tiles: half of each class, a quarter cracked at most, and nothing but tiles of the list in them."""
+"""Far tiles: half of each class, at most a quarter cracked, made of tiles of the list."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from pipeline.labels.labelled_tiles import LabelledTiles
 
 @pytest.fixture
 def tiles(tmp_path: Path) -> LabelledTiles:
-    """Ten cracked tiles, white, and ten sound ones, each another grey; two to a photo."""
+    """Write ten cracked tiles, all white, and ten sound ones, each in another grey; two per photo."""
     pixels = np.empty((10, 100, 200, 3), np.uint8)
     for number in range(10):
         pixels[number, :, :100] = 255
@@ -26,18 +26,18 @@ def tiles(tmp_path: Path) -> LabelledTiles:
     return LabelledTiles(urls, np.arange(20) % 2 == 0, urls, ("a",) * 20, boxes)
 
 
-def test_every_other_tile_of_each_class_is_shown_from_afar(tiles: LabelledTiles, tmp_path: Path) -> None:
-    """Ten stay as they are and ten become files; both classes stay as many as they were."""
-    shown = downscale_half(tiles, storage.canonical(str(tmp_path / "far")))
-    assert shown.boxes.count(None) == 10
-    far = np.array([box is None for box in shown.boxes])
-    assert shown.labels[far].sum() == shown.labels[~far].sum() == 5
+def test_every_other_tile_of_each_class_becomes_a_far_tile(tiles: LabelledTiles, tmp_path: Path) -> None:
+    """Ten stay as they are and ten become files; both classes keep their numbers."""
+    found = downscale_half(tiles, storage.canonical(str(tmp_path / "far")))
+    assert found.boxes.count(None) == 10
+    far = np.array([box is None for box in found.boxes])
+    assert found.labels[far].sum() == found.labels[~far].sum() == 5
 
 
 def test_a_quarter_of_a_far_cracked_tile_is_cracked(tiles: LabelledTiles, tmp_path: Path) -> None:
-    """A far cracked tile has one white quarter, a far sound one has none; all are whole tiles at half the size."""
-    shown = downscale_half(tiles, storage.canonical(str(tmp_path / "far")))
-    for url, box, cracked in zip(shown.urls, shown.boxes, shown.labels, strict=True):
+    """A far cracked tile has one white quarter, a far sound tile has none; all quarters are whole tiles."""
+    found = downscale_half(tiles, storage.canonical(str(tmp_path / "far")))
+    for url, box, cracked in zip(found.urls, found.boxes, found.labels, strict=True):
         if box is not None:
             continue
         pixels = decode(storage.read_bytes(url)).pixels
@@ -47,11 +47,11 @@ def test_a_quarter_of_a_far_cracked_tile_is_cracked(tiles: LabelledTiles, tmp_pa
         assert int((quarters[:, 0] == 255).sum()) == int(cracked)
 
 
-def test_the_same_tiles_are_shown_the_same(tiles: LabelledTiles, tmp_path: Path) -> None:
+def test_the_same_tiles_give_the_same_far_tiles(tiles: LabelledTiles, tmp_path: Path) -> None:
     """Two comparisons test on the same pictures."""
     first, again = (downscale_half(tiles, storage.canonical(str(tmp_path / name))) for name in ("one", "two"))
     files = [
-        [storage.read_bytes(url) for url, box in zip(shown.urls, shown.boxes, strict=True) if box is None]
-        for shown in (first, again)
+        [storage.read_bytes(url) for url, box in zip(found.urls, found.boxes, strict=True) if box is None]
+        for found in (first, again)
     ]
     assert files[0] == files[1]

@@ -1,4 +1,4 @@
-"""Listing labelled tiles of folders and tables."""
+"""Lists of labelled tiles from folders and tables."""
 
 import io
 import shutil
@@ -12,8 +12,9 @@ from PIL import Image
 from pipeline import storage
 from pipeline.core.errors import UsageError
 from pipeline.labels.boxes import Box, cut
-from pipeline.labels.labelled_tiles import ClassNames, LabelledTiles, compute_descriptors, read_labelled_tiles
-from pipeline.labels.near_duplicates import FINGERPRINT_SIZE, descriptor
+from pipeline.labels.labelled_tiles import LabelledTiles, compute_descriptors, read_labelled_tiles
+from pipeline.labels.near_duplicates import DESCRIPTOR_SIZE, descriptor
+from pipeline.labels.tables import ClassNames
 from tests import ROOT
 
 DATA = ROOT.parent / "shared" / "data"
@@ -30,7 +31,7 @@ def tile(path: Path, grey: int = 128) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Write two cracked and two sound tiles, and what is none."""
+    """Write two cracked and two sound tiles, and files that are no tiles."""
     top = tmp_path / "tiles"
     for name in ("Positive/b.jpg", "bridge/deep/positive/a.PNG", "Negative/c.jpeg", "bridge/NEGATIVE/d.tif"):
         tile(top / name, len(name))
@@ -41,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_folder(folder: Path) -> None:
-    """Images below the class folders are listed, at any depth and in any case, sorted; all else is passed over."""
+    """The list has the images below class folders at any depth and in any case, sorted, and nothing else."""
     tiles = read_labelled_tiles([str(folder)])
     names = [url.removeprefix(storage.canonical(str(folder))) for url in tiles.urls]
     assert names == ["/Negative/c.jpeg", "/Positive/b.jpg", "/bridge/NEGATIVE/d.tif", "/bridge/deep/positive/a.PNG"]
@@ -52,20 +53,20 @@ def test_folder(folder: Path) -> None:
 
 
 def test_class_folder_as_data(folder: Path) -> None:
-    """A class folder given by itself counts by its own name."""
+    """A class folder alone counts by its own name."""
     tiles = read_labelled_tiles([str(folder / "Positive"), str(folder / "Negative")])
     assert tiles.labels.tolist() == [False, True]
 
 
 def test_innermost_class_folder_counts(tmp_path: Path) -> None:
-    """Where class folders lie in each other, the inner one is meant."""
+    """Of nested class folders, the inner one counts."""
     tile(tmp_path / "Positive" / "Negative" / "a.png")
     tile(tmp_path / "Positive" / "b.png")
     assert read_labelled_tiles([str(tmp_path)]).labels.tolist() == [False, True]
 
 
 def test_other_class_names(tmp_path: Path) -> None:
-    """The classes may be called otherwise."""
+    """The classes may have other names."""
     tile(tmp_path / "Crack" / "a.png")
     tile(tmp_path / "sound" / "b.png")
     assert read_labelled_tiles([str(tmp_path)], ClassNames("crack", "Sound")).labels.tolist() == [
@@ -75,14 +76,14 @@ def test_other_class_names(tmp_path: Path) -> None:
 
 
 def test_overlapping_data(folder: Path) -> None:
-    """A tile that two arguments reach is listed once, under the first."""
+    """A tile in two arguments appears once, under the first."""
     tiles = read_labelled_tiles([str(folder), f"{folder}/../tiles/Positive", str(folder)])
     assert len(tiles) == 4
     assert set(tiles.sources) == {str(folder)}
 
 
 def test_contradiction(folder: Path, tmp_path: Path) -> None:
-    """A tile labelled both ways is refused."""
+    """A tile with both labels raises an error."""
     table = tmp_path / "table.csv"
     table.write_text("path,label\ntiles/Positive/b.jpg,0\ntiles/Negative/c.jpeg,0\n")
     with pytest.raises(UsageError, match=r"Positive/b\.jpg is labelled cracked and sound"):
@@ -90,7 +91,7 @@ def test_contradiction(folder: Path, tmp_path: Path) -> None:
 
 
 def test_subset(folder: Path) -> None:
-    """A subset is taken by index or by mask."""
+    """A subset takes indices or a mask."""
     tiles = read_labelled_tiles([str(folder)])
     assert tiles.subset([2, 0]).urls == (tiles.urls[2], tiles.urls[0])
     assert tiles.subset(tiles.labels).labels.tolist() == [True, True]
@@ -98,33 +99,33 @@ def test_subset(folder: Path) -> None:
 
 
 def test_missing_place(tmp_path: Path) -> None:
-    """A place that does not exist is named."""
+    """The error names a place that does not exist."""
     with pytest.raises(UsageError, match=r"nowhere does not exist; expected a folder of labelled tiles"):
         read_labelled_tiles([str(tmp_path / "nowhere")])
 
 
 def test_no_tiles(tmp_path: Path) -> None:
-    """A folder without class folders is refused, with the names expected."""
+    """The error for a folder without class folders gives the expected names."""
     tile(tmp_path / "a.png")
     with pytest.raises(UsageError, match=r"holds no labelled tiles; expected images in folders named Positive and"):
         read_labelled_tiles([str(tmp_path)])
 
 
 def test_one_class(tmp_path: Path) -> None:
-    """Tiles of one class are refused, with the counts found."""
+    """The error for tiles of one class gives the counts."""
     tile(tmp_path / "Positive" / "a.png")
     with pytest.raises(UsageError, match=r"one class only: 1 cracked \(Positive\) and 0 sound \(Negative\)"):
         read_labelled_tiles([str(tmp_path)])
 
 
-def test_fingerprints(folder: Path) -> None:
-    """Every tile has a fingerprint, in order, and progress counts them."""
+def test_descriptors(folder: Path) -> None:
+    """Every tile gets a descriptor, in order, and progress counts the tiles."""
     tiles = read_labelled_tiles([str(folder)])
-    told: list[tuple[int, int]] = []
-    prints = compute_descriptors(tiles, lambda done, total: told.append((done, total)))
-    assert prints.shape == (4, FINGERPRINT_SIZE)
-    assert (compute_descriptors(tiles.subset([3])) == prints[3]).all()
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    calls: list[tuple[int, int]] = []
+    descriptors = compute_descriptors(tiles, lambda done, total: calls.append((done, total)))
+    assert descriptors.shape == (4, DESCRIPTOR_SIZE)
+    assert (compute_descriptors(tiles.subset([3])) == descriptors[3]).all()
+    assert calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
 @pytest.fixture
@@ -144,11 +145,11 @@ def masked_folder(tmp_path: Path) -> Path:
 
 
 def test_photos_with_masks(masked_folder: Path) -> None:
-    """A folder of photos and masks is boxes, sorted by photo and box, grouped by manifest or photo."""
+    """A folder of photos and masks gives boxes, sorted by photo and box, grouped by manifest or photo."""
     tiles = read_labelled_tiles([str(masked_folder)])
-    assert _rows(tiles) == sorted(_rows(tiles))
+    assert rows_of(tiles) == sorted(rows_of(tiles))
     assert {box.height_px for box in tiles.boxes if box} == {112}
-    by_left = {(storage.name(url), box.left_px): label for url, box, label in _rows(tiles) if box}
+    by_left = {(storage.name(url), box.left_px): label for url, box, label in rows_of(tiles) if box}
     assert by_left == {
         ("cracked.png", 0): True,
         ("cracked.png", 56): False,
@@ -159,31 +160,32 @@ def test_photos_with_masks(masked_folder: Path) -> None:
     assert {group for group in tiles.groups if group.endswith(":pier")} == set(tiles.groups) - set(tiles.urls)
 
 
-def _rows(tiles: LabelledTiles) -> list[tuple[str, Box | None, bool]]:
+def rows_of(tiles: LabelledTiles) -> list[tuple[str, Box | None, bool]]:
+    """Return URL, box and label of each tile."""
     return list(zip(tiles.urls, tiles.boxes, tiles.labels.tolist(), strict=True))
 
 
 def test_subset_keeps_boxes(masked_folder: Path) -> None:
-    """The boxes go with their tiles."""
+    """A subset keeps the boxes of its tiles."""
     tiles = read_labelled_tiles([str(masked_folder)])
-    assert _rows(tiles.subset([3, 1])) == [_rows(tiles)[3], _rows(tiles)[1]]
+    assert rows_of(tiles.subset([3, 1])) == [rows_of(tiles)[3], rows_of(tiles)[1]]
 
 
-def test_fingerprints_of_boxes(masked_folder: Path) -> None:
-    """A box looks like its own pixels; each photo is told of once, with all its boxes."""
+def test_descriptors_of_boxes(masked_folder: Path) -> None:
+    """The descriptor of a box comes from its own pixels; progress reports each photo once, with all its boxes."""
     tiles = read_labelled_tiles([str(masked_folder)])
-    told: list[tuple[int, int]] = []
-    prints = compute_descriptors(tiles, lambda done, total: told.append((done, total)))
+    calls: list[tuple[int, int]] = []
+    descriptors = compute_descriptors(tiles, lambda done, total: calls.append((done, total)))
     total = len(tiles)
     first = sum("cracked" in url for url in tiles.urls)
-    assert told == [(first, total), (total, total)]
+    assert calls == [(first, total), (total, total)]
     for row in (0, total - 1):
         pixels = np.asarray(Image.open(storage.local_path(tiles.urls[row])))
-        assert (prints[row] == descriptor(cut(pixels, tiles.boxes[row]))).all()
+        assert (descriptors[row] == descriptor(cut(pixels, tiles.boxes[row]))).all()
 
 
 def test_photo_and_its_boxes(masked_folder: Path) -> None:
-    """A whole photo and boxes of it are tiles of their own; a box that two arguments give is listed once."""
+    """A whole photo and its boxes are tiles of their own; a box from two arguments appears once."""
     table = masked_folder.parent / "table.csv"
     table.write_text(
         "path,label,top_px,left_px,height_px,width_px\n"
@@ -200,7 +202,7 @@ def test_photo_and_its_boxes(masked_folder: Path) -> None:
 
 
 def test_box_labelled_both_ways(masked_folder: Path) -> None:
-    """A box that a mask and a table label otherwise is refused by name."""
+    """The error names a box that a mask and a table label differently."""
     table = masked_folder.parent / "table.csv"
     table.write_text(
         "path,label,top_px,left_px,height_px,width_px\ndeck/images/sound.png,1,0,0,112,112\n"
@@ -211,7 +213,7 @@ def test_box_labelled_both_ways(masked_folder: Path) -> None:
 
 
 def test_box_over_the_edge(masked_folder: Path) -> None:
-    """A box of a table that does not lie in its photo is told when the photo is read."""
+    """Reading the photo reveals a box that reaches over its edge."""
     table = masked_folder.parent / "table.csv"
     table.write_text(
         "path,label,top_px,left_px,height_px,width_px\ndeck/images/sound.png,1,0,100,112,112\n"
@@ -233,16 +235,16 @@ def test_box_over_the_edge(masked_folder: Path) -> None:
     ],
 )
 def test_masked_data(name: str, cracked: dict[int, int], sound: dict[int, int]) -> None:
-    """Both masked sources give thousands of tiles of both classes; the smaller boxes give most of the sound ones."""
+    """Both masked sources give thousands of tiles; most of the sound ones are small boxes."""
     tiles = read_labelled_tiles([str(DATA / name)])
-    found = Counter((box.height_px, label) for _, box, label in _rows(tiles) if box)
+    found = Counter((box.height_px, label) for _, box, label in rows_of(tiles) if box)
     assert found == {(side, True): n for side, n in cracked.items()} | {(side, False): n for side, n in sound.items()}
     assert len(set(tiles.names)) == len(tiles)
     assert set(tiles.groups) == set(tiles.urls)
 
 
 def test_unreadable_tiles_are_named(folder: Path) -> None:
-    """Unreadable tiles are named up to ten, and counted."""
+    """The error names up to ten unreadable tiles and counts the others."""
     for number in range(12):
         (folder / "Positive" / f"bad{number:02d}.jpg").write_bytes(b"no picture")
     with pytest.raises(UsageError) as caught:
@@ -255,7 +257,7 @@ def test_unreadable_tiles_are_named(folder: Path) -> None:
 
 
 def test_cut_short_tile(folder: Path) -> None:
-    """A tile cut short is unreadable, not half read."""
+    """A file cut short is unreadable."""
     data = io.BytesIO()
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(data, "JPEG")
     (folder / "Positive" / "short.jpg").write_bytes(data.getvalue()[:900])
@@ -265,7 +267,7 @@ def test_cut_short_tile(folder: Path) -> None:
 
 @pytest.mark.skipif(not METU.is_dir(), reason="needs the METU tiles in ../shared/data")
 def test_metu() -> None:
-    """METU's two parts are listed whole, no photo stands in both, and its manifest tells the photos of the cracked."""
+    """METU's parts are complete and share no photo, and its manifest groups the cracked tiles by photo."""
     train, val = (
         read_labelled_tiles([str(METU / "train")]),
         read_labelled_tiles([str(METU / "val")]),
@@ -282,7 +284,7 @@ def test_metu() -> None:
 
 
 def test_group_of_train_and_val_is_one(tmp_path: Path) -> None:
-    """Parts of one data set share its groups when they are given separately; another data set's never are the same."""
+    """Parts of one data set share its groups even as separate arguments; another data set never does."""
     lines = ["file,label,split,group"]
     for part in ("train", "val"):
         for label in ("Positive", "Negative"):

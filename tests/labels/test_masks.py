@@ -1,4 +1,4 @@
-"""Photos with crack masks: which boxes are cut from them, and with which label."""
+"""Photos with crack masks: their boxes and the labels of the boxes."""
 
 from pathlib import Path
 
@@ -6,20 +6,18 @@ import numpy as np
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline import storage
 from pipeline.core.errors import UsageError
 from pipeline.labels import masks
 from pipeline.labels.boxes import Box
-
-Crack = NDArray[np.bool_]
+from pipeline.labels.masks import Mask
 
 
 @st.composite
-def crack_masks(draw: st.DrawFn) -> Crack:
-    """Draw a mask with a few bars and specks: what a crack looks like to the rule."""
+def crack_masks(draw: st.DrawFn) -> Mask:
+    """Draw a mask with a few bars and specks, which are cracks to the rule."""
     crack = np.zeros((draw(st.integers(1, 300)), draw(st.integers(1, 300))), dtype=np.bool_)
     for _ in range(draw(st.integers(0, 3))):
         top, left = draw(st.integers(0, 299)), draw(st.integers(0, 299))
@@ -29,16 +27,16 @@ def crack_masks(draw: st.DrawFn) -> Crack:
 
 
 @st.composite
-def boxes_in_masks(draw: st.DrawFn) -> tuple[Crack, Box]:
-    """Draw a mask and any square in it, not only those of the grid."""
+def boxes_in_masks(draw: st.DrawFn) -> tuple[Mask, Box]:
+    """Draw a mask and any square in it."""
     crack = draw(crack_masks())
     side = draw(st.integers(1, min(crack.shape)))
     top, left = (draw(st.integers(0, length - side)) for length in crack.shape)
     return crack, Box(top, left, side, side)
 
 
-def distance_px(crack: Crack, box: Box) -> float:
-    """From a box to the nearest crack pixel, in rows or columns, whichever is more; 0 inside."""
+def distance_px(crack: Mask, box: Box) -> float:
+    """Return the distance of a box from the nearest crack pixel, the larger of rows and columns; 0 inside."""
     if not crack.any():
         return np.inf
     rows, cols = np.nonzero(crack)
@@ -49,16 +47,16 @@ def distance_px(crack: Crack, box: Box) -> float:
 
 @given(case=boxes_in_masks())
 @settings(deadline=None, max_examples=50)
-def test_sound_means_no_crack_near(case: tuple[Crack, Box]) -> None:
-    """A box is sound exactly if no crack pixel lies in it or within 8 pixels of it."""
+def test_sound_means_no_crack_near(case: tuple[Mask, Box]) -> None:
+    """A box is sound exactly if no crack pixel is in it or within 8 pixels of it."""
     crack, box = case
     assert (masks.label_box(crack, box) is False) == (distance_px(crack, box) > masks.MARGIN_PX)
 
 
 @given(case=boxes_in_masks())
 @settings(deadline=None, max_examples=50)
-def test_cracked_means_a_crack_in_plain_sight(case: tuple[Crack, Box]) -> None:
-    """A box is cracked exactly if the crack crosses a quarter of its rows or columns, and some lies in its middle."""
+def test_cracked_means_a_crack_in_plain_sight(case: tuple[Mask, Box]) -> None:
+    """A box is cracked exactly if the crack crosses a quarter of its rows or columns, and some is in its middle."""
     crack, box = case
     rows, cols = np.nonzero(crack[box.top_px : box.top_px + box.height_px, box.left_px : box.left_px + box.width_px])
     side = box.height_px
@@ -70,7 +68,7 @@ def test_cracked_means_a_crack_in_plain_sight(case: tuple[Crack, Box]) -> None:
 
 @given(case=boxes_in_masks())
 @settings(deadline=None, max_examples=50)
-def test_flips_and_turns_keep_the_label(case: tuple[Crack, Box]) -> None:
+def test_flips_and_turns_keep_the_label(case: tuple[Mask, Box]) -> None:
     """A photo turned or mirrored with its mask has the same label at the same place."""
     crack, box = case
     height, width = crack.shape
@@ -85,7 +83,7 @@ def test_flips_and_turns_keep_the_label(case: tuple[Crack, Box]) -> None:
 @example(height_px=1, width_px=1)
 @settings(deadline=None, max_examples=50)
 def test_boxes_cover_the_photo(height_px: int, width_px: int) -> None:
-    """Boxes of every side that fits are squares in the photo, each once, and together reach every pixel."""
+    """Boxes of every side that fits are unique squares in the photo, and together they reach every pixel."""
     sound = list(masks.label_boxes(np.zeros((height_px, width_px), dtype=np.bool_)))
     assert not any(cracked for _, cracked in sound)
     boxes = [box for box, _ in sound]
@@ -104,14 +102,14 @@ def test_boxes_cover_the_photo(height_px: int, width_px: int) -> None:
 
 @given(crack=crack_masks())
 @settings(deadline=None, max_examples=50)
-def test_boxes_come_with_their_labels(crack: Crack) -> None:
-    """What is yielded is labelled by the rule."""
+def test_boxes_come_with_their_labels(crack: Mask) -> None:
+    """Every box has the label of the rule."""
     assume(crack.any())
     for box, cracked in masks.label_boxes(crack):
         assert masks.label_box(crack, box) is cracked
 
 
-def write(folder: Path, name: str, crack: Crack, mode: str = "1") -> None:
+def write(folder: Path, name: str, crack: Mask, mode: str = "1") -> None:
     """Write a grey photo and its mask."""
     for part in (masks.IMAGES, masks.MASKS):
         (folder / part / name).parent.mkdir(parents=True, exist_ok=True)
@@ -120,95 +118,95 @@ def write(folder: Path, name: str, crack: Crack, mode: str = "1") -> None:
     mask.convert(mode).save(folder / masks.MASKS / f"{name}.png")
 
 
-def crossed(height_px: int = 40, width_px: int = 60) -> Crack:
-    """A crack from left to right."""
+def crossed(height_px: int = 40, width_px: int = 60) -> Mask:
+    """Return a crack from left to right."""
     crack = np.zeros((height_px, width_px), dtype=np.bool_)
     crack[height_px // 2] = True
     return crack
 
 
-def found_in(folder: Path) -> list[masks.MaskedPhoto]:
+def read(folder: Path) -> list[masks.MaskedPhoto]:
     """Read a local folder of photos and masks."""
     return list(masks.read_masked_photos(storage.canonical(str(folder))))
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "RGB"])
 def test_any_pixel_over_zero_is_crack(tmp_path: Path, mode: str) -> None:
-    """A mask of one bit, of grey or of colours says the same, and 1 of 255 is crack as 255 is."""
+    """Masks of one bit, grey or colours mean the same, and a level of 1 means crack as 255 does."""
     write(tmp_path, "deep/a", crossed(), mode)
-    (photo,) = found_in(tmp_path)
+    (photo,) = read(tmp_path)
     assert photo.url.endswith("images/deep/a.jpg")
     assert photo.pixels.shape == (40, 60, 3)
     assert (photo.crack == crossed()).all()
 
 
 def test_what_is_a_masked_folder(tmp_path: Path) -> None:
-    """Both folders are needed; hidden files and what is no picture do not count."""
+    """It needs both folders; hidden files and files that are no pictures do not count."""
     write(tmp_path, "a", crossed())
     (tmp_path / "images" / "notes.txt").write_text("no picture")
     (tmp_path / "masks" / ".b.png").write_bytes(b"")
     assert masks.is_masked(storage.canonical(str(tmp_path)))
     assert not masks.is_masked(storage.canonical(str(tmp_path / "images")))
-    assert len(found_in(tmp_path)) == 1
+    assert len(read(tmp_path)) == 1
 
 
 def test_photo_without_mask(tmp_path: Path) -> None:
-    """A photo without a mask is no sound photo: it is refused."""
+    """A photo without a mask raises an error and does not count as sound."""
     for name in ("a", "b", "c"):
         write(tmp_path, name, crossed())
     for name in ("b", "c"):
         (tmp_path / "masks" / f"{name}.png").unlink()
     with pytest.raises(UsageError, match=r"^2 of 3 photos have no mask, .*/images/b\.jpg\. Expected masks/b\.png in"):
-        found_in(tmp_path)
+        read(tmp_path)
 
 
 def test_mask_without_photo(tmp_path: Path) -> None:
-    """A mask without its photo is refused."""
+    """A mask without its photo raises an error."""
     for name in ("a", "b"):
         write(tmp_path, name, crossed())
     (tmp_path / "images" / "b.jpg").unlink()
     with pytest.raises(
         UsageError, match=r"^1 of 2 masks have no photo, .*/masks/b\.png\. Expected a photo images/b in"
     ):
-        found_in(tmp_path)
+        read(tmp_path)
 
 
 def test_two_photos_of_one_name(tmp_path: Path) -> None:
-    """Two photos that differ by their ending alone cannot share a mask."""
+    """Two photos whose names differ only in the ending cannot share a mask."""
     write(tmp_path, "a", crossed())
     Image.new("RGB", (60, 40)).save(tmp_path / "images" / "a.PNG")
-    with pytest.raises(UsageError, match=r"a\.PNG and .*a\.jpg have one name, and a mask belongs to one photo\."):
-        found_in(tmp_path)
+    with pytest.raises(UsageError, match=r"a\.PNG and .*a\.jpg have the same name, and a mask belongs to one photo\."):
+        read(tmp_path)
 
 
 def test_mask_of_another_size(tmp_path: Path) -> None:
-    """A mask that does not fit its photo is refused, with both sizes."""
+    """The error for a mask of another size than its photo gives both sizes."""
     write(tmp_path, "a", crossed())
     Image.new("1", (60, 41)).save(tmp_path / "masks" / "a.png")
     with pytest.raises(
         UsageError, match=r"a\.png is 41 pixels high and 60 wide; its photo .* is 40 pixels high and 60"
     ):
-        found_in(tmp_path)
+        read(tmp_path)
 
 
 def test_masks_that_are_all_empty(tmp_path: Path) -> None:
-    """Masks that mark nothing at all are not those of cracked photos."""
+    """Masks that mark nothing at all raise an error."""
     write(tmp_path, "a", np.zeros((40, 60), dtype=np.bool_))
     with pytest.raises(UsageError, match=r"^None of the 1 masks in .*/masks marks a crack; expected pixels over 0"):
-        found_in(tmp_path)
+        read(tmp_path)
 
 
 def test_inverted_mask(tmp_path: Path) -> None:
-    """A mask that marks everything but the crack is refused."""
+    """A mask that marks everything but the crack raises an error."""
     write(tmp_path, "a", ~crossed())
     with pytest.raises(UsageError, match=r"a\.png marks 98% of its photo; expected the crack alone, and 0 elsewhere\."):
-        found_in(tmp_path)
+        read(tmp_path)
 
 
 @pytest.mark.parametrize("place", ["images/a.jpg", "masks/a.png"])
 def test_damaged_file(tmp_path: Path, place: str) -> None:
-    """A file that cannot be decoded is named."""
+    """The error names a file that cannot be decoded."""
     write(tmp_path, "a", crossed())
     (tmp_path / place).write_bytes(b"no picture")
     with pytest.raises(UsageError, match=rf"{place} cannot be read: No photo in .* Repair it, or remove both"):
-        found_in(tmp_path)
+        read(tmp_path)

@@ -1,4 +1,4 @@
-"""Which tiles are held out."""
+"""The split into training and validation tiles."""
 
 from random import Random
 
@@ -9,23 +9,24 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pipeline.core.errors import UsageError
-from pipeline.labels.labelled_tiles import Box, LabelledTiles
-from pipeline.labels.near_duplicates import FINGERPRINT_SIZE
+from pipeline.labels.boxes import Box
+from pipeline.labels.labelled_tiles import LabelledTiles
+from pipeline.labels.near_duplicates import DESCRIPTOR_SIZE
 from pipeline.labels.split import SplitRule, assign, split
 
 
 def tiles_of(labels: list[bool], groups: list[str] | None = None, folder: str = "file:///a") -> LabelledTiles:
-    """Make tiles that nobody reads; without groups, each is its own."""
+    """Return tiles without files; without groups, each is its own group."""
     urls = tuple(f"{folder}/{row:05d}.jpg" for row in range(len(labels)))
     none = (None,) * len(labels)
     return LabelledTiles(urls, np.array(labels), tuple(groups or urls), ("a",) * len(labels), none)
 
 
-def apart(count: int, first: int = 0) -> NDArray[np.float32]:
-    """Make fingerprints of which no two are alike, flipped or turned."""
-    prints = np.random.default_rng(first).normal(size=(count, FINGERPRINT_SIZE)).astype(np.float32)
-    prints /= np.linalg.norm(prints, axis=1, keepdims=True)
-    return prints
+def draw_descriptors(count: int, first: int = 0) -> NDArray[np.float32]:
+    """Draw descriptors of which no two are similar, flipped or turned."""
+    descriptors = np.random.default_rng(first).normal(size=(count, DESCRIPTOR_SIZE)).astype(np.float32)
+    descriptors /= np.linalg.norm(descriptors, axis=1, keepdims=True)
+    return descriptors
 
 
 @st.composite
@@ -41,7 +42,7 @@ def data_sets(draw: st.DrawFn) -> tuple[LabelledTiles, NDArray[np.int64]]:
 def test_no_group_or_family_on_both_sides(
     data: tuple[LabelledTiles, NDArray[np.int64]], fraction: float, seed: int
 ) -> None:
-    """Whole groups and whole families are held out, and both classes stand on both sides."""
+    """The split holds whole groups and whole families out, and both classes are on both sides."""
     tiles, family = data
     try:
         held = assign(tiles, family, SplitRule(fraction, seed))
@@ -56,7 +57,7 @@ def test_no_group_or_family_on_both_sides(
 @given(data=data_sets(), random=st.randoms(use_true_random=False))
 @settings(deadline=None)
 def test_order_does_not_matter(data: tuple[LabelledTiles, NDArray[np.int64]], random: Random) -> None:
-    """The same tiles in another order are divided in the same way; a family's number is but a name."""
+    """The same tiles in another order, with other family numbers, give the same split."""
     tiles, family = data
     order = list(range(len(tiles)))
     random.shuffle(order)
@@ -71,7 +72,7 @@ def test_order_does_not_matter(data: tuple[LabelledTiles, NDArray[np.int64]], ra
 
 
 def test_fraction_is_met() -> None:
-    """About the asked part of each class is held out."""
+    """The split holds out about the given fraction of each class."""
     labels = [row % 4 == 0 for row in range(2000)]
     tiles = tiles_of(labels, [f"photo{row // 8}" for row in range(2000)])
     held = assign(tiles, np.arange(2000), SplitRule(0.2))
@@ -80,7 +81,7 @@ def test_fraction_is_met() -> None:
 
 
 def test_seeds_differ() -> None:
-    """Another seed is another split; the same seed the same."""
+    """Another seed gives another split, the same seed the same split."""
     tiles = tiles_of([row % 2 == 0 for row in range(100)])
     first, again, other = (assign(tiles, np.arange(100), SplitRule(0.2, seed)) for seed in (0, 0, 1))
     assert (first == again).all()
@@ -88,19 +89,19 @@ def test_seeds_differ() -> None:
 
 
 def test_place_does_not_matter() -> None:
-    """A data set copied elsewhere is divided in the same way."""
+    """A copy of a data set at another place gives the same split."""
     labels = [row % 2 == 0 for row in range(100)]
     here, there = tiles_of(labels), tiles_of(labels, folder="s3://bucket/data")
     assert (assign(here, np.arange(100), SplitRule()) == assign(there, np.arange(100), SplitRule())).all()
 
 
 def test_boxes_of_one_photo_stay_together() -> None:
-    """Tiles cut from one photo stand on one side, whatever they look like."""
+    """Tiles of one photo are on one side, whatever their descriptors."""
     photos, boxes = 12, tuple(Box(0, left_px, 112, 112) for left_px in (0, 56, 112, 168))
     urls = tuple(f"file:///a/{photo}.jpg" for photo in range(photos) for _ in boxes)
     labels = np.arange(len(urls)) % 2 == 0
     tiles = LabelledTiles(urls, labels, urls, ("a",) * len(urls), boxes * photos)
-    found = split(tiles, None, SplitRule(0.3), lambda all_: apart(len(all_)))
+    found = split(tiles, None, SplitRule(0.3), lambda all_: draw_descriptors(len(all_)))
     assert not set(found.training.urls) & set(found.validation.urls)
     assert len(found.validation) == 4 * len(set(found.validation.urls)) > 0
 
@@ -108,7 +109,7 @@ def test_boxes_of_one_photo_stay_together() -> None:
 @given(random=st.randoms(use_true_random=False))
 @settings(deadline=None)
 def test_order_of_boxes_does_not_matter(random: Random) -> None:
-    """Boxes that a table gives to groups of their own are divided in the same way, in whatever order they come."""
+    """Boxes in groups of their own give the same split in any order."""
     count = 40
     boxes = tuple(Box(0, 10 * number, 100, 100) for number in range(count))
     groups = tuple(f"g{number}" for number in range(count))
@@ -119,13 +120,13 @@ def test_order_of_boxes_does_not_matter(random: Random) -> None:
 
 
 def test_two_photos_are_enough() -> None:
-    """Where there are only two photos, one is held out, though that is more than was asked."""
+    """Of only two photos, the split holds one out, even if that is more than the fraction."""
     tiles = tiles_of([True, False] * 4, ["a"] * 4 + ["b"] * 4)
     assert assign(tiles, np.arange(8), SplitRule(0.2)).sum() == 4
 
 
 def test_one_photo_is_not() -> None:
-    """Tiles of one photo cannot be divided; the message says what to do."""
+    """Tiles of one photo cannot be split; the message says what to do."""
     tiles = tiles_of([True, False] * 4, ["a"] * 8)
     with pytest.raises(UsageError, match=r"8 tiles come from 1 photos .* Give validation tiles with --val\."):
         assign(tiles, np.arange(8), SplitRule(0.2))
@@ -133,37 +134,37 @@ def test_one_photo_is_not() -> None:
 
 @pytest.mark.parametrize("fraction", [0.0, 1.0, -0.1, float("nan")])
 def test_fraction_is_checked(fraction: float) -> None:
-    """The part held out lies between nothing and everything."""
+    """The fraction is between 0 and 1."""
     with pytest.raises(UsageError, match="expected a number between 0 and 1"):
         SplitRule(fraction)
 
 
 def test_repeats_of_validation_tiles_are_dropped() -> None:
-    """With validation tiles given, training tiles that repeat one or share its photo are left out."""
+    """With validation tiles given, the split drops training tiles that repeat one or share its photo."""
     training = tiles_of([True, False, True, False], ["p1", "p2", "p3", "p4"])
     validation = tiles_of([True, False], ["v1", "p4"], folder="file:///b")
-    prints = {training.urls: apart(4), validation.urls: apart(2, first=9)}
-    mirrored = prints[training.urls][0].reshape(32, 32)[:, ::-1].ravel()
-    prints[validation.urls][0] = mirrored
-    found = split(training, validation, SplitRule(), lambda tiles: prints[tiles.urls])
+    descriptors = {training.urls: draw_descriptors(4), validation.urls: draw_descriptors(2, first=9)}
+    mirrored = descriptors[training.urls][0].reshape(32, 32)[:, ::-1].ravel()
+    descriptors[validation.urls][0] = mirrored
+    found = split(training, validation, SplitRule(), lambda tiles: descriptors[tiles.urls])
     assert found.training.urls == training.urls[1:3]
     assert found.validation.urls == validation.urls
     assert found.dropped == 2
 
 
 def test_nothing_left_to_train_on() -> None:
-    """Validating on the training tiles themselves is refused."""
+    """Validating on the training tiles themselves raises an error."""
     tiles = tiles_of([True, False, True])
     with pytest.raises(UsageError, match="3 of 3 training tiles repeat validation tiles"):
-        split(tiles, tiles, SplitRule(), lambda _: apart(3))
+        split(tiles, tiles, SplitRule(), lambda _: draw_descriptors(3))
 
 
 def test_split_keeps_twins_together() -> None:
-    """Without validation tiles, some are held out, and twins stand on one side."""
+    """Without validation tiles, the split holds some out, and twins are on one side."""
     tiles = tiles_of([row % 2 == 0 for row in range(60)])
-    prints = apart(60)
-    prints[30:] = prints[:30]
-    found = split(tiles, None, SplitRule(0.3), lambda _: prints)
+    descriptors = draw_descriptors(60)
+    descriptors[30:] = descriptors[:30]
+    found = split(tiles, None, SplitRule(0.3), lambda _: descriptors)
     held = {tiles.urls.index(url) % 30 for url in found.validation.urls}
     assert len(found.validation) == 2 * len(held)
     assert len(found.training) + len(found.validation) == 60

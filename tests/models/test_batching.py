@@ -1,4 +1,4 @@
-"""Full batches, in order."""
+"""Batches are full and in order."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ from pipeline.models.batching import score_in_batches
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 20)), st.integers(1, 8))
 def test_batches_are_full_and_in_order(sizes: list[int], batch_tiles: int) -> None:
-    """Chunks of any size become batches of one size; scores come in order, none of what fills the last one up."""
+    """Chunks of any size become batches of one size; scores come in order, without those of the filling."""
     total = sum(sizes)
     numbered = np.arange(total, dtype=np.uint8).reshape(-1, 1, 1, 1) * np.ones((1, 2, 2, 3), np.uint8)
     batches = []
@@ -29,7 +29,7 @@ def test_batches_are_full_and_in_order(sizes: list[int], batch_tiles: int) -> No
 
 
 def test_tiles_are_scored_as_soon_as_a_batch_is_full() -> None:
-    """Chunks are taken one by one: no more than a batch of pixels waits."""
+    """Scoring takes chunks one by one, so that no more than one batch of pixels waits."""
     taken = []
 
     def chunks() -> Iterator[NDArray[np.uint8]]:

@@ -1,5 +1,6 @@
-"""Which engine is taken, and which is refused in words."""
+"""Which engine scores, and which requests are refused."""
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -25,11 +26,11 @@ PLAIN, WITH_BF16 = OpenVinoProbe(None, has_bf16=False), OpenVinoProbe(None, has_
 MISSING = OpenVinoProbe("OpenVINO cannot be loaded (No module named 'openvino'): pip install openvino", has_bf16=False)
 GOOD = Quantised("", 1000, auc=0.99, auc_float=0.99, mean_shift=0.003, greatest_shift=0.4, mean_domain_shift=0.01,
                  nncf="3")  # fmt: skip
-"""What is measured of an int8 network that can be relied on."""
+"""The measurements of a reliable int8 network."""
 
 
 def no_gpus() -> bool:
-    """A machine or cluster without a GPU."""
+    """Act like a machine or cluster without a GPU."""
     return False
 
 
@@ -40,12 +41,12 @@ def shipped() -> Model:
 
 
 def with_int8(model: Model, **measured: float | None) -> Model:
-    """Return it with other figures of its int8 network."""
+    """Return the model with other measurements of its int8 network."""
     return replace(model, card=replace(model.card, int8=replace(GOOD, **measured)))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    ("measured", "there", "expected"),
+    ("measured", "probe", "expected"),
     [
         ({}, PLAIN, "openvino-int8"),
         ({}, WITH_BF16, "openvino-int8"),
@@ -60,15 +61,15 @@ def with_int8(model: Model, **measured: float | None) -> Model:
         ({}, MISSING, "torch-fp32"),
     ],
 )
-def test_the_fastest_that_can_be_relied_on(
-    shipped: Model, measured: dict[str, float | None], there: OpenVinoProbe, expected: EngineName
+def test_the_fastest_reliable_engine(
+    shipped: Model, measured: dict[str, float | None], probe: OpenVinoProbe, expected: EngineName
 ) -> None:
-    """On a CPU int8 where it was measured to be as good, else bf16 where the CPU has it, and torch without OpenVINO."""
-    assert fastest_trusted(with_int8(shipped, **measured), 224, "cpu", there).name == expected
+    """On a CPU it is int8 if that measured well, else bf16 if the CPU has it, and torch without OpenVINO."""
+    assert fastest_trusted(with_int8(shipped, **measured), 224, "cpu", probe).name == expected
 
 
 def test_int8_is_for_the_tiles_it_was_made_for(shipped: Model) -> None:
-    """Tiles of another size, or a model that was never quantised, are scored in floats, and it is said why."""
+    """Floats score tiles of another size, and models that were never quantised; the choice says why."""
     choice = fastest_trusted(with_int8(shipped), 320, "cpu", PLAIN)
     assert choice == ("openvino-fp32", "the int8 network is for tiles of 224 pixels, not of 320")
     never = replace(shipped, card=replace(shipped.card, int8=None))
@@ -76,13 +77,13 @@ def test_int8_is_for_the_tiles_it_was_made_for(shipped: Model) -> None:
 
 
 def test_a_gpu_computes_in_half_precision(shipped: Model) -> None:
-    """Whatever OpenVINO there is."""
+    """Even without OpenVINO."""
     assert fastest_trusted(shipped, 224, "cuda", MISSING).name == "torch-fp16"
 
 
 def test_without_openvino_it_is_slower_and_says_so(shipped: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`auto` goes on with torch and says why in a sentence; who asked for OpenVINO by name is told what to do."""
-    monkeypatch.setitem(__import__("sys").modules, "pipeline.models.openvino_runtime", None)
+    """`auto` chooses torch and says why; a request for OpenVINO by name raises an error that says what to do."""
+    monkeypatch.setitem(sys.modules, "pipeline.models.openvino_runtime", None)
     monkeypatch.delattr("pipeline.models.openvino_runtime", raising=False)
 
     choice = engines.choose("auto", "cpu", (shipped, 224), no_gpus)
@@ -94,8 +95,8 @@ def test_without_openvino_it_is_slower_and_says_so(shipped: Model, monkeypatch: 
         engines.choose("openvino-fp32", "cpu", (shipped, 224), no_gpus)
 
 
-def test_what_was_asked_for_is_taken_or_refused(shipped: Model) -> None:
-    """An int8 network that does not exist, or sees other tiles, is no reason to score with another silently."""
+def test_a_requested_engine_is_chosen_or_refused(shipped: Model) -> None:
+    """A request for an int8 network that is missing, or made for other tiles, never silently scores with another."""
     assert engines.choose("torch-fp32", "auto", (shipped, 224), no_gpus).name == "torch-fp32"
     with pytest.raises(UsageError, match=r"has no int8 network. Make one with `crackscan models quantise`, or"):
         engines.choose("openvino-int8", "auto", (replace(shipped, int8=None), 224), no_gpus)
@@ -104,7 +105,7 @@ def test_what_was_asked_for_is_taken_or_refused(shipped: Model) -> None:
 
 
 def test_each_engine_runs_where_it_can() -> None:
-    """OpenVINO on CPUs and half precision on GPUs only; the reference anywhere."""
+    """OpenVINO runs on CPUs only, half precision on GPUs only, and the reference anywhere."""
     assert {name: device_for(name, "auto") for name in ENGINES} == {
         "torch-fp32": "auto",
         "torch-fp16": "cuda",
@@ -122,24 +123,24 @@ BOUNDS: dict[EngineName, tuple[float, float]] = {
     "torch-fp16": (1e-3, 0.02),
     "openvino-int8": (MOST_SHIFT, 0.2),
 }
-"""How far the crack scores and the domain scores of an engine may be from the reference's, in the mean."""
+"""Largest mean distances of an engine's crack scores and domain scores from the reference's."""
 
 
 def test_every_engine_but_the_reference_has_its_bound() -> None:
-    """So that a new one is measured, too."""
+    """A new engine needs a bound, too."""
     assert BOUNDS.keys() == set(ENGINES) - {"torch-fp32"}
 
 
 @pytest.mark.parametrize("name", BOUNDS)
 def test_engines_score_as_the_reference_does(shipped: Model, name: EngineName) -> None:
-    """On tiles from even grey to noise, cracked and sound concrete among them.
+    """On tiles from even grey to noise, with cracked and sound concrete among them.
 
-    On even grey a spread is nothing but rounding, and how strange its logarithm makes the tile differs between
-    processors, by 5 where there is AMX; that it is strange must hold.
+    On even grey a spread is pure rounding, and the domain score that its logarithm gives differs between processors, by
+    5 with AMX. It must still be higher than that of concrete.
     """
-    tiles = _tiles()
+    tiles = draw_tiles()
     expected = np.asarray(engines.make("torch-fp32", 224, shipped, "cpu")(tiles))
-    assert expected[:, CRACK].min() < 0.1  # it tells these tiles apart, so that the comparison means something
+    assert expected[:, CRACK].min() < 0.1  # the reference tells these tiles apart, so the comparison means something
     assert expected[:, CRACK].max() > 0.9
 
     found = np.asarray(engines.make(name, 224, shipped, "cpu")(tiles))
@@ -154,7 +155,7 @@ def test_engines_score_as_the_reference_does(shipped: Model, name: EngineName) -
     assert found[order[-4:], DOMAIN].min() > found[order[:4], DOMAIN].max()
 
 
-def _tiles() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def draw_tiles() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     """Draw concrete, every other tile cracked, and noise."""
     from pipeline.synthetic.drawing import draw_photo
 

@@ -1,4 +1,4 @@
-"""A model on disk: it comes back as it was, and a damaged one is never used."""
+"""A model on disk: it loads as it was saved, and a damaged one never loads."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -19,20 +19,20 @@ ARCHITECTURE = "test_efficientnet.r160_in1k"
 
 @pytest.fixture(scope="module")
 def state() -> dict[str, Tensor]:
-    """Random weights."""
+    """Return random weights."""
     torch.manual_seed(0)
     return backbones.build(ARCHITECTURE).state_dict()
 
 
 @pytest.fixture
 def folder(tmp_path: Path, state: dict[str, Tensor]) -> Path:
-    """A model folder."""
-    model.save_model(str(tmp_path / "model"), made(state), lambda card: f"# {card.model_id}\n")
+    """Write a model folder."""
+    model.save_model(str(tmp_path / "model"), make_model(state), lambda card: f"# {card.model_id}\n")
     return tmp_path / "model"
 
 
-def made(state: dict[str, Tensor]) -> Model:
-    """Make a model of these weights, not written yet."""
+def make_model(state: dict[str, Tensor]) -> Model:
+    """Return a model with these weights, not yet on disk."""
     return Model("", make_card(), encode_weights(state))
 
 
@@ -53,26 +53,26 @@ def test_a_model_scores_as_before_it_was_written(folder: Path, state: dict[str, 
     assert float(moved.abs().max()) < 0.01
 
 
-def test_the_id_is_the_stored_bytes(folder: Path, state: dict[str, Tensor]) -> None:
-    """The same weights and card give the same id and the same file; other weights another."""
+def test_the_id_follows_the_stored_bytes(folder: Path, state: dict[str, Tensor]) -> None:
+    """The same weights and card give the same id and the same file; other weights give another id."""
     first = model.load_model(str(folder))
-    again = model.save_model(str(folder.with_name("again")), made(state), lambda _: "")
+    again = model.save_model(str(folder.with_name("again")), make_model(state), lambda _: "")
     assert again.model_id == first.model_id
     assert (folder.with_name("again") / WEIGHTS_FILE).read_bytes() == (folder / WEIGHTS_FILE).read_bytes()
     other = {name: tensor * 2 for name, tensor in state.items()}
-    changed = model.save_model(str(folder.with_name("other")), made(other), lambda _: "")
+    changed = model.save_model(str(folder.with_name("other")), make_model(other), lambda _: "")
     assert changed.model_id != first.model_id
     assert (folder / "README.md").read_text() == f"# {first.model_id}\n"
 
 
 def test_loaded_tensors_are_single_precision(folder: Path) -> None:
-    """However they are stored, scoring computes with float32."""
+    """Scoring computes with float32, whatever the file stores."""
     kinds = {tensor.dtype for tensor in state_of(model.load_model(str(folder))).values()}
     assert kinds <= {torch.float32, torch.int64}
 
 
 def test_damaged_weights_are_refused(folder: Path) -> None:
-    """One changed byte is found by the SHA-256 of the card."""
+    """The SHA-256 in the card reveals one changed byte."""
     data = bytearray((folder / WEIGHTS_FILE).read_bytes())
     data[-1] ^= 1
     (folder / WEIGHTS_FILE).write_bytes(data)
@@ -96,26 +96,26 @@ def test_a_folder_without_a_card_is_no_model(tmp_path: Path) -> None:
 
 
 def test_weights_of_another_network_are_refused(folder: Path, state: dict[str, Tensor]) -> None:
-    """A card that names another architecture than the weights' is an error in words."""
+    """A card with another architecture than the weights raises an error that names it."""
     card = replace(make_card(), architecture="test_resnet.r160_in1k")
-    model.save_model(str(folder), replace(made(state), card=card), lambda _: "")
+    model.save_model(str(folder), replace(make_model(state), card=card), lambda _: "")
     with pytest.raises(ModelError, match="do not fit their card's architecture test_resnet"):
         network_of(model.load_model(str(folder)))
 
 
 def test_an_unfinished_write_is_no_model(folder: Path, state: dict[str, Tensor]) -> None:
-    """The card is removed first and written last: a stop in between leaves no model, not a mixed one."""
+    """Saving removes the card first and writes it last, so a stop in between leaves no model instead of a mixed one."""
 
     def stop(card: Card) -> str:
         raise KeyboardInterrupt(card.model_id)
 
     with pytest.raises(KeyboardInterrupt):
-        model.save_model(str(folder), made(state), stop)
+        model.save_model(str(folder), make_model(state), stop)
     assert not (folder / CARD_FILE).exists()
 
 
 def test_the_shipped_model_can_be_used() -> None:
-    """The package brings a model whose weights are its card's and fit its network."""
+    """The weights of the package's own model match its card and fit its network."""
     shipped = model.load_model(SHIPPED_MODEL)
     pictures = torch.zeros(1, 3, shipped.card.tile_px, shipped.card.tile_px)
     assert network_of(shipped)(pictures).shape == (1, 1)

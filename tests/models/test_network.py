@@ -1,4 +1,4 @@
-"""What goes into the network and what comes out: pixels normalised, logits calibrated."""
+"""Input and output of a network: normalised pixels, calibrated logits, textures."""
 
 import pytest
 import timm
@@ -15,8 +15,8 @@ def test_calibration_is_the_sigmoid_of_a_scaled_logit() -> None:
 
 
 @pytest.mark.parametrize("name", ["test_efficientnet", "test_resnet", "test_vit", "test_convnext"])
-def test_looking_at_textures_leaves_the_logits_as_they_are(name: str) -> None:
-    """To the last bit, whatever the family of the network; a picture's textures are its own."""
+def test_collecting_textures_leaves_the_logits_as_they_are(name: str) -> None:
+    """To the last bit, for every family of networks; the textures of a picture do not depend on the others."""
     torch.manual_seed(0)
     network = timm.create_model(name, num_classes=1).eval()
     pictures = torch.randn(3, 3, 160, 160)
@@ -30,7 +30,7 @@ def test_looking_at_textures_leaves_the_logits_as_they_are(name: str) -> None:
 
 
 def test_an_even_picture_has_a_texture() -> None:
-    """Maps without any spread give numbers, not infinities."""
+    """Feature maps without any spread give finite numbers."""
     network = timm.create_model("test_efficientnet", num_classes=1).eval()
     for parameter in network.parameters():
         torch.nn.init.zeros_(parameter)

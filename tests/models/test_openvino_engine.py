@@ -1,4 +1,4 @@
-"""OpenVINO computes what torch does, whatever company a tile is in."""
+"""OpenVINO computes what torch does, whatever the other tiles of the batch."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from pipeline.models import openvino_graph
 from pipeline.models.batching import CRACK, DOMAIN
 from pipeline.models.model import SHIPPED_MODEL, Int8, Model, load_model
 from pipeline.models.network import encode_weights, state_of
-from pipeline.models.openvino_engine import OpenVinoEngine, read
+from pipeline.models.openvino_engine import OpenVinoEngine, read_int8
 from pipeline.models.torch_engine import TorchEngine
 
 
@@ -28,9 +28,9 @@ def tiles() -> NDArray[np.uint8]:
     return np.stack([rng.integers(128 - 8 * n, 129 + 7 * n, (224, 224, 3), np.uint8) for n in range(16)])
 
 
-def test_a_score_does_not_depend_on_the_company(model: Model, tiles: NDArray[np.uint8]) -> None:
-    """In batches of one size a tile's scores are the same to the last bit, in any place, int8 and floats."""
-    for engine in (OpenVinoEngine(read(model), model.card, "f32"),
+def test_a_score_does_not_depend_on_the_other_tiles(model: Model, tiles: NDArray[np.uint8]) -> None:
+    """In batches of one size a tile has the same scores to the last bit at any place, in int8 and floats."""
+    for engine in (OpenVinoEngine(read_int8(model), model.card, "f32"),
                    OpenVinoEngine(openvino_graph.build_graph(model, 224), model.card, "f32")):  # fmt: skip
         together = engine(tiles)
         order = np.random.default_rng(1).permutation(16)
@@ -39,13 +39,13 @@ def test_a_score_does_not_depend_on_the_company(model: Model, tiles: NDArray[np.
 
 
 def test_batches_may_change_their_size(model: Model, tiles: NDArray[np.uint8]) -> None:
-    """One tile alone scores as among 16, but for rounding."""
+    """One tile alone scores as among 16, apart from rounding."""
     engine = OpenVinoEngine(openvino_graph.build_graph(model, 224), model.card, "f32")
     np.testing.assert_allclose(engine(tiles[:1]), engine(tiles)[:1], rtol=1e-4, atol=1e-5)
 
 
-def test_an_older_model_knows_no_strangers(model: Model, tiles: NDArray[np.uint8]) -> None:
-    """One without a domain gives the same probabilities, and NaN."""
+def test_an_older_model_gives_no_domain_score(model: Model, tiles: NDArray[np.uint8]) -> None:
+    """A model without a domain gives the same probabilities, and NaN."""
     older = replace(model, weights=encode_weights(state_of(model)))
     found = OpenVinoEngine(openvino_graph.build_graph(older, 224), model.card, "f32")(tiles)
     np.testing.assert_allclose(found[:, CRACK], np.asarray(TorchEngine(model, "cpu")(tiles))[:, CRACK], atol=1e-5)
@@ -53,23 +53,23 @@ def test_an_older_model_knows_no_strangers(model: Model, tiles: NDArray[np.uint8
 
 
 def test_probabilities_stay_within_0_and_1(model: Model, tiles: NDArray[np.uint8]) -> None:
-    """Even where the calibration makes logits enormous; nothing overflows."""
+    """Even if the calibration makes logits enormous; nothing overflows."""
     card = replace(model.card, calibration=replace(model.card.calibration, temperature=1e-6))
     with np.errstate(all="raise"):
         found = OpenVinoEngine(openvino_graph.build_graph(model, 224), card, "f32")(tiles)
     assert ((found[:, CRACK] >= 0) & (found[:, CRACK] <= 1)).all()
 
 
-def test_a_damaged_int8_network_is_told_in_words(model: Model) -> None:
-    """Not in a traceback of OpenVINO's; and so is one that is missing."""
+def test_a_damaged_int8_network_raises_an_error_in_words(model: Model) -> None:
+    """And so does a missing one."""
     with pytest.raises(ModelError, match=r"^The int8 network of .* cannot be read by OpenVINO .* `crackscan models"):
-        read(replace(model, int8=Int8(b"<net", b"")))
+        read_int8(replace(model, int8=Int8(b"<net", b"")))
     with pytest.raises(ModelError, match="has no int8 network"):
-        read(replace(model, int8=None))
+        read_int8(replace(model, int8=None))
 
 
-def test_nothing_is_reported_to_anybody() -> None:
-    """OpenVINO's and NNCF's package that tells their maker of every conversion is not loaded."""
+def test_there_is_no_telemetry() -> None:
+    """The package by which OpenVINO and NNCF report every conversion to their maker is not loaded."""
     import sys
 
     import nncf

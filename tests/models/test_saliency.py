@@ -1,4 +1,4 @@
-"""Where a network sees a crack: networks and tiles whose answer can be worked out."""
+"""Where a network sees a crack, for networks and tiles with computable answers."""
 
 import numpy as np
 import pytest
@@ -9,11 +9,18 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from pipeline.models.model import SHIPPED_MODEL, load_model
-from pipeline.models.saliency import Listener, SaliencyMapper, chosen_layers, dark_lines, in_places, up_to_one
+from pipeline.models.saliency import (
+    FeatureRecorder,
+    SaliencyMapper,
+    choose_layers,
+    find_dark_lines,
+    scale_to_one,
+    to_channels_first,
+)
 
 
 class LeftHalf(nn.Module):
-    """A network whose logit is what lies in the left half of the picture; two layers, as timm describes them."""
+    """A network whose logit is the sum of the left half of the picture, with layers as timm describes them."""
 
     feature_info = (
         {"module": "edges", "num_chs": 3, "reduction": 2},
@@ -35,13 +42,13 @@ class LeftHalf(nn.Module):
 
 
 def test_places_that_do_not_matter_weigh_nothing() -> None:
-    """In both layers the left half weighs the same everywhere, and the right half nothing."""
+    """In both layers the left half has the same weight everywhere, and the right half none."""
     network = LeftHalf()
-    listener = Listener(network)
-    for _ in range(2):  # what was heard before is forgotten
-        weighed = listener.weighed(network(torch.ones(2, 3, 64, 64)))
-        assert [layer.shape for layer in weighed] == [(2, 8, 8), (2, 4, 4)]
-        for layer in weighed:
+    recorder = FeatureRecorder(network)
+    for _ in range(2):  # the second pass forgets the first
+        layers = recorder.weigh(network(torch.ones(2, 3, 64, 64)))
+        assert [layer.shape for layer in layers] == [(2, 8, 8), (2, 4, 4)]
+        for layer in layers:
             half = layer.shape[-1] // 2
             assert layer[..., :half].eq(1).all()
             assert layer[..., half:].eq(0).all()
@@ -57,43 +64,43 @@ def test_places_that_do_not_matter_weigh_nothing() -> None:
     ],
 )
 def test_one_layer_for_each_stride(name: str, layers: dict[str, int]) -> None:
-    """From every eighth pixel on, of any kind of network."""
+    """From stride 8 on, for every kind of network."""
     with torch.device("meta"):
-        assert chosen_layers(timm.create_model(name, num_classes=1)) == layers
+        assert choose_layers(timm.create_model(name, num_classes=1)) == layers
 
 
-def test_layers_of_any_order_come_out_alike() -> None:
-    """Channels first, channels last, and tokens of a square with a class token before them."""
+def test_features_of_any_order_get_one_order() -> None:
+    """Channels first, channels last, and tokens of a square after a class token."""
     places = torch.arange(2 * 5 * 4 * 4).reshape(2, 5, 4, 4)
     last = places.movedim(1, -1)
     tokens = torch.cat([torch.full((2, 1, 5), -1), last.flatten(1, 2)], dim=1)
     for features in (places, last, tokens):
-        assert in_places(features, 5).equal(places)
+        assert to_channels_first(features, 5).equal(places)
 
 
 @pytest.mark.parametrize("width_px", [1, 3, 8, 20])
 def test_a_dark_line_stands_out(width_px: int) -> None:
-    """A crack of any width is brighter in the map than all else, to the pixel; a bright line leaves nothing on it."""
+    """A crack of any width is the brightest part of the map, to the pixel; a bright line leaves its pixels black."""
     grey = torch.full((1, 100, 120), 150.0)
     grey[:, :, 50 : 50 + width_px] -= 40
-    found = dark_lines(grey)[0, 40]
+    found = find_dark_lines(grey)[0, 40]
     assert found[50 : 50 + width_px].min() > 2 * found[: 50 - 3].max()
-    assert dark_lines(300 - grey)[0, 40, 50 : 50 + width_px].max() == 0
+    assert find_dark_lines(300 - grey)[0, 40, 50 : 50 + width_px].max() == 0
 
 
 def test_a_flat_tile_has_no_lines() -> None:
-    """Nor has a slow change of light more than a trace."""
-    assert dark_lines(torch.full((1, 64, 64), 99.0)).abs().max() < 1e-3
+    """A slow change of light leaves hardly a trace."""
+    assert find_dark_lines(torch.full((1, 64, 64), 99.0)).abs().max() < 1e-3
     slope = torch.linspace(60, 200, 128).expand(1, 128, 128)
-    assert dark_lines(slope)[:, :, 40:-40].max() < 0.1
+    assert find_dark_lines(slope)[:, :, 40:-40].max() < 0.1
 
 
 @given(seed=st.integers(0, 2**32), highest=st.floats(0.5, 1))
 def test_the_highest_become_one(seed: int, highest: float) -> None:
-    """Tile by tile; what lies below them keeps its proportions, and a map of zeros stays one."""
+    """Tile by tile; lower values keep their proportions, and a map of zeros stays zero."""
     found = torch.from_numpy(np.random.default_rng(seed).random((3, 6, 7), np.float32)) + 0.01
     found[1] = 0
-    scaled = up_to_one(found, highest)
+    scaled = scale_to_one(found, highest)
     assert scaled.amax(dim=(1, 2)).tolist() == [1, 0, 1]
     for tile in (0, 2):
         below = scaled[tile] < 1
@@ -103,12 +110,12 @@ def test_the_highest_become_one(seed: int, highest: float) -> None:
 
 @pytest.fixture(scope="module")
 def mapper() -> SaliencyMapper:
-    """With the shipped model."""
+    """Load the mapper of the shipped model."""
     return SaliencyMapper(load_model(SHIPPED_MODEL), "cpu")
 
 
 def test_a_drawn_crack_is_found(mapper: SaliencyMapper) -> None:
-    """On noise like concrete, nine tenths of what is brighter than half lies within 3 pixels of the crack."""
+    """On noise like concrete, nine tenths of the pixels over half brightness are within 3 pixels of the crack."""
     random = np.random.default_rng(3)
     tiles = np.repeat(random.normal(150, 8, (2, 224, 224, 1)), 3, axis=3)
     columns = (90 + 25 * np.sin(np.arange(224) / 30)).astype(int)
@@ -122,8 +129,8 @@ def test_a_drawn_crack_is_found(mapper: SaliencyMapper) -> None:
     assert len(set(rows.tolist())) > 150
 
 
-def test_a_tile_does_not_depend_on_its_company(mapper: SaliencyMapper) -> None:
-    """In batches of one size: gradients of one tile's score do not reach another's places."""
+def test_a_tile_does_not_depend_on_the_others(mapper: SaliencyMapper) -> None:
+    """In batches of one size, gradients of one tile's score do not reach the places of another tile."""
     tiles = np.random.default_rng(1).integers(0, 256, (2, 224, 224, 3), np.uint8)
     one, other = mapper(tiles), mapper(tiles[::-1].copy())
     assert one == pytest.approx(other[::-1], abs=1e-4)

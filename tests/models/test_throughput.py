@@ -1,4 +1,4 @@
-"""How fast backbones score."""
+"""Throughput of backbones."""
 
 import pytest
 
@@ -9,7 +9,7 @@ SMALL, LARGER = "test_efficientnet.r160_in1k", "tf_efficientnet_lite0"
 
 @pytest.mark.ray  # takes seconds: sixteen batches
 def test_a_small_network_is_faster() -> None:
-    """Both are measured in the same moments; a network of a tenth of the size scores more tiles a second."""
+    """Measured in the same moments, a network of a tenth of the size scores more tiles per second."""
     found = tiles_per_s([LARGER, SMALL])
     assert found.keys() == {LARGER, SMALL}
     assert found[SMALL] > found[LARGER] > 0

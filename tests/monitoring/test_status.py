@@ -1,4 +1,4 @@
-"""How far, how fast, what failed, who writes: of datasets whose answers are known."""
+"""Progress, speed, failures and writer of datasets whose answers are known."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from pipeline.core.errors import UsageError
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import hold
 from pipeline.monitoring.status import Speed, status
-from tests.helpers.small_dataset import BEGAN_AT, COMMITS, failed, ok, plan, written
+from tests.helpers.small_dataset import BEGAN_AT, COMMITS, failed, ok, write_dataset, write_plan
 
 
 def of_speed(seconds: list[float], start_s: float = 0.0) -> list[dict[str, object]]:
@@ -21,46 +21,46 @@ def of_speed(seconds: list[float], start_s: float = 0.0) -> list[dict[str, objec
 
 
 def test_a_finished_dataset(tmp_path: Path) -> None:
-    """All is done, failures are counted by kind, the most frequent first, and nobody writes."""
+    """All is done, failures come by kind, the most frequent first, and nobody writes."""
     more = [failed("x.jpg", "empty_file"), failed("y.jpg", "empty_file"), failed("z.jpg", "empty_file")]
-    found = status(str(written(str(tmp_path / "out"), [*COMMITS, more]).url))
+    found = status(str(write_dataset(str(tmp_path / "out"), [*COMMITS, more]).url))
     assert (found.is_finished, found.is_sealed, found.planned, found.done, found.failed) == (True, False, 8, 8, 5)
     assert [*found.failures.items()] == [("empty_file", 3), ("not_an_image", 2)]
     assert found.writer is None
 
 
 def test_an_unfinished_dataset(tmp_path: Path) -> None:
-    """Photos without a row are left, a photo that two plans list counts once, archives not read yet are told."""
-    layout = written(str(tmp_path / "out"), finish=False)
-    plan(layout, [ok("one-more.jpg"), *(row for rows in COMMITS for row in rows)])
-    plan(layout, [ok("a.jpg") | {"archive": "file:///overlaps"}])
-    plan(layout, [{"entry": "stream", "archive": "file:///photos/three.tgz", "image": ""}])
+    """Photos without a row are left, a photo that two plans list counts once, and unread archives are counted."""
+    layout = write_dataset(str(tmp_path / "out"), finish=False)
+    write_plan(layout, [ok("one-more.jpg"), *(row for rows in COMMITS for row in rows)])
+    write_plan(layout, [ok("a.jpg") | {"archive": "file:///overlaps"}])
+    write_plan(layout, [{"entry": "stream", "archive": "file:///photos/three.tgz", "image": ""}])
     found = status(layout.url)
     assert (found.is_finished, found.planned, found.done, found.unread_archives) == (False, 6, 5, 1)
 
 
 def test_the_speed_is_that_of_the_last_run(tmp_path: Path) -> None:
-    """Ten photos in nine seconds are one a second; an older run, days before, does not count; what is left takes so."""
-    layout = written(str(tmp_path / "out"), [of_speed([0, 50])], finish=False)
+    """Ten photos in nine seconds are one a second, also for the rest; a run of a day before does not count."""
+    layout = write_dataset(str(tmp_path / "out"), [of_speed([0, 50])], finish=False)
     day_s = 86400.0
     commits = [of_speed([0, 1, 2, 3, 4, 5], day_s), of_speed([6, 7, 8, 9], day_s)]
-    written(layout.url, commits, "two", finish=False)
-    plan(layout, [*of_speed([0, 50]), *commits[0], *commits[1], *of_speed([60, 61, 62])])
+    write_dataset(layout.url, commits, "two", finish=False)
+    write_plan(layout, [*of_speed([0, 50]), *commits[0], *commits[1], *of_speed([60, 61, 62])])
     found = status(layout.url)
     assert found.speed == Speed(1.0, 1.0, BEGAN_AT + timedelta(seconds=day_s + 9))
     assert (found.planned, found.done, found.left_s) == (15, 12, 3.0)
 
 
 @pytest.mark.parametrize("commits", [[], [[]], [of_speed([0])], [of_speed([0, 0.01])], [[failed("x.jpg")]]])
-def test_too_little_to_tell_the_speed(commits: list[list[dict[str, object]]], tmp_path: Path) -> None:
-    """No photo, one photo, and photos of one moment, failed or not, have no speed."""
-    found = status(written(str(tmp_path / "out"), commits, finish=False).url)
+def test_too_few_photos_give_no_speed(commits: list[list[dict[str, object]]], tmp_path: Path) -> None:
+    """No photo, one photo, and photos of one moment have no speed, failed or not."""
+    found = status(write_dataset(str(tmp_path / "out"), commits, finish=False).url)
     assert (found.speed, found.left_s, found.done) == (None, None, sum(map(len, commits)))
 
 
-def test_the_writer_is_told(tmp_path: Path) -> None:
-    """A living writer is named; one whose process has ended is gone, and one of another machine falls silent."""
-    layout = Layout(written(str(tmp_path / "out"), finish=False).url)
+def test_the_writer_is_named(tmp_path: Path) -> None:
+    """A writer is alive, gone if its process has ended, or silent if it is elsewhere and its lease is stale."""
+    layout = Layout(write_dataset(str(tmp_path / "out"), finish=False).url)
     with hold(layout, "later", lambda _holder: None):
         writer = status(layout.url).writer
         lease = json.loads(storage.read_bytes(layout.lease))
@@ -77,17 +77,17 @@ def test_the_writer_is_told(tmp_path: Path) -> None:
         assert writer.state == state
 
 
-def test_no_dataset_is_told(tmp_path: Path) -> None:
-    """A folder without `run.json` is wrong usage."""
+def test_a_folder_without_a_dataset_is_refused(tmp_path: Path) -> None:
+    """It has no `run.json`."""
     with pytest.raises(UsageError, match="There is no dataset at"):
         status(str(tmp_path))
 
 
-def test_photos_of_an_archive_that_was_not_read_to_its_end_are_known(tmp_path: Path) -> None:
-    """Those with a row are, before the plan has them: never is more done than there is."""
+def test_photos_of_a_stream_that_is_being_read_are_known(tmp_path: Path) -> None:
+    """Photos with a row count as planned before the plan has them, so that `done` never exceeds `planned`."""
     day = [of_speed([0, 1, 2, 3])]
-    layout = written(str(tmp_path / "out"), day, finish=False)
+    layout = write_dataset(str(tmp_path / "out"), day, finish=False)
     for archive in {row["archive"] for row in day[0]}:
-        plan(layout, [{"entry": "stream", "archive": archive, "image": ""}])
+        write_plan(layout, [{"entry": "stream", "archive": archive, "image": ""}])
     found = status(layout.url)
     assert (found.planned, found.done, found.left_s, found.unread_archives) == (4, 4, 0.0, 1)

@@ -1,4 +1,4 @@
-"""Two datasets compared: the table, the page, and what both say of the same photos."""
+"""Two datasets compared: the table, the page, and the agreement on the same photos."""
 
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,7 +13,7 @@ from pipeline.dataset.commit_log import read_table
 from pipeline.dataset.layout import Layout
 from pipeline.reports.compare import CompareConfig, Comparison, compare
 from pipeline.reports.photo_matching import Rule
-from tests.helpers.scored_photos import photo, scored, zipped
+from tests.helpers.scored_photos import photo, score_archives, zip_photos
 
 HOSTILE = "<script>alert(1)</script>.png"
 BEFORE = {HOSTILE: 26, "better.png": 230, "same.png": 51, "gone.png": 200, "crossing.png": 120}
@@ -22,7 +22,7 @@ AFTER = {HOSTILE: 230, "better.png": 26, "same.png": 52, "new.png": 200, "crossi
 
 @pytest.fixture(scope="module")
 def years(tmp_path_factory: pytest.TempPathFactory) -> tuple[Layout, Layout]:
-    """Two inspections: archives and times differ, names and places of most photos do not."""
+    """Two inspections: archives and times differ, but most photos have the same names and places."""
     folder = tmp_path_factory.mktemp("years")
     made = []
     for year, levels in ((2025, BEFORE), (2026, AFTER)):
@@ -32,19 +32,19 @@ def years(tmp_path_factory: pytest.TempPathFactory) -> tuple[Layout, Layout]:
             place = (48.1 + (number if name != "new.png" else 100) * 1e-3, 11.5)
             photos[name] = photo(level, at, place)
         photos["broken.png"] = b"no photo"
-        made.append(scored(folder / f"out-{year}", zipped(folder / f"{year}.zip", photos)))
+        made.append(score_archives(folder / f"out-{year}", zip_photos(folder / f"{year}.zip", photos)))
     return made[0], made[1]
 
 
-def compared(years: tuple[Layout, Layout], folder: Path, rule: Rule = Rule()) -> tuple[Comparison, pa.Table, str]:  # noqa: B008 - it is frozen
-    """What is found, the table and the page."""
+def comparison_of(years: tuple[Layout, Layout], folder: Path, rule: Rule = Rule()) -> tuple[Comparison, pa.Table, str]:  # noqa: B008 - it is frozen
+    """The comparison, its table and its page."""
     found = compare(CompareConfig(years[0].url, years[1].url, str(folder / "made"), rule))
     return found, read_table(found.table_url), storage.read_bytes(found.page_url).decode()
 
 
 def test_photos_of_one_name_are_compared(years: tuple[Layout, Layout], tmp_path: Path) -> None:
-    """Each photo has a row, what got worse comes first, and the page shows both sides."""
-    found, table, page = compared(years, tmp_path)
+    """Each photo has a row, worse ones come first, and the page shows both sides."""
+    found, table, page = comparison_of(years, tmp_path)
     assert found.counts == {
         "worse": 1, "better": 1, "same": 2, "new": 1, "gone": 1, "failed": 1, "unclear": 0}  # fmt: skip
     assert table.schema.equals(schema.CHANGES)
@@ -61,8 +61,8 @@ def test_photos_of_one_name_are_compared(years: tuple[Layout, Layout], tmp_path:
 
 
 def test_photos_of_one_place_are_compared(years: tuple[Layout, Layout], tmp_path: Path) -> None:
-    """Whatever they are called; photos that failed tell no place."""
-    found, table, page = compared(years, tmp_path, Rule("place", 3))
+    """Their names do not matter; failed photos have no place."""
+    found, table, page = comparison_of(years, tmp_path, Rule("place", 3))
     assert found.counts["unclear"] == 2
     assert (found.counts["new"], found.counts["gone"]) == (1, 1)
     assert max(table["distance_m"].drop_null().to_pylist()) < 1
@@ -71,30 +71,30 @@ def test_photos_of_one_place_are_compared(years: tuple[Layout, Layout], tmp_path
 
 
 def test_exchanged_sides_exchange_the_kinds(years: tuple[Layout, Layout], tmp_path: Path) -> None:
-    """Worse becomes better, new becomes gone."""
-    there, _, _ = compared(years, tmp_path)
-    back, table, _ = compared(years[::-1], tmp_path)
+    """Worse becomes better, and new becomes gone."""
+    there, _, _ = comparison_of(years, tmp_path)
+    back, table, _ = comparison_of(years[::-1], tmp_path)
     assert back.agreement.kappa == there.agreement.kappa
     assert {table["image_b"][0].as_py(), table["image_a"][1].as_py()} == {"better.png", HOSTILE}
 
 
 def test_a_dataset_is_the_same_as_itself(years: tuple[Layout, Layout], tmp_path: Path) -> None:
-    """Nothing is shown as changed."""
-    found, table, page = compared((years[0], years[0]), tmp_path)
+    """Nothing has changed."""
+    found, table, page = comparison_of((years[0], years[0]), tmp_path)
     assert (found.counts["same"], found.counts["failed"], table.num_rows) == (5, 1, 6)
     assert found.agreement.share == 1
     assert "No photo got worse or better" in page
 
 
 def test_a_margin_of_nothing_is_refused() -> None:
-    """Every photo would be worse and better."""
+    """With it every photo would be worse and better."""
     with pytest.raises(UsageError) as refused:
         CompareConfig("a", "b", "c", margin=0)
     assert str(refused.value) == "The margin is 0; expected more than 0, at most 1. Give another --margin."
 
 
 def test_a_dataset_is_no_place_for_a_comparison(years: tuple[Layout, Layout]) -> None:
-    """Neither of the two: every file in it has its meaning."""
+    """Neither of the two: every file in a dataset has its meaning."""
     a, b = years
     for folder in (a.url, f"{b.url}/made"):
         with pytest.raises(UsageError, match="lies in the dataset"):

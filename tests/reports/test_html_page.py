@@ -1,21 +1,22 @@
-"""A page is one file: what stands in it is escaped, and nothing is fetched."""
+"""A page is one file: it escapes all text and fetches nothing."""
 
 import json
 import re
 from datetime import UTC, datetime
 
 import pytest
-from jinja2 import DictLoader, Environment
 
 from pipeline.reports import html_page
-from pipeline.reports.html_page import Column, Rows
+from pipeline.reports.html_page import Column, PhotoTable
 
 HOSTILE = '</script><script>alert(1)</script> & "quoted" \'<img src=x onerror=alert(2)>\u2028'
 
 
 def test_rows_travel_as_compact_json_that_cannot_end_its_element() -> None:
-    """Whatever photos are called, a browser reads back what was written."""
-    rows = Rows([Column("Photo", "text", [HOSTILE, None]), Column("Archive", "choice", [HOSTILE, None])], ["card"])
+    """A browser reads back the same values, whatever the names of photos."""
+    rows = PhotoTable(
+        [Column("Photo", "text", [HOSTILE, None]), Column("Archive", "choice", [HOSTILE, None])], ["card"]
+    )
     text = rows.to_json()
     assert "<" not in text
     assert ": " not in text.split("values")[0]
@@ -31,23 +32,18 @@ def test_rows_travel_as_compact_json_that_cannot_end_its_element() -> None:
 def test_values_are_written_as_short_as_they_can_be() -> None:
     """Scores to four digits, degrees to a tenth of a metre, times without a zone."""
     column = Column("x", "number", [0.123456, 48.12345678, -11.5, 3, None, datetime(2026, 5, 1, 9, 4, 5, tzinfo=UTC)])
-    assert html_page._column(column)["values"] == [0.1235, 48.123457, -11.5, 3, None, "2026-05-01 09:04:05"]
+    [encoded] = json.loads(PhotoTable([column]).to_json())["columns"]
+    assert encoded["values"] == [0.1235, 48.123457, -11.5, 3, None, "2026-05-01 09:04:05"]
 
 
-def test_a_page_runs_its_own_script_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The policy names the script's digest, so an injected one is not run; text is escaped in the first place."""
+def test_a_page_runs_its_own_script_and_no_other() -> None:
+    """The page escapes text, and its policy names the script's digest, so a browser runs no other."""
     source = '{% import "parts.html" as parts with context %}{% call parts.document(title) %}{{ title }}{% endcall %}'
-    original = html_page._templates()
-    assert original.loader is not None
-    parts = original.loader.get_source(original, "parts.html")[0]
-    fake = Environment(loader=DictLoader({"parts.html": parts, "x.html": source}), autoescape=True)
-    fake.filters |= original.filters
-    monkeypatch.setattr(html_page, "_templates", lambda: fake)
-    made = html_page.render("x.html", title=HOSTILE).decode()
-    assert "<script>alert" not in made
-    assert "&lt;script&gt;alert(1)" in made
-    assert re.search(r"default-src 'none'; img-src data:; .*script-src 'sha256-[\w+/]{43}='", made)
-    assert made.count("<script>") == 1
+    page = html_page.render(html_page.load_templates().from_string(source), title=HOSTILE).decode()
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert(1)" in page
+    assert re.search(r"default-src 'none'; img-src data:; .*script-src 'sha256-[\w+/]{43}='", page)
+    assert page.count("<script>") == 1
 
 
 @pytest.mark.parametrize(
@@ -61,8 +57,8 @@ def test_a_page_runs_its_own_script_and_no_other(monkeypatch: pytest.MonkeyPatch
     ],
 )
 def test_only_what_a_browser_can_open_is_linked(archive: str, image: str, expected: str | None) -> None:
-    """A loose photo by itself, a member by its archive; no other kind of address."""
-    assert html_page.link(archive, image) == expected
+    """The page links a loose photo itself and a member to its archive, and no other kind of address."""
+    assert html_page.find_link(archive, image) == expected
 
 
 @pytest.mark.parametrize(
@@ -71,11 +67,17 @@ def test_only_what_a_browser_can_open_is_linked(archive: str, image: str, expect
 )  # fmt: skip
 def test_shares_never_round_to_nothing_or_all(part: int, whole: int, expected: str) -> None:
     """One cracked photo in a million is not 0 %."""
-    assert html_page._percent(part, whole) == expected
+    assert html_page.format_share(part, whole) == expected
 
 
 def test_assets_hold_nothing_to_fetch_and_nothing_that_ends_them() -> None:
-    """They are put into the page as they are."""
+    """The page includes them unchanged."""
     for name in ("page.css", "page.js"):
-        text = html_page._asset(name)
+        text = html_page.read_asset(name)
         assert not re.search(r"</|https?://|@import|url\(", text), name
+
+
+def test_archives_are_called_by_their_names_where_those_differ() -> None:
+    """Otherwise by their URLs."""
+    assert html_page.short_names(["s3://b/x.zip", "s3://b/y.zip"]) == ["x.zip", "y.zip"]
+    assert html_page.short_names(["s3://b/x.zip", "s3://c/x.zip"]) == ["s3://b/x.zip", "s3://c/x.zip"]

@@ -1,4 +1,4 @@
-"""Photos with their heat as files: which photo is meant, what is drawn, and what is said where none can be."""
+"""Photos with their heat as files: names of photos, pixels, and errors."""
 
 import io
 import zipfile
@@ -12,7 +12,7 @@ from pipeline import storage
 from pipeline.core.errors import UsageError
 from pipeline.dataset.layout import Layout
 from pipeline.reports.overlay import Overlay, OverlayConfig, write_overlays
-from tests.helpers.scored_photos import photo, scored, zipped
+from tests.helpers.scored_photos import photo, score_archives, zip_photos
 
 PHOTOS = {
     "span-1/a.png": photo(250),
@@ -25,9 +25,9 @@ PHOTOS = {
 
 @pytest.fixture(scope="module")
 def layout(tmp_path_factory: pytest.TempPathFactory) -> Layout:
-    """Five photos, three of which have one name in different folders."""
+    """Five photos; three have the same name in different folders."""
     folder = tmp_path_factory.mktemp("overlay")
-    return scored(folder / "out", zipped(folder / "one.zip", PHOTOS))
+    return score_archives(folder / "out", zip_photos(folder / "one.zip", PHOTOS))
 
 
 def drawn(layout: Layout, to: Path, *names: str) -> list[Overlay]:
@@ -49,8 +49,8 @@ def test_the_cracked_tile_is_coloured_and_the_others_are_as_they_were(layout: La
     assert max(green, blue) < 180
 
 
-def test_a_photo_is_known_by_path_end_of_path_and_id(layout: Layout, tmp_path: Path) -> None:
-    """A whole path goes before the end of another; one photo named twice is drawn once."""
+def test_a_photo_is_found_by_path_end_of_path_and_id(layout: Layout, tmp_path: Path) -> None:
+    """A whole path wins over the end of another; a photo with two names in one call is drawn once."""
     assert [one.image for one in drawn(layout, tmp_path, "a.png")] == ["a.png"]
     [odd] = drawn(layout, tmp_path, "b#?é.png")
     assert odd.url is not None
@@ -61,7 +61,7 @@ def test_a_photo_is_known_by_path_end_of_path_and_id(layout: Layout, tmp_path: P
 
 
 def test_a_name_that_means_no_one_photo_is_refused(layout: Layout, tmp_path: Path) -> None:
-    """Nothing is drawn, not even the photos that are known."""
+    """No photo is drawn, not even one with a good name."""
     with pytest.raises(UsageError) as unknown:
         drawn(layout, tmp_path / "none", "a.png", "c.png")
     assert str(unknown.value) == (
@@ -74,17 +74,17 @@ def test_a_name_that_means_no_one_photo_is_refused(layout: Layout, tmp_path: Pat
 
 
 def test_a_name_of_several_photos_is_refused_with_their_ids(tmp_path: Path) -> None:
-    """So that one can be chosen."""
-    archive = zipped(tmp_path / "one.zip", {"x/a.png": photo(1), "y/a.png": photo(2)})
-    layout = scored(tmp_path / "out", archive)
+    """So users can choose one."""
+    archive = zip_photos(tmp_path / "one.zip", {"x/a.png": photo(1), "y/a.png": photo(2)})
+    layout = score_archives(tmp_path / "out", archive)
     with pytest.raises(UsageError, match=r"^a.png may be any of 2 photos: [0-9a-f]{16} \(file://.*one.zip x/a.png\), "):
         drawn(layout, tmp_path, "a.png")
 
 
-def test_a_photo_that_cannot_be_read_any_more_is_told(tmp_path: Path) -> None:
+def test_a_photo_that_cannot_be_read_any_more_has_a_reason(tmp_path: Path) -> None:
     """The others are drawn."""
-    one, two = (zipped(tmp_path / f"{name}.zip", {f"{name}.png": photo(9)}) for name in ("one", "two"))
-    layout = scored(tmp_path / "out", one, two)
+    one, two = (zip_photos(tmp_path / f"{name}.zip", {f"{name}.png": photo(9)}) for name in ("one", "two"))
+    layout = score_archives(tmp_path / "out", one, two)
     with zipfile.ZipFile(one, "a") as changed:
         changed.writestr("more.png", b"")
     first, second = drawn(layout, tmp_path, "one.png", "two.png")
@@ -94,6 +94,6 @@ def test_a_photo_that_cannot_be_read_any_more_is_told(tmp_path: Path) -> None:
 
 
 def test_a_dataset_is_no_place_for_pictures(layout: Layout) -> None:
-    """Every file in it has its meaning."""
+    """Every file in a dataset has its meaning."""
     with pytest.raises(UsageError, match="lies in the dataset"):
         list(write_overlays(OverlayConfig(layout.url, ["a.png"], f"{layout.url}/maps")))

@@ -1,4 +1,4 @@
-"""Photos as a page shows them: pictures of what there is to see, or why there is none."""
+"""Cards of photos: their pictures, or the reason why there are none."""
 
 import base64
 import io
@@ -9,26 +9,26 @@ from PIL import Image
 
 from pipeline.dataset.layout import Layout
 from pipeline.reports import dataset_stats
-from pipeline.reports.photo_cards import Frame, PhotoCard, photo_cards
-from tests.helpers.scored_photos import photo, scored, zipped
+from pipeline.reports.photo_cards import Frame, PhotoCard, make_cards
+from tests.helpers.scored_photos import photo, score_archives, zip_photos
 
 
-def seen(layout: Layout, longest_px: int = 75) -> list[PhotoCard]:
-    """All scored photos of a dataset."""
-    with dataset_stats.statistics_of(layout, None) as photos:
-        ids = dataset_stats.listed(photos, 9)["image_id"].to_pylist()
-        return list(photo_cards(photos, layout, ids, longest_px).values())
+def cards_of(layout: Layout, longest_px: int = 75) -> list[PhotoCard]:
+    """The cards of all photos of a dataset."""
+    with dataset_stats.open_photos(layout, None) as photos:
+        ids = dataset_stats.list_photos(photos, 9)["image_id"].to_pylist()
+        return list(make_cards(photos, layout, ids, longest_px).values())
 
 
 def pixels(url: str) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """What a `data:` URL shows."""
+    """The picture in a `data:` URL."""
     with Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))) as image:
         return np.asarray(image)
 
 
 def test_a_photo_has_a_picture_its_heat_and_its_worst_tile(tmp_path: Path) -> None:
-    """The picture is shrunk, the heat lies over it, the tile is as it is, and the frame says where."""
-    [one] = seen(scored(tmp_path / "out", zipped(tmp_path / "one.zip", {"a.png": photo(200)})))
+    """The picture is small, the heat has its size, the tile keeps its pixels, and the frame shows its place."""
+    [one] = cards_of(score_archives(tmp_path / "out", zip_photos(tmp_path / "one.zip", {"a.png": photo(200)})))
     assert one.picture is not None
     assert (one.picture.height_px, one.picture.width_px) == (50, 75)
     assert pixels(one.picture.photo).shape == (50, 75, 3)
@@ -40,15 +40,18 @@ def test_a_photo_has_a_picture_its_heat_and_its_worst_tile(tmp_path: Path) -> No
     assert abs(int(pixels(one.picture.tile).mean()) - 200) <= 2  # JPEG
     assert one.picture.frame == Frame(66.67, 50.0, 33.33, 50.0)
     assert one.link == f"file://{tmp_path}/one.zip"
-    assert one.card == f"photo-{one.facts['image_id']}"
+    assert one.card_id == f"photo-{one.facts['image_id']}"
 
 
 def test_photos_come_worst_first_and_without_a_picture_where_unreadable(tmp_path: Path) -> None:
-    """A card stands without one, and says why."""
-    good, bad = zipped(tmp_path / "good.zip", {"a.png": photo(9)}), zipped(tmp_path / "bad.zip", {"b.png": photo(99)})
-    layout = scored(tmp_path / "out", good, bad)
+    """Such a card says why."""
+    good, bad = (
+        zip_photos(tmp_path / "good.zip", {"a.png": photo(9)}),
+        zip_photos(tmp_path / "bad.zip", {"b.png": photo(99)}),
+    )
+    layout = score_archives(tmp_path / "out", good, bad)
     bad.unlink()
-    first, second = seen(layout)
+    first, second = cards_of(layout)
     assert (first.facts["image"], first.picture) == ("b.png", None)
     assert f"{bad.name}" in first.why
     assert second.picture is not None

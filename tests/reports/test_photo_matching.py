@@ -1,4 +1,4 @@
-"""Which photos of two inspections belong together: laws, and cases with a known answer."""
+"""Matches of photos of two inspections: laws, and cases with a known answer."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -50,15 +50,15 @@ SCHEMA = pa.schema(
 
 
 @cache
-def opened() -> Connection:
-    """One DuckDB for all: to open one takes longer than to match a few photos."""
+def duck() -> Connection:
+    """One DuckDB for all tests: opening one takes longer than matching a few photos."""
     connection = duckdb.connect()
     connection.execute("SET threads = 1")
     return connection
 
 
 def table(photos: Sequence[Taken], side: str) -> pa.Table:
-    """Photos as `match` takes them; numbered."""
+    """Photos as `match` takes them, with numbered ids."""
     rows = [
         {
             "image_id": f"{side}{number}",
@@ -74,7 +74,7 @@ def matches(
     a: Sequence[Taken], b: Sequence[Taken], by: By = "name", within_m: float = 5, names: str = "ab"
 ) -> set[Match]:
     """Match photos."""
-    connection = opened()
+    connection = duck()
     connection.register("a", table(a, names[0]))
     connection.register("b", table(b, names[1]))
     match(connection, Rule(by, within_m))
@@ -85,7 +85,7 @@ def matches(
 
 
 def pairs(found: set[Match]) -> set[tuple[int, int]]:
-    """Those that belong together."""
+    """The pairs among matches."""
     return {(match.a, match.b) for match in found if match.a is not None and match.b is not None}
 
 
@@ -109,7 +109,7 @@ PHOTOS = {"name": st.lists(NAMED, max_size=8, unique=True), "place": st.lists(PL
 @settings(max_examples=12)
 @given(data=st.data())
 def test_every_photo_has_one_row(by: By, data: st.DataObject) -> None:
-    """Whatever the photos: none is lost, none belongs to two others."""
+    """No photo is lost, and none matches two others."""
     a, b = data.draw(PHOTOS[by]), data.draw(PHOTOS[by])
     found = matches(a, b, by)
     assert Counter(match.a for match in found if match.a is not None) == Counter(range(len(a)))
@@ -121,7 +121,7 @@ def test_every_photo_has_one_row(by: By, data: st.DataObject) -> None:
 @settings(max_examples=12)
 @given(data=st.data())
 def test_both_sides_are_treated_alike(by: By, names: str, data: st.DataObject) -> None:
-    """Exchanged, the same photos belong together, also where both datasets have the same ids."""
+    """After an exchange the same photos match, also if both datasets have the same ids."""
     a, b = data.draw(PHOTOS[by]), data.draw(PHOTOS[by])
     exchanged = {Match(match.b, match.a, match.is_unclear) for match in matches(b, a, by, names=names[::-1])}
     assert matches(a, b, by, names=names) == exchanged
@@ -130,38 +130,38 @@ def test_both_sides_are_treated_alike(by: By, names: str, data: st.DataObject) -
 @pytest.mark.parametrize("by", ["name", "place"])
 @settings(max_examples=12)
 @given(data=st.data())
-def test_photos_are_like_themselves(by: By, data: st.DataObject) -> None:
-    """Two models on the same photos: every photo of a name or place of its own finds itself."""
+def test_photos_match_themselves(by: By, data: st.DataObject) -> None:
+    """Two models on the same photos: every photo with a name or place of its own matches itself."""
     photos = list({photo._replace(after_s=None): photo for photo in data.draw(PHOTOS[by])}.values())
-    told = [by == "name" or None not in {photo.latitude, photo.longitude} for photo in photos]
-    expected = {(number, number) for number, is_told in enumerate(told) if is_told}
+    can_match = [by == "name" or None not in {photo.latitude, photo.longitude} for photo in photos]
+    expected = {(number, number) for number, can in enumerate(can_match) if can}
     assert pairs(matches(photos, photos, by)) == expected
 
 
 def test_names_below_the_archive_count() -> None:
-    """Last year's archive was called otherwise, and lay elsewhere."""
+    """Last year's archive had another name and another place."""
     a = [Taken("span/1.jpg", "s3://y/2025.zip"), Taken("span/2.jpg", "s3://y/2025.zip")]
     b = [Taken("span/2.jpg", "file:///2026.zip"), Taken("span/3.jpg", "file:///2026.zip")]
     assert matches(a, b) == {Match(1, 0, CLEAR), Match(0, None, CLEAR), Match(None, 1, CLEAR)}
 
 
-def test_archives_of_one_name_belong_together() -> None:
-    """Cameras count from 1 again for each of them."""
+def test_archives_of_one_name_match() -> None:
+    """Cameras count from 1 again in each of them."""
     a = [Taken("1.jpg", "file:///25/north.zip"), Taken("1.jpg", "file:///25/south.zip")]
     b = [Taken("1.jpg", "file:///26/south.zip"), Taken("1.jpg", "file:///26/north.zip")]
     assert pairs(matches(a, b)) == {(0, 1), (1, 0)}
 
 
-def test_a_name_of_several_photos_tells_nothing() -> None:
-    """Neither new nor gone: it may be any of them. What has no namesake left is gone, that is clear."""
+def test_a_name_of_several_photos_is_unclear() -> None:
+    """Such a photo is neither new nor gone: it may be any of them. One without a namesake is clearly gone."""
     a = [Taken("1.jpg", "file:///north.zip"), Taken("1.jpg", "file:///south.zip")]
     assert matches(a, [Taken("1.jpg", "file:///x.zip")]) == {
         Match(0, None, UNCLEAR), Match(1, None, UNCLEAR), Match(None, 0, UNCLEAR)}  # fmt: skip
     assert matches(a, [Taken("1.jpg", "file:///y/north.zip")]) == {Match(0, 0, CLEAR), Match(1, None, CLEAR)}
 
 
-def test_the_nearest_photos_belong_together() -> None:
-    """Within the distance; each to one other only, the nearer first."""
+def test_the_nearest_photos_match() -> None:
+    """Within the distance; each matches one other at most, the nearer first."""
     a = [Taken("x", latitude=48 + metres * METRE, longitude=11) for metres in (0, 3, 100)]
     b = [Taken("y", latitude=48 + metres * METRE, longitude=11) for metres in (2, 7, 106)]
     assert pairs(matches(a, b, "place", 5)) == {(1, 0)}
@@ -170,26 +170,26 @@ def test_the_nearest_photos_belong_together() -> None:
 
 
 def test_photos_of_one_place_are_matched_in_the_order_of_time() -> None:
-    """Counted from each inspection's first photo: a year lies between them."""
+    """The time counts from the first photo of each inspection: there is a year between them."""
     a = [Taken("x", latitude=48, longitude=11, after_s=after_s) for after_s in (0, 10, 20)]
     b = [Taken("y", latitude=48, longitude=11, after_s=10**7 + after_s) for after_s in (21, 0, 11)]
     assert pairs(matches(a, b, "place")) == {(0, 1), (1, 2), (2, 0)}
 
 
-def test_the_date_line_and_a_pole_part_nothing() -> None:
-    """Distances are those on the sphere."""
+def test_photos_match_across_the_date_line_and_a_pole() -> None:
+    """Distances are those on a sphere."""
     a = [Taken("x", latitude=0.001, longitude=179.99999), Taken("x", latitude=89.99999, longitude=0)]
     b = [Taken("y", latitude=0.001, longitude=-179.99999), Taken("y", latitude=89.99999, longitude=180)]
     assert pairs(matches(a, b, "place", 3)) == {(0, 0), (1, 1)}
 
 
 def test_photos_without_a_position_are_unclear() -> None:
-    """So are those at 0, 0, which cameras without a fix write."""
+    """So are photos at 0, 0, which cameras without a fix write."""
     a, b = [Taken("x"), Taken("x", latitude=0.0, longitude=0.0)], [Taken("y", latitude=48, longitude=11)]
     assert matches(a, b, "place") == {Match(0, None, UNCLEAR), Match(1, None, UNCLEAR), Match(None, 0, CLEAR)}
 
 
-def test_a_distance_of_no_use_is_refused() -> None:
-    """With the option that gives another."""
+def test_a_useless_distance_is_refused() -> None:
+    """The message names the option."""
     with pytest.raises(UsageError, match=r"^The distance is 0 m; expected 0.01 to 1000. Give another --within.$"):
         Rule("place", 0)

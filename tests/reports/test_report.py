@@ -1,4 +1,4 @@
-"""A report of a dataset: what is written, and what of hostile and unfinished datasets."""
+"""The report of a dataset, also of hostile and unfinished ones."""
 
 import json
 import re
@@ -11,18 +11,17 @@ import pytest
 from pipeline import storage
 from pipeline.core.errors import UsageError
 from pipeline.dataset.layout import Layout
-from pipeline.reports import report
 from pipeline.reports.report import ReportConfig, write_report
-from tests.helpers.scored_photos import photo, scored, zipped
+from tests.helpers.scored_photos import photo, score_archives, zip_photos
 
 HOSTILE = '<script>alert(1)</script> & "it\'s".png'
 
 
-def page_of(layout: Layout, folder: Path, top: int = 24, threshold: float | None = None) -> str:
+def page_of(layout: Layout, folder: Path, **options: Any) -> str:  # noqa: ANN401 - of any type
     """The report of a dataset."""
-    made = write_report(ReportConfig(layout.url, str(folder / "report.html"), top, threshold))
+    report = write_report(ReportConfig(layout.url, str(folder / "report.html"), **options))
     data = (folder / "report.html").read_bytes()
-    assert made.size_bytes == len(data)
+    assert report.size_bytes == len(data)
     return data.decode()
 
 
@@ -40,9 +39,9 @@ def rows_of(page: str) -> dict[str, list[Any]]:
 
 
 def test_a_report_has_every_photo_and_all_figures(tmp_path: Path) -> None:
-    """Counts as text, and one row a photo, the worst first."""
+    """Counts as text, and one row for each photo, the worst first."""
     photos = {"bad.png": photo(250, place=(48.1, 11.5)), "good.png": photo(25), "broken.png": b"no"}
-    page = page_of(scored(tmp_path / "out", zipped(tmp_path / "one.zip", photos)), tmp_path)
+    page = page_of(score_archives(tmp_path / "out", zip_photos(tmp_path / "one.zip", photos)), tmp_path)
     assert "<dd>50 %<small>1 of 2 scored</small></dd>" in page
     assert "<dd>8.3 %<small>1 of 12</small></dd>" in page
     assert page.count('class="card" id="photo-') == 2
@@ -60,9 +59,9 @@ def test_a_report_has_every_photo_and_all_figures(tmp_path: Path) -> None:
 
 
 def test_hostile_names_stay_text(tmp_path: Path) -> None:
-    """Of photos, archives and folders, wherever they stand in the page."""
-    archive = zipped(tmp_path / "<b>one.zip", {HOSTILE: photo(250, red=255), f"{HOSTILE}.jpg": b"no"})
-    page = page_of(scored(tmp_path / "<i>out", archive), tmp_path)
+    """Names of photos, archives and folders, everywhere in the page."""
+    archive = zip_photos(tmp_path / "<b>one.zip", {HOSTILE: photo(250, red=255), f"{HOSTILE}.jpg": b"no"})
+    page = page_of(score_archives(tmp_path / "<i>out", archive), tmp_path)
     for mark in ("<script>alert", "<b>one", "<i>out"):
         assert mark not in page
     assert HOSTILE in unescape(page)
@@ -70,8 +69,10 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
 
 
 def test_another_threshold_moves_the_line(tmp_path: Path) -> None:
-    """It is named, and counts follow it."""
-    layout = scored(tmp_path / "out", zipped(tmp_path / "one.zip", {"a.png": photo(25), "b.png": photo(30)}))
+    """The page names it, and the counts follow it."""
+    layout = score_archives(
+        tmp_path / "out", zip_photos(tmp_path / "one.zip", {"a.png": photo(25), "b.png": photo(30)})
+    )
     assert "<dd>0 %<small>0 of 2 scored</small></dd>" in page_of(layout, tmp_path)
     page = page_of(layout, tmp_path, threshold=0.1)
     assert "<dd>50 %<small>1 of 2 scored</small></dd>" in page
@@ -80,43 +81,40 @@ def test_another_threshold_moves_the_line(tmp_path: Path) -> None:
 
 
 def test_no_cards_need_no_archive(tmp_path: Path) -> None:
-    """`--top 0` reads none; nothing is said of pictures."""
+    """`--top 0` reads no archive and shows no picture."""
     page = page_of(
-        scored(tmp_path / "out", zipped(tmp_path / "one.zip", {"a.png": photo(25, red=255)})), tmp_path, top=0
+        score_archives(tmp_path / "out", zip_photos(tmp_path / "one.zip", {"a.png": photo(25, red=255)})),
+        tmp_path,
+        top=0,
     )
     assert "No photos are shown." in page
     assert "data:image" not in page.replace("img-src data:", "")
 
 
 def test_a_dataset_that_is_not_finished_is_reported_as_far_as_it_is(tmp_path: Path) -> None:
-    """And says so; cards without a picture are counted."""
-    archive = zipped(tmp_path / "one.zip", {"a.png": photo(25), "broken.png": b"no"})
-    layout = scored(tmp_path / "out", archive)
+    """The page says so; the result counts cards without a picture."""
+    archive = zip_photos(tmp_path / "one.zip", {"a.png": photo(25), "broken.png": b"no"})
+    layout = score_archives(tmp_path / "out", archive)
     storage.remove(layout.summary)
     archive.unlink()
-    made = write_report(ReportConfig(layout.url, str(tmp_path / "report.html")))
-    assert (made.photos, made.cards, made.without_picture) == (2, 1, 1)
+    report = write_report(ReportConfig(layout.url, str(tmp_path / "report.html")))
+    assert (report.photos, report.cards, report.without_picture) == (2, 1, 1)
     assert "This dataset is not finished: 2 of 2 photos" in (tmp_path / "report.html").read_text()
 
 
-def test_the_table_is_bounded_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The worst are listed; the figures count all."""
-    monkeypatch.setattr(report, "ROWS", 2)
-    layout = scored(tmp_path / "out", zipped(tmp_path / "one.zip", {f"{n}.png": photo(n) for n in (10, 20, 30)}))
-    page = page_of(layout, tmp_path)
+def test_the_table_is_bounded_and_says_so(tmp_path: Path) -> None:
+    """It lists the worst photos; the figures count all."""
+    layout = score_archives(
+        tmp_path / "out", zip_photos(tmp_path / "one.zip", {f"{n}.png": photo(n) for n in (10, 20, 30)})
+    )
+    page = page_of(layout, tmp_path, most_rows=2)
     assert rows_of(page)["Photo"] == ["30.png", "20.png"]
     assert "The first 2 of 3" in page
     assert "0 of 3 scored" in page
 
 
-def test_archives_are_called_by_their_names_where_those_differ() -> None:
-    """Else by their URLs."""
-    assert report.short_names(["s3://b/x.zip", "s3://b/y.zip"]) == ["x.zip", "y.zip"]
-    assert report.short_names(["s3://b/x.zip", "s3://c/x.zip"]) == ["s3://b/x.zip", "s3://c/x.zip"]
-
-
 def test_a_folder_is_no_place_for_a_page(tmp_path: Path) -> None:
-    """It is told before anything is read."""
+    """`write_report` says so before it reads anything."""
     with pytest.raises(UsageError) as refused:
         write_report(ReportConfig("nowhere", str(tmp_path)))
     assert str(refused.value) == (
@@ -125,14 +123,14 @@ def test_a_folder_is_no_place_for_a_page(tmp_path: Path) -> None:
 
 
 def test_a_dataset_is_no_place_for_a_page(tmp_path: Path) -> None:
-    """Every file in it has its meaning."""
+    """Every file in a dataset has its meaning."""
     with pytest.raises(UsageError, match="lies in the dataset"):
         write_report(ReportConfig(str(tmp_path), str(tmp_path / "report.html")))
 
 
 def test_costs_of_runs_are_shown_and_escaped(tmp_path: Path) -> None:
-    """Each run's beside it and their sum, where prices were given; a report that makes no sense shows none."""
-    layout = scored(tmp_path / "out", zipped(tmp_path / "one.zip", {"a.png": photo(25)}))
+    """The cost of each run, and their sum, if the run had prices; a malformed `run-report.json` shows none."""
+    layout = score_archives(tmp_path / "out", zip_photos(tmp_path / "one.zip", {"a.png": photo(25)}))
     assert "<dt>Cost</dt>" not in page_of(layout, tmp_path)
     (run_id,) = re.findall(r"<dt><code>(\w+)</code></dt>", page_of(layout, tmp_path))
     costs = [{"run_id": run_id, "cost": {"amount": 1.5, "currency": "<i>"}}, {"cost": {"amount": 2, "currency": "<i>"}}]

@@ -1,4 +1,4 @@
-"""The report in a real browser: what is rendered is what SQL says, and everything answers to mouse and keys."""
+"""The report in a real browser: it shows the figures of SQL, and everything answers to mouse and keys."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -10,10 +10,10 @@ from pipeline.dataset.layout import Layout
 from pipeline.dataset.sql import query
 from pipeline.reports.compare import CompareConfig, compare
 from pipeline.reports.report import ReportConfig, write_report
-from tests.helpers.browser import Browser, chromium, console, picture
-from tests.helpers.scored_photos import photo, scored, zipped
+from tests.helpers.browser import Browser, open_chromium, read_console, take_screenshot
+from tests.helpers.scored_photos import photo, score_archives, zip_photos
 
-pytestmark = pytest.mark.ray  # seconds to minutes, as those
+pytestmark = pytest.mark.ray  # takes seconds to minutes, like those tests
 
 HOSTILE = "<script>document.title='taken over'</script>.png"
 BEGAN_AT = datetime(2026, 5, 12, 9)  # noqa: DTZ001 - EXIF has no zone
@@ -26,9 +26,11 @@ OTHERS = {HOSTILE: photo(255), "sky.png": photo(40, red=250), "broken.png": b"no
 
 @pytest.fixture(scope="module")
 def layout(tmp_path_factory: pytest.TempPathFactory) -> Layout:
-    """Eighty-four photos of two archives: hostile, strange and failed ones among them."""
+    """Eighty-four photos of two archives; one has a hostile name, one is out of domain, and two failed."""
     folder = tmp_path_factory.mktemp("report")
-    return scored(folder / "out", zipped(folder / "span.zip", MANY), zipped(folder / "others.zip", OTHERS))
+    return score_archives(
+        folder / "out", zip_photos(folder / "span.zip", MANY), zip_photos(folder / "others.zip", OTHERS)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -36,31 +38,31 @@ def opened(layout: Layout, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """One browser for all tests of the module."""
     page = tmp_path_factory.mktemp("page") / "report.html"
     write_report(ReportConfig(layout.url, str(page), top=12))
-    with chromium(tmp_path_factory.mktemp("profile")) as browser:
+    with open_chromium(tmp_path_factory.mktemp("profile")) as browser:
         browser.get(page.as_uri())
         yield browser
 
 
 @pytest.fixture
 def browser(opened: Browser) -> Iterator[Browser]:
-    """A report just opened; nothing may be wrong on the console afterwards."""
+    """A report just opened; the console stays empty."""
     opened.refresh()
     yield opened
-    assert console(opened) == []
+    assert read_console(opened) == []
 
 
 def texts(browser: Browser, selector: str) -> list[str]:
-    """What can be read in elements."""
+    """The texts of elements."""
     return [element.text for element in browser.find_elements("css selector", selector)]
 
 
 def names(browser: Browser) -> list[str]:
-    """Photos in the table, as far as it is drawn."""
+    """Photos in the rows of the table that are drawn."""
     return texts(browser, "#photos tbody tr:not(.space) td:first-child")
 
 
 def press(browser: Browser, *keys: str) -> None:
-    """Type, wherever the focus is."""
+    """Press keys, wherever the focus is."""
     from selenium.webdriver import ActionChains
 
     ActionChains(browser).send_keys(*keys).perform()
@@ -85,14 +87,14 @@ def test_counts_are_those_of_sql(layout: Layout, browser: Browser) -> None:
 
 
 def test_hostile_names_are_shown_and_not_run(browser: Browser) -> None:
-    """As the first row, the first card, and nothing more."""
+    """In the first row and the first card."""
     assert names(browser)[0] == HOSTILE
     assert texts(browser, "#worst .name")[0] == HOSTILE
     assert browser.title == "Crack report: out"
 
 
 def test_a_click_on_a_heading_sorts(layout: Layout, browser: Browser) -> None:
-    """The table follows SQL's order; a second click turns it round, and failed photos stay last."""
+    """The table has the order of SQL; a second click reverses it, and failed photos stay last."""
     [score] = [
         button for button in browser.find_elements("css selector", "#photos th button") if "Score" in button.text
     ]
@@ -120,8 +122,8 @@ def test_search_and_filters_narrow_the_table(browser: Browser) -> None:
     assert names(browser) == ["empty.png"]
 
 
-def test_rows_are_drawn_where_they_are_seen(browser: Browser) -> None:
-    """A page of many thousands opens at once; scrolling brings the others."""
+def test_only_visible_rows_are_drawn(browser: Browser) -> None:
+    """A page with many thousands of rows opens at once; scrolling draws the others."""
     assert len(names(browser)) < 60
     browser.execute_script("document.querySelector('.scroller').scrollTop = 1e6")
     browser.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
@@ -130,7 +132,7 @@ def test_rows_are_drawn_where_they_are_seen(browser: Browser) -> None:
 
 
 def test_a_card_opens_by_mouse_and_keys(browser: Browser) -> None:
-    """Large view, from photo to photo, heat on and off, closed with the focus where it was."""
+    """Large view, next and previous photo, heat on and off; closing returns the focus to the card."""
     from selenium.webdriver.common.keys import Keys
     from selenium.webdriver.support.wait import WebDriverWait
 
@@ -150,7 +152,7 @@ def test_a_card_opens_by_mouse_and_keys(browser: Browser) -> None:
     assert not heat.is_displayed()
     press(browser, Keys.ESCAPE)
     assert browser.execute_script(shown) is False
-    focused = "return document.activeElement === arguments[0]"  # once the dialog's close event is told, a moment later
+    focused = "return document.activeElement === arguments[0]"  # after the dialog's close event, a moment later
     assert WebDriverWait(browser, 10).until(lambda opened: opened.execute_script(focused, cards[0]))
     browser.find_element("css selector", "#photos td .link").click()
     assert browser.execute_script(shown) == HOSTILE
@@ -165,8 +167,8 @@ def test_a_slash_searches_and_a_dot_leads_to_its_row(browser: Browser) -> None:
     assert names(browser) == ["span/079.png"]
 
 
-def test_all_that_is_seen_can_be_told(browser: Browser) -> None:
-    """Pictures have alternative texts, plots, fields and buttons have names."""
+def test_screen_readers_have_texts(browser: Browser) -> None:
+    """Pictures have alternative texts; plots, fields and buttons have names."""
     for selector, attribute in (("img", "alt"), ("svg", "aria-label"), ("button.view", "aria-label")):
         elements = browser.find_elements("css selector", selector)
         assert elements
@@ -176,9 +178,9 @@ def test_all_that_is_seen_can_be_told(browser: Browser) -> None:
 
 
 def test_it_is_drawn_light_dark_and_on_paper(browser: Browser) -> None:
-    """As large as the window, not blank, and as bright as it should be."""
-    light, dark = picture(browser), picture(browser, dark=True)
-    paper = picture(browser, dark=True, media="print")
+    """As large as the window, not blank, and light or dark as it should be."""
+    light, dark = take_screenshot(browser), take_screenshot(browser, dark=True)
+    paper = take_screenshot(browser, dark=True, media="print")
     assert light.shape == dark.shape
     assert light.shape[0] > 600
     assert light.shape[1] > 1200
@@ -186,21 +188,21 @@ def test_it_is_drawn_light_dark_and_on_paper(browser: Browser) -> None:
     assert dark.mean() < 80
     assert min(light.mean(), paper.mean()) > 200
     assert not browser.find_element("css selector", "nav").is_displayed()
-    picture(browser)
+    take_screenshot(browser)
 
 
 def test_nothing_is_fetched(browser: Browser) -> None:
-    """The page is one file; a mail attachment shows the same."""
+    """The page is one file; as a mail attachment it looks the same."""
     fetched = "return performance.getEntriesByType('resource').filter(entry => !entry.name.startsWith('data:')).length"
     assert browser.execute_script(fetched) == 0
 
 
 def test_a_comparison_shows_both_sides(opened: Browser, layout: Layout, tmp_path: Path) -> None:
-    """Its page has the same parts: cards of pairs, a large view with two pictures, and a table with filters."""
+    """Its page has cards of pairs, a large view with two pictures, and a table with filters."""
     later = {"span/001.png": photo(250), "span/002.png": photo(6), "new.png": photo(9), HOSTILE: photo(0)}
-    other = scored(tmp_path / "later", zipped(tmp_path / "later.zip", later))
-    made = compare(CompareConfig(layout.url, other.url, str(tmp_path / "made")))
-    opened.get(made.page_url)
+    other = score_archives(tmp_path / "later", zip_photos(tmp_path / "later.zip", later))
+    comparison = compare(CompareConfig(layout.url, other.url, str(tmp_path / "made")))
+    opened.get(comparison.page_url)
     assert texts(opened, ".figures dd")[:5] == ["1", "1", "1", "1\nonly in B", "81\nonly in A"]
     assert names(opened)[:2] == ["span/001.png", HOSTILE]
     opened.find_elements("css selector", "button.view")[1].click()
@@ -208,4 +210,4 @@ def test_a_comparison_shows_both_sides(opened: Browser, layout: Layout, tmp_path
     opened.find_element("css selector", "#viewer .close").click()
     opened.find_elements("css selector", "#photos th button")[4].click()
     assert texts(opened, "#photos tbody tr:first-child td:nth-child(5)") == ["+0.969"]
-    assert console(opened) == []
+    assert read_console(opened) == []

@@ -1,4 +1,4 @@
-"""Tiles to be looked at: what is written, that it trains once it is labelled, and what is left alone."""
+"""Tiles to review: the files, training on them once they have labels, and what stays untouched."""
 
 import csv
 import io
@@ -16,8 +16,8 @@ from pipeline.dataset.layout import Layout
 from pipeline.images.decode import decode
 from pipeline.labels.labelled_tiles import compute_descriptors, read_labelled_tiles
 from pipeline.reports.review import ReviewConfig, Reviewed, review
-from tests.helpers.scored_photos import THRESHOLD, photo, scored, zipped
-from tests.helpers.small_dataset import written
+from tests.helpers.scored_photos import THRESHOLD, photo, score_archives, zip_photos
+from tests.helpers.small_dataset import write_dataset
 
 LEVELS = {"a.png": 250, "b.png": 140, "c.png": 120, "sub/d.png": 5}
 """Grey levels of the right lower tile: the photo's score, times 255."""
@@ -31,17 +31,19 @@ def quiet(_done: int, _total: int) -> None:
 def layout(tmp_path: Path) -> Layout:
     """Four photos of two archives, scored."""
     photos = {name: photo(level) for name, level in LEVELS.items()}
-    one = zipped(tmp_path / "one.zip", {name: photos[name] for name in ("a.png", "b.png", "c.png")})
-    return scored(tmp_path / "scores", one, zipped(tmp_path / "two.zip", {"sub/d.png": photos["sub/d.png"]}))
+    one = zip_photos(tmp_path / "one.zip", {name: photos[name] for name in ("a.png", "b.png", "c.png")})
+    return score_archives(
+        tmp_path / "scores", one, zip_photos(tmp_path / "two.zip", {"sub/d.png": photos["sub/d.png"]})
+    )
 
 
 def table(folder: Path) -> list[dict[str, str]]:
-    """The rows that are to be labelled."""
+    """The rows that people label."""
     return list(csv.DictReader(io.StringIO((folder / "review.csv").read_text())))
 
 
 def fill_in(folder: Path, label_of: dict[str, str], delimiter: str = ",") -> None:
-    """Do a person's part: a label for each photo by name."""
+    """Write labels as a person would, for each photo by name."""
     rows = [row | {"label": label_of.get(row["image"], "")} for row in table(folder)]
     with (folder / "review.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]), delimiter=delimiter)
@@ -49,14 +51,14 @@ def fill_in(folder: Path, label_of: dict[str, str], delimiter: str = ",") -> Non
         writer.writerows(rows)
 
 
-def made(layout: Layout, folder: Path, tiles: int = 4) -> Reviewed:
-    """A review of the worst tiles, one a photo."""
+def make_review(layout: Layout, folder: Path, tiles: int = 4) -> Reviewed:
+    """A review of the worst tiles, one for each photo."""
     return review(ReviewConfig(layout.url, str(folder), tiles, "worst", per_photo=1), quiet)
 
 
-def test_tiles_are_cut_as_they_are(layout: Layout, tmp_path: Path) -> None:
+def test_tiles_keep_their_pixels(layout: Layout, tmp_path: Path) -> None:
     """Each file is its box of its photo, pixel for pixel; archives take turns, the worst photo first."""
-    found = made(layout, tmp_path / "look")
+    found = make_review(layout, tmp_path / "look")
     rows = table(tmp_path / "look")
     assert [row["image"] for row in rows] == ["a.png", "sub/d.png", "b.png", "c.png"]
     for row in rows:
@@ -69,7 +71,7 @@ def test_tiles_are_cut_as_they_are(layout: Layout, tmp_path: Path) -> None:
 
 def test_the_table_says_where_each_tile_comes_from(layout: Layout, tmp_path: Path) -> None:
     """Archive, photo, place in its grid, score and reason; the label is empty, the group is the photo."""
-    made(layout, tmp_path / "look", tiles=1)
+    make_review(layout, tmp_path / "look", tiles=1)
     [row] = table(tmp_path / "look")
     assert row == {
         "path": "tiles/0001.png",
@@ -94,8 +96,8 @@ def test_the_table_says_where_each_tile_comes_from(layout: Layout, tmp_path: Pat
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_a_filled_in_folder_is_labelled_data(delimiter: str, layout: Layout, tmp_path: Path) -> None:
-    """As a spreadsheet saves it, too: labels are read, empty ones left out and counted, whole files are the tiles."""
-    made(layout, tmp_path / "look")
+    """Also as a spreadsheet saves it: empty labels are left out and counted, and whole files are the tiles."""
+    make_review(layout, tmp_path / "look")
     fill_in(tmp_path / "look", {"a.png": "Positive", "b.png": "0", "c.png": "negative"}, delimiter)
     tiles = read_labelled_tiles([str(tmp_path / "look")])
     assert tiles.labels.tolist() == [True, False, False]
@@ -107,19 +109,19 @@ def test_a_filled_in_folder_is_labelled_data(delimiter: str, layout: Layout, tmp
 
 
 def test_a_photo_has_one_group_in_every_review(layout: Layout, tmp_path: Path) -> None:
-    """So its tiles never stand on both sides of a training, though they were labelled in different years."""
+    """So no split puts its tiles on both sides, even if people labelled them in different years."""
     labels = {"a.png": "1", "b.png": "0", "c.png": "0", "sub/d.png": "0"}
     for name, count in (("look", 4), ("again", 3)):
-        made(layout, tmp_path / name, count)
+        make_review(layout, tmp_path / name, count)
         fill_in(tmp_path / name, labels)
     tiles = read_labelled_tiles([str(tmp_path / "look"), str(tmp_path / "again")])
     assert len(tiles) == 7
     assert len(set(tiles.groups)) == 4
 
 
-def test_a_folder_without_a_label_is_told(layout: Layout, tmp_path: Path) -> None:
-    """Training says what to do."""
-    made(layout, tmp_path / "look")
+def test_a_folder_without_a_label_is_refused(layout: Layout, tmp_path: Path) -> None:
+    """The message says what to do."""
+    make_review(layout, tmp_path / "look")
     with pytest.raises(UsageError) as refused:
         read_labelled_tiles([str(tmp_path / "look")])
     assert str(refused.value) == (
@@ -129,9 +131,9 @@ def test_a_folder_without_a_label_is_told(layout: Layout, tmp_path: Path) -> Non
 
 
 def test_photos_that_are_gone_are_counted(layout: Layout, tmp_path: Path) -> None:
-    """Their tiles are left out of the table, with the reason; the others are there."""
+    """The table leaves out their tiles, the result has the reason, and the others are there."""
     (tmp_path / "two.zip").unlink()
-    found = made(layout, tmp_path / "look")
+    found = make_review(layout, tmp_path / "look")
     assert [row["image"] for row in table(tmp_path / "look")] == ["a.png", "b.png", "c.png"]
     assert found.tiles == 3
     [(reason, tiles)] = found.unreachable.items()
@@ -140,46 +142,46 @@ def test_photos_that_are_gone_are_counted(layout: Layout, tmp_path: Path) -> Non
 
 
 def test_without_any_photo_there_is_no_table(layout: Layout, tmp_path: Path) -> None:
-    """The review fails with the reason, and may be tried again."""
+    """The review fails with the reason and works in another attempt."""
     for name in ("one.zip", "two.zip"):
         (tmp_path / name).rename(tmp_path / f"moved-{name}")
     with pytest.raises(CrackscanError, match=r"Not one of 4 tiles could be cut out of its photo: .*zip"):
-        made(layout, tmp_path / "look")
+        make_review(layout, tmp_path / "look")
     assert not (tmp_path / "look" / "review.csv").exists()
     for name in ("one.zip", "two.zip"):
         (tmp_path / f"moved-{name}").rename(tmp_path / name)
-    assert made(layout, tmp_path / "look").tiles == 4
+    assert make_review(layout, tmp_path / "look").tiles == 4
 
 
 def test_labels_are_never_overwritten(layout: Layout, tmp_path: Path) -> None:
-    """A folder with a table, or anything else of somebody's, is refused and stays as it is."""
-    made(layout, tmp_path / "look")
+    """A folder with a table or any other file is refused and stays as it is."""
+    make_review(layout, tmp_path / "look")
     fill_in(tmp_path / "look", {"a.png": "1"})
     before = {path: path.read_bytes() for path in (tmp_path / "look").rglob("*.*")}
     with pytest.raises(UsageError) as refused:
-        made(layout, tmp_path / "look")
+        make_review(layout, tmp_path / "look")
     assert str(refused.value) == f"file://{tmp_path}/look is not empty: it holds review.csv. Give --out a new folder."
     assert {path: path.read_bytes() for path in (tmp_path / "look").rglob("*.*")} == before
 
 
-def test_what_an_interrupted_review_left_goes(layout: Layout, tmp_path: Path) -> None:
-    """Tiles without their table are cut anew."""
-    made(layout, tmp_path / "look")
+def test_tiles_of_an_interrupted_review_are_replaced(layout: Layout, tmp_path: Path) -> None:
+    """Without a table, a second review removes them and cuts new ones."""
+    make_review(layout, tmp_path / "look")
     (tmp_path / "look" / "review.csv").unlink()
-    made(layout, tmp_path / "look", tiles=2)
+    make_review(layout, tmp_path / "look", tiles=2)
     assert len(list((tmp_path / "look" / "tiles").iterdir())) == 2
 
 
 def test_the_threshold_of_the_card_makes_scores_uncertain(layout: Layout, tmp_path: Path) -> None:
-    """Of the first archive the tile next to it, and next to another that is asked for."""
+    """The tile next to it comes first, or the one next to another threshold that the call gives."""
     for name, threshold, image in (("card", None, "c.png"), ("given", 0.97, "a.png"), ("same", THRESHOLD, "c.png")):
         review(ReviewConfig(layout.url, str(tmp_path / name), 1, "uncertain", 1, threshold), quiet)
         assert table(tmp_path / name)[0]["image"] == image
 
 
 def test_the_folder_may_be_remote(layout: Layout, tmp_path: Path) -> None:
-    """Through `storage`, wherever that leads, and read back from there."""
-    made(layout, tmp_path / "look")
+    """`storage` writes it, and training reads it from there."""
+    make_review(layout, tmp_path / "look")
     fill_in(tmp_path / "look", dict.fromkeys(LEVELS, "0") | {"a.png": "1"})
     review(ReviewConfig(layout.url, "memory://reviews/look", 4, "worst", per_photo=1), quiet)
     storage.write_whole("memory://reviews/look/review.csv", (tmp_path / "look" / "review.csv").read_bytes())
@@ -189,7 +191,7 @@ def test_the_folder_may_be_remote(layout: Layout, tmp_path: Path) -> None:
 
 
 def test_the_command_says_what_to_do_next(layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the tiles lie, and how they become training data; what is missing goes to stderr."""
+    """Where the tiles are, and how to train on them; missing tiles go to stderr."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "two.zip").unlink()
     shown = CliRunner().invoke(main, ["review", layout.url, "--out", "look", "--pick", "worst", "--per-photo", "1"])
@@ -202,9 +204,9 @@ def test_the_command_says_what_to_do_next(layout: Layout, tmp_path: Path, monkey
     assert "1 tiles could not be cut out of their photos: " in shown.stderr
 
 
-def test_wrong_use_is_told_in_one_sentence(layout: Layout, tmp_path: Path) -> None:
-    """Exit code 2, and nothing is written."""
-    empty = written(str(tmp_path / "empty"), [])
+def test_wrong_use_is_one_sentence(layout: Layout, tmp_path: Path) -> None:
+    """Exit code 2, and no file."""
+    empty = write_dataset(str(tmp_path / "empty"), [])
     refusals = {
         "nothing scored": (
             ["review", empty.url, "--out", str(tmp_path / "look")],

@@ -1,4 +1,4 @@
-"""What became of photos, and how far both sides agree: laws, and cases with a known answer."""
+"""Changes of photos, and the agreement of both sides: laws, and cases with a known answer."""
 
 from collections import Counter
 from functools import cache
@@ -13,26 +13,26 @@ from pipeline.core import schema
 from pipeline.dataset.sql import Connection
 from pipeline.reports import score_changes
 from pipeline.reports.photo_matching import Rule, match
-from pipeline.reports.score_changes import Agreement, agreement, counts, make_changes
+from pipeline.reports.score_changes import Agreement, count_changes, make_changes, measure_agreement
 
 Scores = dict[str, float | None]
-"""Score by name, None for a photo that failed; a photo from 0.5 on has a cracked tile."""
+"""Score by name, None for a failed photo; a photo from 0.5 on has a cracked tile."""
 
 SCORES = st.dictionaries(st.sampled_from("uvwxyz"), st.none() | st.floats(0, 1, width=32))
 OPPOSITE = {"worse": "better", "better": "worse", "new": "gone", "gone": "new"}
 
 
 @cache
-def opened() -> Connection:
-    """One DuckDB for all: to open one takes longer than to compare a few photos."""
+def duck() -> Connection:
+    """One DuckDB for all tests: opening one takes longer than comparing a few photos."""
     connection = duckdb.connect()
     connection.execute("SET threads = 1")
     return connection
 
 
-def compared(a: Scores, b: Scores, margin: float = 0.1) -> Connection:
+def changes_of(a: Scores, b: Scores, margin: float = 0.1) -> Connection:
     """Make the changes between two sides."""
-    connection = opened()
+    connection = duck()
     for side, scores in (("a", a), ("b", b)):
         rows = [
             {
@@ -52,21 +52,21 @@ def compared(a: Scores, b: Scores, margin: float = 0.1) -> Connection:
 @given(SCORES, SCORES)
 def test_every_photo_is_of_one_kind_and_exchanging_exchanges(a: Scores, b: Scores) -> None:
     """New becomes gone, worse becomes better, and agreement stays."""
-    there, agreed = counts(compared(a, b)), agreement(opened())
-    sides = opened().execute("SELECT count(image_id_a), count(image_id_b) FROM changes").fetchall()
+    there, agreed = count_changes(changes_of(a, b)), measure_agreement(duck())
+    sides = duck().execute("SELECT count(image_id_a), count(image_id_b) FROM changes").fetchall()
     assert sides == [(len(a), len(b))]
-    back, again = counts(compared(b, a)), agreement(opened())
+    back, again = count_changes(changes_of(b, a)), measure_agreement(duck())
     assert Counter({OPPOSITE.get(kind, kind): count for kind, count in there.items()}) == Counter(back)
     assert sum(there.values()) == len({*a} | {*b})
     assert (agreed.share, agreed.kappa, agreed.only_a) == (again.share, again.kappa, again.only_b)
 
 
 def test_kinds() -> None:
-    """By the margin, and by who has it."""
+    """By the margin, and by the sides that have a photo."""
     a: Scores = {"worse": 0.5, "same": 0.5, "better": 0.75, "gone": 1.0, "failed": 0.5}
     b: Scores = {"worse": 0.625, "same": 0.5625, "better": 0.625, "new": 0.0, "failed": None}
-    table = score_changes.table(compared(a, b, 0.125))
-    assert counts(opened()) == dict.fromkeys(score_changes.KINDS, 1) | {"unclear": 0}
+    table = score_changes.read_changes(changes_of(a, b, 0.125))
+    assert count_changes(duck()) == dict.fromkeys(score_changes.KINDS, 1) | {"unclear": 0}
     assert table.schema.equals(schema.CHANGES)
     assert [row["change"] for row in table.to_pylist()] == [
         row["image_b"] or row["image_a"] for row in table.to_pylist()
@@ -86,12 +86,12 @@ def test_kinds() -> None:
     ],
 )
 def test_agreement(found: Agreement, share: float | None, kappa: float | None) -> None:
-    """Where chance alone would agree on all, kappa says nothing."""
+    """If chance alone would agree on all photos, kappa has no value."""
     assert found.share == share
     assert found.kappa == (None if kappa is None else pytest.approx(kappa))
 
 
 def test_differences_are_averaged_with_and_without_their_sign() -> None:
     """Over the photos with a score on both sides."""
-    found = agreement(compared({"x": 0.25, "y": 0.75, "z": None}, {"x": 0.75, "y": 0.5, "z": 0.5, "w": 0.5}))
+    found = measure_agreement(changes_of({"x": 0.25, "y": 0.75, "z": None}, {"x": 0.75, "y": 0.5, "z": 0.5, "w": 0.5}))
     assert found == Agreement(1, 0, 1, 0, 0.125, 0.375)

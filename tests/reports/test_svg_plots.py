@@ -1,4 +1,4 @@
-"""Where marks stand in plots."""
+"""Places of marks in plots."""
 
 from datetime import UTC, datetime
 from math import cos, radians
@@ -19,7 +19,7 @@ DATED = st.builds(Dot, st.floats(0, 2e9), st.floats(0, 1), st.just(1), st.floats
 @given(st.lists(st.integers(0, 10**7), min_size=1, max_size=60))
 def test_bars_stand_on_the_axis_and_none_is_lost(counts: list[int]) -> None:
     """One photo among millions still has a bar; no bar leaves the plot."""
-    plot = svg_plots.histogram(counts)
+    plot = svg_plots.draw_histogram(counts)
     assert len(plot.marks) == sum(count > 0 for count in counts)
     for bar in plot.marks:
         assert bar.height_px >= 1
@@ -28,16 +28,16 @@ def test_bars_stand_on_the_axis_and_none_is_lost(counts: list[int]) -> None:
 
 
 def test_bars_say_what_they_count() -> None:
-    """In words, with the bounds."""
-    assert [bar.title for bar in svg_plots.histogram([2, 0, 0, 1]).marks] == [
+    """Their titles have the count and the bounds."""
+    assert [bar.title for bar in svg_plots.draw_histogram([2, 0, 0, 1]).marks] == [
         "2 photos from 0 to 0.25", "1 photo from 0.75 to 1",
     ]  # fmt: skip
 
 
 @given(st.lists(PLACED, min_size=1, max_size=30))
 def test_no_dot_leaves_the_plan(dots: list[Dot]) -> None:
-    """There is room for the dots at the edge, and for the scale below."""
-    plot = svg_plots.plan(dots, 0)
+    """There is room for dots at the edge and for the scale below."""
+    plot = svg_plots.draw_plan(dots, 0)
     assert plot is not None
     for mark in plot.marks:
         assert svg_plots.PAD_PX - 0.1 <= mark.x_px <= svg_plots.WIDTH_PX - svg_plots.PAD_PX + 0.1
@@ -50,7 +50,7 @@ def test_a_plan_is_true_to_scale_with_north_up() -> None:
     degree_m = radians(1) * svg_plots.EARTH_RADIUS_M
     north, east = 100 / degree_m, 100 / degree_m / cos(radians(60))
     corners = [Dot(20 + x * east, 60 + y * north, 1, 0.5, "") for x in (0, 1) for y in (0, 1)]
-    plot = svg_plots.plan(corners, 3)
+    plot = svg_plots.draw_plan(corners, 3)
     assert plot is not None
     south_west, north_west, south_east, _ = plot.marks
     side_px = south_east.x_px - south_west.x_px
@@ -63,7 +63,7 @@ def test_a_plan_is_true_to_scale_with_north_up() -> None:
 @given(st.lists(DATED, min_size=1, max_size=30))
 def test_no_dot_leaves_the_timeline_and_time_has_ticks(dots: list[Dot]) -> None:
     """From a second to decades."""
-    plot = svg_plots.timeline(dots)
+    plot = svg_plots.draw_timeline(dots)
     assert plot is not None
     assert 1 <= len(plot.across) <= 9
     for place in [mark.x_px for mark in plot.marks] + [tick.place_px for tick in plot.across]:
@@ -80,31 +80,31 @@ def test_no_dot_leaves_the_timeline_and_time_has_ticks(dots: list[Dot]) -> None:
     ],
 )
 def test_ticks_stand_at_round_moments(seconds: float, labels: list[str]) -> None:
-    """Whole minutes, hours or days, as the span asks for."""
+    """Whole minutes, hours or days, depending on the span."""
     first = datetime(2026, 5, 12, 9, tzinfo=UTC).timestamp()
-    plot = svg_plots.timeline([Dot(first, 0.5, 1, 0.5, ""), Dot(first + seconds, 0.5, 1, 0.5, "")])
+    plot = svg_plots.draw_timeline([Dot(first, 0.5, 1, 0.5, ""), Dot(first + seconds, 0.5, 1, 0.5, "")])
     assert plot is not None
     assert [tick.label for tick in plot.across] == labels
 
 
 def test_nothing_to_draw_is_no_plot() -> None:
-    """The page then leaves it out."""
-    assert svg_plots.plan([], 0) is None
-    assert svg_plots.timeline([]) is None
+    """The page leaves it out."""
+    assert svg_plots.draw_plan([], 0) is None
+    assert svg_plots.draw_timeline([]) is None
 
 
-def test_a_dot_tells_how_many_photos_it_stands_for() -> None:
-    """And which of them is the worst."""
-    titles = [svg_plots.timeline([Dot(0, 0.5, count, 0.5, "a.jpg")]) for count in (1, 2, 3)]
+def test_a_dot_says_how_many_photos_it_is() -> None:
+    """And names the worst of them."""
+    titles = [svg_plots.draw_timeline([Dot(0, 0.5, count, 0.5, "a.jpg")]) for count in (1, 2, 3)]
     assert [plot.marks[0].title for plot in titles if plot] == [
         "a.jpg: score 0.50", "a.jpg and 1 other: score 0.50", "a.jpg and 2 others: score 0.50",
     ]  # fmt: skip
 
 
 def test_differences_are_better_on_the_left_and_worse_on_the_right() -> None:
-    """About none is neither; nothing falls off the ends."""
-    plot = svg_plots.differences(np.array([-1.0, 0.0, 0.01, 0.5, 1.0]))
+    """Differences around 0 are neither; -1 and 1 are in the plot."""
+    plot = svg_plots.draw_differences(np.array([-1.0, 0.0, 0.01, 0.5, 1.0]))
     assert [bar.colour for bar in plot.marks] == [svg_plots.BETTER, svg_plots.ALIKE, svg_plots.WORSE, svg_plots.WORSE]
     assert [bar.title.split(" from")[0] for bar in plot.marks] == ["1 photo", "2 photos", "1 photo", "1 photo"]
     assert [tick.label for tick in plot.across] == ["-1", "-0.5", "0", "+0.5", "+1"]
-    assert svg_plots.differences(np.array([])).marks == []
+    assert svg_plots.draw_differences(np.array([])).marks == []

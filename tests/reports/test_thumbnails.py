@@ -1,4 +1,4 @@
-"""Small pictures: sizes, what is cut out, and what a page can show."""
+"""Small pictures: sizes, cut-out tiles, legends and encodings."""
 
 import base64
 import io
@@ -12,8 +12,8 @@ from pipeline.reports import thumbnails
 from pipeline.reports.thumbnails import Form
 
 
-def test_the_longer_side_is_brought_down() -> None:
-    """The shape stays; a picture that is small enough stays as it is."""
+def test_the_longer_side_shrinks_to_the_length() -> None:
+    """The proportions stay; a picture that is small enough stays as it is."""
     pixels = np.zeros((100, 300, 3), np.uint8)
     assert thumbnails.shrink(pixels, 150).shape == (50, 150, 3)
     assert thumbnails.shrink(pixels, 300) is pixels
@@ -28,21 +28,21 @@ def test_a_tile_is_cut_out_pixel_for_pixel() -> None:
 
 @pytest.mark.parametrize(("height_px", "width_px"), [(40, 40), (300, 90), (600, 900)])
 def test_a_legend_stands_below_the_picture(height_px: int, width_px: int) -> None:
-    """The picture is as before; in the strip are the colours of the scale, light before dark."""
+    """The picture stays as it is; the strip has the colours of the scale."""
     pixels = np.full((height_px, width_px, 3), 128, np.uint8)
-    made = thumbnails.with_legend(pixels, "tile scores of bridge.jpg")
-    assert made.shape[1:] == (width_px, 3)
-    assert (made[:height_px] == pixels).all()
-    strip = made[height_px:].reshape(-1, 3)
+    framed = thumbnails.add_legend(pixels, "tile scores of bridge.jpg")
+    assert framed.shape[1:] == (width_px, 3)
+    assert (framed[:height_px] == pixels).all()
+    strip = framed[height_px:].reshape(-1, 3)
     assert len(strip) >= thumbnails.LEAST_LEGEND_PX * width_px
     assert {(255, 237, 160), (177, 0, 38)} <= {tuple(pixel) for pixel in strip.tolist()}
 
 
 @pytest.mark.parametrize(("form", "channels"), [("png", 4), ("png", 3), ("jpeg", 3)])
 def test_a_data_url_holds_the_whole_picture(form: Form, channels: int) -> None:
-    """A browser needs nothing besides it."""
+    """A browser needs nothing else."""
     pixels = np.full((6, 9, channels), 77, np.uint8)
-    head, _, data = thumbnails.data_url(pixels, form).partition(",")
+    head, _, data = thumbnails.to_data_url(pixels, form).partition(",")
     assert head == f"data:image/{form};base64"
     with Image.open(io.BytesIO(base64.b64decode(data))) as image:
         assert (image.format, image.size) == (form.upper(), (9, 6))

@@ -1,4 +1,4 @@
-"""Capacity on paper: limits that the formulas must keep to, and the document that is made with them."""
+"""The capacity formulas keep their limits, and the table in docs/capacity.md follows from them."""
 
 import re
 
@@ -23,8 +23,8 @@ DOCUMENT = ROOT / "docs" / "capacity.md"
 
 
 @given(photos, st.floats(1, 1e4), POSITIVE)
-def test_twice_the_processors_are_twice_as_fast(photo: Photo, cpus: float, rate: float) -> None:
-    """On CPUs nothing is shared; and no photo is faster than its decoding or its scoring alone would be."""
+def test_twice_the_cpus_are_twice_as_fast(photo: Photo, cpus: float, rate: float) -> None:
+    """CPUs share nothing, and no photo is faster than its decoding or its scoring alone."""
     found = photos_per_s(Machine(cpus, rate), photo)
     assert photos_per_s(Machine(2 * cpus, rate), photo) == pytest.approx(2 * found)
     assert found <= cpus / photo.decode_s
@@ -32,34 +32,36 @@ def test_twice_the_processors_are_twice_as_fast(photo: Photo, cpus: float, rate:
 
 
 @given(photos, POSITIVE)
-def test_a_gpu_with_the_processors_it_needs_never_waits(photo: Photo, gpu: float) -> None:
-    """With fewer it does."""
+def test_a_gpu_with_enough_cpus_never_waits(photo: Photo, gpu: float) -> None:
+    """With half of them it waits half of the time."""
     enough = cpus_per_gpu(gpu, photo)
     assert photos_per_s(Machine(enough * 1.001, 1.0, gpu), photo) == pytest.approx(gpu / photo.tiles)
     assert photos_per_s(Machine(enough / 2, 1.0, gpu), photo) == pytest.approx(gpu / photo.tiles / 2)
 
 
-def test_an_hour_of_a_dollar() -> None:
-    """A photo a second for an hour is 3,600 photos for the price of the hour, and so many bytes."""
+def test_bytes_and_dollars() -> None:
+    """A photo per second is 3,600 photos for the price of an hour, and two per second read twice a photo's bytes."""
     assert dollars_per_1000(1.0, 3.6) == pytest.approx(1.0)
     assert bytes_per_s(2.0, Photo(1, 3e6, 1)) == 6e6
 
 
 @given(st.integers(0, 1000), st.integers(1, 1000), st.integers(0, 1000), POSITIVE)
-def test_what_is_left_takes_as_long_as_what_was_done(before: int, since: int, left: int, seconds: float) -> None:
-    """Photo for photo; before anything was done nobody knows."""
+def test_the_rest_goes_at_the_pace_so_far(before: int, since: int, left: int, seconds: float) -> None:
+    """Before the first photo there is no estimate."""
     done = before + since
     assert seconds_left(done, done + left, (before, seconds)) == pytest.approx(left / since * seconds)
     assert seconds_left(before, done, (before, seconds)) is None
 
 
-def test_the_document_is_made_with_these_formulas() -> None:
-    """Every row of its table: photos an hour, CPUs a GPU, megabytes a second, dollars."""
+def test_the_document_follows_the_formulas() -> None:
+    """Every row of its table: photos per hour, CPUs per GPU, megabytes per second, dollars."""
     photo = Photo(tiles=252, size_bytes=4e6, decode_s=0.06)
     rows = re.findall(r"^\| `(\S+)` \| (.+) \|$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
     assert len(rows) == 3
     for name, cells in rows:
-        cpus, cpu, gpu, price, *told = [float(cell.replace(",", "").strip(" -") or 0) for cell in cells.split("|")]
+        cpus, cpu, gpu, price, *documented = [
+            float(cell.replace(",", "").strip(" -") or 0) for cell in cells.split("|")
+        ]
         rate = photos_per_s(Machine(cpus, cpu, gpu), photo)
         expected = [
             rate * 3600,
@@ -67,4 +69,4 @@ def test_the_document_is_made_with_these_formulas() -> None:
             bytes_per_s(rate, photo) / 1e6,
             dollars_per_1000(rate, price),
         ]
-        assert told == pytest.approx(expected, rel=0.02, abs=0.005), name
+        assert documented == pytest.approx(expected, rel=0.02, abs=0.005), name

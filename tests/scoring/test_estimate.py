@@ -1,4 +1,4 @@
-"""What a plan comes to: photos by archive, what is done, and a pace measured on photos that can be had at once."""
+"""The estimate counts photos by archive and done ones, and measures the pace on a few photos."""
 
 import shutil
 from pathlib import Path
@@ -13,13 +13,13 @@ from pipeline.archives.members import Limits
 from pipeline.dataset.layout import Layout
 from pipeline.images.tiles import TileSpec
 from pipeline.models.model import SHIPPED_MODEL, load_model
-from pipeline.scoring.estimate import TRIED_PHOTOS, ArchiveEstimate, estimate
-from pipeline.scoring.plan import keep_ended
-from pipeline.scoring.reading import read_unit, units
+from pipeline.scoring.estimate import SAMPLE_PHOTOS, ArchiveEstimate, estimate
+from pipeline.scoring.plan import expand_stream
+from pipeline.scoring.reading import read_unit, split_units
 from pipeline.scoring.scorer import ScoreRule, Scoring
 from tests.helpers.brightness_engine import make_brightness
 from tests.helpers.packing import NOTHING
-from tests.helpers.plans import kept, planned
+from tests.helpers.plans import make_listed_plan, save_listed_plan
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +28,11 @@ def scoring() -> Scoring:
     return Scoring(load_model(SHIPPED_MODEL), ScoreRule(TileSpec(224, 0.25), threshold=0.5), make_brightness)
 
 
-def test_photos_are_summed_up_by_archive(packed: dict[str, Path], tmp_path: Path, scoring: Scoring) -> None:
-    """What is done and what cannot be read among them; a stream is uncounted, and the time is of what is left."""
+def test_photos_are_counted_by_archive(packed: dict[str, Path], tmp_path: Path, scoring: Scoring) -> None:
+    """Done and unreadable ones among them; streams are uncounted, and the pace is of remaining photos."""
     broken = tmp_path / "broken.zip"
     broken.write_bytes(b"no zip")
-    plan = planned([str(packed["zip"]), str(packed["tgz"]), str(broken)], Layout(f"file://{tmp_path}/out"))
+    plan = make_listed_plan([str(packed["zip"]), str(packed["tgz"]), str(broken)], Layout(f"file://{tmp_path}/out"))
     done = plan.members["image_id"].drop_null().slice(0, 3)
     found = estimate(plan, done, scoring)
     photos = plan.members.filter(pc.is_in(plan.members["archive"], pa.array([f"file://{packed['zip']}"])))
@@ -45,25 +45,25 @@ def test_photos_are_summed_up_by_archive(packed: dict[str, Path], tmp_path: Path
     }
     assert found.left == 10
     assert found.pace is not None
-    assert found.pace.photos == TRIED_PHOTOS
-    assert found.photos_per_s(2) == pytest.approx(2 * TRIED_PHOTOS / found.pace.seconds)
+    assert found.pace.photos == SAMPLE_PHOTOS
+    assert found.photos_per_s(2) == pytest.approx(2 * SAMPLE_PHOTOS / found.pace.seconds)
 
 
-def test_what_is_left_of_a_stream_is_not_looked_into(packed: dict[str, Path], tmp_path: Path, scoring: Scoring) -> None:
-    """Its photos are known once it was read to its end, but one of them would take as long as the whole archive."""
-    place, layout = tmp_path / "night.tgz", Layout(f"file://{tmp_path}/out")
-    shutil.copy(packed["tgz"], place)
-    [stream] = units(kept([str(place)], layout).members)
+def test_the_estimate_opens_no_stream(packed: dict[str, Path], tmp_path: Path, scoring: Scoring) -> None:
+    """A run has read the stream to its end, so its photos are known, but reading one would take as long as all."""
+    path, layout = tmp_path / "night.tgz", Layout(f"file://{tmp_path}/out")
+    shutil.copy(packed["tgz"], path)
+    [stream] = split_units(save_listed_plan([str(path)], layout).members)
     *_, end = [row for table in read_unit(stream, Limits(), NOTHING) for row in table.to_pylist()]
-    keep_ended(layout, decode_listing(end["ended"]))
-    plan = planned([str(place)], layout)
-    storage.remove(f"file://{place}")
+    expand_stream(layout, decode_listing(end["ended"]))
+    plan = make_listed_plan([str(path)], layout)
+    storage.remove(f"file://{path}")
     found = estimate(plan, NOTHING, scoring)
     assert (found.left, found.pace, found.photos_per_s(2)) == (12, None, None)
 
 
-def test_nothing_is_tried_where_nothing_is_left(packed: dict[str, Path], tmp_path: Path, scoring: Scoring) -> None:
-    """There is no pace, and no time."""
-    plan = planned([str(packed["zip"])], Layout(f"file://{tmp_path}/out"))
+def test_without_remaining_photos_there_is_no_pace(packed: dict[str, Path], tmp_path: Path, scoring: Scoring) -> None:
+    """Nor a throughput."""
+    plan = make_listed_plan([str(packed["zip"])], Layout(f"file://{tmp_path}/out"))
     found = estimate(plan, plan.members["image_id"], scoring)
     assert (found.left, found.pace, found.photos_per_s(2)) == (0, None, None)

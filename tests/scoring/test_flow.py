@@ -6,7 +6,6 @@ import json
 import re
 import time
 from collections import Counter, defaultdict
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from urllib.request import urlopen
@@ -16,42 +15,31 @@ import pytest
 import ray
 from PIL import Image
 
-from pipeline.core.errors import CrackscanError
 from pipeline.dataset.verify import verify
 from pipeline.monitoring.prices import Prices
-from pipeline.scoring import flow
 from pipeline.scoring.config import ScoreConfig
 from pipeline.scoring.flow import retry, score
-from pipeline.scoring.progress import Progress, ScoreCallbacks
+from pipeline.scoring.progress import ScoreCallbacks
 from tests.helpers.brightness_engine import make_brightness, make_brightness_map
-from tests.helpers.packing import packed_tar, packed_zip
-
-
-def test_too_many_failures_stop_the_run() -> None:
-    """When more than the allowed share failed, and enough were tried, the run ends with the figures."""
-    config = ScoreConfig(("x",), "y", max_failures=0.5, max_failures_after=10)
-    flow._stop_if_most_fail(Progress(100, scored=4, failed=5), config)
-    flow._stop_if_most_fail(Progress(100, scored=5, failed=5), config)
-    with pytest.raises(CrackscanError, match="6 of the first 10 photos failed"):
-        flow._stop_if_most_fail(Progress(100, scored=4, failed=6), config)
+from tests.helpers.packing import pack_tar, pack_zip
 
 
 @pytest.fixture
 def mixed(photos: Path, tmp_path: Path) -> Path:
-    """A folder with twelve photos in a tgz, in a zip, in a tgz in that zip, and loose; and what is no photo."""
+    """Make a folder with twelve photos in a tgz, in a zip, in a tgz in that zip, and loose, and with other files."""
     files = [(photo.name, photo.read_bytes()) for photo in sorted(photos.iterdir())]
     folder = tmp_path / "in"
     folder.mkdir()
-    nested = gzip.compress(packed_tar([*files[6:9], ("note.md", b"")]))
-    (folder / "a.tgz").write_bytes(gzip.compress(packed_tar([*files[:3], ("note.txt", b"")])))
-    (folder / "b.zip").write_bytes(packed_zip([*files[3:6], ("in.tgz", nested)]))
+    nested = gzip.compress(pack_tar([*files[6:9], ("note.md", b"")]))
+    (folder / "a.tgz").write_bytes(gzip.compress(pack_tar([*files[:3], ("note.txt", b"")])))
+    (folder / "b.zip").write_bytes(pack_zip([*files[3:6], ("in.tgz", nested)]))
     for name, data in files[9:]:
         (folder / name).write_bytes(data)
     return folder
 
 
-def scraped(wanted: float, timeout_s: float = 60) -> dict[str, float]:
-    """Our metrics as Prometheus reads them from Ray, by name and our own labels, once so many photos are there."""
+def scrape(photos: float, timeout_s: float = 60) -> dict[str, float]:
+    """Read our metrics from Ray as Prometheus does, by name and our own labels, once they count so many photos."""
     (port,) = [node["MetricsExportPort"] for node in ray.nodes()]  # type: ignore[no-untyped-call]
     until_s = time.monotonic() + timeout_s
     while True:
@@ -61,21 +49,18 @@ def scraped(wanted: float, timeout_s: float = 60) -> dict[str, float]:
         for name, labels, value in re.findall(r"^ray_crackscan_(\w+)\{(.*?)\} (\S+)$", text, re.MULTILINE):
             ours = ",".join(sorted(re.findall(r'(?:status|stage|kind)="(\w+)"', labels)))
             found[f"{name}({ours})"] += float(value)
-        if found["photos_total(ok)"] + found["photos_total(failed)"] >= wanted or time.monotonic() > until_s:
+        if found["photos_total(ok)"] + found["photos_total(failed)"] >= photos or time.monotonic() > until_s:
             return found
         time.sleep(0.5)
 
 
 @pytest.mark.ray
 @pytest.mark.usefixtures("ray_of_two")
-def test_metrics_report_and_log_agree_with_the_dataset(
-    mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What Prometheus reads, what the run reports and what the log says are the dataset's own counts.
+def test_metrics_report_and_log_agree_with_the_dataset(mixed: Path, tmp_path: Path) -> None:
+    """Metrics, run report and log have the same counts as the dataset.
 
-    The first of this module's runs, for a Ray counts on from one to the next.
+    This must be the first run of the module, because a Ray adds up the metrics of all runs.
     """
-    monkeypatch.setattr(flow, "session", lambda *_: nullcontext())
     out = tmp_path / "scores"
     config = ScoreConfig(
         (str(mixed),), str(out), actors=1, device="cpu", max_pixels=100_000, prices=Prices("EUR", 3600.0, 0.0)
@@ -93,7 +78,7 @@ def test_metrics_report_and_log_agree_with_the_dataset(
         "score_seconds_count()": len(images) - len(failed),
         "uncommitted_photos()": 0,
     }
-    found = scraped(len(images))
+    found = scrape(len(images))
     assert {name: found[name] for name in counts} == counts
     (run,) = json.loads((out / "run-report.json").read_text())["runs"]
     assert (run["ended"], run["photos"], run["failed"]) == ("done", len(images), len(failed))
@@ -107,8 +92,8 @@ def test_metrics_report_and_log_agree_with_the_dataset(
     assert summary.cost.amount <= run["cost"]["amount"] == pytest.approx(2 * run["wall_s"], abs=0.1)
     lines = [json.loads(line) for path in out.glob("logs/*.jsonl") for line in path.read_text().splitlines()]
     assert {line["run_id"] for line in lines} == {run["run_id"]}
-    told = {(line["archive"], line["image"]) for line in lines if line["event"] == "photo failed"}
-    assert told == {(row["archive"], row["image"]) for row in failed}
+    logged = {(line["archive"], line["image"]) for line in lines if line["event"] == "photo failed"}
+    assert logged == {(row["archive"], row["image"]) for row in failed}
     assert {line["archive"] for line in lines if line["event"] == "listed"} == {
         f"file://{mixed}/{name}" for name in ("a.tgz", "b.zip")
     }
@@ -116,31 +101,29 @@ def test_metrics_report_and_log_agree_with_the_dataset(
 
 @pytest.mark.ray
 @pytest.mark.usefixtures("ray_of_two")
-def test_photos_that_failed_are_scored_again(mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`retry` scores the failed ones of a kind and no other, wherever they lie; each photo has one row at any time."""
-    monkeypatch.setattr(flow, "session", lambda *_: nullcontext())
+def test_photos_that_failed_are_scored_again(mixed: Path, tmp_path: Path) -> None:
+    """`retry` scores only failed photos of the given kinds, in any archive; each photo has one row at any time."""
     out = str(tmp_path / "scores")
     small = ScoreConfig((str(mixed),), out, actors=1, device="cpu", max_pixels=100_000)
     first = score(small, ScoreCallbacks(), make_brightness)
     assert (first.listed, first.left, first.uncounted, first.is_finished) == (12, 0, 0, True)
     assert (first.run.scored, first.run.failed, first.run.uncounted) == (6, 6, 0)
     assert first.skipped == Counter({".txt": 1, ".md": 1})
-    assert [check.promise for check in verify(out, lambda *_: None) if check.broken] == []
+    assert [check.invariant for check in verify(out, lambda *_: None) if check.broken] == []
 
     large = replace(small, inputs=(), max_pixels=1_000_000)
     assert retry(large, ["empty_file"], ScoreCallbacks(), make_brightness).run.tried == 0
     again = retry(large, ["too_many_pixels"], ScoreCallbacks(), make_brightness)
     assert (again.run.scored, again.run.failed, again.done_before, again.failed) == (6, 0, 6, 0)
     assert (again.listed, again.left, again.uncounted, again.is_finished) == (12, 0, 0, True)
-    assert [check.promise for check in verify(out, lambda *_: None) if check.broken] == []
+    assert [check.invariant for check in verify(out, lambda *_: None) if check.broken] == []
     assert score(replace(large, inputs=(str(mixed),)), ScoreCallbacks(), make_brightness).run.tried == 0
 
 
 @pytest.mark.ray
 @pytest.mark.usefixtures("ray_of_two")
-def test_a_limit_leaves_the_rest_to_the_next_run(mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also in the middle of a stream; what is left is said, as far as it is counted."""
-    monkeypatch.setattr(flow, "session", lambda *_: nullcontext())
+def test_a_limit_leaves_the_rest_to_the_next_run(mixed: Path, tmp_path: Path) -> None:
+    """Also in the middle of a stream; the summary counts what is left, as far as it is counted."""
     config = ScoreConfig((str(mixed),), str(tmp_path / "scores"), actors=1, device="cpu", limit=2)
     trial = score(config, ScoreCallbacks(), make_brightness)
     assert (trial.run.tried, trial.is_finished, trial.left + trial.uncounted > 0) == (2, False, True)
@@ -150,9 +133,8 @@ def test_a_limit_leaves_the_rest_to_the_next_run(mixed: Path, tmp_path: Path, mo
 
 @pytest.mark.ray
 @pytest.mark.usefixtures("ray_of_two")
-def test_photos_over_the_threshold_have_maps(mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One each and none else, wherever the photos lie; a later run without maps adds none, and all promises hold."""
-    monkeypatch.setattr(flow, "session", lambda *_: nullcontext())
+def test_photos_over_the_threshold_have_maps(mixed: Path, tmp_path: Path) -> None:
+    """One each, and no other photo; a later run without maps adds none, and all invariants hold."""
     out = tmp_path / "scores"
     config = ScoreConfig((str(mixed),), str(out), actors=1, device="cpu", limit=8, maps=True)
     score(config, ScoreCallbacks(), make_brightness, make_brightness_map)
@@ -167,4 +149,4 @@ def test_photos_over_the_threshold_have_maps(mixed: Path, tmp_path: Path, monkey
             assert image.info["image"] == over[image_id]["image"]
     score(replace(config, limit=None, maps=False), ScoreCallbacks(), make_brightness)
     assert {path.stem: path.read_bytes() for path in (out / "maps").iterdir()} == kept
-    assert [check.promise for check in verify(str(out), lambda *_: None) if check.broken] == []
+    assert [check.invariant for check in verify(str(out), lambda *_: None) if check.broken] == []

@@ -1,4 +1,4 @@
-"""Inputs, however they are spelled, and what is wrong with them."""
+"""Inputs in every spelling, and messages for wrong ones."""
 
 from pathlib import Path
 
@@ -8,13 +8,13 @@ from pipeline import storage
 from pipeline.archives.listing import image_id
 from pipeline.core.errors import UsageError
 from pipeline.dataset.layout import Layout
-from pipeline.scoring.plan import photo_files
-from tests.helpers.plans import images, planned, write_zip
+from pipeline.scoring.plan import list_photos
+from tests.helpers.plans import image_names, make_listed_plan, write_zip
 
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
-    """Place the dataset beside the photos."""
+    """Return a dataset beside the photos."""
     return Layout(f"file://{tmp_path}/out")
 
 
@@ -30,13 +30,13 @@ def photos(tmp_path: Path) -> Path:
 
 
 def test_ids_do_not_depend_on_the_spelling(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Absolute, relative, through a link, from its parent: the same photos have the same ids."""
+    """Absolute, relative, through a link, by a glob: the same photos have the same ids."""
     (tmp_path / "link").symlink_to(photos)
     monkeypatch.chdir(tmp_path)
     spelled = [str(photos), "photos", "photos/", "./photos", "link", f"file://{photos}", "phot*"]
 
     ids = [
-        planned([text], Layout(f"file://{tmp_path}/out {number}")).members["image_id"].to_pylist()
+        make_listed_plan([text], Layout(f"file://{tmp_path}/out {number}")).members["image_id"].to_pylist()
         for number, text in enumerate(spelled)
     ]
 
@@ -45,65 +45,65 @@ def test_ids_do_not_depend_on_the_spelling(photos: Path, tmp_path: Path, monkeyp
 
 
 def test_overlapping_inputs_list_a_photo_once(photos: Path, layout: Layout) -> None:
-    """A folder, a folder in it, a photo in it and a glob over it, in any order: two photos."""
+    """A folder, a folder in it, a photo in it and a glob over it, in any order, are two photos."""
     inputs = [str(photos), str(photos / "a.jpg"), str(photos / "span 1"), str(photos / "*.jpg"), str(photos)]
 
-    forwards = planned(inputs, layout)
-    backwards = planned(inputs[::-1], Layout(f"{layout.url} 2"))
+    forwards = make_listed_plan(inputs, layout)
+    backwards = make_listed_plan(inputs[::-1], Layout(f"{layout.url} 2"))
 
     assert forwards.members.num_rows == 2
     assert set(forwards.members["image_id"].to_pylist()) == set(backwards.members["image_id"].to_pylist())
 
 
 def test_a_list_file_names_inputs(photos: Path, layout: Layout, tmp_path: Path) -> None:
-    """One a line; empty lines do not count."""
+    """One per line; empty lines do not count."""
     (tmp_path / "list.txt").write_text(f"{photos / 'a.jpg'}\n\n  {photos / 'span 1'}\n")
 
-    assert images(planned([f"@{tmp_path}/list.txt"], layout)) == ["a.jpg", "b.png"]
+    assert image_names(make_listed_plan([f"@{tmp_path}/list.txt"], layout)) == ["a.jpg", "b.png"]
 
 
-def test_photos_in_a_hidden_folder_can_be_asked_for(tmp_path: Path, layout: Layout) -> None:
-    """Who names them, or a glob over them, wants them; only what lies hidden below an input is skipped."""
+def test_an_input_may_be_in_a_hidden_folder(tmp_path: Path, layout: Layout) -> None:
+    """Crackscan skips only hidden files below an input."""
     (tmp_path / ".cache").mkdir()
     (tmp_path / ".cache" / "a.jpg").touch()
 
     for text in (f"{tmp_path}/.cache/*.jpg", f"{tmp_path}/.cache/a.jpg", f"{tmp_path}/.cache"):
-        assert images(planned([text], layout)) == ["a.jpg"]
+        assert image_names(make_listed_plan([text], layout)) == ["a.jpg"]
 
 
 def test_single_photos_are_listed_under_their_folder(photos: Path, layout: Layout) -> None:
-    """As if the folder had been given, so that their ids are the same."""
-    made = planned([str(photos / "a.jpg")], layout)
+    """As if the folder were the input, so that their ids are the same."""
+    plan = make_listed_plan([str(photos / "a.jpg")], layout)
 
-    assert made.members["archive"].to_pylist() == [f"file://{photos}"]
-    assert made.members["image_id"].to_pylist() == [image_id(f"file://{photos}/a.jpg".encode(), 0)]
-    assert photo_files([f"file://{photos}/a.jpg"]).to_pylist() == made.members.to_pylist()
+    assert plan.members["archive"].to_pylist() == [f"file://{photos}"]
+    assert plan.members["image_id"].to_pylist() == [image_id(f"file://{photos}/a.jpg".encode(), 0)]
+    assert list_photos([f"file://{photos}/a.jpg"]).to_pylist() == plan.members.to_pylist()
 
 
 def test_the_output_is_no_input(photos: Path) -> None:
-    """Heat maps of an earlier run, in a dataset within the folder, are not scored."""
+    """Crackscan does not score crack maps of an earlier run in a dataset inside the folder."""
     layout = Layout(f"file://{photos}/out")
     storage.write_whole(f"{layout.url}/maps/a.jpg", b"map")
     write_zip(photos / "out" / "maps.zip", ["a.jpg"])
 
-    assert images(planned([str(photos)], layout)) == ["a.jpg", "span 1/b.png"]
+    assert image_names(make_listed_plan([str(photos)], layout)) == ["a.jpg", "span 1/b.png"]
 
 
 @pytest.mark.parametrize("out", [".", "span 1/.."])
 def test_an_output_around_the_input_is_refused(photos: Path, out: str) -> None:
-    """All photos would count as output."""
+    """Otherwise all photos would count as output."""
     layout = Layout(storage.canonical(f"{photos}/{out}"))
 
     with pytest.raises(UsageError) as caught:
-        planned([str(photos / "span 1")], layout)
+        make_listed_plan([str(photos / "span 1")], layout)
 
     assert str(caught.value) == (
         f"The input file://{photos}/span 1 lies in the output file://{photos}. Give --out a folder of its own."
     )
 
 
-def test_wrong_inputs_are_told(tmp_path: Path, layout: Layout) -> None:
-    """Each in one sentence: what was found, what was expected, what to do."""
+def test_wrong_inputs_have_a_message_each(tmp_path: Path, layout: Layout) -> None:
+    """One sentence: what was found, what was expected, what to do."""
     (tmp_path / "empty").mkdir()
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "a.txt").touch()
@@ -129,29 +129,29 @@ def test_wrong_inputs_are_told(tmp_path: Path, layout: Layout) -> None:
         ),
     }.items():
         with pytest.raises(UsageError) as caught:
-            planned([given_input], layout)
+            make_listed_plan([given_input], layout)
         assert str(caught.value) == sentence
 
 
 def test_an_archive_reached_through_a_link_is_listed_once(tmp_path: Path, layout: Layout) -> None:
-    """A link in a folder is the archive that it leads to; a broken one is a failed row, and stops nobody."""
+    """A link in a folder is the archive it leads to; a broken link is a failed row and stops no run."""
     folder = tmp_path / "in"
     folder.mkdir()
     write_zip(folder / "a.zip", ["a.jpg"])
     (folder / "b.zip").symlink_to(folder / "a.zip")
     (folder / "c.zip").symlink_to(folder / "nowhere.zip")
-    rows = planned([str(folder)], layout).members.to_pylist()
+    rows = make_listed_plan([str(folder)], layout).members.to_pylist()
     assert [(row["image"], row["failure_kind"]) for row in rows] == [("a.jpg", None), ("", "archive_unreadable")]
 
 
-def test_a_list_names_no_list(tmp_path: Path, layout: Layout) -> None:
-    """A list that names itself would never end."""
+def test_a_list_may_not_name_a_list(tmp_path: Path, layout: Layout) -> None:
+    """Otherwise a list that names itself would never end."""
     (tmp_path / "list.txt").write_text(f"@{tmp_path}/list.txt")
     with pytest.raises(UsageError, match="names another list"):
-        planned([f"@{tmp_path}/list.txt"], layout)
+        make_listed_plan([f"@{tmp_path}/list.txt"], layout)
 
 
-def test_an_empty_path_is_no_path(layout: Layout) -> None:
-    """An unset variable in a script is not the current folder."""
+def test_an_empty_path_is_refused(layout: Layout) -> None:
+    """An unset variable in a script does not mean the current folder."""
     with pytest.raises(UsageError, match="A path is empty"):
-        planned([""], layout)
+        make_listed_plan([""], layout)

@@ -1,4 +1,4 @@
-"""The scoring flow on a real Ray: the same scores however the photos come, and nothing lost whatever fails."""
+"""Scoring on a real Ray: no archive format, batch size or actor moves a score, and no failure loses a photo."""
 
 from pathlib import Path
 
@@ -11,10 +11,10 @@ from pipeline.images.tiles import TileSpec
 from pipeline.models.model import SHIPPED_MODEL, Model, load_model
 from pipeline.models.torch_engine import TorchEngine
 from pipeline.scoring.placement import ScorerOptions
-from pipeline.scoring.plan import photo_files
-from pipeline.scoring.ray_data import scored_photos
+from pipeline.scoring.plan import list_photos
+from pipeline.scoring.ray_data import score_photos
 from pipeline.scoring.scorer import ScoreRule, Scoring
-from tests.helpers.plans import NOTHING, planned
+from tests.helpers.plans import NOTHING, make_listed_plan
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_of_two")]
 
@@ -23,14 +23,14 @@ Boxes = dict[str, list[dict[str, float]]]
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    """The shipped model."""
+    """Load the shipped model."""
     return load_model(SHIPPED_MODEL)
 
 
-def scores_of(members: pa.Table, model: Model, batch_tiles: int = 32, actors: int = 2) -> dict[str, Boxes]:
-    """Every photo's tiles, by archive and name."""
+def score_boxes(members: pa.Table, model: Model, batch_tiles: int = 32, actors: int = 2) -> dict[str, Boxes]:
+    """Score photos; return the tiles of each, by archive and name."""
     rule = ScoreRule(TileSpec(224, 0.25), threshold=0.5, batch_tiles=batch_tiles)
-    tables = list(scored_photos(members, Scoring(model, rule, TorchEngine), ScorerOptions(actors, "cpu"), NOTHING))
+    tables = list(score_photos(members, Scoring(model, rule, TorchEngine), ScorerOptions(actors, "cpu"), NOTHING))
     rows = [row for table in tables for row in table.to_pylist() if row["ended"] is None]
     found: dict[str, Boxes] = {}
     for row in rows:
@@ -41,18 +41,18 @@ def scores_of(members: pa.Table, model: Model, batch_tiles: int = 32, actors: in
 
 @pytest.fixture(scope="module")
 def reference(photos: Path, model: Model, tmp_path_factory: pytest.TempPathFactory) -> Boxes:
-    """Scores of the photos as a folder."""
+    """Score the photos as a folder."""
     layout = Layout(f"file://{tmp_path_factory.mktemp('plan')}")
-    [boxes] = scores_of(planned([str(photos)], layout).members, model).values()
+    [boxes] = score_boxes(make_listed_plan([str(photos)], layout).members, model).values()
     return boxes
 
 
 def test_the_archive_format_moves_no_score(
     packed: dict[str, Path], model: Model, reference: Boxes, tmp_path: Path
 ) -> None:
-    """The same photos in a zip, tar and tgz give the same boxes and scores as in a folder, to the last bit."""
-    plan = planned([str(packed[kind]) for kind in ("zip", "tar", "tgz")], Layout(f"file://{tmp_path}"))
-    found = scores_of(plan.members, model)
+    """In a zip, tar and tgz, the photos have the same boxes and scores as in a folder, to the last bit."""
+    plan = make_listed_plan([str(packed[kind]) for kind in ("zip", "tar", "tgz")], Layout(f"file://{tmp_path}"))
+    found = score_boxes(plan.members, model)
     assert len(found) == 3
     assert all(boxes == reference for boxes in found.values())
 
@@ -61,40 +61,40 @@ def test_the_archive_format_moves_no_score(
 def test_batches_and_actors_move_no_score(
     batch_tiles: int, actors: int, photos: Path, model: Model, reference: Boxes, tmp_path: Path
 ) -> None:
-    """Batch size and the number of scorers are a matter of speed alone."""
-    plan = planned([str(photos)], Layout(f"file://{tmp_path}"))
-    [found] = scores_of(plan.members, model, batch_tiles, actors).values()
+    """Batch size and number of scorers change only the speed."""
+    plan = make_listed_plan([str(photos)], Layout(f"file://{tmp_path}"))
+    [found] = score_boxes(plan.members, model, batch_tiles, actors).values()
     assert found.keys() == reference.keys()
     for image, tiles in reference.items():
         for tile, expected in zip(found[image], tiles, strict=True):
             assert tile == pytest.approx(expected, abs=1e-5)
 
 
-def test_the_tiles_are_not_all_alike(reference: Boxes) -> None:
-    """The comparisons above compare something: scores differ from tile to tile."""
+def test_scores_differ_from_tile_to_tile(reference: Boxes) -> None:
+    """So the comparisons above compare something."""
     assert len({tile["crack_score"] for tiles in reference.values() for tile in tiles}) > 12
 
 
-def test_an_error_of_ours_in_a_worker_arrives_as_itself(packed: dict[str, Path], model: Model, tmp_path: Path) -> None:
-    """An archive that vanishes while it is scored ends the run with the storage's own sentence."""
+def test_a_crackscan_error_of_a_worker_arrives_unchanged(packed: dict[str, Path], model: Model, tmp_path: Path) -> None:
+    """An archive that vanishes during scoring ends the run with the message of the storage."""
     vanishing = tmp_path / "photos.tar"
     vanishing.write_bytes(packed["tar"].read_bytes())
-    plan = planned([str(vanishing)], Layout(f"file://{tmp_path}"))
+    plan = make_listed_plan([str(vanishing)], Layout(f"file://{tmp_path}"))
     vanishing.unlink()
     with pytest.raises(StorageError, match=r"photos\.tar could not be .*: it was not found"):
-        scores_of(plan.members, model)
+        score_boxes(plan.members, model)
 
 
 def test_a_photo_that_vanishes_fails_alone(photos: Path, model: Model, tmp_path: Path) -> None:
-    """A loose photo that is gone when its turn comes is one failed row; its neighbours are scored."""
+    """A loose photo that is missing when its turn comes is one failed row; its neighbours are scored."""
     copies = [tmp_path / name for name in ("a.jpg", "b.jpg")]
     for copy in copies:
         copy.write_bytes((photos / "photo-01.jpg").read_bytes())
-    members = photo_files(str(copy.as_uri()) for copy in copies)
+    members = list_photos(str(copy.as_uri()) for copy in copies)
     copies[0].unlink()
     rule = ScoreRule(TileSpec(224, 0.0), threshold=0.5)
     rows = pa.concat_tables(
-        list(scored_photos(members, Scoring(model, rule, TorchEngine), ScorerOptions(1, "cpu"), NOTHING))
+        list(score_photos(members, Scoring(model, rule, TorchEngine), ScorerOptions(1, "cpu"), NOTHING))
     ).to_pylist()
     outcome = {row["image"]: (row["status"], row["failure_stage"], row["failure_kind"]) for row in rows}
     assert outcome == {"a.jpg": ("failed", "read", "member_unreadable"), "b.jpg": ("ok", None, None)}

@@ -1,4 +1,4 @@
-"""The tile scorer, with an engine that anybody can check: mean brightness and mean red are a tile's two scores."""
+"""The scorer, with an engine of computable answers: a tile's two scores are its mean brightness and mean red."""
 
 import io
 import math
@@ -34,13 +34,13 @@ def brightness(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
     return scores.astype(np.float32)
 
 
-def _png(pixels: NDArray[np.uint8]) -> bytes:
+def _encode_png(pixels: NDArray[np.uint8]) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def _photos(data: Mapping[str, bytes | None], failure: dict[str, str] | None = None) -> pa.Table:
+def _make_photos(data: Mapping[str, bytes | None], failure: dict[str, str] | None = None) -> pa.Table:
     rows = [
         {
             "image_id": f"id {name}",
@@ -56,38 +56,38 @@ def _photos(data: Mapping[str, bytes | None], failure: dict[str, str] | None = N
     return pa.Table.from_pylist(rows, schema=READ)
 
 
-def _scored(photos: pa.Table, batch_tiles: int = 4, threshold: float = 0.5) -> pa.Table:
+def _score(photos: pa.Table, batch_tiles: int = 4, threshold: float = 0.5) -> pa.Table:
     return PhotoScorer(lambda: brightness, ScoreRule(SPEC, threshold, batch_tiles=batch_tiles))(photos)
 
 
-def _noise(height_px: int, width_px: int, seed: int) -> bytes:
+def _draw_noise(height_px: int, width_px: int, seed: int) -> bytes:
     pixels = np.random.default_rng(seed).integers(0, 256, (height_px, width_px, 3), np.uint8)
     pixels[: height_px // 2] //= 4
-    return _png(pixels)
+    return _encode_png(pixels)
 
 
 PHOTOS = {
-    "a.png": _noise(40, 70, 1),
-    "b.png": _noise(10, 12, 2),
-    "c.png": _noise(100, 16, 3),
-    "d.png": _noise(33, 33, 4),
+    "a.png": _draw_noise(40, 70, 1),
+    "b.png": _draw_noise(10, 12, 2),
+    "c.png": _draw_noise(100, 16, 3),
+    "d.png": _draw_noise(33, 33, 4),
 }
 
 
-NO_MEASURES = ["scored_at", "log", "read_effort", "decode_effort", "score_effort"]
+NOT_COMPARED = ["scored_at", "log", "read_usage", "decode_usage", "score_usage"]
 
 
-def _measures(scored: pa.Table) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = scored.drop_columns(NO_MEASURES).to_pylist()
+def _compared_rows(scored: pa.Table) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = scored.drop_columns(NOT_COMPARED).to_pylist()
     return rows
 
 
 def test_a_photo_gets_the_score_of_its_worst_tile() -> None:
-    """Counts, boxes and scores can be worked out by hand: one white tile among five black ones."""
+    """One white tile among five black ones: counts, boxes and scores are known."""
     pixels = np.zeros((32, 48, 3), np.uint8)
     pixels[16:, 32:] = 255
 
-    scored = _scored(_photos({"a.png": _png(pixels)}))
+    scored = _score(_make_photos({"a.png": _encode_png(pixels)}))
 
     assert scored.schema == SCORED
     (row,) = scored.to_pylist()
@@ -103,61 +103,61 @@ def test_a_photo_gets_the_score_of_its_worst_tile() -> None:
 
 
 @pytest.mark.parametrize(("red", "score"), [((3, 1, 2), 2), ((9, 1, 2, 3), 2), ((5,), 5), ((1, 7, 7, 7, 1), 7)])
-def test_a_photo_is_as_strange_as_its_middle_tile(red: tuple[int, ...], score: int) -> None:
-    """Of an even number the less strange of the middle two: up to half of a photo may be sky."""
+def test_the_domain_score_is_that_of_the_middle_tile(red: tuple[int, ...], score: int) -> None:
+    """For an even number the lower of the middle two: up to half of a photo may be sky."""
     pixels = np.zeros((16, 16 * len(red), 3), np.uint8)
     pixels[..., 0] = np.repeat(red, 16)
 
-    assert _scored(_photos({"a.png": _png(pixels)}))["domain_score"].to_pylist() == [np.float32(score / 255)]
+    assert _score(_make_photos({"a.png": _encode_png(pixels)}))["domain_score"].to_pylist() == [np.float32(score / 255)]
 
 
-def test_a_model_that_knows_no_strangers_says_nothing() -> None:
-    """NaN of the engine is null in the table: no measure, not a high or a low one."""
+def test_a_model_without_domain_scores_gives_null() -> None:
+    """NaN of the engine is null in the table, neither a high nor a low score."""
 
-    def untold(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def without_domain(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         scores = brightness(tiles)
         scores[:, DOMAIN] = np.nan
         return scores
 
-    scored = PhotoScorer(lambda: untold, ScoreRule(SPEC, 0.5))(_photos(PHOTOS))
+    scored = PhotoScorer(lambda: without_domain, ScoreRule(SPEC, 0.5))(_make_photos(PHOTOS))
 
     assert scored["domain_score"].null_count == len(PHOTOS)
-    assert scored["crack_score"].to_pylist() == _scored(_photos(PHOTOS))["crack_score"].to_pylist()
+    assert scored["crack_score"].to_pylist() == _score(_make_photos(PHOTOS))["crack_score"].to_pylist()
 
 
 @pytest.mark.parametrize(("threshold", "crack_tiles"), [(0.2, 1), (51 / 255, 1), (0.21, 0), (0.0, 1)])
 def test_a_tile_at_the_threshold_counts(threshold: float, crack_tiles: int) -> None:
-    """At or over; the comparison is made in the precision of the scores, as a reader of the Parquet makes it."""
-    photo = {"a.png": _png(np.full((16, 16, 3), 51, np.uint8))}
+    """At or over, compared in the precision of the scores, as a reader of the Parquet files compares."""
+    photo = {"a.png": _encode_png(np.full((16, 16, 3), 51, np.uint8))}
 
-    assert _scored(_photos(photo), threshold=threshold)["crack_tiles"].to_pylist() == [crack_tiles]
+    assert _score(_make_photos(photo), threshold=threshold)["crack_tiles"].to_pylist() == [crack_tiles]
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 64))
 def test_scores_do_not_depend_on_the_batch_size(batch_tiles: int) -> None:
-    """Tiles of several photos share batches, and each finds its way home."""
-    assert _measures(_scored(_photos(PHOTOS), batch_tiles)) == _measures(_scored(_photos(PHOTOS), 1))
+    """Tiles of several photos share batches, and each score goes to its photo."""
+    assert _compared_rows(_score(_make_photos(PHOTOS), batch_tiles)) == _compared_rows(_score(_make_photos(PHOTOS), 1))
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.sets(st.integers(1, 3)))
 def test_scores_do_not_depend_on_the_tables(cuts: set[int]) -> None:
-    """However photos are grouped, each gets the same row."""
-    whole = _photos(PHOTOS)
+    """A photo gets the same row, however photos are grouped."""
+    whole = _make_photos(PHOTOS)
     edges = [0, *sorted(cuts), 4]
 
-    parts = [_scored(whole.slice(first, end - first)) for first, end in pairwise(edges)]
+    parts = [_score(whole.slice(first, end - first)) for first, end in pairwise(edges)]
 
-    assert _measures(pa.concat_tables(parts)) == _measures(_scored(whole))
+    assert _compared_rows(pa.concat_tables(parts)) == _compared_rows(_score(whole))
 
 
-def test_a_photo_that_fails_leaves_its_neighbours() -> None:
-    """It is a row with the reason and no measures; the others score as they do without it."""
-    scored = _scored(_photos(PHOTOS | {"bad.jpg": b"no photo"}))
+def test_a_failed_photo_does_not_affect_its_neighbours() -> None:
+    """Its row has the reason and no measures; the others have the scores that they have without it."""
+    scored = _score(_make_photos(PHOTOS | {"bad.jpg": b"no photo"}))
 
-    *neighbours, failed = _measures(scored)
-    assert neighbours == _measures(_scored(_photos(PHOTOS)))
+    *neighbours, failed = _compared_rows(scored)
+    assert neighbours == _compared_rows(_score(_make_photos(PHOTOS)))
     assert (failed["status"], failed["failure_stage"], failed["failure_kind"]) == ("failed", "decode", "not_an_image")
     measures = {"width_px", "height_px", "captured_at", "latitude", "longitude", "altitude_m", "camera", "tiles",
                 "focal_length_mm", "crack_tiles", "crack_score", "domain_score", "grid", "crack_map",
@@ -166,34 +166,34 @@ def test_a_photo_that_fails_leaves_its_neighbours() -> None:
     assert failed["size_bytes"] == 7
 
 
-def test_a_photo_that_could_not_be_read_keeps_its_reason() -> None:
-    """What went wrong while its archive was read comes through as it is."""
+def test_an_unreadable_photo_keeps_its_reason() -> None:
+    """The failure of reading passes unchanged."""
     reason = {"failure_stage": "read", "failure_kind": "member_unreadable", "failure_message": "Bad CRC."}
 
-    (row,) = _scored(_photos({"a.jpg": None}, reason)).to_pylist()
+    (row,) = _score(_make_photos({"a.jpg": None}, reason)).to_pylist()
 
     assert {name: row[name] for name in reason} == reason
     assert row["status"] == "failed"
 
 
 @pytest.mark.parametrize("name", ["a.heic", "b.HEIF", "c.dng", "d.Svg"])
-def test_formats_that_nobody_decodes_are_named(name: str) -> None:
-    """They are photos to people, so that they must not vanish."""
-    (row,) = _scored(_photos({name: b"data"})).to_pylist()
+def test_unsupported_formats_fail_by_name(name: str) -> None:
+    """Users see them as photos, so they must not vanish."""
+    (row,) = _score(_make_photos({name: b"data"})).to_pylist()
 
     assert row["failure_kind"] == "unsupported_format"
     assert row["failure_message"] == f"Photos of the kind .{name[2:].lower()} cannot be decoded here."
 
 
 def test_too_large_a_photo_is_not_decoded() -> None:
-    """The rule's limit holds."""
+    """The limit of the rule holds."""
     scorer = PhotoScorer(lambda: brightness, ScoreRule(SPEC, 0.5, max_pixels=100))
 
-    assert scorer(_photos({"a.png": PHOTOS["a.png"]}))["failure_kind"].to_pylist() == ["too_many_pixels"]
+    assert scorer(_make_photos({"a.png": PHOTOS["a.png"]}))["failure_kind"].to_pylist() == ["too_many_pixels"]
 
 
-def test_the_decoder_is_chosen_where_the_scorer_is_made() -> None:
-    """Once, in its process; its failures are rows like any other."""
+def test_the_scorer_chooses_its_decoder_once() -> None:
+    """In its own process; failures of the decoder are rows like any other."""
     chosen = []
 
     def careful(data: bytes, max_pixels: int) -> Photo:
@@ -206,17 +206,17 @@ def test_the_decoder_is_chosen_where_the_scorer_is_made() -> None:
         return careful
 
     scorer = PhotoScorer(lambda: brightness, ScoreRule(SPEC, 0.5), choose)
-    scored = [scorer(_photos({"a.png": PHOTOS["a.png"], "b.jpg": b"crash"})) for _ in range(2)]
+    scored = [scorer(_make_photos({"a.png": PHOTOS["a.png"], "b.jpg": b"crash"})) for _ in range(2)]
 
     assert chosen == [careful]
     assert [table["failure_kind"].to_pylist() for table in scored] == [[None, "decoder_crashed"]] * 2
 
 
-def test_a_photo_is_gone_before_the_next_is_decoded() -> None:
-    """Whether it was scored or failed: a block of small files may hold many large photos."""
+def test_a_photo_is_freed_before_the_next_is_decoded() -> None:
+    """Scored or failed: a block of small files may hold many large photos."""
     alive: list[weakref.ref[NDArray[np.uint8]]] = []
 
-    def noted(data: bytes, max_pixels: int) -> Photo:
+    def track(data: bytes, max_pixels: int) -> Photo:
         assert [ref() for ref in alive] == [None] * len(alive)
         photo = decode(data, max_pixels)
         alive.append(weakref.ref(photo.pixels))
@@ -224,19 +224,19 @@ def test_a_photo_is_gone_before_the_next_is_decoded() -> None:
             raise DataError("decode", "truncated_image", "Cut short.")
         return photo
 
-    scored = PhotoScorer(lambda: brightness, ScoreRule(SPEC, 0.5), lambda: noted)(_photos(PHOTOS))
+    scored = PhotoScorer(lambda: brightness, ScoreRule(SPEC, 0.5), lambda: track)(_make_photos(PHOTOS))
 
     assert scored["status"].to_pylist() == ["failed", "ok", "failed", "ok"]
 
 
-def test_the_end_of_an_archive_passes() -> None:
-    """It has no photo and gets no score; the photos around it keep theirs, and all keep their order."""
+def test_the_end_of_a_stream_passes() -> None:
+    """It has no photo and no score; the photos around it keep their scores, and all rows their order."""
     end = pa.Table.from_pylist([{"archive": "file:///a.tgz", "ended": b"what it held"}], schema=READ)
-    photos = _photos(PHOTOS)
+    photos = _make_photos(PHOTOS)
 
-    first, passed, *others = _measures(_scored(pa.concat_tables([photos.slice(0, 1), end, photos.slice(1)])))
+    first, passed, *others = _compared_rows(_score(pa.concat_tables([photos.slice(0, 1), end, photos.slice(1)])))
 
-    assert [first, *others] == _measures(_scored(photos))
+    assert [first, *others] == _compared_rows(_score(photos))
     assert {name: value for name, value in passed.items() if value is not None} == {
         "archive": "file:///a.tgz",
         "ended": b"what it held",
@@ -244,22 +244,22 @@ def test_the_end_of_an_archive_passes() -> None:
 
 
 def test_hostile_photos_are_one_row_each() -> None:
-    """Sound ones are scored, broken ones fail with their kind, and none touches its neighbours."""
+    """Sound ones get scores, broken ones fail with their kind, and none affects its neighbours."""
     files = SOUND | SLIM | {name: data for name, (data, _) in BROKEN.items()}
 
-    rows = {row["image"]: row for row in _scored(_photos(files | PHOTOS)).to_pylist()}
+    rows = {row["image"]: row for row in _score(_make_photos(files | PHOTOS)).to_pylist()}
 
     assert [*rows] == [*files, *PHOTOS]
     assert {name: row["failure_kind"] for name, row in rows.items() if row["status"] == "failed"} == {
         name: kind for name, (_, kind) in BROKEN.items()
     }
-    assert [rows[name]["crack_score"] for name in PHOTOS] == _scored(_photos(PHOTOS))["crack_score"].to_pylist()
+    assert [rows[name]["crack_score"] for name in PHOTOS] == _score(_make_photos(PHOTOS))["crack_score"].to_pylist()
 
 
 @pytest.mark.parametrize("name", SLIM)
-def test_tiles_cover_the_slimmest_photos(name: str) -> None:
-    """From the first pixel to the last, though no side is as long as a tile."""
-    (row,) = _scored(_photos({name: SLIM[name]})).to_pylist()
+def test_tiles_cover_the_slimmest_make_photos(name: str) -> None:
+    """From the first pixel to the last, even if one side is shorter than a tile."""
+    (row,) = _score(_make_photos({name: SLIM[name]})).to_pylist()
 
     covered = np.zeros((row["height_px"], row["width_px"]), bool)
     for tile in row["grid"]:
@@ -271,30 +271,32 @@ def test_tiles_cover_the_slimmest_photos(name: str) -> None:
     assert row["crack_score"] == 0
 
 
-def test_no_photos_are_an_empty_table() -> None:
-    """Ray Data hands over empty tables now and then."""
-    assert _scored(READ.empty_table()).equals(SCORED.empty_table())
+def test_an_empty_table_stays_empty() -> None:
+    """Ray Data sometimes passes empty tables."""
+    assert _score(READ.empty_table()).equals(SCORED.empty_table())
 
 
-def _redness(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _map_redness(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Map tiles, shape (N, 16, 16, 3) → (N, 16, 16)."""
     maps: NDArray[np.float32] = (tiles[..., 0] / 255).astype(np.float32)
     return maps
 
 
-def _mapping(threshold: float, make_decoder: Callable[[], Decoder] = lambda: decode) -> PhotoScorer:
+def _make_mapping_scorer(threshold: float, make_decoder: Callable[[], Decoder] = lambda: decode) -> PhotoScorer:
     rule = ScoreRule(SPEC, threshold, batch_tiles=4)
-    return PhotoScorer(lambda: brightness, rule, make_decoder, lambda: PhotoMapper(_redness, SPEC.tile_px, "model00"))
+    return PhotoScorer(
+        lambda: brightness, rule, make_decoder, lambda: PhotoMapper(_map_redness, SPEC.tile_px, "model00")
+    )
 
 
-def test_photos_with_a_tile_at_the_threshold_get_a_map() -> None:
-    """And no others: neither those below it nor those that fail; nobody's measures change."""
+def test_only_photos_with_a_tile_at_the_threshold_get_a_map() -> None:
+    """Photos below it and failed ones get none, and no measure changes."""
     pixels = np.zeros((16, 32, 3), np.uint8)
     pixels[4, 20:] = 255
-    files = PHOTOS | {"line.png": _png(pixels), "bad.jpg": b"no photo"}
-    plain = _measures(_scored(_photos(files), threshold=0.04))
+    files = PHOTOS | {"line.png": _encode_png(pixels), "bad.jpg": b"no photo"}
+    plain = _compared_rows(_score(_make_photos(files), threshold=0.04))
 
-    mapped = _measures(_mapping(0.04)(_photos(files)))
+    mapped = _compared_rows(_make_mapping_scorer(0.04)(_make_photos(files)))
 
     assert {row["image"] for row in mapped if row["crack_map"]} == {row["image"] for row in plain if row["crack_tiles"]}
     assert [row | {"crack_map": None} for row in mapped] == plain
@@ -302,30 +304,30 @@ def test_photos_with_a_tile_at_the_threshold_get_a_map() -> None:
     assert isinstance(line["crack_map"], bytes)
     grey, scale = decode_map(line["crack_map"])
     assert (scale, grey.shape) == (1, (16, 32))
-    assert not grey.any()  # its tile scores too little to be seen
+    assert not grey.any()  # the score of its tile is too low to show
 
 
-def test_a_map_shows_where() -> None:
-    """As bright as the tile's score."""
+def test_a_map_shows_the_place_of_a_crack() -> None:
+    """As bright as the score of its tile."""
     pixels = np.zeros((16, 32, 3), np.uint8)
     pixels[:8, 16:] = 255
 
-    [png] = _mapping(0.5)(_photos({"a.png": _png(pixels)}))["crack_map"].to_pylist()
+    [png] = _make_mapping_scorer(0.5)(_make_photos({"a.png": _encode_png(pixels)}))["crack_map"].to_pylist()
 
     assert (decode_map(png)[0] == pixels[..., 0] // 255 * 128).all()
 
 
 def test_a_photo_that_cannot_be_decoded_for_its_map_fails() -> None:
-    """With the reason, not half a row: a photo over the threshold has a map, or has failed."""
+    """The whole row fails: a photo over the threshold has a map, or has failed."""
     decoded = []
 
-    def once(data: bytes, max_pixels: int) -> Photo:
+    def decode_once(data: bytes, max_pixels: int) -> Photo:
         decoded.append(data)
         if decoded.count(data) > 1:
             raise DataError("decode", "too_large", "Memory is short.")
         return decode(data, max_pixels)
 
-    (row,) = _mapping(0.0, lambda: once)(_photos({"a.png": PHOTOS["a.png"]})).to_pylist()
+    (row,) = _make_mapping_scorer(0.0, lambda: decode_once)(_make_photos({"a.png": PHOTOS["a.png"]})).to_pylist()
 
     assert (row["status"], row["failure_kind"], row["crack_score"], row["crack_map"]) == (
         "failed", "too_large", None, None,
@@ -333,32 +335,32 @@ def test_a_photo_that_cannot_be_decoded_for_its_map_fails() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"batch_tiles": 0}, {"max_pixels": 0}])
-def test_a_wrong_rule_is_refused(wrong: dict[str, int]) -> None:
-    """Before anything is started."""
+def test_a_rule_checks_its_limits(wrong: dict[str, int]) -> None:
+    """Before a run starts."""
     with pytest.raises(UsageError, match=r"^--batch-tiles and --max-pixels must be at least 1\.$"):
         ScoreRule(SPEC, 0.5, **wrong)
 
 
-def test_each_photo_says_what_it_took() -> None:
-    """Its own decoding, and by its tiles of the time that all were scored in; its share of a GPU is held all along."""
+def test_each_photo_carries_its_usage() -> None:
+    """Its own decoding, and a share of the scoring by its tiles; the share of a GPU is reserved all the time."""
 
-    def slow(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def score_slowly(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         time.sleep(0.02)
         return brightness(tiles)
 
-    def slowly(data: bytes, max_pixels: int) -> Photo:
+    def decode_slowly(data: bytes, max_pixels: int) -> Photo:
         time.sleep(0.03)
         return decode(data, max_pixels)
 
     files = {"a.png": PHOTOS["a.png"], "c.png": PHOTOS["c.png"], "bad.jpg": b"no photo"}
-    scorer = PhotoScorer(lambda: slow, ScoreRule(SPEC, 0.5, batch_tiles=4), lambda: slowly, gpus=0.25)
-    rows = scorer(_photos(files)).to_pylist()
+    scorer = PhotoScorer(lambda: score_slowly, ScoreRule(SPEC, 0.5, batch_tiles=4), lambda: decode_slowly, gpus=0.25)
+    rows = scorer(_make_photos(files)).to_pylist()
     tiles = [row["tiles"] or 0 for row in rows]
-    scoring = [row["score_effort"] for row in rows]
-    assert all(0.03 <= row["decode_effort"]["wall_s"] < 1 for row in rows)
-    whole_s = sum(effort["wall_s"] for effort in scoring)
-    assert 0.02 * math.ceil(sum(tiles) / 4) <= whole_s
-    assert [effort["wall_s"] for effort in scoring] == pytest.approx([n / sum(tiles) * whole_s for n in tiles])
-    held_s = 0.25 * (whole_s + sum(row["decode_effort"]["wall_s"] for row in rows))
-    assert [effort["gpu_s"] for effort in scoring] == pytest.approx([n / sum(tiles) * held_s for n in tiles])
-    assert all(effort["peak_bytes"] > 10 << 20 for effort in scoring)
+    scoring = [row["score_usage"] for row in rows]
+    assert all(0.03 <= row["decode_usage"]["wall_s"] < 1 for row in rows)
+    scoring_s = sum(usage["wall_s"] for usage in scoring)
+    assert 0.02 * math.ceil(sum(tiles) / 4) <= scoring_s
+    assert [usage["wall_s"] for usage in scoring] == pytest.approx([n / sum(tiles) * scoring_s for n in tiles])
+    held_s = 0.25 * (scoring_s + sum(row["decode_usage"]["wall_s"] for row in rows))
+    assert [usage["gpu_s"] for usage in scoring] == pytest.approx([n / sum(tiles) * held_s for n in tiles])
+    assert all(usage["peak_bytes"] > 10 << 20 for usage in scoring)

@@ -1,1 +1,1 @@
-"""Tests of storage."""
+"""Tests of `storage`."""

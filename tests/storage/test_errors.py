@@ -1,4 +1,4 @@
-"""Failures below the storage come out in words, and are not mistaken for damage."""
+"""`storage` puts failures of stores into words, and does not mistake them for damage."""
 
 import errno
 import io
@@ -23,8 +23,8 @@ from pipeline.storage.errors import TranslatingFile, translate_errors
         (OSError("of a library, without a number"), "of a library, without a number"),
     ],
 )
-def test_failures_are_told_in_words(error: OSError, cause: str) -> None:
-    """The place, what was tried, and why it failed; the original stays attached."""
+def test_failures_are_put_into_words(error: OSError, cause: str) -> None:
+    """The message has place, action and cause; the original error stays attached."""
     with pytest.raises(StorageError) as caught, translate_errors("s3://bucket/a", "read"):
         raise error
 
@@ -47,8 +47,8 @@ def test_failures_are_told_in_words(error: OSError, cause: str) -> None:
         (OSError, 503, "SlowDown", "the server answered 503 (reduce your request rate)"),
     ],
 )
-def test_what_a_server_answered_is_told(kind: type[OSError], status: int, code: str, cause: str) -> None:
-    """By its code where that says more than the kind of error."""
+def test_a_servers_answer_is_put_into_words(kind: type[OSError], status: int, code: str, cause: str) -> None:
+    """The code counts where it says more than the kind of error."""
     error = kind(errno.EBUSY, "reduce your request rate") if kind is OSError else kind("as the server says")
     error.__cause__ = ClientError(
         {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "GetObject"
@@ -60,24 +60,24 @@ def test_what_a_server_answered_is_told(kind: type[OSError], status: int, code: 
     assert str(caught.value) == f"s3://bucket/a could not be read: {cause}."
 
 
-def test_a_denial_lasts_on_local_disk_only() -> None:
-    """On a remote store it may be an expired key: the run's trouble, not the file's."""
-    for url, lasting in (("file:///a", True), ("s3://bucket/a", False)):
+def test_a_denial_is_permanent_on_local_disk_only() -> None:
+    """On a remote store it may be an expired key, which concerns the run, not the file."""
+    for url, permanent in (("file:///a", True), ("s3://bucket/a", False)):
         with pytest.raises(StorageError) as caught, translate_errors(url, "read"):
             raise PermissionError
-        assert caught.value.lasting == lasting
+        assert caught.value.permanent == permanent
 
 
 class _BadDisk(io.BytesIO):
-    """A file that cannot be read."""
+    """An unreadable file."""
 
     def readinto(self, _buffer: object) -> int:
         """Fail as a broken disk does."""
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
-def test_a_file_that_fails_while_it_is_read_is_told() -> None:
-    """Long after it was opened, below whatever library reads it."""
+def test_a_late_failure_is_put_into_words() -> None:
+    """The file may fail long after it was opened, below any library."""
     with TranslatingFile(_BadDisk(), "file:///a.zip") as file, pytest.raises(StorageError) as caught:
         file.readall()
 
@@ -85,7 +85,7 @@ def test_a_file_that_fails_while_it_is_read_is_told() -> None:
 
 
 def test_a_file_reads_as_the_one_below_and_closes_it() -> None:
-    """Bytes and positions are the same; a place before the start is the caller's mistake, not the storage's."""
+    """Bytes and positions are the same; a position before the start is an error of the caller."""
     below = io.BytesIO(b"0123456789")
 
     with TranslatingFile(below, "file:///a") as file:

@@ -1,4 +1,4 @@
-"""One set of verbs for every place: names, listings, whole writes, and failures in words."""
+"""One set of verbs works for every store: names, listings, whole writes, and failures in words."""
 
 import os
 import threading
@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import storage
+from pipeline.core import usage
 from pipeline.core.errors import StorageError, UsageError
 
 
 @pytest.fixture(params=["disk", "memory"])
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Give the URL of an empty folder, on disk and in an object store."""
+    """Yield the URL of an empty folder, on disk and in an object store."""
     if request.param == "disk":
         yield storage.canonical(str(tmp_path))
     else:
@@ -26,7 +27,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 def test_a_place_has_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Relative, absolute, dotted, linked, with a slash at its end or a protocol before it: one URL."""
+    """Relative, absolute, dotted, linked, with a final slash or a protocol: every spelling has the same URL."""
     (tmp_path / "bridge 1").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "bridge 1")
     monkeypatch.chdir(tmp_path)
@@ -46,13 +47,13 @@ def test_a_place_has_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert {storage.canonical(text) for text in spelled} == {f"file://{place}"}
 
 
-def test_home_is_understood() -> None:
-    """A shell expands `~` at the start of a word only; a path in a list file has no shell."""
+def test_home_is_expanded() -> None:
+    """No shell expands a `~` in a list file, or inside a word."""
     assert storage.canonical("~/photos") == f"file://{os.path.realpath(Path.home())}/photos"
 
 
 def test_names_keep_percent_signs_and_other_marks(tmp_path: Path) -> None:
-    """A URL here is no web address: nothing in it is decoded."""
+    """A URL here is no web address, so nothing in it is decoded."""
     place = tmp_path / "50%20 #1 ü?.jpg"
     place.write_bytes(b"x")
 
@@ -65,7 +66,7 @@ def test_names_keep_percent_signs_and_other_marks(tmp_path: Path) -> None:
 @settings(deadline=None)
 @given(st.text(st.characters(exclude_characters="/\0~", exclude_categories=["Cs"]), min_size=1))
 def test_canonical_is_idempotent(text: str) -> None:
-    """The name of a name is itself."""
+    """The URL of a canonical URL is itself."""
     url = storage.canonical(f"/{text}/photos")
 
     assert storage.canonical(url) == url
@@ -73,7 +74,7 @@ def test_canonical_is_idempotent(text: str) -> None:
 
 @pytest.mark.parametrize("name", ["a::b.jpg", "::", "a::", "zip::x", "a/::b"])
 def test_two_colons_in_a_name_are_no_chain(name: str, folder: str) -> None:
-    """Names are data, also where fsspec would see one filesystem inside another."""
+    """They belong to the name, although fsspec reads them as a filesystem inside another."""
     storage.write_whole(f"{folder}/{name}", b"x")
 
     assert [file.url for file in storage.list_files(folder)] == [f"{folder}/{name}"]
@@ -82,12 +83,12 @@ def test_two_colons_in_a_name_are_no_chain(name: str, folder: str) -> None:
 
 
 def test_remote_names(folder: str) -> None:
-    """The slash at the end is dropped for other places, too."""
+    """Remote URLs lose their final slash, too."""
     assert storage.canonical(f"{folder}/") == storage.canonical(folder)
 
 
-def test_names_are_taken_apart_and_put_together() -> None:
-    """`join` puts on what `parent` and `name` take off."""
+def test_urls_are_split_and_joined() -> None:
+    """`parent` and `name` undo `join`."""
     url = storage.join("s3://bucket/a/", "b", "c.jpg")
 
     assert url == "s3://bucket/a/b/c.jpg"
@@ -95,7 +96,7 @@ def test_names_are_taken_apart_and_put_together() -> None:
 
 
 def test_only_local_places_have_a_path(tmp_path: Path) -> None:
-    """What needs a local folder says so."""
+    """The error says that a local folder is needed."""
     assert storage.local_path(f"file://{tmp_path}/a") == tmp_path / "a"
 
     with pytest.raises(UsageError) as caught:
@@ -106,13 +107,13 @@ def test_only_local_places_have_a_path(tmp_path: Path) -> None:
 
 
 def test_an_unknown_protocol_is_wrong_usage() -> None:
-    """A typing error in the protocol is told in one sentence."""
+    """A typing error in the protocol gives one clear sentence."""
     with pytest.raises(UsageError, match=r"^s4://bucket is no place that can be read: Protocol not known: s4"):
         storage.canonical("s4://bucket")
 
 
 def test_write_read_list_remove(folder: str) -> None:
-    """Every verb does on every place what it says."""
+    """The basic verbs work in every store."""
     storage.write_whole(f"{folder}/b/2.jpg", b"two")
     storage.write_whole(f"{folder}/a.jpg", b"one")
     storage.write_whole(f"{folder}/b.jpg", b"three")
@@ -133,7 +134,7 @@ def test_write_read_list_remove(folder: str) -> None:
 
 
 def test_open_files_can_be_read_and_sought(folder: str) -> None:
-    """As archive readers need it: from the start, from the end, and back."""
+    """Archive readers seek from the start, from the end, and back."""
     storage.write_whole(f"{folder}/a", bytes(range(256)) * 1_000)
 
     with storage.open_file(f"{folder}/a") as file:
@@ -146,7 +147,7 @@ def test_open_files_can_be_read_and_sought(folder: str) -> None:
 
 
 def test_ranges_come_in_order_and_end_where_the_file_does(folder: str) -> None:
-    """Whatever their order, empty ones too, and what lies past the end is not there."""
+    """Ranges may be unordered, empty, or reach past the end."""
     storage.write_whole(f"{folder}/a", b"0123456789")
 
     assert storage.read_ranges(f"{folder}/a", [(8, 99), (0, 3), (4, 4), (20, 30)]) == [b"89", b"012", b"", b""]
@@ -154,7 +155,7 @@ def test_ranges_come_in_order_and_end_where_the_file_does(folder: str) -> None:
 
 
 def test_many_files_come_in_order(folder: str) -> None:
-    """More than are read at the same time; one that is missing is told when its turn has come."""
+    """There may be more than are read in parallel; a missing one raises its error in its turn."""
     urls = [f"{folder}/{number}" for number in range(40)]
     for number, url in enumerate(urls):
         storage.write_whole(url, b"%d" % number)
@@ -166,29 +167,24 @@ def test_many_files_come_in_order(folder: str) -> None:
         next(found)
 
 
-def test_little_is_held_of_many_files(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No further one is begun while those that wait are too large together."""
-    monkeypatch.setattr("pipeline.storage.files.HELD_BYTES", 1_000)
-    begun, read = list[str](), storage.read_bytes
-
-    def counted(url: str) -> bytes:
-        begun.append(url)
-        return read(url)
-
-    monkeypatch.setattr("pipeline.storage.files.read_bytes", counted)
+def test_reading_many_files_holds_little(folder: str) -> None:
+    """It begins no further file while those that wait exceed the limit together."""
     urls = [f"{folder}/{number}" for number in range(64)]
     for url in urls:
         storage.write_whole(url, bytes(2_000))
 
-    found = storage.read_many(urls)
+    before = usage.traffic_now().read_bytes
+
+    found = storage.read_many(urls, held_bytes=1_000)
 
     assert len(next(found)) == 2_000
-    assert len(begun) <= storage.FILES_AT_ONCE + 1
+    threading.Event().wait(0.3)  # reads that have begun finish meanwhile
+    assert usage.traffic_now().read_bytes - before <= (storage.FILES_AT_ONCE + 1) * 2_000
     assert len(list(found)) == 63
 
 
 def test_a_local_file_is_stored(folder: str, tmp_path: Path) -> None:
-    """With all its bytes, in place of what was there, and nothing else."""
+    """`upload` stores all its bytes, replaces an older file, and leaves no other."""
     source = tmp_path / "source.bin"
     source.write_bytes(bytes(range(256)) * 10_000)
     storage.write_whole(f"{folder}/stored/a", b"old")
@@ -200,7 +196,7 @@ def test_a_local_file_is_stored(folder: str, tmp_path: Path) -> None:
 
 
 def test_text_is_written_line_by_line(folder: str) -> None:
-    """Names that are not UTF-8 do not stop it."""
+    """Names that are not UTF-8 are escaped."""
     with storage.open_text(f"{folder}/logs/run.jsonl") as file:
         file.write("straße \udcff\n")
 
@@ -208,7 +204,7 @@ def test_text_is_written_line_by_line(folder: str) -> None:
 
 
 def test_a_glob_finds_sorted_names(folder: str) -> None:
-    """Only what matches, each as its canonical URL."""
+    """It returns the canonical URL of every match."""
     for name in ("b.jpg", "a.jpg", "c.txt", "d/e.jpg"):
         storage.write_whole(f"{folder}/{name}", b"")
 
@@ -217,7 +213,7 @@ def test_a_glob_finds_sorted_names(folder: str) -> None:
 
 
 def test_the_version_changes_with_the_content(tmp_path: Path) -> None:
-    """Looked up or listed, directly or through a link, a file has one version, until it changes."""
+    """`stat` and listings give the same version, also through a link, until the file changes."""
     place, link = tmp_path / "a.zip", tmp_path / "folder" / "link.zip"
     place.write_bytes(b"old")
     link.parent.mkdir()
@@ -231,7 +227,7 @@ def test_the_version_changes_with_the_content(tmp_path: Path) -> None:
 
 
 def test_create_has_one_winner(folder: str) -> None:
-    """Whoever comes second finds another's content and is told so; who finds its own has won."""
+    """The second writer finds other content and gets False; a writer that finds its own content has won."""
     assert storage.create(f"{folder}/part", b"mine")
     assert not storage.create(f"{folder}/part", b"yours")
     assert storage.create(f"{folder}/part", b"mine")
@@ -239,7 +235,7 @@ def test_create_has_one_winner(folder: str) -> None:
 
 
 def test_create_has_one_winner_of_many(tmp_path: Path) -> None:
-    """Sixteen writers at once: one is told that it won, and its content stands, whole."""
+    """Of sixteen concurrent writers one gets True, and the file has its content, whole."""
     for round_ in range(10):
         url = f"file://{tmp_path}/part-{round_}"
         start, won = threading.Barrier(16), list[bytes]()
@@ -261,7 +257,7 @@ def test_create_has_one_winner_of_many(tmp_path: Path) -> None:
 
 
 def test_failures_name_the_place(tmp_path: Path) -> None:
-    """Each verb fails with a sentence of its own."""
+    """Each verb has a message of its own."""
     url = f"file://{tmp_path}"
     (tmp_path / "file").write_bytes(b"x")
 
@@ -286,7 +282,7 @@ def test_failures_name_the_place(tmp_path: Path) -> None:
 
 
 def test_a_large_folder_is_listed_quickly(tmp_path: Path) -> None:
-    """5,000 photos in 50 folders come sorted and complete."""
+    """A listing of 5,000 photos in 50 folders is sorted and complete."""
     for number in range(5_000):
         folder = tmp_path / f"{number % 50:02d}"
         folder.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""Listings that leave nothing out, and files that are there whole or not at all."""
+"""Listings are complete, and files appear whole or not at all."""
 
 import errno
 import os
@@ -17,7 +17,7 @@ def _refuse(number: int) -> NoReturn:
 
 
 def test_links_in_circles_end(tmp_path: Path) -> None:
-    """A link to a folder is not followed, and not left out either; so is one that leads nowhere."""
+    """A listing shows a link to a folder without following it, and a broken link, too."""
     (tmp_path / "a.jpg").write_bytes(b"x")
     (tmp_path / "circle").symlink_to(tmp_path)
     (tmp_path / "nowhere.jpg").symlink_to(tmp_path / "gone")
@@ -26,16 +26,16 @@ def test_links_in_circles_end(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_listed_is_not_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its photos would be dropped in silence; the error names the folder itself."""
+    """Skipping would drop its photos silently; the error names the folder itself."""
     (tmp_path / "locked").mkdir()
     scandir = os.scandir
 
-    def guarded(path: str) -> object:
+    def refusing(path: str) -> object:
         if str(path).endswith("locked"):
             raise PermissionError(errno.EACCES, "Permission denied", path)
         return scandir(path)
 
-    monkeypatch.setattr(os, "scandir", guarded)
+    monkeypatch.setattr(os, "scandir", refusing)
     with pytest.raises(StorageError) as caught:
         storage.list_files(f"file://{tmp_path}")
 
@@ -43,7 +43,7 @@ def test_a_folder_that_cannot_be_listed_is_not_skipped(tmp_path: Path, monkeypat
 
 
 def test_whole_writes_replace_and_leave_nothing_behind(tmp_path: Path) -> None:
-    """Afterwards there is the new content and no temporary file."""
+    """Afterwards the new content is there, and no temporary file."""
     url = f"file://{tmp_path}/a/run.json"
 
     storage.write_whole(url, b"old")
@@ -59,7 +59,7 @@ def test_whole_writes_replace_and_leave_nothing_behind(tmp_path: Path) -> None:
 def test_a_write_that_fails_leaves_the_old_content(
     number: int, cause: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Old or new, never half; and what failed is said."""
+    """The content is old or new, never half; the message has the cause."""
     url = f"file://{tmp_path}/run.json"
     storage.write_whole(url, b"old")
 
@@ -74,7 +74,7 @@ def test_a_write_that_fails_leaves_the_old_content(
 
 
 def test_leftovers_of_killed_writers_are_removed(tmp_path: Path) -> None:
-    """Those, in all folders below, and nothing that merely looks alike."""
+    """This covers all folders below, and no file that only looks similar."""
     url = f"file://{tmp_path}"
     token = "0123456789abcdef" * 2
     kept = ["part-1.parquet", f"part-1.{token}.tmp", ".part-1.tmp", f".part-1.{token[1:]}.tmp", f".{token}.tmp"]
@@ -88,8 +88,8 @@ def test_leftovers_of_killed_writers_are_removed(tmp_path: Path) -> None:
     assert storage.remove_leftovers(url) == []
 
 
-def test_a_killed_writer_leaves_what_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The name that a writer uses is the one that is looked for."""
+def test_a_killed_writers_file_is_a_leftover(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`remove_leftovers` finds the name that a writer uses."""
     monkeypatch.setattr(Path, "unlink", lambda *_args, **_options: None)
     storage.create(f"file://{tmp_path}/part-1.parquet", b"x")
     monkeypatch.undo()
@@ -98,8 +98,8 @@ def test_a_killed_writer_leaves_what_is_swept(tmp_path: Path, monkeypatch: pytes
     assert [file.path for file in storage.list_files(f"file://{tmp_path}")] == ["part-1.parquet"]
 
 
-def test_a_file_system_without_hard_links_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing stays behind, and the sentence says what to do."""
+def test_a_file_system_without_hard_links_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No file stays behind, and the message says what to do."""
     monkeypatch.setattr(os, "link", lambda *_: _refuse(errno.EPERM))
 
     with pytest.raises(StorageError) as caught:
@@ -112,10 +112,8 @@ def test_a_file_system_without_hard_links_is_told(tmp_path: Path, monkeypatch: p
     assert storage.list_files(f"file://{tmp_path}") == []
 
 
-def test_a_file_that_goes_while_its_folder_is_listed_is_passed_over(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Beside a writer, temporary files come and go at every commit; who only looks must not stumble over them."""
+def test_a_file_that_vanishes_during_a_listing_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A writer's temporary files come and go at every commit; readers must not fail on them."""
     (tmp_path / "part-000000.parquet").write_bytes(b"x")
     walk = os.walk
 
@@ -130,9 +128,9 @@ def test_a_file_that_goes_while_its_folder_is_listed_is_passed_over(
 
 
 def test_a_pipe_is_no_file(tmp_path: Path) -> None:
-    """It would be waited for without end; it is told, as something that will not pass."""
+    """Reading could block forever, so it is refused as a permanent error."""
     os.mkfifo(tmp_path / "photo.jpg")
     for read in (storage.read_bytes, storage.open_file, lambda url: storage.read_ranges(url, [(0, 1)])):
-        with pytest.raises(StorageError, match="it is a pipe or device") as told:
+        with pytest.raises(StorageError, match="it is a pipe or device") as caught:
             read(f"file://{tmp_path}/photo.jpg")
-        assert told.value.lasting
+        assert caught.value.permanent

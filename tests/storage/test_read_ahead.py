@@ -1,4 +1,4 @@
-"""Going from place to place takes few requests where they are near, and few bytes where they are far."""
+"""Reading on takes few requests if the positions are near, and few bytes if they are far."""
 
 import random
 
@@ -6,34 +6,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.storage.byte_ranges import AHEAD_BYTES, MOST_AHEAD_BYTES, ReadAhead
-from tests.helpers.fake_sources import Counted
+from tests.helpers.fake_sources import CountingReader
 
 DATA = random.Random(0).randbytes(300_000)
 
 
 @given(places=st.lists(st.tuples(st.integers(0, 310_000), st.integers(0, 70_000)), max_size=20))
-def test_any_place_gives_its_bytes(places: list[tuple[int, int]]) -> None:
-    """Also back, beyond the end, and more than is read ahead."""
-    ahead = ReadAhead(Counted(DATA))
-    assert [ahead.at(start, length) for start, length in places] == [
+def test_any_position_returns_its_bytes(places: list[tuple[int, int]]) -> None:
+    """It may go back, beyond the end, and ask for more than is read ahead."""
+    ahead = ReadAhead(CountingReader(DATA))
+    assert [ahead.read_at(start, length) for start, length in places] == [
         DATA[start : start + length] for start, length in places
     ]
 
 
-def test_near_places_come_with_few_requests() -> None:
-    """A hundred megabytes of small files are gone through in large steps."""
-    counted = Counted(bytes(100 << 20))
+def test_near_positions_come_with_few_requests() -> None:
+    """A hundred megabytes of small files take a few large requests."""
+    counted = CountingReader(bytes(100 << 20))
     ahead = ReadAhead(counted)
     for position in range(0, counted.size_bytes, 60_000):
-        assert len(ahead.at(position, 512)) == 512
+        assert len(ahead.read_at(position, 512)) == 512
     assert counted.calls <= 16
     assert max(end - start for start, end in counted.requests) <= MOST_AHEAD_BYTES
 
 
-def test_far_places_come_with_few_bytes() -> None:
-    """What lies between is not read."""
-    counted = Counted(bytes(100 << 20))
+def test_far_positions_come_with_few_bytes() -> None:
+    """It does not read the gaps."""
+    counted = CountingReader(bytes(100 << 20))
     ahead = ReadAhead(counted)
     for position in range(0, counted.size_bytes, 5 << 20):
-        ahead.at(position, 512)
+        ahead.read_at(position, 512)
     assert counted.read_bytes <= 21 * AHEAD_BYTES

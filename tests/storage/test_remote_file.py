@@ -1,4 +1,4 @@
-"""A file read by ranges reads as any other, in few requests."""
+"""A remote file reads like a local one, with few requests."""
 
 import io
 
@@ -11,14 +11,14 @@ DATA = bytes(range(256)) * 4_000
 
 
 class _Store:
-    """Bytes behind ranges, and the ranges that were asked for."""
+    """Bytes by range, with a record of the requested ranges."""
 
     def __init__(self, size_bytes: int = len(DATA)) -> None:
         self.size_bytes = size_bytes
         self.ranges: list[tuple[int, int]] = []
 
     def read_range(self, start: int, end: int) -> bytes:
-        """Return a range of the data, repeated for ever."""
+        """Return a range of the data."""
         assert 0 <= start < end <= self.size_bytes
         self.ranges.append((start, end))
         return bytes(end - start) if self.size_bytes > len(DATA) else DATA[start:end]
@@ -29,7 +29,7 @@ STEPS = st.lists(st.tuples(st.sampled_from(["seek", "from the end", "on", "read"
 
 @given(STEPS)
 def test_it_reads_as_bytes_in_memory(steps: list[tuple[str, int]]) -> None:
-    """Whatever is sought and read, in whatever order."""
+    """Any order of seeking and reading gives the same result."""
     store, memory = _Store(), io.BytesIO(DATA)
     file = io.BufferedReader(RemoteFile(store.read_range, store.size_bytes), 1 << 16)
     for step, number in steps:
@@ -43,8 +43,8 @@ def test_it_reads_as_bytes_in_memory(steps: list[tuple[str, int]]) -> None:
             assert file.read(number) == memory.read(number)
 
 
-def test_a_stream_is_asked_for_in_large_blocks() -> None:
-    """Each twice the one before, up to the most; nothing twice, nothing left out."""
+def test_a_stream_takes_large_requests() -> None:
+    """Each is twice the one before, up to the limit; together they cover the file once."""
     store = _Store(100 << 20)
     file = io.BufferedReader(RemoteFile(store.read_range, store.size_bytes), 1 << 16)
 
@@ -56,8 +56,8 @@ def test_a_stream_is_asked_for_in_large_blocks() -> None:
     assert len(store.ranges) < 20
 
 
-def test_a_jump_asks_for_little() -> None:
-    """A footer costs one small request, and none is made before something is read."""
+def test_a_jump_takes_a_small_request() -> None:
+    """A footer costs one small request, and seeking costs none."""
     store = _Store(100 << 20)
     file = io.BufferedReader(RemoteFile(store.read_range, store.size_bytes), 1 << 16)
 

@@ -1,23 +1,25 @@
-"""One policy: what passes is tried again until the time is up, what lasts is told at once."""
+"""One policy: transient errors are retried until the time is up, permanent ones raised at once."""
 
 import errno
 import logging
+from collections.abc import Iterator
 
 import pytest
 from aiohttp import ClientResponseError
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ReadTimeoutError
 
-from pipeline.storage.errors import ShortAnswerError, is_passing
-from pipeline.storage.retry import OutOfTimeError, attempt_s, limit_retries, retry
+from pipeline.storage.errors import ShortAnswerError, is_transient
+from pipeline.storage.retry import OutOfTimeError, RetryPolicy, current_policy, limit_retries, retry
 
 
 @pytest.fixture(autouse=True)
-def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.storage.retry.FIRST_WAIT_S", 0.001)
+def _hurried() -> Iterator[None]:
+    with limit_retries(RetryPolicy().limit_s, first_wait_s=0.001):
+        yield
 
 
 def _refusal(status: int, code: str) -> OSError:
-    """Return what s3fs makes of a server's answer."""
+    """Return the error that s3fs makes of a server's answer."""
     error = OSError(errno.EIO, "as the server says")
     error.__cause__ = ClientError(
         {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}},
@@ -27,14 +29,14 @@ def _refusal(status: int, code: str) -> OSError:
 
 
 def _answer_of_http(status: int) -> FileNotFoundError:
-    """Return what fsspec's HTTP makes of any answer but a good one."""
+    """Return the error that fsspec's HTTP makes of every bad answer."""
     error = FileNotFoundError("https://host/photos.zip")
-    error.__cause__ = ClientResponseError(None, (), status=status)  # type: ignore[arg-type]  # not looked at
+    error.__cause__ = ClientResponseError(None, (), status=status)  # type: ignore[arg-type]  # not read
     return error
 
 
 @pytest.mark.parametrize(
-    ("error", "passes"),
+    ("error", "transient"),
     [
         (_refusal(503, "SlowDown"), True),
         (_refusal(500, "InternalError"), True),
@@ -63,13 +65,13 @@ def _answer_of_http(status: int) -> FileNotFoundError:
         (OSError(errno.ENOSPC, "No space left on device"), False),
     ],
 )
-def test_what_passes_is_told_from_what_lasts(error: Exception, *, passes: bool) -> None:
-    """By the server's answer where there is one, else by the kind of failure."""
-    assert is_passing(error) == passes
+def test_transient_errors_are_recognised(error: Exception, *, transient: bool) -> None:
+    """The server's answer decides, or the class of the error if there is no answer."""
+    assert is_transient(error) == transient
 
 
 class _Store:
-    """Fails so many times, then answers with the number of attempts."""
+    """Fails a number of times, then returns the number of attempts."""
 
     def __init__(self, failures: int, error: Exception) -> None:
         self.failures, self.error, self.attempts = failures, error, 0
@@ -81,8 +83,8 @@ class _Store:
         return self.attempts
 
 
-def test_what_passes_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
-    """The answer is that of the attempt that succeeded; each failure before it is a warning with place and cause."""
+def test_a_transient_error_is_retried(caplog: pytest.LogCaptureFixture) -> None:
+    """The first success counts; each failure before it is a warning in the log with place and cause."""
     with caplog.at_level(logging.WARNING, "crackscan"):
         assert retry("s3://bucket/a", _Store(3, _refusal(503, "SlowDown"))) == 4
 
@@ -92,8 +94,8 @@ def test_what_passes_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     assert all("the server answered 503 (as the server says)" in line for line in lines)
 
 
-def test_what_lasts_is_tried_once() -> None:
-    """The failure comes out as it is."""
+def test_a_permanent_error_is_not_retried() -> None:
+    """The caller gets the error itself."""
     store = _Store(9, FileNotFoundError("none"))
 
     with pytest.raises(FileNotFoundError, match="none"):
@@ -101,30 +103,30 @@ def test_what_lasts_is_tried_once() -> None:
     assert store.attempts == 1
 
 
-def test_the_time_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What does not pass after all comes out with its cause and the number of attempts."""
-    monkeypatch.setattr("pipeline.storage.retry.LIMIT_S", 0.2)
-    monkeypatch.setattr("pipeline.storage.retry.LONGEST_WAIT_S", 0.01)
+def test_the_time_is_limited() -> None:
+    """The error after the last attempt has its cause and the number of attempts."""
     store = _Store(1_000_000, ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"))
 
-    with pytest.raises(OutOfTimeError) as caught:
+    with limit_retries(0.2, longest_wait_s=0.01), pytest.raises(OutOfTimeError) as caught:
         retry("s3://bucket/a", store)
 
     assert store.attempts > 2
     assert str(caught.value).startswith("[Errno 104] Connection reset by peer (the last of ")
     assert str(caught.value).endswith(f"{store.attempts} attempts in 0 s)")
-    assert not is_passing(caught.value)
+    assert not is_transient(caught.value)
 
 
-def test_who_waits_for_the_answer_may_give_up_sooner() -> None:
-    """Within the context, and not after it."""
+def test_a_limit_ends_with_its_context() -> None:
+    """Afterwards the previous policy is back."""
     failing = ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+    before = current_policy()
     with limit_retries(0.05), pytest.raises(OutOfTimeError):
         retry("s3://bucket/a", _Store(1_000_000, failing))
+    assert current_policy() == before
     assert retry("s3://bucket/a", _Store(1, failing)) == 2
 
 
 def test_an_attempt_has_time_for_its_bytes() -> None:
-    """Half a minute for the answer, and what a slow line needs for a block of 8 MiB."""
-    assert attempt_s() == 30
-    assert 60 < attempt_s(8 << 20) < 70
+    """It has half a minute for the answer, plus the time that a slow line needs for a block of 8 MiB."""
+    assert RetryPolicy().attempt_s() == 30
+    assert 60 < RetryPolicy().attempt_s(8 << 20) < 70

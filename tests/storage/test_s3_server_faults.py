@@ -1,10 +1,10 @@
-"""Storage on a real S3 server: every verb, and every fault on the way there, told or survived but never believed."""
+"""Every verb of `storage` on a real S3 server; faults on the way are survived or reported, never accepted."""
 
 import os
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ import pytest
 
 from pipeline import storage
 from pipeline.core.errors import StorageError, UsageError
-from pipeline.storage import retry
+from pipeline.storage.retry import limit_retries
 from tests.conftest import S3Place
 from tests.helpers.fault_proxy import Fault, Rule
 from tests.helpers.s3_server import BUCKET
@@ -26,15 +26,14 @@ LONG = random.Random(5).randbytes(20_000_000)
 """Uploaded in three parts, and streamed in several requests."""
 
 SHORT = random.Random(6).randbytes(60_000)
-"""The size of a photo's tile."""
+"""As large as a tile of a photo."""
 
 
 @pytest.fixture(autouse=True)
-def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+def _hurried() -> Iterator[None]:
     """Give up after seconds instead of minutes."""
-    monkeypatch.setattr(retry, "LIMIT_S", 12.0)
-    monkeypatch.setattr(retry, "FIRST_WAIT_S", 0.02)
-    monkeypatch.setattr(retry, "ANSWER_S", 3.0)
+    with limit_retries(12.0, first_wait_s=0.02, answer_s=3.0):
+        yield
 
 
 def _upload(data: bytes, url: str, tmp_path: Path) -> None:
@@ -43,7 +42,7 @@ def _upload(data: bytes, url: str, tmp_path: Path) -> None:
 
 
 def test_write_read_list_remove(s3: S3Place) -> None:
-    """The verbs do on S3 what they do on local disk; names are whatever they are."""
+    """The verbs do on S3 what they do on local disk, with any names."""
     names = ["a.jpg", "b-c.jpg", "b.jpg", "b/50%20 #1 ü?+&.jpg", "b/2.jpg"]
     for name in names:
         storage.write_whole(f"{s3.url}/{name}", name.encode())
@@ -68,8 +67,8 @@ def test_write_read_list_remove(s3: S3Place) -> None:
     assert storage.remove_leftovers(s3.url) == []
 
 
-def test_nothing_is_answered_from_memory(s3: S3Place) -> None:
-    """What another process wrote or removed is seen at once."""
+def test_no_answer_comes_from_a_cache(s3: S3Place) -> None:
+    """Changes by another process are visible at once."""
     assert not storage.exists(f"{s3.url}/a")
     assert storage.list_files(s3.url) == []
     client = storage.filesystem_of(s3.url)
@@ -86,8 +85,18 @@ def test_nothing_is_answered_from_memory(s3: S3Place) -> None:
     assert storage.list_files(s3.url) == []
 
 
+def test_a_folder_marker_is_no_file(s3: S3Place) -> None:
+    """Consoles create an object whose key ends in a slash for an empty folder."""
+    bucket, key = s3.url.removeprefix("s3://").split("/", 1)
+    for marker in (f"{key}/", f"{key}/empty/"):
+        storage.filesystem_of(s3.url).call_s3("put_object", Bucket=bucket, Key=marker, Body=b"")
+    storage.write_whole(f"{s3.url}/a.jpg", b"1")
+
+    assert [file.path for file in storage.list_files(s3.url)] == ["a.jpg"]
+
+
 def test_more_than_a_page_is_listed(s3: S3Place) -> None:
-    """S3 lists a thousand names at a time."""
+    """S3 lists a thousand names per request."""
     names = [f"{number:04d}" for number in range(1_100)]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda name: storage.write_whole(f"{s3.url}/{name}", b""), names))
@@ -96,7 +105,7 @@ def test_more_than_a_page_is_listed(s3: S3Place) -> None:
 
 
 def test_ranges_come_in_order_and_end_where_the_file_does(s3: S3Place, tmp_path: Path) -> None:
-    """Empty ones, long ones, and ones that reach past the end or lie beyond it."""
+    """Ranges may be empty, long, reach past the end, or begin past it."""
     _upload(LONG, f"{s3.url}/long", tmp_path)
     storage.write_whole(f"{s3.url}/empty", b"")
     ranges = [(19_999_990, 30_000_000), (0, 10), (7, 7), (30_000_000, 30_000_001), (1_000, 19_000_000)]
@@ -107,7 +116,7 @@ def test_ranges_come_in_order_and_end_where_the_file_does(s3: S3Place, tmp_path:
 
 
 def test_a_file_can_be_sought_and_streamed(s3: S3Place, tmp_path: Path) -> None:
-    """As archive readers need it: from the end, at places, and front to back."""
+    """Archive readers read from the end, at positions, and front to back."""
     _upload(LONG, f"{s3.url}/long", tmp_path)
 
     with storage.open_file(f"{s3.url}/long") as file:
@@ -122,7 +131,7 @@ def test_a_file_can_be_sought_and_streamed(s3: S3Place, tmp_path: Path) -> None:
 
 
 def test_many_files_come_in_order(s3: S3Place) -> None:
-    """More than are read at the same time."""
+    """There may be more than are read in parallel."""
     for number in range(40):
         storage.write_whole(f"{s3.url}/{number}", b"%d" % number * 1_000)
 
@@ -131,7 +140,7 @@ def test_many_files_come_in_order(s3: S3Place) -> None:
 
 
 def test_a_replaced_file_is_not_mixed(s3: S3Place, tmp_path: Path) -> None:
-    """Who streams a file while it is replaced is told so."""
+    """Reading a file that another one replaces meanwhile is an error."""
     _upload(LONG, f"{s3.url}/long", tmp_path)
 
     with storage.open_file(f"{s3.url}/long") as file:
@@ -153,7 +162,7 @@ def test_a_text_file_appears_when_it_is_closed(s3: S3Place) -> None:
 
 
 def test_create_has_one_winner_of_many(s3: S3Place) -> None:
-    """Eight writers at once: one is told that it won, and its content stands, whole."""
+    """Of eight concurrent writers one gets True, and the file has its content, whole."""
     url, start, won = f"{s3.url}/part", threading.Barrier(8), list[bytes]()
 
     def compete(number: int) -> None:
@@ -173,8 +182,8 @@ def test_create_has_one_winner_of_many(s3: S3Place) -> None:
     assert not storage.create(url, b"late")
 
 
-def test_denials_are_told_at_once(s3: S3Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wrong secret, a user who may not write, no credentials, no bucket: one sentence each, and no waiting."""
+def test_denials_are_raised_at_once(s3: S3Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wrong secret, user without the right to write, no credentials, no bucket: one sentence each, and no retries."""
     storage.write_whole(f"{s3.url}/a", b"x")
     sentences = {}
     started_s = time.monotonic()
@@ -209,8 +218,8 @@ def test_denials_are_told_at_once(s3: S3Place, monkeypatch: pytest.MonkeyPatch) 
         storage.list_files("s3://")
 
 
-def test_what_is_not_there_is_told_at_once(s3: S3Place) -> None:
-    """By every verb that reads."""
+def test_a_missing_file_is_raised_at_once(s3: S3Place) -> None:
+    """This holds for every verb that reads."""
     url = f"{s3.url}/none"
     for read, verb in [
         (lambda: storage.read_bytes(url), "read"),
@@ -222,7 +231,7 @@ def test_what_is_not_there_is_told_at_once(s3: S3Place) -> None:
         with pytest.raises(StorageError) as caught:
             read()  # type: ignore[no-untyped-call]
         assert str(caught.value) == f"{url} could not be {verb}: it was not found."
-        assert caught.value.lasting
+        assert caught.value.permanent
 
 
 VERBS: dict[str, Callable[["_Places"], object]] = {
@@ -238,17 +247,17 @@ VERBS: dict[str, Callable[["_Places"], object]] = {
     "create": lambda at: storage.create(at.new, SHORT),
     "upload": lambda at: storage.upload(at.source, at.new),
 }
-"""Each is right, or nothing where it writes."""
+"""Each returns True, or None where it writes."""
 
 WRITES = {"write_whole": SHORT, "create": SHORT, "upload": LONG}
 
 UNNOTICED = {("read_ranges", "flip"), ("open_file", "flip"), ("list_files", "flip"), ("stat", "flip")}
-"""A byte flipped in a part of an object, or in a listing, has no checksum: the archive's own must tell."""
+"""No checksum covers a flipped byte in a part of an object, or in a listing; the archive's own must detect it."""
 
 
 @dataclass(frozen=True)
 class _Places:
-    """What the verbs read, the same for all tests, and what they write, of each test its own."""
+    """What the verbs read, the same for all tests, and what they write, separate for each test."""
 
     folder: str
     new: str
@@ -276,13 +285,13 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def folder() -> str:
-    """Give a folder that the first test fills."""
+    """Return a folder that the first test fills."""
     return f"s3://{BUCKET}/filled-{uuid4().hex}"
 
 
 @pytest.fixture
 def at(faulty_s3: S3Place, folder: str, source: Path) -> _Places:
-    """Give the places, filled."""
+    """Return the places, filled."""
     places = _Places(folder, f"{faulty_s3.url}/new", source)
     if not storage.exists(folder):
         storage.upload(source, places.long)
@@ -293,7 +302,7 @@ def at(faulty_s3: S3Place, folder: str, source: Path) -> _Places:
 
 @pytest.mark.parametrize("fault", [fault for fault in get_args(Fault) if fault != "hang"])
 def test_every_verb_survives_every_fault(fault: Fault, faulty_s3: S3Place, at: _Places) -> None:
-    """A fault in the first request, and one in the second: the right bytes all the same, and only once."""
+    """After a fault in the first or second request the bytes are right, and written once."""
     for verb, does in VERBS.items():
         if (verb, fault) in UNNOTICED:
             continue
@@ -306,19 +315,18 @@ def test_every_verb_survives_every_fault(fault: Fault, faulty_s3: S3Place, at: _
                 storage.remove(at.new)
 
 
-def test_a_server_that_hangs_is_left(faulty_s3: S3Place, at: _Places, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The next attempt begins when the first has had its time, an upload that waits for `100-continue` too."""
-    monkeypatch.setattr(retry, "ANSWER_S", 0.5)
-    monkeypatch.setattr(retry, "SLOWEST_BYTES_PER_S", 20_000_000)
+def test_a_hanging_attempt_ends(faulty_s3: S3Place, at: _Places) -> None:
+    """The next attempt begins when the time of the first is up, even while an upload waits for `100-continue`."""
     for verb, does in VERBS.items():
         faulty_s3.rules[:] = [Rule("hang", target="partNumber=2" if verb == "upload" else "")]
-        assert does(at) in {True, None}, verb
+        with limit_retries(12.0, answer_s=0.5, slowest_bytes_per_s=20_000_000):
+            assert does(at) in {True, None}, verb
         assert faulty_s3.rules[0].met == 1
         storage.remove(at.new)
 
 
-def test_two_seconds_of_latency_are_borne(faulty_s3: S3Place) -> None:
-    """Nothing is tried again for it."""
+def test_two_seconds_of_latency_cause_no_retry(faulty_s3: S3Place) -> None:
+    """One request suffices."""
     storage.write_whole(f"{faulty_s3.url}/a", SHORT)
     faulty_s3.seen.clear()
     faulty_s3.rules[:] = [Rule("late", delay_s=2)]
@@ -327,21 +335,20 @@ def test_two_seconds_of_latency_are_borne(faulty_s3: S3Place) -> None:
     assert len(faulty_s3.seen) == 1
 
 
-def test_a_store_that_stays_away_is_told(faulty_s3: S3Place, at: _Places, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the time is up there is one sentence with the place, the cause and how often it was tried."""
-    monkeypatch.setattr(retry, "LIMIT_S", 0.3)
+def test_a_store_that_stays_away_is_reported(faulty_s3: S3Place, at: _Places) -> None:
+    """After the time limit the message has the place, the cause and the number of attempts."""
     faulty_s3.rules[:] = [Rule("slow_down", count=None)]
     for does in VERBS.values():
-        with pytest.raises(StorageError) as caught:
+        with limit_retries(0.3), pytest.raises(StorageError) as caught:
             does(at)
         assert str(caught.value).startswith((at.folder, at.new))
         assert "the server answered 503 (" in str(caught.value)
         assert "attempts in" in str(caught.value)
-        assert not caught.value.lasting
+        assert not caught.value.permanent
 
 
-def test_a_created_file_is_ours_though_the_answer_was_lost(faulty_s3: S3Place) -> None:
-    """The second attempt is refused, for the first has done it; reading back tells whose it is."""
+def test_a_created_file_is_ours_although_the_answer_was_lost(faulty_s3: S3Place) -> None:
+    """S3 refuses the second attempt because the first succeeded; reading back tells whose file it is."""
     faulty_s3.rules[:] = [Rule("lose", method="PUT")]
     assert storage.create(f"{faulty_s3.url}/mine", SHORT)
     assert [fault for method, _, fault in faulty_s3.seen if method == "PUT"] == ["lose", None]
@@ -352,7 +359,7 @@ def test_a_created_file_is_ours_though_the_answer_was_lost(faulty_s3: S3Place) -
     assert storage.read_bytes(f"{faulty_s3.url}/theirs") == b"theirs"
 
 
-def test_only_what_failed_is_asked_again(faulty_s3: S3Place, at: _Places) -> None:
+def test_only_the_failed_request_is_repeated(faulty_s3: S3Place, at: _Places) -> None:
     """A break costs one part of an upload and one block of a stream; one attempt is one request."""
     faulty_s3.rules[:] = [Rule("slow_down", target="partNumber=2")]
     storage.upload(at.source, at.new)
@@ -372,8 +379,8 @@ def test_only_what_failed_is_asked_again(faulty_s3: S3Place, at: _Places) -> Non
     assert len(faulty_s3.seen) == 6
 
 
-def test_chance_faults_are_survived(faulty_s3: S3Place, at: _Places) -> None:
-    """One request in seven fails of something, for as long as it takes."""
+def test_random_faults_are_survived(faulty_s3: S3Place, at: _Places) -> None:
+    """One request in seven fails, of one of five faults, all the time."""
     faulty_s3.rules[:] = [
         Rule(fault, chance=0.03, count=None) for fault in ("slow_down", "reset", "lose", "break", "cut")
     ]
@@ -384,8 +391,8 @@ def test_chance_faults_are_survived(faulty_s3: S3Place, at: _Places) -> None:
     assert len({fault for *_, fault in faulty_s3.seen}) > 2
 
 
-def test_a_damaged_list_is_not_believed(faulty_s3: S3Place) -> None:
-    """A flipped byte could rename a photo, or hide one: over plain http a list is asked for twice."""
+def test_a_damaged_list_is_rejected(faulty_s3: S3Place) -> None:
+    """A flipped byte could rename or hide a photo, so over plain HTTP each list is requested twice."""
     for name in ("a.zip", "b.tar", "photo-4.jpg", "photo-5.jpg"):
         storage.write_whole(f"{faulty_s3.url}/{name}", name.encode())
     sound = storage.list_files(faulty_s3.url)

@@ -1,4 +1,4 @@
-"""Text for a store that cannot append: written beside, stored once, when it is closed."""
+"""A text file for a store that cannot append: it is stored once, when it is closed."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from pipeline.storage.files import TextUpload
 
 
 def test_it_is_stored_once_with_all_its_text() -> None:
-    """Closing twice stores once; afterwards the local file is gone."""
+    """A second `close` stores nothing; the local file is removed."""
     stored = list[str]()
     places = list[Path]()
 
@@ -26,8 +26,8 @@ def test_it_is_stored_once_with_all_its_text() -> None:
     assert not places[0].exists()
 
 
-def test_it_is_closed_where_it_cannot_be_stored() -> None:
-    """The failure is told once, and nothing stays behind."""
+def test_it_is_closed_even_if_it_cannot_be_stored() -> None:
+    """`close` raises the failure once, and removes the local file."""
     places = list[Path]()
 
     def refuse(path: Path) -> None:

@@ -1,1 +1,1 @@
-"""Tests of synthetic photos."""
+"""Tests of `pipeline.synthetic`."""

@@ -1,4 +1,4 @@
-"""A sample that cannot be drawn is refused in plain words; what is written is what was asked for."""
+"""Settings that cannot be drawn are refused in plain words; valid ones become arguments and a command."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -26,22 +26,22 @@ from pipeline.synthetic.config import SampleConfig
         ({"photos": 0, "tiles": 0}, "A sample of no photos and no tiles is nothing; ask for at least one of either."),
     ],
 )
-def test_refused(change: dict[str, object], message: str) -> None:
-    """Each number out of range is named with its range."""
+def test_settings_that_cannot_be_drawn_are_refused(change: dict[str, object], message: str) -> None:
+    """The message names the setting, its value and its range."""
     with pytest.raises(UsageError) as caught:
         SampleConfig(Path("demo"), **change)  # type: ignore[arg-type]
     assert str(caught.value) == message
 
 
-def test_where_it_lies_is_no_part_of_what_it_is() -> None:
-    """Two samples in different folders have equal arguments; another seed makes a difference."""
+def test_the_folder_is_no_argument() -> None:
+    """Samples in different folders have equal arguments; another seed makes a difference."""
     config = SampleConfig(Path("here"))
     assert replace(config, out=Path("there")).arguments() == config.arguments()
     assert replace(config, seed=1).arguments() != config.arguments()
 
 
 def test_the_command_states_width_before_height() -> None:
-    """The command that is written down is one that can be typed."""
+    """The command is one that can be typed."""
     command = SampleConfig(Path("/far/away/demo"), height_px=600, width_px=800, widths_px=(1, 3)).command()
     assert command == (
         "crackscan sample --out demo --photos 24 --size 800x600 --tiles 800 --tile 224 --format zip --seed 0 "

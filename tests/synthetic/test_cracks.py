@@ -1,16 +1,16 @@
-"""Drawn cracks keep to the widths, places and shapes that their truth states."""
+"""Drawn cracks agree with their mask and their widths."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.synthetic.cracks import CRACKED_FROM, FAINTEST, RIM, Path, _carve, draw
+from pipeline.synthetic.cracks import CRACKED_FROM, MIN_CONTRAST, RIM_DEPTH, Path, carve, draw
 from pipeline.synthetic.noise import Field
 
 
 def _flat(height_px: int, width_px: int) -> Field:
-    """Return a surface without grain, on which edges do not fray."""
+    """Return a surface without grain, which frays no edge."""
     return np.zeros((height_px, width_px), np.float32)
 
 
@@ -22,37 +22,37 @@ def _straight(width_px: float, length_px: int, contrast: float = 1.0) -> Path:
 
 @pytest.mark.parametrize("width_px", [1, 2, 3, 5, 10, 30])
 def test_a_straight_crack_is_as_wide_as_stated(width_px: int) -> None:
-    """Across a level crack lie as many mask pixels as its width, give or take one."""
+    """The mask of a level crack is as high as its width, within one pixel."""
     cover, depth = _flat(64, 128), _flat(64, 128)
-    _carve(_straight(width_px, 100), _flat(64, 128), cover, depth)
+    carve(_straight(width_px, 100), _flat(64, 128), cover, depth)
     across = (cover >= CRACKED_FROM)[:, 40:80].sum(axis=0)
     assert abs(across - width_px).max() <= 1
     assert across.min() >= 1
 
 
 def test_a_hairline_has_no_gaps() -> None:
-    """The thinnest crack covers every column that it passes."""
+    """The mask of the thinnest crack has pixels in every column between its ends."""
     cover, depth = _flat(64, 128), _flat(64, 128)
-    _carve(_straight(1, 100), _flat(64, 128), cover, depth)
+    carve(_straight(1, 100), _flat(64, 128), cover, depth)
     assert (cover >= CRACKED_FROM)[:, 11:109].any(axis=0).all()
 
 
 def test_depth_is_at_most_the_contrast() -> None:
-    """A crack's core is as dark as its contrast says, and what is not covered stays as it was."""
+    """The core of a crack is as dark as its contrast says, and pixels outside have no depth."""
     cover, depth = _flat(64, 128), _flat(64, 128)
-    _carve(_straight(8, 100, contrast=0.4), _flat(64, 128), cover, depth)
+    carve(_straight(8, 100, contrast=0.4), _flat(64, 128), cover, depth)
     assert depth.max() == pytest.approx(0.4, abs=0.03)
     assert not depth[cover == 0].any()
 
 
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**32), height_px=st.integers(64, 300), width_px=st.integers(64, 300))
-def test_there_is_always_a_crack_and_the_mask_lies_on_it(seed: int, height_px: int, width_px: int) -> None:
-    """Whatever the seed and size, the mask is not empty, and every pixel of it is plainly deeper than the surface."""
+def test_there_is_always_a_crack_and_the_mask_is_on_it(seed: int, height_px: int, width_px: int) -> None:
+    """Whatever the seed and size, the mask is not empty, and each of its pixels is deeper than the surface."""
     drawn = draw(_flat(height_px, width_px), np.random.default_rng(seed), (1, 30))
     assert drawn.mask.shape == (height_px, width_px)
     assert drawn.mask.any()
-    assert (drawn.depth[drawn.mask] >= 0.99 * FAINTEST * RIM * CRACKED_FROM).all()
+    assert (drawn.depth[drawn.mask] >= 0.99 * MIN_CONTRAST * RIM_DEPTH * CRACKED_FROM).all()
     assert drawn.depth.min() >= 0
     assert drawn.depth.max() <= 1
 
@@ -60,7 +60,7 @@ def test_there_is_always_a_crack_and_the_mask_lies_on_it(seed: int, height_px: i
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**32), low_px=st.floats(1, 20), span_px=st.floats(0, 20))
 def test_the_widest_crack_keeps_to_the_limits(seed: int, low_px: float, span_px: float) -> None:
-    """No crack is thinner or wider than asked for, nor wider than a quarter of the shorter side."""
+    """No crack is thinner or wider than the limits, nor wider than a quarter of the shorter side."""
     drawn = draw(_flat(100, 140), np.random.default_rng(seed), (low_px, low_px + span_px))
     cap_px = 100 / 4
     assert min(low_px, cap_px) - 1e-3 <= drawn.widest_px <= min(low_px + span_px, cap_px) + 1e-3

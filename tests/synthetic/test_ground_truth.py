@@ -1,4 +1,4 @@
-"""The truth counts every crack pixel once, and the check query judges scores as it says."""
+"""The ground truth counts every crack pixel once, and the check query judges scores by it."""
 
 import csv
 from collections.abc import Mapping
@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.synthetic.ground_truth import CELL_PX, SCHEMA, Truth, count_cells
+from pipeline.synthetic.ground_truth import CELL_PX, SCHEMA, GroundTruth, count_cells
 
 
 @given(height_px=st.integers(1, 70), width_px=st.integers(1, 70), seed=st.integers(0, 1000))
 def test_cells_count_every_crack_pixel_once(height_px: int, width_px: int, seed: int) -> None:
-    """The cells add up to the mask, each holds what lies in it, and none is empty."""
+    """The cells add up to the mask, each counts the pixels inside it, and none is empty."""
     mask = np.random.default_rng(seed).random((height_px, width_px)) < 0.02
     cells = count_cells("a.jpg", mask).to_pylist()
     assert sum(cell["crack_px"] for cell in cells) == mask.sum()
@@ -28,7 +28,7 @@ def test_cells_count_every_crack_pixel_once(height_px: int, width_px: int, seed:
 
 
 def test_masks_photos_and_cells_are_written(tmp_path: Path) -> None:
-    """A mask is a 1-bit PNG of the photo's size, white on cracks; a sound photo has no cells."""
+    """A mask is a 1-bit PNG of the size of its photo, white on cracks; a sound photo has no cells."""
     mask = np.zeros((50, 70), np.bool_)
     mask[20:23, 10:40] = True
     _write(tmp_path, {"synthetic-0.jpg": mask, "synthetic-1.jpg": np.zeros((50, 70), np.bool_)})
@@ -46,7 +46,7 @@ def test_masks_photos_and_cells_are_written(tmp_path: Path) -> None:
 
 
 def test_truth_without_cracks_keeps_its_columns(tmp_path: Path) -> None:
-    """A sample of sound photos has an empty table with the same columns."""
+    """A sample of sound photos has an empty table with the usual columns."""
     _write(tmp_path, {"synthetic-0.jpg": np.zeros((64, 64), np.bool_)})
     table = pq.read_table(tmp_path / "truth.parquet")
     assert table.num_rows == 0
@@ -54,7 +54,7 @@ def test_truth_without_cracks_keeps_its_columns(tmp_path: Path) -> None:
 
 
 def test_check_counts_recall_and_false_alarms(tmp_path: Path) -> None:
-    """Two of three cracked tiles found, one false alarm in four; the tile with ten crack pixels is not counted."""
+    """Two of three cracked tiles are found, one of four sound tiles is a false alarm; ten crack pixels do not count."""
     folder = tmp_path / "it's a sample"
     cracked = np.zeros((128, 128), np.bool_)
     cracked[4:14, 4:14] = True  # 100 px in the tile at the top left
@@ -70,7 +70,7 @@ def test_check_counts_recall_and_false_alarms(tmp_path: Path) -> None:
 
 
 def test_check_ignores_photos_that_failed_and_those_of_others(tmp_path: Path) -> None:
-    """A photo without a score, and a photo that is not of this sample, count nowhere."""
+    """Photos without a score, and photos that are not in the sample, do not count."""
     crack = np.zeros((128, 128), np.bool_)
     crack[10:20, 10:20] = True
     _write(tmp_path, {"a.jpg": crack, "b.jpg": np.zeros((128, 128), np.bool_)})
@@ -82,7 +82,7 @@ def test_check_ignores_photos_that_failed_and_those_of_others(tmp_path: Path) ->
 
 def _write(folder: Path, masks: dict[str, np.ndarray[tuple[int, int], np.dtype[np.bool_]]]) -> None:
     (folder / "masks").mkdir(parents=True)
-    truth = Truth(folder)
+    truth = GroundTruth(folder)
     for image, mask in masks.items():
         truth.add(image, mask, 3.0 if mask.any() else 0.0, 7)
     truth.write()

@@ -1,4 +1,4 @@
-"""Photos come back upright, say that they are synthetic, and are the same bytes every time."""
+"""Synthetic photos decode upright, say that they are synthetic, and repeat byte for byte."""
 
 import hashlib
 import io
@@ -20,7 +20,7 @@ FILES = {"synthetic-00000.jpg": b"first", "synthetic-00001.jpg": b"second" * 100
 
 @pytest.mark.parametrize("index", range(len(ORIENTATIONS)))
 def test_a_rotated_photo_comes_back_upright(index: int) -> None:
-    """After EXIF orientation is honoured, the bright corner is at the top left again."""
+    """With its EXIF orientation applied, a photo has its bright corner at the top left again."""
     pixels = np.zeros((40, 80, 3), np.uint8)
     pixels[:16, :24] = 255
     photo = Image.open(io.BytesIO(encode(pixels, index, 95)))
@@ -31,7 +31,7 @@ def test_a_rotated_photo_comes_back_upright(index: int) -> None:
 
 
 def test_exif_tells_time_place_camera_and_that_it_is_synthetic() -> None:
-    """Photo 3 was taken a minute after photo 0, a few metres to the north-east."""
+    """Photo 3 is a minute after photo 0, a few metres to the north-east."""
     exifs = [Image.open(io.BytesIO(encode(np.zeros((64, 64, 3), np.uint8), index, 80))).getexif() for index in (0, 3)]
     assert [exif.get_ifd(IFD.Exif)[Base.DateTimeOriginal] for exif in exifs] == [
         "2026:01:15 09:00:00",
@@ -53,29 +53,29 @@ def _degrees(parts: tuple[float, float, float]) -> float:
 
 
 @pytest.mark.parametrize("kind", get_args(Format))
-def test_what_is_put_in_comes_out(kind: Format, tmp_path: Path) -> None:
-    """Every format holds the files under their names, in the order in which they were put."""
-    path = _packed(tmp_path, kind)
-    assert _unpacked(path, kind) == FILES
+def test_every_format_holds_its_files(kind: Format, tmp_path: Path) -> None:
+    """Folders and archives hold the files under their names, in the order of addition."""
+    path = _pack(tmp_path, kind)
+    assert _unpack(path, kind) == FILES
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "tgz"])
 def test_an_archive_repeats_exactly(kind: Format, tmp_path: Path) -> None:
-    """No clock and no file name gets into an archive."""
-    digests = {hashlib.sha256(_packed(tmp_path / name, kind).read_bytes()).hexdigest() for name in ("a", "b")}
+    """Archives contain neither the current time nor their own file name."""
+    digests = {hashlib.sha256(_pack(tmp_path / name, kind).read_bytes()).hexdigest() for name in ("a", "b")}
     assert len(digests) == 1
 
 
-def _packed(folder: Path, kind: Format) -> Path:
+def _pack(folder: Path, kind: Format) -> Path:
     folder.mkdir(exist_ok=True)
     path = photos_path(folder, kind)
-    with open_photos(path, kind) as put:
+    with open_photos(path, kind) as add_file:
         for name, data in FILES.items():
-            put(name, data)
+            add_file(name, data)
     return path
 
 
-def _unpacked(path: Path, kind: Format) -> dict[str, bytes]:
+def _unpack(path: Path, kind: Format) -> dict[str, bytes]:
     if kind == "folder":
         return {file.name: file.read_bytes() for file in sorted(path.iterdir())}
     if kind == "zip":

@@ -1,4 +1,4 @@
-"""A sample repeats exactly, never overwrites what is not its own, and says what it is."""
+"""A sample repeats exactly, never overwrites other files, and says that it is synthetic."""
 
 import hashlib
 import io
@@ -11,16 +11,18 @@ import pytest
 from PIL import Image, ImageOps
 
 from pipeline.core.errors import StorageError, UsageError
-from pipeline.synthetic.sample import SampleConfig, draw_photo, write_sample
+from pipeline.synthetic.config import SampleConfig
+from pipeline.synthetic.drawing import draw_photo
+from pipeline.synthetic.sample import write_sample
 
 
 def _config(out: Path) -> SampleConfig:
-    """Return a sample that is drawn in a fraction of a second."""
+    """Return a sample that takes a fraction of a second."""
     return SampleConfig(out, photos=5, height_px=96, width_px=128, tiles=10, tile_px=64)
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    """Return what is in a folder, but for the query, which names the folder."""
+    """Return the hash of every file in a folder but the query, which names the folder."""
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
@@ -29,7 +31,7 @@ def _digests(folder: Path) -> dict[str, str]:
 
 
 def test_same_arguments_same_bytes(tmp_path: Path) -> None:
-    """Two samples of equal arguments are equal, file by file; another seed makes other photos."""
+    """Samples with equal arguments are equal, file by file; another seed makes other photos."""
     samples = [tmp_path / "one" / "demo", tmp_path / "two" / "demo", tmp_path / "three" / "demo"]
     for out, seed in zip(samples, (1, 1, 2), strict=True):
         write_sample(replace(_config(out), seed=seed))
@@ -42,7 +44,7 @@ def test_same_arguments_same_bytes(tmp_path: Path) -> None:
 
 
 def test_summary_tells_what_was_written(tmp_path: Path) -> None:
-    """Half of the photos are cracked, rounded up, and four in five tiles are for training."""
+    """Half of the photos, rounded up, are cracked, and four in five tiles are for training."""
     summary = write_sample(_config(tmp_path))
     assert (summary.photos, summary.cracked_photos, summary.train_tiles, summary.val_tiles) == (5, 3, 8, 2)
     assert summary.photos_path == tmp_path / "photos.zip"
@@ -51,7 +53,7 @@ def test_summary_tells_what_was_written(tmp_path: Path) -> None:
 
 
 def test_masks_fit_the_upright_photos_and_seeds_draw_them_again(tmp_path: Path) -> None:
-    """`photos.csv` has the seed with which `draw_photo` gives the photo, but for JPEG, and the mask exactly."""
+    """`draw_photo` with the seed in `photos.csv` gives the same mask, and the same photo up to JPEG."""
     write_sample(_config(tmp_path))
     rows = [line.split(",") for line in (tmp_path / "photos.csv").read_text().splitlines()[1:]]
     with zipfile.ZipFile(tmp_path / "photos.zip") as archive:
@@ -66,7 +68,7 @@ def test_masks_fit_the_upright_photos_and_seeds_draw_them_again(tmp_path: Path) 
 
 
 def test_the_same_sample_is_left_as_it_is(tmp_path: Path) -> None:
-    """A second run draws nothing and says so."""
+    """A second run draws nothing and reports that."""
     assert not write_sample(_config(tmp_path)).already_there
     (tmp_path / "photos.zip").write_bytes(b"touched")
     assert write_sample(_config(tmp_path), lambda _done, _total: pytest.fail("drew again")).already_there
@@ -74,7 +76,7 @@ def test_the_same_sample_is_left_as_it_is(tmp_path: Path) -> None:
 
 
 def test_another_sample_is_refused(tmp_path: Path) -> None:
-    """The message names what differs."""
+    """The message names the arguments that differ."""
     write_sample(_config(tmp_path))
     with pytest.raises(UsageError) as caught:
         write_sample(replace(_config(tmp_path), seed=3, photos=6))
@@ -84,33 +86,33 @@ def test_another_sample_is_refused(tmp_path: Path) -> None:
     )
 
 
-def test_a_half_written_sample_is_replaced(tmp_path: Path) -> None:
-    """After an interruption the same command, or another one, starts over and ends as if nothing had been there."""
+def test_an_incomplete_sample_is_replaced(tmp_path: Path) -> None:
+    """After an interruption, the same or another command starts over and writes what it writes to an empty folder."""
     out, whole = tmp_path / "a" / "demo", tmp_path / "b" / "demo"
-    for after in (2, 9):
+    for pictures in (2, 9):
         with pytest.raises(KeyboardInterrupt):
-            write_sample(replace(_config(out), format="tar"), _interrupt(after))
+            write_sample(replace(_config(out), format="tar"), _InterruptAfter(pictures))
         assert not (out / "sample.json").exists()
     write_sample(_config(out))
     write_sample(_config(whole))
     assert _digests(out) == _digests(whole)
 
 
-class _interrupt:  # noqa: N801 - reads as a verb where it is used
-    """Presses Ctrl-C once so many pictures are drawn."""
+class _InterruptAfter:
+    """Raises KeyboardInterrupt, as Ctrl-C does, after a number of pictures."""
 
-    def __init__(self, after: int) -> None:
-        self.after = after
+    def __init__(self, pictures: int) -> None:
+        self.pictures = pictures
 
     def __call__(self, done: int, total: int) -> None:
         assert done <= total
-        if done == self.after:
+        if done == self.pictures:
             raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "README.md", "photos"])
-def test_a_folder_of_something_else_is_refused(name: str, tmp_path: Path) -> None:
-    """Whatever is in it stays."""
+def test_a_folder_of_other_files_is_refused(name: str, tmp_path: Path) -> None:
+    """Its files stay."""
     (tmp_path / name).write_text("mine")
     with pytest.raises(UsageError) as caught:
         write_sample(_config(tmp_path))
@@ -125,22 +127,22 @@ def test_a_file_is_refused(tmp_path: Path) -> None:
         write_sample(_config(tmp_path / "demo"))
 
 
-def test_somebody_elses_marker_is_refused(tmp_path: Path) -> None:
-    """A `sample.json` of another make is not taken for ours."""
+def test_a_marker_of_another_program_is_refused(tmp_path: Path) -> None:
+    """A `sample.json` that crackscan did not write makes no folder a sample."""
     (tmp_path / "sample.json").write_text("[1, 2]")
     with pytest.raises(UsageError, match="is not what a sample leaves there"):
         write_sample(_config(tmp_path))
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    """A failing disk or a path through a file ends in one sentence."""
+    """A path through a file ends in one sentence that names it."""
     (tmp_path / "file").write_text("mine")
     with pytest.raises(StorageError, match=r"could not be written to .*file/demo: "):
         write_sample(_config(tmp_path / "file" / "demo"))
 
 
 def test_only_tiles_or_only_photos(tmp_path: Path) -> None:
-    """Either may be left out, and then nothing of it lies there."""
+    """A sample without photos has no files of photos; one without tiles has no tiles."""
     write_sample(replace(_config(tmp_path / "tiles"), photos=0))
     write_sample(replace(_config(tmp_path / "photos"), tiles=0))
     assert {path.name for path in (tmp_path / "tiles").iterdir()} == {"README.md", "sample.json", "tiles"}
@@ -148,7 +150,7 @@ def test_only_tiles_or_only_photos(tmp_path: Path) -> None:
 
 
 def test_the_readme_says_that_it_is_synthetic(tmp_path: Path) -> None:
-    """The first line says it, and the command to repeat it is there."""
+    """Its first line says it, and it contains the command that repeats the sample."""
     config = _config(tmp_path / "demo")
     write_sample(config)
     text = (tmp_path / "demo" / "README.md").read_text()

@@ -1,10 +1,10 @@
-"""Labelled tiles are labelled right, balanced, and split by wall."""
+"""Synthetic tiles have the right labels, are balanced, and are split by wall."""
 
 import csv
 import io
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from PIL import Image
 
 from pipeline.synthetic.config import SampleConfig
 from pipeline.synthetic.drawing import Drawing
-from pipeline.synthetic.tiles import _boxes, _labelled, split_counts, write_tiles
+from pipeline.synthetic.tiles import choose_boxes, count_splits, label_box, write_tiles
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def _rows(folder: Path) -> list[dict[str, str]]:
 
 
 def test_the_manifest_names_every_tile(written: Path) -> None:
-    """The manifest lists exactly the files there are, by their path below it, with the folder's label and split."""
+    """The manifest lists exactly the tiles, by their path below it, with label and split of the folder."""
     rows = _rows(written)
     assert sorted(row["file"] for row in rows) == sorted(
         path.relative_to(written).as_posix() for path in written.rglob("*.jpg")
@@ -39,7 +39,7 @@ def test_the_manifest_names_every_tile(written: Path) -> None:
 
 
 def test_four_in_five_tiles_are_for_training_and_half_are_cracked(written: Path) -> None:
-    """Both splits are balanced."""
+    """Both splits hold as many cracked as sound tiles."""
     counts = Counter((row["split"], row["label"]) for row in _rows(written))
     assert counts == {
         ("train", "Positive"): 24,
@@ -49,8 +49,8 @@ def test_four_in_five_tiles_are_for_training_and_half_are_cracked(written: Path)
     }
 
 
-def test_no_wall_stands_on_both_sides(written: Path) -> None:
-    """A group belongs to one split, and there are several in each."""
+def test_no_wall_is_in_both_splits(written: Path) -> None:
+    """Each group belongs to one split, and there are at least 15 groups."""
     splits: dict[str, set[str]] = {}
     for row in _rows(written):
         splits.setdefault(row["group"], set()).add(row["split"])
@@ -58,7 +58,7 @@ def test_no_wall_stands_on_both_sides(written: Path) -> None:
     assert len(splits) >= 15
 
 
-def test_every_tile_has_the_size_asked_for(written: Path) -> None:
+def test_every_tile_has_the_requested_size(written: Path) -> None:
     """Tiles are square JPEGs that say they are synthetic."""
     for path in written.rglob("*.jpg"):
         with Image.open(path) as tile:
@@ -66,18 +66,17 @@ def test_every_tile_has_the_size_asked_for(written: Path) -> None:
             assert str(tile.getexif()[0x010E]).startswith("SYNTHETIC")
 
 
-def test_every_tile_is_announced(tmp_path: Path) -> None:
-    """Progress counts each tile once."""
-    seen: list[int] = []
-    announce: Callable[[], None] = lambda: seen.append(1)  # noqa: E731 - a typed lambda is the shortest counter
-    write_tiles(SampleConfig(tmp_path, tiles=7, tile_px=64), tmp_path / "tiles", announce)
-    assert len(seen) == 7
+def test_progress_counts_every_tile(tmp_path: Path) -> None:
+    """`write_tiles` calls back once for each tile."""
+    on_tile = Mock()
+    write_tiles(SampleConfig(tmp_path, tiles=7, tile_px=64), tmp_path / "tiles", on_tile)
+    assert on_tile.call_count == 7
 
 
 @given(tiles=st.integers(0, 10_000))
 def test_no_tile_is_lost_between_the_splits(tiles: int) -> None:
-    """Train and val add up."""
-    counts = split_counts(tiles)
+    """Training and validation tiles add up, and a fifth is for validation."""
+    counts = count_splits(tiles)
     assert counts["train"] + counts["val"] == tiles
     assert abs(counts["val"] - tiles / 5) <= 0.5
 
@@ -87,19 +86,19 @@ def _wall(mask: np.ndarray[tuple[int, int], np.dtype[np.bool_]]) -> Drawing:
 
 
 def test_labels_follow_the_rule() -> None:
-    """A crack through the middle is Positive, one pixel at the edge is neither, none at all is Negative."""
+    """A crack through the middle is Positive, one at the edge is neither, no crack is Negative."""
     mask = np.zeros((160, 160), np.bool_)
     mask[80, :] = True
-    labels = [_labelled(_wall(mask), 64, top_px, 10) for top_px in (50, 80, 90)]
+    labels = [label_box(_wall(mask), 64, top_px, 10) for top_px in (50, 80, 90)]
     assert [box.label if box else None for box in labels] == ["Positive", None, "Negative"]
 
 
 @given(row=st.integers(0, 159), seed=st.integers(0, 100))
-def test_boxes_lie_on_the_wall_and_keep_their_distance(row: int, seed: int) -> None:
-    """No tile leaves its wall; tiles of one label are at least half a tile apart; quotas are kept."""
+def test_boxes_are_on_the_wall_and_keep_their_distance(row: int, seed: int) -> None:
+    """No box leaves its wall; boxes of one label are at least half a tile apart; none exceeds its quota."""
     mask = np.zeros((160, 160), np.bool_)
     mask[row, :] = True
-    boxes = _boxes(_wall(mask), 64, np.random.default_rng(seed), {"Positive": 3, "Negative": 5})
+    boxes = choose_boxes(_wall(mask), 64, np.random.default_rng(seed), {"Positive": 3, "Negative": 5})
     assert all(0 <= px <= 160 - 64 for box in boxes for px in (box.top_px, box.left_px))
     for number, box in enumerate(boxes):
         for other in boxes[:number]:

@@ -1,4 +1,4 @@
-"""Batches: shared among any number of workers, and pixels with their indices."""
+"""Batches: their shares for any number of workers, and pixels with their indices."""
 
 from pathlib import Path
 
@@ -10,14 +10,14 @@ from PIL import Image
 
 from pipeline.core.errors import UsageError
 from pipeline.labels.boxes import Box
-from pipeline.training.data_loader import CACHE_BYTES, Share, TileReader, in_batches
+from pipeline.training.data_loader import CACHE_BYTES, Share, TileReader, split_into_batches
 
 
 @settings(deadline=None)  # a busy machine is slow, not wrong
 @given(tiles=st.integers(1, 60), batch_size=st.integers(1, 20), workers=st.integers(1, 5))
 def test_workers_share_every_batch(tiles: int, batch_size: int, workers: int) -> None:
-    """The parts of all workers are the batch, and no two parts differ by more than one tile."""
-    for batch in in_batches(np.arange(tiles), batch_size):
+    """The parts of all workers make up the batch, and no two parts differ by more than one tile."""
+    for batch in split_into_batches(np.arange(tiles), batch_size):
         parts = [Share(rank, workers).take(batch) for rank in range(workers)]
         assert sorted(np.concatenate(parts)) == sorted(batch)
         assert max(map(len, parts)) - min(map(len, parts)) <= 1
@@ -31,7 +31,7 @@ def flat_tiles(folder: Path, count: int) -> list[str]:
 
 
 def test_pixels_come_with_their_indices(tmp_path: Path) -> None:
-    """Each batch holds the pixels of its own tiles, in the plan's order, twice over where it is read twice."""
+    """Each batch holds the pixels of its own tiles, in the order of the plan, also at a second reading."""
     reader = TileReader(flat_tiles(tmp_path, 5), threads=2)
     plan = [np.array([3, 1]), np.array([4])]
     for _ in range(2):
@@ -42,23 +42,23 @@ def test_pixels_come_with_their_indices(tmp_path: Path) -> None:
 
 
 def test_the_second_epoch_reads_from_memory(tmp_path: Path) -> None:
-    """Files that were read once are kept: an epoch goes on without them."""
+    """A second epoch does not read the files again."""
     urls = flat_tiles(tmp_path, 2)
     reader, plan = TileReader(urls), [np.array([0, 1])]
     first = [pixels for _, pixels in reader.batches(plan, lambda p, *_: p)]
     for path in tmp_path.iterdir():
         path.unlink()
     assert np.array_equal(first, [pixels for _, pixels in reader.batches(plan, lambda p, *_: p)])
-    assert reader._cached_bytes < CACHE_BYTES
+    assert reader.cached_bytes < CACHE_BYTES
 
 
 def test_no_batches_are_no_pixels(tmp_path: Path) -> None:
-    """A worker without validation tiles of its own has nothing to read."""
+    """A plan without batches yields none: a worker may have no validation tiles."""
     assert list(TileReader(flat_tiles(tmp_path, 1)).batches([], lambda p, *_: p)) == []
 
 
 def test_a_damaged_tile_is_named(tmp_path: Path) -> None:
-    """Training stops with the tile's address, not with a traceback from a decoder."""
+    """A tile that cannot be decoded raises UsageError, which names it."""
     (tmp_path / "bad.jpg").write_bytes(b"no jpeg")
     with pytest.raises(
         UsageError, match=r"^The tile file://.*/bad.jpg cannot be read: No photo in .* Remove or replace"
@@ -67,18 +67,18 @@ def test_a_damaged_tile_is_named(tmp_path: Path) -> None:
 
 
 def test_boxes_are_cut_out(tmp_path: Path) -> None:
-    """Tiles of one photo are its parts, and the photo is kept once."""
+    """Tiles of one photo are parts of it, and the cache keeps the photo once."""
     pixels = np.arange(10 * 20, dtype=np.uint8).reshape(10, 20)
     Image.fromarray(pixels).save(tmp_path / "photo.png")
     url = f"file://{tmp_path}/photo.png"
     reader = TileReader([url] * 2, [Box(0, 0, 4, 4), Box(6, 10, 4, 4)])
     ((_, found),) = reader.batches([np.array([1, 0])], lambda p, *_: p)
     assert np.array_equal(found[:, :, :, 0], [pixels[6:, 10:14], pixels[:4, :4]])
-    assert reader._cached_bytes == (tmp_path / "photo.png").stat().st_size
+    assert reader.cached_bytes == (tmp_path / "photo.png").stat().st_size
 
 
 def test_a_box_over_the_edge_is_named(tmp_path: Path) -> None:
-    """Training stops with the tile's address and place, never with a smaller tile."""
+    """A box that reaches over the edge raises UsageError, which names it; it never gives a smaller tile."""
     reader = TileReader(flat_tiles(tmp_path, 1), [Box(5, 0, 4, 4)])
     with pytest.raises(
         UsageError, match=r"0\.png#xywh=0,5,4,4 cannot be read: The photo is 8 pixels high and 8 wide; "

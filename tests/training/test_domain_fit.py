@@ -1,4 +1,4 @@
-"""What a finished network learns of its training tiles, and that it tells concrete from what is none."""
+"""The fit of the domain score, and that it tells concrete from everything else."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -25,7 +25,7 @@ from pipeline.training import domain_fit
 from pipeline.training.config import Hyperparameters
 from pipeline.training.loop import TrainingTask
 from tests import ROOT
-from tests.helpers.out_of_domain_photos import STRANGE
+from tests.helpers.out_of_domain_photos import OUT_OF_DOMAIN
 
 METU = ROOT.parent / "shared" / "data" / "metu_tiles" / "val"
 SMALL = "test_efficientnet.r160_in1k"
@@ -43,7 +43,7 @@ def tiles(folder: Path, pictures: Sequence[NDArray[np.uint8]], groups: Sequence[
 
 @pytest.fixture
 def task(tmp_path: Path) -> TrainingTask:
-    """Noise to have learnt from, by a small network at random weights."""
+    """A task of noise tiles for a small network with random weights."""
     random = np.random.default_rng(0)
     listed = tiles(tmp_path, [random.integers(0, 256, (32, 32, 3), np.uint8) for _ in range(10)])
     torch.manual_seed(0)
@@ -51,32 +51,31 @@ def task(tmp_path: Path) -> TrainingTask:
     return TrainingTask(backbone, listed, listed, Hyperparameters())
 
 
-def test_every_tile_is_looked_at_twice_and_the_same_way_again(task: TrainingTask) -> None:
-    """As it is and changed; the same task and weights give the same numbers, to the last bit."""
-    told: list[tuple[int, int]] = []
+def test_every_tile_is_seen_twice_and_the_fit_repeats_exactly(task: TrainingTask) -> None:
+    """The fit sees each tile as it is and changed; the same task and weights give the same numbers to the last bit."""
+    reported: list[tuple[int, int]] = []
     weights = task.backbone.network.state_dict()
 
-    first = domain_fit.fit_domain(task, weights, lambda *now: told.append(now))
+    first = domain_fit.fit_domain(task, weights, lambda *now: reported.append(now))
     again = domain_fit.fit_domain(task, weights, lambda *_: None)
 
-    assert told == [(10, 20), (20, 20)]
+    assert reported == [(10, 20), (20, 20)]
     assert first.threshold == again.threshold > 0
     assert torch.equal(first.domain.whitening, again.domain.whitening)
 
 
-def test_no_more_tiles_than_are_needed(task: TrainingTask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fit_sees_at_most_max_tiles(task: TrainingTask) -> None:
     """A large training set takes no longer than a small one."""
-    monkeypatch.setattr(domain_fit, "TILES", 4)
-    told: list[tuple[int, int]] = []
-    domain_fit.fit_domain(task, task.backbone.network.state_dict(), lambda *now: told.append(now))
-    assert told[-1] == (8, 8)
+    reported: list[tuple[int, int]] = []
+    domain_fit.fit_domain(task, task.backbone.network.state_dict(), lambda *now: reported.append(now), max_tiles=4)
+    assert reported[-1] == (8, 8)
 
 
 def test_tiles_of_one_photo_are_on_one_side() -> None:
-    """What is learnt from one half says something of the other; one photo alone is parted all the same."""
-    halves = domain_fit._halves(["a", "b", "a", "c", "b"])
+    """No photo has tiles in both halves, unless there is only one photo."""
+    halves = domain_fit.split_in_halves(["a", "b", "a", "c", "b"])
     assert halves.tolist() == [True, False, True, True, False]
-    assert domain_fit._halves(["a", "a", "a"]).tolist() == [True, False, True]
+    assert domain_fit.split_in_halves(["a", "a", "a"]).tolist() == [True, False, True]
 
 
 def concrete(seed: int, side_px: int = 224) -> NDArray[np.uint8]:
@@ -85,44 +84,46 @@ def concrete(seed: int, side_px: int = 224) -> NDArray[np.uint8]:
 
 
 @pytest.mark.ray
-def test_what_is_no_concrete_is_strange(tmp_path: Path) -> None:
-    """Sky, leaves, grass, print, noise and even colour are over the threshold; other concrete is not."""
+def test_photos_without_concrete_are_out_of_domain(tmp_path: Path) -> None:
+    """Sky, leaves, grass, print, noise and even colour reach the threshold; other concrete does not."""
     listed = tiles(tmp_path, [concrete(seed) for seed in range(60)])
     backbone = backbones.load(DEFAULT_BACKBONE)
     task = TrainingTask(backbone, listed, listed, Hyperparameters())
-    learnt = domain_fit.fit_domain(task, backbone.network.state_dict(), lambda *_: None)
-    weights = encode_weights(backbone.network.state_dict() | learnt.domain.tensors())
-    card = replace(load_card(SHIPPED_MODEL), domain_threshold=learnt.threshold)
+    fitted = domain_fit.fit_domain(task, backbone.network.state_dict(), lambda *_: None)
+    weights = encode_weights(backbone.network.state_dict() | fitted.domain.tensors())
+    card = replace(load_card(SHIPPED_MODEL), domain_threshold=fitted.threshold)
 
-    is_strange = _judge(Model("file:///model", card, weights))
+    is_out_of_domain = make_judge(Model("file:///model", card, weights))
 
-    assert [name for name, photo in STRANGE.items() if not is_strange(photo)] == []
-    assert not any(is_strange(concrete(seed)) for seed in range(100, 120))
+    assert [name for name, photo in OUT_OF_DOMAIN.items() if not is_out_of_domain(photo)] == []
+    assert not any(is_out_of_domain(concrete(seed)) for seed in range(100, 120))
 
 
 @pytest.mark.ray
 def test_the_shipped_model_knows_concrete() -> None:
-    """A portrait is strange to it, as are leaves and the rest; photos of concrete are not."""
-    is_strange = _judge(load_model(SHIPPED_MODEL))
+    """A portrait, leaves and the rest are out of its domain; photos of concrete are not."""
+    is_out_of_domain = make_judge(load_model(SHIPPED_MODEL))
     portrait = cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
-    photos = STRANGE | {"portrait": np.asarray(Image.open(str(portrait)).convert("RGB"))}
-    assert [name for name, photo in photos.items() if not is_strange(photo)] == []
+    photos = OUT_OF_DOMAIN | {"portrait": np.asarray(Image.open(str(portrait)).convert("RGB"))}
+    assert [name for name, photo in photos.items() if not is_out_of_domain(photo)] == []
     if not METU.is_dir():
         pytest.skip("needs the METU tiles in ../shared/data for the other half")
     held_out = sorted(METU.glob("*/*.jpg"))[::20]
-    assert sum(is_strange(np.asarray(Image.open(path).convert("RGB"))) for path in held_out) <= len(held_out) // 50
+    assert (
+        sum(is_out_of_domain(np.asarray(Image.open(path).convert("RGB"))) for path in held_out) <= len(held_out) // 50
+    )
 
 
-def _judge(model: Model) -> Callable[[NDArray[np.uint8]], bool]:
-    """Return what tells whether a photo is unlike a model's training data, as `score` does."""
+def make_judge(model: Model) -> Callable[[NDArray[np.uint8]], bool]:
+    """Return a function that tells whether a photo is out of a model's domain, as `score` does."""
     threshold, spec = model.card.domain_threshold, TileSpec(model.card.tile_px, 0.0)
     assert threshold is not None
     engine = TorchEngine(model, "cpu")
 
-    def is_strange(photo: NDArray[np.uint8]) -> bool:
+    def is_out_of_domain(photo: NDArray[np.uint8]) -> bool:
         height_px, width_px = photo.shape[:2]
         scores = np.asarray(engine(cut(photo, grid(height_px, width_px, spec), spec.tile_px)))
         found = photo_domain_score(scores[:, DOMAIN])
         return found is not None and found >= threshold
 
-    return is_strange
+    return is_out_of_domain

@@ -1,4 +1,4 @@
-"""A training run on Ray: the model it leaves, how it goes on after a stop, and that workers do not matter."""
+"""A training run on Ray: the model it writes, its resume after an interruption, and any number of workers."""
 
 import re
 import signal
@@ -18,57 +18,62 @@ from pipeline.cluster.session import ClusterConfig
 from pipeline.core.errors import UsageError
 from pipeline.labels.labelled_tiles import LabelledTiles
 from pipeline.labels.split import TrainValSplit
-from pipeline.models import engines, model
+from pipeline.models import model
 from pipeline.models.backbones import Backbone
 from pipeline.models.domain import domain_of
 from pipeline.models.engines import OpenVinoProbe
 from pipeline.training import flow
 from pipeline.training.config import Hyperparameters, TrainConfig
-from pipeline.training.progress import EpochResult
+from pipeline.training.progress import EpochResult, TrainCallbacks
 
 SMALL = "test_efficientnet.r160_in1k"
 """The smallest network of timm: 0.4 million parameters."""
 
-TRAINING = Hyperparameters(epochs=2, head_epochs=1, batch_size=8, head_learning_rate=0.05)
+HYPERPARAMETERS = Hyperparameters(epochs=2, head_epochs=1, batch_size=8, head_learning_rate=0.05)
 
 
 @dataclass
-class Watched(flow.TrainCallbacks):
-    """Keeps what a run tells."""
+class RecordingCallbacks(TrainCallbacks):
+    """Records the calls of a run."""
 
     epochs: list[EpochResult] = field(default_factory=list)
     parts: TrainValSplit | None = None
     workers: int | None = None
+    problems: list[str] = field(default_factory=list)
 
     def on_unlabelled(self, rows: int) -> None:
         """These tests label every row."""
         raise AssertionError(rows)
 
     def on_comparison(self, done: int, total: int) -> None:
-        """Check what is told."""
+        """Check the numbers."""
         assert 0 < done <= total
 
     def on_split(self, parts: TrainValSplit) -> None:
-        """Keep it."""
+        """Record the split."""
         self.parts = parts
 
     def on_start(self, backbone: Backbone, workers: int) -> None:
-        """Keep the number of workers."""
+        """Record the number of workers."""
         assert backbone.name == SMALL
         self.workers = workers
 
     def on_step(self, epoch: int, done: int, total: int) -> None:
-        """Check what is told."""
+        """Check the numbers."""
         assert epoch >= 0
         assert 0 < done <= total
 
     def on_epoch(self, result: EpochResult) -> None:
-        """Keep the epoch."""
+        """Record the epoch."""
         self.epochs.append(result)
 
     def on_domain(self, done: int, total: int) -> None:
-        """Check what is told."""
+        """Check the numbers."""
         assert 0 < done <= total
+
+    def on_not_quantised(self, problem: str) -> None:
+        """Record the problem."""
+        self.problems.append(problem)
 
 
 @pytest.fixture(scope="module")
@@ -85,70 +90,71 @@ def tiles(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def config(tiles: Path, out: Path, workers: int = 1) -> TrainConfig:
-    """Return a run of seconds."""
+    """Return a run that takes seconds."""
     return TrainConfig(
         data=(str(tiles),),
         out=str(out),
         backbone=SMALL,
         weights="none",
-        training=TRAINING,
+        hyperparameters=HYPERPARAMETERS,
         workers=workers,
         val_fraction=0.4,
         cluster=ClusterConfig(cpus=2),
     )
 
 
-Trained = tuple[Path, Watched, flow.FitResult]
+Trained = tuple[Path, RecordingCallbacks, flow.TrainResult]
 
 
 @pytest.fixture(scope="module")
 def by_two(tiles: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """A model that two workers trained, what they told, and the result."""
-    out, watched = tmp_path_factory.mktemp("two") / "model", Watched()
-    return out, watched, flow.train(config(tiles, out, workers=2), watched)
+    """A model that two workers trained, the calls of the run, and its result."""
+    out, callbacks = tmp_path_factory.mktemp("two") / "model", RecordingCallbacks()
+    return out, callbacks, flow.train(config(tiles, out, workers=2), callbacks)
 
 
 @pytest.mark.ray
 def test_a_run_leaves_a_model_and_its_history(tiles: Path, by_two: Trained) -> None:
-    """Model, card, README and history lie in the folder, the checkpoints are gone; again is no work."""
-    out, watched, result = by_two
+    """The folder holds model, card, README and history and no checkpoints; the same run again does no work."""
+    out, callbacks, result = by_two
     assert sorted(path.name for path in out.iterdir()) == sorted(
         [model.WEIGHTS_FILE, *model.INT8_FILES, model.CARD_FILE, model.README_FILE, "history.parquet"]
     )
-    assert watched.workers == 2
-    assert [epoch.phase for epoch in watched.epochs] == ["head", "all", "all"]
-    assert pq.read_table(out / "history.parquet").column("loss").to_pylist() == [epoch.loss for epoch in watched.epochs]
+    assert callbacks.workers == 2
+    assert [epoch.phase for epoch in callbacks.epochs] == ["head", "all", "all"]
+    assert pq.read_table(out / "history.parquet").column("loss").to_pylist() == [
+        epoch.loss for epoch in callbacks.epochs
+    ]
     assert model.load_model(str(out)).card == result.card
-    assert result.card.metrics["average_precision"] == max(epoch.average_precision for epoch in watched.epochs)
+    assert result.card.metrics["average_precision"] == max(epoch.average_precision for epoch in callbacks.epochs)
     assert not result.already_there
     assert domain_of(model.load_model(str(out))) is not None
     assert result.card.domain_threshold is not None
     assert result.card.int8 is not None
     assert result.card.int8.tiles == result.card.metrics["n"]
 
-    assert flow.train(config(tiles, out), Watched()).already_there
+    assert flow.train(config(tiles, out), RecordingCallbacks()).already_there
     with pytest.raises(UsageError, match=r"holds the model of another run .* Choose another --out"):
-        flow.train(replace(config(tiles, out), training=replace(TRAINING, seed=5)), Watched())
+        flow.train(replace(config(tiles, out), hyperparameters=replace(HYPERPARAMETERS, seed=5)), RecordingCallbacks())
 
 
-def test_a_model_that_cannot_be_quantised_is_whole_without(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Training is never lost for it; the watcher hears why."""
-    told: list[str] = []
-    watched = Watched()
-    monkeypatch.setattr(watched, "on_not_quantised", told.append)
-    monkeypatch.setattr(engines, "openvino", lambda: OpenVinoProbe("OpenVINO cannot be loaded", has_bf16=False))
+def test_a_model_that_cannot_be_quantised_is_whole_without() -> None:
+    """Training returns the model as it is, and reports why it has no int8 network."""
+    callbacks = RecordingCallbacks()
     shipped = model.load_model(model.SHIPPED_MODEL)
     nothing = LabelledTiles((), np.zeros(0, bool), (), (), ())
 
-    assert flow._quantised(shipped, TrainValSplit(nothing, nothing, 0), watched) is shipped
-    assert told == ["OpenVINO cannot be loaded"]
+    parts = TrainValSplit(nothing, nothing, 0)
+    openvino = OpenVinoProbe("OpenVINO cannot be loaded", has_bf16=False)
+    assert flow.add_int8_network(shipped, parts, callbacks, openvino) is shipped
+    assert callbacks.problems == ["OpenVINO cannot be loaded"]
 
 
 @pytest.mark.ray
 @pytest.mark.soak
 def test_workers_and_repetition(tiles: Path, by_two: Trained, tmp_path: Path) -> None:
     """One worker repeats to the last byte; two workers are within 0.01 validation AP of one."""
-    results = {name: flow.train(config(tiles, tmp_path / name), Watched()) for name in ("one", "again")}
+    results = {name: flow.train(config(tiles, tmp_path / name), RecordingCallbacks()) for name in ("one", "again")}
     one, again = ((tmp_path / name / model.WEIGHTS_FILE).read_bytes() for name in ("one", "again"))
     assert one == again
     assert results["one"].card == results["again"].card
@@ -163,12 +169,12 @@ COMMAND = (
 
 
 def command(tiles: Path, out: Path) -> list[str]:
-    """Return a run of six epochs."""
+    """Return the command of a run of six epochs."""
     return [sys.executable, "-m", "pipeline.cli", "train", str(tiles), "--out", str(out), *COMMAND]
 
 
-def stopped_after(epochs: int, tiles: Path, out: Path, number: signal.Signals) -> tuple[int, str]:
-    """Send a run a signal once it has printed so many epochs; return its exit code and last line."""
+def interrupt_after(epochs: int, tiles: Path, out: Path, number: signal.Signals) -> tuple[int, str]:
+    """Send a run a signal once it has printed this many epochs; return its exit code and last line."""
     with subprocess.Popen(command(tiles, out), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
@@ -186,37 +192,37 @@ def history(out: Path) -> list[dict[str, object]]:
 
 
 @pytest.mark.ray
-def test_a_stopped_run_goes_on(tiles: Path, tmp_path: Path) -> None:
-    """Interrupted, and then killed, the same command goes on from the last checkpoint each time."""
+def test_an_interrupted_run_continues(tiles: Path, tmp_path: Path) -> None:
+    """After an interruption, and after a kill, the same command continues from the last checkpoint."""
     out = tmp_path / "model"
-    assert stopped_after(2, tiles, out, signal.SIGINT) == (
+    assert interrupt_after(2, tiles, out, signal.SIGINT) == (
         4,
         "crackscan: Interrupted after the last full epoch; run the same command again to go on.",
     )
     interrupted = history(out)
-    assert stopped_after(4, tiles, out, signal.SIGKILL)[0] == -signal.SIGKILL
+    assert interrupt_after(4, tiles, out, signal.SIGKILL)[0] == -signal.SIGKILL
     killed = history(out)
     assert not (out / model.CARD_FILE).exists()
-    time.sleep(1)  # what a killed driver leaves of its Ray ends by itself
+    time.sleep(1)  # for the Ray that a killed driver leaves to end
     again = subprocess.run(command(tiles, out), capture_output=True, text=True, timeout=300, check=False)
     assert again.returncode == 0, again.stderr
     assert "Wrote model" in again.stdout
     finished = history(out)
-    # Ray Train notes a checkpoint about a second after the epoch: one this short may be repeated, to the same end.
+    # Ray Train records a checkpoint about a second after the epoch; it may repeat one this short, with the same result.
     for before, after in ((interrupted, killed), (killed, finished)):
         kept = len(before) - 1
-        assert after[:kept] == before[:kept], "what was kept, timings included, is not done again"
+        assert after[:kept] == before[:kept], "no epoch that was kept is done again: its timings stay, too"
         assert [row["loss"] for row in after[: len(before)]] == [row["loss"] for row in before]
         assert len(after) > len(before) > 1
 
 
 @pytest.mark.ray
 def test_a_killed_worker_is_replaced(tiles: Path, tmp_path: Path) -> None:
-    """One of two is killed after the first epoch: the run goes on from its checkpoint to its end."""
+    """When one of two workers is killed after the first epoch, the run continues from its checkpoint to its end."""
     out = tmp_path / "model"
 
     @dataclass
-    class Killing(Watched):
+    class Killing(RecordingCallbacks):
         killed: list[int] = field(default_factory=list)
 
         def on_epoch(self, result: EpochResult) -> None:
@@ -227,8 +233,8 @@ def test_a_killed_worker_is_replaced(tiles: Path, tmp_path: Path) -> None:
                 victim.kill()
                 self.killed.append(victim.pid)
 
-    watched = Killing()
-    flow.train(replace(config(tiles, out, workers=2), training=replace(TRAINING, epochs=3)), watched)
-    assert len(watched.killed) == 1
-    assert [epoch.epoch for epoch in watched.epochs] == [0, 1, 2, 3]
+    callbacks = Killing()
+    flow.train(replace(config(tiles, out, workers=2), hyperparameters=replace(HYPERPARAMETERS, epochs=3)), callbacks)
+    assert len(callbacks.killed) == 1
+    assert [epoch.epoch for epoch in callbacks.epochs] == [0, 1, 2, 3]
     assert [row["epoch"] for row in history(out)] == [0, 1, 2, 3]

@@ -1,4 +1,4 @@
-"""The history file: one row an epoch, and one history after a stop."""
+"""The history file: one row per epoch, and one history after an interruption."""
 
 import io
 from dataclasses import asdict, fields
@@ -11,7 +11,7 @@ from pipeline.training.tracking import HISTORY, HISTORY_FILE, write_history
 
 
 def epoch(number: int) -> EpochResult:
-    """Return an epoch whose figures are known."""
+    """Return an epoch with given figures."""
     return EpochResult(
         epoch=number,
         phase="head" if number == 0 else "all",
@@ -27,12 +27,12 @@ def epoch(number: int) -> EpochResult:
 
 
 def test_the_schema_has_every_figure() -> None:
-    """A figure added to an epoch must be given a column."""
+    """Every field of an epoch has a column."""
     assert HISTORY.names == [field.name for field in fields(EpochResult)]
 
 
 def test_the_file_holds_every_epoch(tmp_path: Path) -> None:
-    """A row is an epoch; writing again replaces the file."""
+    """Each epoch is a row; writing again replaces the file."""
     write_history(f"file://{tmp_path}", [epoch(0)])
     write_history(f"file://{tmp_path}", [epoch(0), epoch(1)])
     rows = pq.read_table(io.BytesIO((tmp_path / HISTORY_FILE).read_bytes())).to_pylist()

@@ -1,13 +1,12 @@
-"""A comparison on Ray: trials side by side, and how it goes on after a stop."""
+"""A comparison on Ray: trials side by side, and its resume after an interruption."""
 
 import os
 import re
 import signal
 import subprocess
 import sys
-from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from threading import Barrier
 
@@ -20,19 +19,19 @@ from pipeline.core.errors import UsageError
 from pipeline.evaluation.trial_results import TrialResult, read_results
 from pipeline.training import leave_one_source_out
 from pipeline.training.config import TRIAL
-from pipeline.training.leave_one_source_out import side_by_side
+from pipeline.training.leave_one_source_out import run_side_by_side
 from pipeline.training.trials import LeaveOneSourceOutConfig
 
 SMALL = "test_efficientnet.r160_in1k"
 """The smallest network of timm: 0.4 million parameters."""
 
 SOURCES = ("deck", "metu", "uav")
-TRAINING = replace(TRIAL, epochs=2, head_epochs=0, batch_size=4, learning_rate=0.001)
+HYPERPARAMETERS = replace(TRIAL, epochs=2, head_epochs=0, batch_size=4, learning_rate=0.001)
 
 
 @dataclass
-class Watched:
-    """Keeps what a comparison tells."""
+class RecordingCallbacks:
+    """Records the calls of a comparison."""
 
     planned: tuple[int, int] | None = None
     at_once: int | None = None
@@ -43,28 +42,28 @@ class Watched:
         raise AssertionError(rows)
 
     def on_plan(self, finished: int, waiting: int) -> None:
-        """Keep it."""
+        """Record it."""
         self.planned = finished, waiting
 
     def on_fingerprints(self, done: int, total: int) -> None:
-        """Check what is told."""
+        """Check the numbers."""
         assert 0 < done <= total
 
     def on_start(self, side_by_side: int) -> None:
-        """Keep it."""
+        """Record it."""
         self.at_once = side_by_side
 
     def on_progress(self, done: float) -> None:
-        """Check what is told."""
+        """Check the numbers."""
         assert self.planned is not None
         assert 0 <= done <= self.planned[1]
 
     def on_trial(self, result: TrialResult) -> None:
-        """Keep it."""
+        """Record it."""
         self.results.append(result)
 
     def on_speed(self) -> None:
-        """Trials are over."""
+        """Ignore it."""
 
 
 @pytest.fixture
@@ -86,34 +85,34 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def config(**given: object) -> LeaveOneSourceOutConfig:
-    """Return a comparison of seconds."""
-    usual: dict[str, object] = {
+    """Return a comparison that takes seconds."""
+    defaults: dict[str, object] = {
         "data": SOURCES, "out": "out", "backbones": (SMALL,), "augments": ("plain",), "seeds": (0,),
-        "training": TRAINING, "weights": "none", "cluster": ClusterConfig(cpus=2),
+        "hyperparameters": HYPERPARAMETERS, "weights": "none", "cluster": ClusterConfig(cpus=2),
     }  # fmt: skip
-    return LeaveOneSourceOutConfig(**(usual | given))  # type: ignore[arg-type]  # each is its field's
+    return LeaveOneSourceOutConfig(**(defaults | given))  # type: ignore[arg-type]  # each is its field's
 
 
-def test_jobs_are_done_side_by_side() -> None:
-    """Two jobs that wait for each other end; what every job returns comes out once."""
+def test_jobs_run_side_by_side() -> None:
+    """Jobs that wait for each other end, and each result is yielded once."""
     meeting = Barrier(2)
 
     def meet(number: int) -> int:
         meeting.wait(timeout=30)
         return number
 
-    jobs: deque[Callable[[], int]] = deque((lambda number=number: meet(number)) for number in range(6))  # type: ignore[misc]
-    assert sorted(side_by_side(jobs, 2)) == list(range(6))
+    results = run_side_by_side([partial(meet, number) for number in range(6)], 2)
+    assert sorted(result for result in results if result is not None) == list(range(6))
 
 
-def test_a_job_that_fails_is_told() -> None:
-    """Its error is raised where results are awaited."""
+def test_the_error_of_a_job_is_raised() -> None:
+    """The consumer of the results gets the error of a job."""
 
     def fail() -> int:
         raise UsageError("broken")
 
     with pytest.raises(UsageError, match="broken"):
-        list(side_by_side(deque([fail]), 1))
+        list(run_side_by_side([fail], 1))
 
 
 @pytest.mark.parametrize(
@@ -124,10 +123,10 @@ def test_a_job_that_fails_is_told() -> None:
         ({"backbones": ("nope",)}, "knows no backbone 'nope'"),
     ],
 )
-def test_wrong_use_is_told_before_the_work(sources: Path, given: dict[str, object], message: str) -> None:
-    """Nothing is trained, no Ray is started, nothing is written."""
+def test_wrong_usage_is_refused_before_the_work(sources: Path, given: dict[str, object], message: str) -> None:
+    """Wrong usage trains nothing, starts no Ray and writes nothing."""
     with pytest.raises(UsageError, match=message):
-        leave_one_source_out.run_trials(config(**given), Watched())
+        leave_one_source_out.run_trials(config(**given), RecordingCallbacks())
     assert not (sources / "out").exists()
 
 
@@ -138,8 +137,8 @@ COMMAND = (
 )  # fmt: skip
 
 
-def interrupted_after_a_trial() -> tuple[int, str]:
-    """Run the command until it has printed a trial, send it Ctrl-C, and return its exit code and last words."""
+def interrupt_after_a_trial() -> tuple[int, str]:
+    """Run the command until it has printed a trial, send it Ctrl-C, and return its exit code and stderr."""
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
         COMMAND, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
@@ -155,17 +154,17 @@ def interrupted_after_a_trial() -> tuple[int, str]:
 
 @pytest.mark.ray
 @pytest.mark.soak
-def test_a_stopped_comparison_goes_on(sources: Path) -> None:
-    """Ctrl-C ends with code 4 and keeps what is done; the next run does the rest, two at a time; then there is none."""
-    code, errors = interrupted_after_a_trial()
+def test_an_interrupted_comparison_continues(sources: Path) -> None:
+    """Ctrl-C exits with code 4 and keeps results; the next run does the rest, two at a time; a third has none to do."""
+    code, errors = interrupt_after_a_trial()
     assert code == 4, errors
     assert re.search(r"Interrupted after 1 of 3 trials; run the same command again to go on\.$", errors.strip())
     kept = {path: path.stat().st_mtime_ns for path in (sources / "out" / "trials").iterdir()}
     assert len(kept) == 1
 
-    watched = Watched()
-    found = leave_one_source_out.run_trials(config(), watched)
-    assert (watched.planned, watched.at_once) == ((1, 2), 2)
+    callbacks = RecordingCallbacks()
+    found = leave_one_source_out.run_trials(config(), callbacks)
+    assert (callbacks.planned, callbacks.at_once) == ((1, 2), 2)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     results = {result.left_out: result for result in read_results("out")}
     assert results.keys() == found.entries[0].sources.keys() == set(SOURCES)
@@ -177,6 +176,6 @@ def test_a_stopped_comparison_goes_on(sources: Path) -> None:
     assert all(result.sample.labels.any() and not result.sample.labels.all() for result in results.values())
     assert not (sources / "out" / "checkpoints").exists()
 
-    again = Watched()
+    again = RecordingCallbacks()
     assert leave_one_source_out.run_trials(config(), again).entries[0].rounds == found.entries[0].rounds
     assert (again.planned, again.at_once, again.results) == ((3, 0), None, [])

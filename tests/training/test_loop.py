@@ -1,6 +1,7 @@
-"""The course of a run: which epoch is kept, when it ends, and how it goes on."""
+"""The training loop: the epoch it keeps, its end, and its resume."""
 
-from dataclasses import asdict, replace
+import io
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,26 +26,24 @@ CONFIG = Hyperparameters(epochs=2, head_epochs=1, batch_size=8, learning_rate=1e
 
 
 class Recorder:
-    """Keeps what it hears."""
+    """Records steps and states."""
 
     def __init__(self) -> None:
         self.steps: list[tuple[int, int, int]] = []
         self.states: list[State] = []
 
     def on_step(self, epoch: int, done: int, total: int) -> None:
-        """Keep a step."""
+        """Record a step."""
         self.steps.append((epoch, done, total))
 
     def on_epoch(self, history: list[EpochResult], state: State) -> None:
-        """Keep a copy of the state, as a checkpoint does."""
+        """Record a copy of the state, as a checkpoint is one."""
         assert asdict(history[-1]) == state["history"][-1]
-        self.states.append(copied(state))
+        self.states.append(copy_state(state))
 
 
-def copied(state: Any) -> Any:  # noqa: ANN401 - a tree of anything
+def copy_state(state: Any) -> Any:  # noqa: ANN401 - a tree of anything
     """Copy a state through the bytes of a checkpoint."""
-    import io
-
     stored = io.BytesIO()
     torch.save(state, stored)
     stored.seek(0)
@@ -64,33 +63,33 @@ def tiles(folder: Path, count: int) -> LabelledTiles:
 
 @pytest.fixture
 def task(tmp_path: Path) -> TrainingTask:
-    """Something small to learn."""
+    """A small task."""
     listed = tiles(tmp_path, 28)
     torch.manual_seed(0)
     backbone = replace(backbones.load(SMALL, "none"), tile_px=32)
     return TrainingTask(backbone, listed.subset(range(18)), listed.subset(range(18, 28)), CONFIG)
 
 
-def trained(task: TrainingTask, resume: State | None = None) -> tuple[TrainingState, Recorder]:
+def train(task: TrainingTask, resume: State | None = None) -> tuple[TrainingState, Recorder]:
     """Train in this process, from the same random weights every time."""
     torch.manual_seed(0)
     fresh = replace(task, backbone=replace(task.backbone, network=backbones.load(SMALL, "none").network))
-    heard = Recorder()
-    return loop.run(fresh, Share(), torch.device("cpu"), resume, heard), heard
+    recorder = Recorder()
+    return loop.run(fresh, Share(), torch.device("cpu"), resume, recorder), recorder
 
 
 def test_a_run_does_every_step_of_every_epoch(task: TrainingTask) -> None:
-    """18 tiles are two full batches, 10 validation tiles two more: four steps an epoch, in order."""
-    done, heard = trained(task)
-    assert heard.steps == [(epoch, step, 4) for epoch in range(3) for step in range(1, 5)]
-    assert [result.phase for result in done.history] == ["head", "all", "all"]
-    assert {result.tiles for result in done.history} == {16}
+    """18 tiles are two full batches, 10 validation tiles two more: an epoch has four steps, in order."""
+    state, recorder = train(task)
+    assert recorder.steps == [(epoch, step, 4) for epoch in range(3) for step in range(1, 5)]
+    assert [result.phase for result in state.history] == ["head", "all", "all"]
+    assert {result.tiles for result in state.history} == {16}
 
 
 def test_the_same_seed_repeats_exactly(task: TrainingTask) -> None:
-    """Two runs give the same weights to the last bit; another seed others."""
-    first, again = trained(task)[0].best, trained(task)[0].best
-    other = trained(replace(task, config=replace(CONFIG, seed=1)))[0].best
+    """Two runs give the same weights to the last bit; another seed gives others."""
+    first, again = train(task)[0].best, train(task)[0].best
+    other = train(replace(task, hyperparameters=replace(CONFIG, seed=1)))[0].best
     assert first is not None
     assert again is not None
     assert other is not None
@@ -98,11 +97,11 @@ def test_the_same_seed_repeats_exactly(task: TrainingTask) -> None:
     assert not torch.equal(first.weights["classifier.weight"], other.weights["classifier.weight"])
 
 
-def test_a_stopped_run_ends_like_one_that_was_not(task: TrainingTask) -> None:
-    """Going on from the state of any epoch gives the same weights, logits and losses."""
-    straight, heard = trained(task)
-    for state in heard.states:
-        resumed, _ = trained(task, copied(state))
+def test_an_interrupted_run_ends_like_one_that_was_not(task: TrainingTask) -> None:
+    """A resume from the state of any epoch gives the same weights, logits and losses."""
+    straight, recorder = train(task)
+    for state in recorder.states:
+        resumed, _ = train(task, copy_state(state))
         assert [result.loss for result in resumed.history] == [result.loss for result in straight.history]
         assert resumed.best is not None
         assert straight.best is not None
@@ -112,19 +111,28 @@ def test_a_stopped_run_ends_like_one_that_was_not(task: TrainingTask) -> None:
         )
 
 
-def ended(best_epoch: int, epochs: int, config: Hyperparameters) -> bool:
-    """Tell whether a run is over that was best in `best_epoch` and has done `epochs`."""
+def is_over(best_epoch: int, epochs: int, config: Hyperparameters) -> bool:
+    """Tell whether a run is over whose best epoch is `best_epoch` and which has done `epochs`."""
     row = EpochResult(0, "all", 0.0, 1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     best = BestEpoch(best_epoch, {}, torch.zeros(1), (0.0, 0.0))
     return TrainingState([row] * epochs, best).is_over(config)
+
+
+def test_a_checkpoint_has_the_keys_of_earlier_versions(task: TrainingTask) -> None:
+    """A training that an earlier version began can continue."""
+    _, recorder = train(task)
+    state = recorder.states[-1]
+    assert state.keys() == {"network", "average", "optimizer", "step", "history", "best"}
+    assert state["best"].keys() == {"epoch", "weights", "logits", "rank"}
+    assert state["history"][0].keys() == {field.name for field in fields(EpochResult)}
 
 
 def test_a_run_ends_when_nothing_gets_better() -> None:
     """It ends after its last epoch, or after `patience` epochs of the second phase without a better one."""
     config = Hyperparameters(epochs=10, head_epochs=2, patience=3)
     assert not TrainingState().is_over(config)
-    assert not ended(best_epoch=0, epochs=5, config=config)
-    assert ended(best_epoch=0, epochs=6, config=config)
-    assert not ended(best_epoch=4, epochs=7, config=config)
-    assert ended(best_epoch=4, epochs=8, config=config)
-    assert ended(best_epoch=11, epochs=12, config=config)
+    assert not is_over(best_epoch=0, epochs=5, config=config)
+    assert is_over(best_epoch=0, epochs=6, config=config)
+    assert not is_over(best_epoch=4, epochs=7, config=config)
+    assert is_over(best_epoch=4, epochs=8, config=config)
+    assert is_over(best_epoch=11, epochs=12, config=config)

@@ -1,4 +1,4 @@
-"""What is written about a model: who made the data, how to train it again, and nothing about the machine."""
+"""The card of a model: the makers of the data, the command to train it again, and nothing about the machine."""
 
 from dataclasses import replace
 
@@ -15,13 +15,13 @@ from pipeline.training import model_card
 from pipeline.training.config import QUICK, TrainConfig
 from pipeline.training.loop import BestEpoch, TrainingTask
 from pipeline.training.model_card import Provenance
-from pipeline.training.model_readme import readme
+from pipeline.training.model_readme import render_readme
 
 CONFIG = TrainConfig(
     data=("/secret/home/tiles/train/",),
     out="/secret/home/model",
     val=("../tiles/val",),
-    training=QUICK,
+    hyperparameters=QUICK,
     about=About(("CC BY 4.0",), ("Somebody 2026",), "Interim."),
 )
 
@@ -49,20 +49,20 @@ EXPECTATION = OperatingPoint(
 )
 
 
-def card(expectation: OperatingPoint | None = None) -> Card:
-    """Describe a model that tells five of six validation tiles right."""
+def card(point: OperatingPoint | None = None) -> Card:
+    """Return the card of a model that is right about five of six validation tiles."""
     training, validation = tiles(CONFIG.data[0], 3, 5), tiles(CONFIG.val[0], 2, 4)
     backbone = Backbone("small", torch.nn.Identity(), 160, (0.5,) * 3, (0.25,) * 3, "random")
     logits = torch.tensor([3.0, 2.0, -2.0, -3.0, -3.0, 1.0])
-    data = model_card.data_sources(training, validation, CONFIG)
-    use = None if expectation is None else OperatingTarget("/secret/home/runs/compare", 0.02, 0.03)
-    provenance = Provenance(CONFIG, data, "train-1", 7, 3, use)
+    data = model_card.list_data_sources(training, validation, CONFIG)
+    target = None if point is None else OperatingTarget("/secret/home/runs/compare", 0.02, 0.03)
+    provenance = Provenance(CONFIG, data, "train-1", 7, 3, target)
     task = TrainingTask(backbone, training, validation, QUICK)
-    return model_card.make_card(task, BestEpoch(1, {}, logits, (1.0, -0.1)), 1.5, provenance, expectation)
+    return model_card.make_card(task, BestEpoch(1, {}, logits, (1.0, -0.1)), 1.5, provenance, point)
 
 
-def test_the_card_holds_what_was_reached_and_how() -> None:
-    """Metrics are the validation tiles', settings the run's, the tile and normalisation the backbone's."""
+def test_the_card_holds_figures_and_settings() -> None:
+    """Metrics are of the validation tiles, settings of the run, tile size and normalisation of the backbone."""
     written = card()
     assert written.metrics["accuracy"] == pytest.approx(5 / 6)
     assert (written.metrics["auc"], written.metrics["n"]) == (1.0, 6)
@@ -77,8 +77,8 @@ def test_the_card_holds_what_was_reached_and_how() -> None:
     assert {source.licence for source in written.data} == {"CC BY 4.0"}
 
 
-def test_trials_decide_how_scores_are_read() -> None:
-    """Calibration and threshold are those of the trials, and validation is measured with them."""
+def test_trials_set_calibration_and_threshold() -> None:
+    """Calibration and threshold come from the trials, and the validation tiles are measured with them."""
     written = card(EXPECTATION)
     assert (written.calibration, written.threshold) == (Calibration(2.0), 0.9)
     assert (written.metrics["threshold"], written.metrics["recall"]) == (0.9, 0.0)
@@ -88,26 +88,26 @@ def test_trials_decide_how_scores_are_read() -> None:
 
 
 def test_nothing_is_said_about_the_machine() -> None:
-    """Neither card nor README holds a path beyond the last two names."""
-    text = "".join(each.to_json() + readme(each) for each in (card(), card(EXPECTATION)))
+    """Neither card nor README holds more of a path than its last two names."""
+    text = "".join(each.to_json() + render_readme(each) for each in (card(), card(EXPECTATION)))
     assert "secret" not in text
     assert ".." not in text
 
 
 def test_the_command_says_how_tiles_were_held_out() -> None:
-    """Without validation data of its own, the fraction is part of the command; with it, it is not."""
-    assert "--val-fraction" not in model_card.command_of(CONFIG)
-    assert "--val-fraction 0.3" in model_card.command_of(replace(CONFIG, val=(), val_fraction=0.3))
+    """The command has `--val-fraction` only without `--val`."""
+    assert "--val-fraction" not in model_card.render_command(CONFIG)
+    assert "--val-fraction 0.3" in model_card.render_command(replace(CONFIG, val=(), val_fraction=0.3))
 
 
 def test_rights_are_for_all_data_or_for_each() -> None:
-    """One licence goes for all, or as many as the command has data, in its order; another number is refused."""
+    """One licence is for all data, or each DATA has its own, in the order of the command; other numbers are refused."""
     training = tiles("b", 1, 1)
     training = replace(training.subset([0, 1, 0, 1]), sources=("a", "a", "z", "z"))  # listed sorted, as `read` does
     config = TrainConfig(data=("z", "a"), val=("b",), out="model", about=About(licences=("MIT", "CC0", "BY")))
-    each = model_card.data_sources(training, tiles("b", 1, 1), config)
+    each = model_card.list_data_sources(training, tiles("b", 1, 1), config)
     assert [(source.name, source.licence) for source in each] == [("z", "MIT"), ("a", "CC0"), ("b", "BY")]
     assert [source.attribution for source in each] == [None] * 3
     wrong = replace(config, about=About(attributions=("x", "y")))
     with pytest.raises(UsageError, match=r"^--attribution was given 2 times; expected once for all data, or 3 times"):
-        model_card.data_sources(training, tiles("b", 1, 1), wrong)
+        model_card.list_data_sources(training, tiles("b", 1, 1), wrong)

@@ -1,4 +1,4 @@
-"""The camera: every change moves pixels and keeps the picture, and none changes its size."""
+"""Changes of the camera: each moves pixels and keeps the picture, and none changes its size."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def ramp() -> np.ndarray:
 
 
 def test_a_camera_that_changes_nothing_gives_the_picture_back() -> None:
-    """Without strength every pixel stays."""
+    """A camera with all strengths at zero keeps every pixel."""
     assert np.array_equal(photograph(ramp(), np.random.default_rng(0), STILL), ramp())
 
 
@@ -32,7 +32,7 @@ def test_a_camera_that_changes_nothing_gives_the_picture_back() -> None:
     ],
 )  # fmt: skip
 def test_every_change_moves_pixels_and_keeps_the_picture(change: dict[str, float]) -> None:
-    """Brightness stays in order, all but the noise of it."""
+    """The changed picture differs, but correlates with the original."""
     changed = photograph(ramp(), np.random.default_rng(5), Camera(**(vars(STILL) | change)))
     assert not np.array_equal(changed, ramp())
     assert np.corrcoef(changed[..., 1].ravel(), ramp()[..., 1].ravel())[0, 1] > 0.9
@@ -44,7 +44,7 @@ def test_every_change_moves_pixels_and_keeps_the_picture(change: dict[str, float
     camera=st.sampled_from([PLAIN, FIELD]),
 )  # fmt: skip
 def test_the_size_stays_and_the_original_too(height_px: int, width_px: int, seed: int, camera: Camera) -> None:
-    """Any picture, however small, comes back in its size, and the one given is left alone."""
+    """Any picture, however small, keeps its size, and the original stays as it is."""
     pixels = np.random.default_rng(1).integers(0, 256, (height_px, width_px, 3), dtype=np.uint8)
     before = pixels.copy()
     seen = photograph(pixels, np.random.default_rng(seed), camera)

@@ -1,4 +1,4 @@
-"""From a finished model to one of eight-bit integers, with what it costs."""
+"""The int8 network of a model, and its cost."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +10,7 @@ from PIL import Image
 
 from pipeline.cli import main
 from pipeline.core.errors import CrackscanError
-from pipeline.labels.labelled_tiles import LabelledTiles
+from pipeline.labels.labelled_tiles import LabelledTiles, read_labelled_tiles
 from pipeline.labels.split import TrainValSplit
 from pipeline.models import engines
 from pipeline.models.batching import CRACK
@@ -32,7 +32,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.ray
 def test_a_model_is_quantised_in_its_folder(data: Path, tmp_path: Path) -> None:
-    """The command makes it, the card tells its cost, `score` can use it, and the weights and their id are as before."""
+    """The command adds the network, the card holds its cost, `score` can use it, and weights and model id stay."""
     shipped = load_model(SHIPPED_MODEL)
     folder = tmp_path / "model"
     save_model(str(folder), replace(shipped, int8=None, card=replace(shipped.card, int8=None)), lambda _: "")
@@ -53,37 +53,36 @@ def test_a_model_is_quantised_in_its_folder(data: Path, tmp_path: Path) -> None:
     expected, scored = (np.asarray(engines.make(name, 224, found, "cpu")(tile)) for name in names)
     np.testing.assert_allclose(scored[:, CRACK], expected[:, CRACK], atol=0.1)
     # A dozen drawn tiles are not what the model was trained on, and too few to read ranges from.
-    assert "`score` will not use it by itself: the int8 network's " in done.output
+    assert "`score` will not use it on its own: the int8 network's " in done.output
 
 
-def test_a_network_that_cannot_be_quantised_is_an_error_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The model is whole without, and the error says so."""
-    from pipeline.models import openvino_graph
+def test_a_network_that_cannot_be_quantised_is_an_error_in_words(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says that the model is whole without an int8 network."""
+    from pipeline.models.openvino_runtime import ov
     from pipeline.training import quantise
 
-    def fails(*_: object) -> None:
+    def fail(*_: object, **_given: object) -> None:
         raise RuntimeError("No conversion rule for aten::strange.\nmore")
 
-    monkeypatch.setattr(openvino_graph, "traced", fails)
-    nothing = LabelledTiles((), np.zeros(0, bool), (), (), ())
-    monkeypatch.setattr(quantise, "Pictures", lambda *_: type("None_", (), {"batches": lambda *_: iter(())})())
+    monkeypatch.setattr(ov, "convert_model", fail)
+    tiles = read_labelled_tiles([str(data)])
     with pytest.raises(CrackscanError, match=r"lite0 cannot be quantised: No conversion rule for aten::strange\. The"):
-        quantise.quantise(load_model(SHIPPED_MODEL), TrainValSplit(nothing, nothing, 0), lambda *_: None)
+        quantise.quantise(load_model(SHIPPED_MODEL), TrainValSplit(tiles, tiles, 0))
 
 
 def test_the_cost_is_measured_on_some_of_many_tiles() -> None:
-    """Evenly from all; where there are few, on all of them."""
+    """The sample is even; of few tiles it is all."""
     from pipeline.training import quantise
 
     urls = tuple(f"file:///{number}.png" for number in range(5000))
     many = LabelledTiles(urls, np.zeros(5000, bool), urls, urls, (None,) * 5000)
-    assert len(quantise._some(many)) == quantise.MOST_HELD_OUT
-    assert quantise._some(many).urls[-1] == urls[-1]
-    assert quantise._some(many.subset(range(7))).urls == urls[:7]
+    assert len(quantise.sample_evenly(many)) == quantise.MAX_HELD_OUT_TILES
+    assert quantise.sample_evenly(many).urls[-1] == urls[-1]
+    assert quantise.sample_evenly(many.subset(range(7))).urls == urls[:7]
 
 
-def test_a_folder_whose_int8_network_is_another_is_damaged(tmp_path: Path) -> None:
-    """What the card does not vouch for is never used."""
+def test_a_folder_with_another_int8_network_is_damaged(tmp_path: Path) -> None:
+    """A network whose checksum is not the card's raises ModelError."""
     from pipeline.core.errors import ModelError
     from pipeline.models.model import Int8, add_int8
 
@@ -94,15 +93,15 @@ def test_a_folder_whose_int8_network_is_another_is_damaged(tmp_path: Path) -> No
     add_int8(written, int8, replace(shipped.card.int8, sha256=int8.sha256), lambda _: "")
     assert load_model(written.url).int8 == int8
     (tmp_path / "model" / "int8.bin").write_bytes(b"2")
-    with pytest.raises(ModelError, match=r"has other int8.xml and int8.bin than the card tells of. Copy the whole"):
+    with pytest.raises(ModelError, match=r"has other int8.xml and int8.bin than the card describes. Copy the whole"):
         load_model(written.url)
     (tmp_path / "model" / "int8.bin").unlink()
-    with pytest.raises(ModelError, match=r"has no int8.bin, which the card tells of"):
+    with pytest.raises(ModelError, match=r"has no int8.bin, which the card describes"):
         load_model(written.url)
 
 
 def test_a_kill_while_int8_is_added_leaves_the_model(tmp_path: Path) -> None:
-    """Until the new network is whole, the card tells of none."""
+    """Until the new network is whole, the card has none."""
     from pipeline.models.model import Int8, add_int8
 
     written = save_model(str(tmp_path / "model"), load_model(SHIPPED_MODEL), lambda _: "")

@@ -1,4 +1,4 @@
-"""Leave one source out: what a trial may see, and what it is tested on."""
+"""Leave one source out: the tiles that a trial trains on, and those it tests on."""
 
 from dataclasses import replace
 
@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pipeline.core.errors import UsageError
 from pipeline.labels.boxes import Box
 from pipeline.labels.labelled_tiles import LabelledTiles
-from pipeline.labels.near_duplicates import FINGERPRINT_SIZE, Floats, duplicates_of
-from pipeline.training.trials import LeaveOneSourceOutConfig, chosen_tests, parts_of, place_name, trials_of
+from pipeline.labels.near_duplicates import DESCRIPTOR_SIZE, Descriptors, find_duplicates
+from pipeline.training.trials import LeaveOneSourceOutConfig, choose_test_tiles, list_trials, shorten_place, split_trial
 
 SOURCES = ("a", "b", "c")
 CONFIG = LeaveOneSourceOutConfig(
@@ -19,8 +19,8 @@ CONFIG = LeaveOneSourceOutConfig(
 )
 
 
-def listed(rows: list[tuple[str, bool, str]]) -> LabelledTiles:
-    """Return tiles that exist in name only, of (source, cracked, group)."""
+def make_tiles(rows: list[tuple[str, bool, str]]) -> LabelledTiles:
+    """Return tiles that exist in name only, from (source, cracked, group)."""
     return LabelledTiles(
         urls=tuple(f"file:///data/{source}/{number:03d}.png" for number, (source, _, _) in enumerate(rows)),
         labels=np.array([cracked for _, cracked, _ in rows]),
@@ -30,13 +30,13 @@ def listed(rows: list[tuple[str, bool, str]]) -> LabelledTiles:
     )
 
 
-PRINTS = np.random.default_rng(0).standard_normal((40, FINGERPRINT_SIZE)).astype(np.float32)
-PRINTS /= np.linalg.norm(PRINTS, axis=1, keepdims=True)
+DESCRIPTORS = np.random.default_rng(0).standard_normal((40, DESCRIPTOR_SIZE)).astype(np.float32)
+DESCRIPTORS /= np.linalg.norm(DESCRIPTORS, axis=1, keepdims=True)
 
 
-def printed(pictures: list[int]) -> Floats:
-    """Return fingerprints: those of one picture are the same, those of two have nothing in common."""
-    return PRINTS[pictures]
+def descriptors_of(pictures: list[int]) -> Descriptors:
+    """Return descriptors: the same for one picture, orthogonal or nearly so for two."""
+    return DESCRIPTORS[pictures]
 
 
 APART = [(source, cracked, f"{source}{cracked}", 30 + number) for number, (source, cracked) in
@@ -50,22 +50,22 @@ TILE = st.tuples(st.sampled_from(SOURCES), st.booleans(), st.sampled_from("ghijk
 @settings(max_examples=50)
 @given(st.lists(TILE, max_size=30), st.sampled_from(SOURCES))
 def test_nothing_of_the_left_out_source_is_in_training(more: list[tuple[str, bool, str, int]], left_out: str) -> None:
-    """No tile of it, no photo that it shares, and no picture that looks like one of its own, tested or not."""
+    """Training has none of its tiles, none of their photos, and no picture like one of its own, tested or not."""
     rows = [*APART, *more]
-    tiles, prints = listed([row[:3] for row in rows]), printed([row[3] for row in rows])
+    tiles, descriptors = make_tiles([row[:3] for row in rows]), descriptors_of([row[3] for row in rows])
     row_of = {url: row for row, url in enumerate(tiles.urls)}
     own = np.array(tiles.sources) == left_out
-    parts = parts_of(tiles, prints, left_out)
+    parts = split_trial(tiles, descriptors, left_out)
     training = np.array([row_of[url] for url in parts.training.urls])
     assert not own[training].any()
     assert not set(parts.training.groups) & set(tiles.subset(own).groups)
-    assert not duplicates_of(prints[training], prints[own]).any()
+    assert not find_duplicates(descriptors[training], descriptors[own]).any()
     assert set(parts.validation.sources) == {left_out}
     assert len(parts.training) + parts.dropped + int(own.sum()) == len(tiles)
 
 
-def test_what_only_resembles_is_kept() -> None:
-    """A training tile is left out for its photo or its picture, and for nothing else."""
+def test_only_repeats_are_left_out() -> None:
+    """Only its photo or its picture excludes a training tile."""
     rows = [
         ("a", False, "g"),
         ("a", True, "h"),
@@ -74,7 +74,7 @@ def test_what_only_resembles_is_kept() -> None:
         ("b", False, "j"),
         ("b", True, "k"),
     ]
-    parts = parts_of(listed(rows), printed([0, 1, 2, 1, 4, 5]), "a")
+    parts = split_trial(make_tiles(rows), descriptors_of([0, 1, 2, 1, 4, 5]), "a")
     assert [url[-7:] for url in parts.training.urls] == ["004.png", "005.png"]
     assert parts.dropped == 2
 
@@ -86,29 +86,29 @@ def source(count: int, boxes: tuple[Box | None, ...] | None = None, place: str =
     return LabelledTiles(urls, labels, urls, (place,) * count, boxes or (None,) * count)
 
 
-def test_tests_are_few_and_the_same_wherever_the_data_lies() -> None:
-    """At most 400 of each class, in the order of the tiles, chosen by name below the data's folder."""
-    chosen = chosen_tests(source(2000))
+def test_the_choice_is_small_and_independent_of_the_folder() -> None:
+    """It has at most 400 of each class, in the order of the tiles, and depends on names below the data's folder."""
+    chosen = choose_test_tiles(source(2000))
     assert np.bincount(chosen.labels).tolist() == [400, 400]
     assert list(chosen.urls) == sorted(chosen.urls)
-    moved = chosen_tests(source(2000, place="some/where/else"))
+    moved = choose_test_tiles(source(2000, place="some/where/else"))
     assert [url[-8:] for url in moved.urls] == [url[-8:] for url in chosen.urls]
-    assert len(chosen_tests(source(30))) == 30
+    assert len(choose_test_tiles(source(30))) == 30
 
 
 def test_the_order_of_listing_does_not_matter() -> None:
-    """The same tiles listed backwards give the same choice."""
+    """The same tiles in reverse give the same choice."""
     tiles = source(2000)
-    backwards = chosen_tests(tiles.subset(np.arange(len(tiles))[::-1]))
-    assert set(backwards.urls) == set(chosen_tests(tiles).urls)
+    backwards = choose_test_tiles(tiles.subset(np.arange(len(tiles))[::-1]))
+    assert set(backwards.urls) == set(choose_test_tiles(tiles).urls)
 
 
-def test_the_size_of_a_box_tells_nothing() -> None:
-    """Where sound tiles are mostly small boxes, as many small and large ones of both classes are tested."""
+def test_the_size_of_a_box_says_nothing_about_its_class() -> None:
+    """If sound tiles are mostly small boxes, the choice still has as many of both classes in each size."""
     sides = [
         (112, 112, 112, 224)[number % 4] if number % 3 else (112, 224, 448)[number % 5 % 3] for number in range(6000)
     ]
-    chosen = chosen_tests(source(6000, tuple(Box(0, 0, side, side) for side in sides)))
+    chosen = choose_test_tiles(source(6000, tuple(Box(0, 0, side, side) for side in sides)))
     heights = np.array([box.height_px for box in chosen.boxes if box is not None])
     assert set(heights) == {112, 224}  # no sound tile is larger
     assert 398 <= int(chosen.labels.sum()) <= 400
@@ -116,24 +116,24 @@ def test_the_size_of_a_box_tells_nothing() -> None:
         sound, cracked = np.bincount(chosen.labels[heights == side])
         assert sound == cracked
     with pytest.raises(UsageError, match="no size of its tiles has cracked ones and sound ones"):
-        chosen_tests(source(9, tuple(Box(0, 0, 50 if number % 3 else 100, 50) for number in range(9))))
+        choose_test_tiles(source(9, tuple(Box(0, 0, 50 if number % 3 else 100, 50) for number in range(9))))
 
 
 def test_every_source_is_left_out_by_every_kind_and_seed() -> None:
-    """Two backbones, two recipes, two seeds and three sources are 24 trials; a round of one seed comes first."""
-    found = trials_of(CONFIG)
+    """Two backbones, two augmentations, two seeds and three sources make 24 trials; all of one seed come first."""
+    found = list_trials(CONFIG)
     assert len(set(found)) == 2 * 2 * 2 * 3
-    assert [trial.training.seed for trial in found] == [0] * 12 + [7] * 12
+    assert [trial.hyperparameters.seed for trial in found] == [0] * 12 + [7] * 12
     for trial in found:
         config = trial.config(CONFIG)
         assert (config.data, config.val) == (tuple(s for s in SOURCES if s != trial.left_out), (trial.left_out,))
-        assert (config.workers, config.training.seed) == (1, trial.training.seed)
-        assert replace(config.training, augment="field", seed=0) == CONFIG.training
+        assert (config.workers, config.hyperparameters.seed) == (1, trial.hyperparameters.seed)
+        assert replace(config.hyperparameters, augment="field", seed=0) == CONFIG.hyperparameters
 
 
-def test_files_have_names_of_their_own() -> None:
-    """A trial's file is told from any other by people, and from one of other settings by its run."""
-    names = [trial.file_name("run") for trial in trials_of(replace(CONFIG, data=("d/a b", "d/b", "s3://x/d/c/")))]
+def test_files_have_different_names() -> None:
+    """People can tell a trial from others by its file name; the run id tells settings apart."""
+    names = [trial.file_name("run") for trial in list_trials(replace(CONFIG, data=("d/a b", "d/b", "s3://x/d/c/")))]
     assert len(set(names)) == len(names)
     assert names[0] == "x_plain_seed-0_d-a-b_run.json"
 
@@ -146,8 +146,8 @@ def test_files_have_names_of_their_own() -> None:
         (("a", "a/"), "Two DATA end in a"),
     ],
 )
-def test_sources_must_be_two_and_told_apart(data: tuple[str, ...], message: str) -> None:
-    """What cannot be compared is refused before anything is read."""
+def test_sources_must_be_two_or_more_with_different_names(data: tuple[str, ...], message: str) -> None:
+    """Sources that cannot be compared raise UsageError before anything is read."""
     with pytest.raises(UsageError, match=message):
         LeaveOneSourceOutConfig(data=data, out="out")
 
@@ -156,6 +156,6 @@ def test_sources_must_be_two_and_told_apart(data: tuple[str, ...], message: str)
     ("place", "name"),
     [("s3://bucket/a/b/", "a/b"), ("tiles.csv", "tiles.csv"), ("/x/y/tiles.csv", "y/tiles.csv"), ("./a", "a")],
 )
-def test_a_place_is_named_by_its_last_parts(place: str, name: str) -> None:
-    """Two names are enough to know a folder by."""
-    assert place_name(place) == name
+def test_a_place_is_shortened_to_its_last_parts(place: str, name: str) -> None:
+    """The last two names stay."""
+    assert shorten_place(place) == name

@@ -1,12 +1,12 @@
 "use strict";
-// The table of all photos, the large view, and the keys. Names come from archives: they are only ever set as text.
+// The table of all photos, the large view, and the keys. Names come from archives: the script sets them only as text.
 (() => {
   const rows = JSON.parse(document.getElementById("rows").textContent);
   const columns = rows.columns;
   const count = columns[0].values.length;
   const stops = JSON.parse(document.getElementById("stops").textContent);
   const PRINTED_ROWS = 60;
-  const AROUND_ROWS = 12; // drawn beyond what is seen, so that scrolling shows no gap
+  const AROUND_ROWS = 12; // drawn beyond the visible rows, so that scrolling shows no gap
 
   const make = (name, className, text) => {
     const element = document.createElement(name);
@@ -22,7 +22,7 @@
     return `rgb(${low.map((value, channel) => Math.round(value + share * (high[channel] - value))).join(" ")})`;
   };
 
-  // ---- the table: filtered and sorted as numbers of rows, and drawn only where it is seen
+  // ---- the table: filters and sorts row numbers, and draws only visible rows
   const table = document.getElementById("photos");
   const head = table.tHead.rows[0];
   const body = table.tBodies[0];
@@ -32,7 +32,7 @@
   const filters = document.getElementById("filters");
   const found = document.getElementById("found");
   const selects = new Map();
-  const scores = columns.filter((column) => column.kind === "score").at(-1); // of two, that of after
+  const scores = columns.filter((column) => column.kind === "score").at(-1); // of two, the later one
   let order = { column: null, down: false };
   let listed = [];
   let printing = false;
@@ -51,7 +51,7 @@
       .map((column) => shown(column, row)).join("\n").toLowerCase());
 
   const collator = new Intl.Collator("en", { numeric: true });
-  const ranks = new Map(); // texts are compared once a column, not once a click
+  const ranks = new Map(); // compares texts once a column, not once a click
   const keys = (column) => {
     if (column.kind !== "text" && column.kind !== "choice") return column.values;
     if (!ranks.has(column)) {
@@ -62,9 +62,9 @@
     return ranks.get(column);
   };
 
-  const compared = (values, down) => (one, other) => {
+  const comparator = (values, down) => (one, other) => {
     const [a, b] = [values[one], values[other]];
-    if (a === null || b === null) return (a === null) - (b === null) || one - other; // what is not known comes last
+    if (a === null || b === null) return (a === null) - (b === null) || one - other; // unknown values come last
     return (down ? b - a : a - b) || one - other;
   };
 
@@ -78,7 +78,7 @@
       if ([...selects].some(([select, column]) => select.value !== "" && column.values[row] !== Number(select.value))) continue;
       listed.push(row);
     }
-    if (order.column) listed.sort(compared(keys(order.column), order.down));
+    if (order.column) listed.sort(comparator(keys(order.column), order.down));
     found.textContent = `${listed.length.toLocaleString("en")} of ${count.toLocaleString("en")} photos`;
     table.setAttribute("aria-rowcount", listed.length + 1);
     scroller.scrollTop = 0;
@@ -134,7 +134,7 @@
 
   const sortBy = (column) => {
     const isText = column.kind === "text" || column.kind === "choice";
-    const down = order.column === column ? !order.down : !isText; // of numbers the largest, of names the first
+    const down = order.column === column ? !order.down : !isText; // numbers start with the largest, names with the first
     order = { column, down };
     [...head.cells].forEach((th, index) => {
       const isThis = columns[index] === column;
@@ -192,7 +192,7 @@
   const large = viewer.querySelector(".large");
   let current = 0;
 
-  // What is seen of a card, without what can be clicked.
+  // The visible parts of a card, without its buttons.
   const copies = (card, selector) => [...card.querySelectorAll(selector)].map((original) => {
     if (original.tagName === "IMG") return original.cloneNode();
     const copy = make("div", original.className);
@@ -207,10 +207,10 @@
     const views = copies(card, ".view, .gone");
     const seen = make("div", views.length > 1 ? "pair" : "");
     seen.append(...views);
-    const told = make("div", "told");
-    told.append(...copies(card, ".tile, .score, .facts"));
+    const details = make("div", "details");
+    details.append(...copies(card, ".tile, .score, .facts"));
     const split = make("div", views.length > 1 ? "" : "split");
-    split.append(seen, told);
+    split.append(seen, details);
     large.replaceChildren(split);
   };
   const open = (number) => { show(number); if (!viewer.open) viewer.showModal(); };
@@ -241,7 +241,7 @@
       list();
       document.getElementById("all").scrollIntoView();
     });
-    dots.addEventListener("pointerover", (event) => { // a title for each of thousands would slow the page down
+    dots.addEventListener("pointerover", (event) => { // thousands of titles would slow the page down
       const dot = event.target;
       if (!dot.dataset.title || dot.firstChild) return;
       const title = document.createElementNS(dot.namespaceURI, "title");

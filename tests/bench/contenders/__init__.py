@@ -1,1 +1,1 @@
-"""The scripts that crackscan is measured against, as their own guides write them."""
+"""Scripts to compare crackscan with, written as the guides of their libraries say."""

@@ -1,6 +1,6 @@
-"""The bare engine: a process a core scores ready tiles for a while, all at the same time.
+"""The bare engine: one process per core scores prepared tiles, all at the same time.
 
-And how long decoding and cutting takes them, which no flow can hide on a machine whose every core scores. Prints JSON.
+It also measures decoding and cutting, which no flow can hide on a machine whose every core scores. It prints JSON.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.cluster.session import KEPT_MEMORY
+from pipeline.cluster.session import MALLOC_ENV
 from pipeline.images.decode import decode
 from pipeline.images.tiles import TileSpec, cut, grid
 from pipeline.models import engines
@@ -24,17 +24,17 @@ from pipeline.models.model import SHIPPED_MODEL, load_model
 
 SECONDS = 10.0
 PHOTOS = 4
-"""The first of a folder: in a drawn one every fourth was turned, and takes longer."""
+"""The first photos of a folder; every fourth drawn photo is rotated and takes longer."""
 SPEC = TileSpec(224, 0.0)
 
 
 class Speed(NamedTuple):
-    """What one process reached."""
+    """Speed of one process."""
 
     engine: str
     tiles_per_s: float
     decode_s: float
-    """Seconds of decoding and cutting, for each tile."""
+    """Seconds of decoding and cutting per tile."""
 
 
 def work(photos: list[bytes]) -> Speed:
@@ -67,7 +67,7 @@ def main() -> None:
     """Measure all cores at once."""
     photos = [path.read_bytes() for path in sorted(Path(sys.argv[1]).glob("*.jpg"))[:PHOTOS]]
     cores = len(os.sched_getaffinity(0))
-    os.environ.update(KEPT_MEMORY)  # as the scorers have it; the processes start with it
+    os.environ.update(MALLOC_ENV)  # as the scorers have it; the processes start with it
     with multiprocessing.get_context("spawn").Pool(cores) as pool:
         found = pool.map(work, [photos] * cores, chunksize=1)
     print(json.dumps({

@@ -1,7 +1,7 @@
-"""What all contenders have in common, so that they do the same work: the network, the tile grid, the output's columns.
+"""Network, tile grid and arguments of all contenders, so that they do the same work.
 
-Each of them is the script that a user would write with one library after its documentation: no faults handled, nothing
-resumed.
+Each contender is the script that a user would write with one library and its documentation. It handles no faults and
+resumes nothing.
 """
 
 import sys
@@ -20,30 +20,30 @@ BATCH_TILES = 32
 SPEC = TileSpec(224, 0.0)
 
 
-def arguments() -> tuple[str, str]:
-    """Return the folder of photos, and where Parquet files go."""
+def read_arguments() -> tuple[str, str]:
+    """Return the folder of photos and the folder for Parquet files."""
     Path(sys.argv[2]).mkdir(parents=True)
     return sys.argv[1], sys.argv[2]
 
 
-def network() -> nn.Module:
+def load_network() -> nn.Module:
     """Load the shipped network, as timm builds it."""
     return network_of(load_model(SHIPPED_MODEL))
 
 
-def tiles_of(pixels: NDArray[np.uint8]) -> tuple[list[Tile], NDArray[np.uint8]]:
+def cut_photo(pixels: NDArray[np.uint8]) -> tuple[list[Tile], NDArray[np.uint8]]:
     """Cut a photo; shape (H, W, 3) → (N, 224, 224, 3)."""
     boxes = grid(pixels.shape[0], pixels.shape[1], SPEC)
     return boxes, cut(pixels, boxes, SPEC.tile_px)
 
 
-def prepared(tiles: NDArray[np.uint8]) -> Tensor:
+def prepare(tiles: NDArray[np.uint8]) -> Tensor:
     """Do what torchvision's ToTensor and Normalize do; shape (N, 224, 224, 3) → (N, 3, 224, 224)."""
     return (torch.from_numpy(np.ascontiguousarray(tiles.transpose(0, 3, 1, 2))).float() / 255 - 0.5) / 0.5
 
 
 @torch.inference_mode()
-def scores(model: nn.Module, tiles: Tensor) -> NDArray[np.float32]:
+def score(model: nn.Module, tiles: Tensor) -> NDArray[np.float32]:
     """Score tiles in batches; shape (N, 3, 224, 224) → (N,)."""
     logits = [model(batch)[:, 0] for batch in torch.split(tiles, BATCH_TILES)]
     found: NDArray[np.float32] = torch.cat(logits).sigmoid().numpy()

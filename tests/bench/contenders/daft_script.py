@@ -6,7 +6,7 @@ import daft
 import numpy as np
 from daft import DataType, ImageMode, Series, col
 
-from tests.bench.contenders.common import arguments, network, prepared, scores, tiles_of
+from tests.bench.contenders.common import cut_photo, load_network, prepare, read_arguments, score
 
 TILE = DataType.struct({"row": DataType.int32(), "col": DataType.int32(), "crack_score": DataType.float32()})
 
@@ -16,7 +16,7 @@ class Predictor:
     """Cuts and scores photos."""
 
     def __init__(self) -> None:
-        self.model = network()
+        self.model = load_network()
 
     @daft.method.batch(return_dtype=DataType.list(TILE), batch_size=1)
     def predict(self, photos: Series) -> list[list[dict[str, Any]]]:
@@ -25,12 +25,12 @@ class Predictor:
 
     def of_one(self, pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> list[dict[str, Any]]:
         """Return the tiles of one photo with their scores."""
-        boxes, tiles = tiles_of(pixels)
-        found = scores(self.model, prepared(tiles)).tolist()
+        boxes, tiles = cut_photo(pixels)
+        found = score(self.model, prepare(tiles)).tolist()
         return [{"row": box.row, "col": box.col, "crack_score": score} for box, score in zip(boxes, found, strict=True)]
 
 
-folder, out = arguments()
+folder, out = read_arguments()
 photos = daft.from_glob_path(f"{folder}/*.jpg").select("path")
 decoded = photos.with_column("photo", col("path").download().decode_image(mode=ImageMode.RGB))
 found: Any = Predictor().predict(col("photo"))  # an expression, once decorated

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import ray
 
-from tests.bench.contenders.common import BATCH_TILES, arguments, network, prepared, scores, tiles_of
+from tests.bench.contenders.common import BATCH_TILES, cut_photo, load_network, prepare, read_arguments, score
 
 
 def to_tiles(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Cut one photo."""
-    for box, tile in zip(*tiles_of(row["image"]), strict=True):
+    for box, tile in zip(*cut_photo(row["image"]), strict=True):
         yield {"path": row["path"], "row": box.row, "col": box.col, "tile": tile}
 
 
@@ -19,15 +19,15 @@ class Predictor:
     """Scores batches of tiles."""
 
     def __init__(self) -> None:
-        self.model = network()
+        self.model = load_network()
 
     def __call__(self, batch: dict[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
         """Replace pixels by scores."""
         tiles = batch.pop("tile")
-        return batch | {"crack_score": scores(self.model, prepared(tiles))}
+        return batch | {"crack_score": score(self.model, prepare(tiles))}
 
 
-folder, out = arguments()
+folder, out = read_arguments()
 photos = ray.data.read_images(folder, mode="RGB", include_paths=True)
 scored = photos.flat_map(to_tiles).map_batches(
     Predictor, batch_size=BATCH_TILES, compute=ray.data.ActorPoolStrategy(size=1)

@@ -1,4 +1,4 @@
-"""Ray Data by who has read on: tiles in batches, channels last, an actor a core that leaves room for what feeds it."""
+"""Ray Data tuned by its guides: tiles in batches, channels last, one actor per core with room for readers."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ import numpy as np
 import ray
 import torch
 
-from tests.bench.contenders.common import BATCH_TILES, arguments, network, prepared, scores, tiles_of
+from tests.bench.contenders.common import BATCH_TILES, cut_photo, load_network, prepare, read_arguments, score
 
 Batch = dict[str, np.ndarray[Any, Any]]
 
 
 def to_tiles(photos: Batch) -> Batch:
     """Cut photos."""
-    cut = [tiles_of(pixels) for pixels in photos["image"]]
+    cut = [cut_photo(pixels) for pixels in photos["image"]]
     return {
         "path": np.repeat(photos["path"], [len(boxes) for boxes, _ in cut]),
         "row": np.array([box.row for boxes, _ in cut for box in boxes]),
@@ -27,15 +27,15 @@ class Predictor:
 
     def __init__(self) -> None:
         torch.set_num_threads(1)
-        self.model = network().to(memory_format=torch.channels_last)
+        self.model = load_network().to(memory_format=torch.channels_last)
 
     def __call__(self, batch: Batch) -> Batch:
         """Replace pixels by scores."""
-        tiles = prepared(batch.pop("tile")).contiguous(memory_format=torch.channels_last)
-        return batch | {"crack_score": scores(self.model, tiles)}
+        tiles = prepare(batch.pop("tile")).contiguous(memory_format=torch.channels_last)
+        return batch | {"crack_score": score(self.model, tiles)}
 
 
-folder, out = arguments()
+folder, out = read_arguments()
 ray.init()
 actors = int(ray.cluster_resources()["CPU"])  # type: ignore[no-untyped-call]
 photos = ray.data.read_images(folder, mode="RGB", include_paths=True)

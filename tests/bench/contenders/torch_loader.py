@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from tests.bench.contenders.common import arguments, network, prepared, scores, tiles_of
+from tests.bench.contenders.common import cut_photo, load_network, prepare, read_arguments, score
 
 Cut = tuple[str, list[tuple[int, int]], Tensor]
 
@@ -26,16 +26,16 @@ class Photos(Dataset[Cut]):
 
     def __getitem__(self, index: int) -> Cut:
         """Decode and cut one."""
-        boxes, tiles = tiles_of(np.asarray(Image.open(self.paths[index]).convert("RGB")))
-        return str(self.paths[index]), [(box.row, box.col) for box in boxes], prepared(tiles)
+        boxes, tiles = cut_photo(np.asarray(Image.open(self.paths[index]).convert("RGB")))
+        return str(self.paths[index]), [(box.row, box.col) for box in boxes], prepare(tiles)
 
 
 def main() -> None:
     """Score a folder."""
-    folder, out = arguments()
-    model, rows = network(), list[dict[str, object]]()
+    folder, out = read_arguments()
+    model, rows = load_network(), list[dict[str, object]]()
     for path, places, tiles in DataLoader(Photos(folder), batch_size=None, num_workers=1):
-        found = zip(places, scores(model, tiles).tolist(), strict=True)
+        found = zip(places, score(model, tiles).tolist(), strict=True)
         rows += [{"path": path, "row": row, "col": col, "crack_score": score} for (row, col), score in found]
     pq.write_table(pa.Table.from_pylist(rows), f"{out}/scores.parquet")
 

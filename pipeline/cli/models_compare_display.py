@@ -1,18 +1,23 @@
-"""What a person at a terminal sees of a comparison: a bar while trials run, a row for each that is done."""
+"""What `models compare` shows: a bar while trials run, a line for each that is done, and the table at the end."""
 
-from pipeline.cli.progress import Bar
+from pipeline.cli.messages import format_unlabelled
+from pipeline.cli.progress import StageBar
 from pipeline.evaluation.calibration import scores_of
 from pipeline.evaluation.metrics import measure
 from pipeline.evaluation.trial_results import TrialResult
 from pipeline.models.card import Calibration
 
 
-class CompareDisplay(Bar):
-    """Shows a comparison as `protocol` tells it; a context that cleans up its bar."""
+class CompareDisplay(StageBar):
+    """Shows the calls of `training.leave_one_source_out`."""
 
     def __init__(self) -> None:
         super().__init__()
         self._waiting = 0
+
+    def on_unlabelled(self, rows: int) -> None:
+        """Say how many rows are left out."""
+        self.print(format_unlabelled(rows))
 
     def on_plan(self, finished: int, waiting: int) -> None:
         """Say how much there is to do."""
@@ -21,7 +26,7 @@ class CompareDisplay(Bar):
         self.print(f"{finished + waiting} trials{before}.")
 
     def on_fingerprints(self, done: int, total: int) -> None:
-        """So many tiles were read to find repeats."""
+        """Show the search for repeats."""
         self.show("comparing tiles", done, total)
 
     def on_start(self, side_by_side: int) -> None:
@@ -33,14 +38,14 @@ class CompareDisplay(Bar):
         self.show("trials", done, self._waiting)
 
     def on_trial(self, result: TrialResult) -> None:
-        """Print the row of a trial."""
-        found = measure(result.sample.labels, scores_of(result.sample, Calibration()))
+        """Print the figures of a trial."""
+        metrics = measure(result.sample.labels, scores_of(result.sample, Calibration()))
         self.print(
             f"  {result.backbone}, {result.augment}, seed {result.seed}, without {result.left_out}: "
-            f"AUC {found.auc:.4f}, recall {found.recall_at_5_percent_false_alarms:.3f} at 5 % false alarms, "
+            f"AUC {metrics.auc:.4f}, recall {metrics.recall_at_5_percent_false_alarms:.3f} at 5 % false alarms, "
             f"{result.seconds:.0f} s"
         )
 
     def on_speed(self) -> None:
-        """Say what takes the last seconds."""
+        """Show the last stage."""
         self.show("measuring speed")

@@ -1,0 +1,40 @@
+"""Run a command as a job: its options in, one line of JSON and an exit code out."""
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
+
+import click
+
+from pipeline.cli.messages import DONE_WITH_FAILED_PHOTOS
+from pipeline.core.errors import CrackscanError, InterruptedRunError, UsageError
+
+Facts = Mapping[str, object]
+
+
+def run_job(command: click.Command, work: Callable[..., Facts], words: Sequence[str] | None = None) -> NoReturn:
+    """Call `work` with the command's options, from `words` or else this process's command line; print; exit."""
+    with contextlib.redirect_stdout(sys.stderr):
+        line = _run(click.Command(command.name, params=command.params, callback=work, help=command.help), words)
+    if line is not None:
+        click.echo(json.dumps(line))
+    sys.exit(0 if line is None or line["exit"] == DONE_WITH_FAILED_PHOTOS else line["exit"])
+
+
+def _run(job: click.Command, words: Sequence[str] | None) -> dict[str, Any] | None:
+    try:
+        facts = job.main(words, prog_name=f"python -m jobs.{job.name}", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code, message = UsageError.exit_code, error.format_message()
+    except CrackscanError as error:
+        click.echo(f"crackscan: {error}", err=True)
+        code, message = error.exit_code, str(error)
+    except click.Abort:
+        code, message = InterruptedRunError.exit_code, "Interrupted; run the same job again to go on."
+    else:
+        code = DONE_WITH_FAILED_PHOTOS if facts and facts.get("failed") else 0
+        return {"job": job.name, **facts, "exit": code} if facts else None  # none after --help
+    return {"job": job.name, "exit": code, "error": message}
