@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from pipeline.scoring.flow import retry, score
     from pipeline.scoring.predict import predict_scores
     from pipeline.training.config import Hyperparameters, TrainConfig
-    from pipeline.training.progress import TrainCallbacks
     from pipeline.training.flow import train
+    from pipeline.training.progress import TrainCallbacks
 
 __all__ = [
     "ClusterConfig",

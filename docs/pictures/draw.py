@@ -117,7 +117,9 @@ def drawn(figure: Figure) -> Image.Image:
 
 def overlay(scores: str, folder: str) -> Image.Image:
     """Return a photo with the scores of its tiles over it: the cracked photo with the fewest cracked tiles."""
-    photo = min((photo for photo in list_worst(scores, PHOTOS) if photo.crack_tiles), key=lambda photo: photo.crack_tiles)
+    photo = min(
+        (photo for photo in list_worst(scores, PHOTOS) if photo.crack_tiles), key=lambda photo: photo.crack_tiles
+    )
     (written,) = write_overlays(OverlayConfig(scores, [photo.image], folder))
     if written.url is None:
         sys.exit(f"{photo.image} can no longer be read: {written.why}")

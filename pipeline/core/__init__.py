@@ -7,6 +7,7 @@ It imports nothing of ours. Start with `errors`: its tree says what each error d
 * `log`: structured logs, one JSON object per line
 * `interrupt`: graceful shutdown on Ctrl-C and SIGTERM
 * `usage`: time, processors, storage and memory that a step used
+* `progress`: how work tells its caller how far it is
 * `process`: which process wrote something, and whether it has ended
 * `secrets`: refuses passwords and keys where others could read them
 """

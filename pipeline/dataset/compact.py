@@ -20,10 +20,10 @@ import pyarrow.parquet as pq
 from pipeline import storage
 from pipeline.core import schema
 from pipeline.core.errors import DatasetError, UsageError
+from pipeline.core.progress import OnProgress
 from pipeline.core.secrets import refuse_credentials
 from pipeline.dataset.commit_log import file_metadata
 from pipeline.dataset.diff import differences
-from pipeline.dataset.inventory import OnProgress
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import Lease, hold
 from pipeline.dataset.map_files import copy_maps

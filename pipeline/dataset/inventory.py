@@ -4,7 +4,6 @@
 """
 
 import re
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -15,6 +14,7 @@ import pyarrow.parquet as pq
 from pipeline import storage
 from pipeline.core import schema
 from pipeline.core.errors import NotFoundError
+from pipeline.core.progress import OnProgress
 from pipeline.dataset.commit_log import TOKEN
 from pipeline.dataset.layout import Layout
 
@@ -23,8 +23,6 @@ READERS = 8
 BATCH_ROWS = 1 << 16
 """Rows of a file that are decoded at once, so that large files take bounded memory."""
 
-OnProgress = Callable[[int, int], None]
-"""Receives how much is done, and of how much."""
 
 Kind = Literal["part", "failed", "tiles"]
 

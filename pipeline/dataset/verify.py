@@ -14,9 +14,10 @@ import pyarrow as pa
 from pipeline import storage
 from pipeline.core import schema
 from pipeline.core.errors import DatasetError
+from pipeline.core.progress import OnProgress
 from pipeline.dataset.diff import differences
 from pipeline.dataset.invariants import ADD_GRIDS, COUNTS, INVARIANTS, SIZES, TABLES, Invariant, make_boxes
-from pipeline.dataset.inventory import Inventory, OnProgress, PartFile, take_inventory
+from pipeline.dataset.inventory import Inventory, PartFile, take_inventory
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.run import read_run
 from pipeline.dataset.sql import Connection, connect, create_file_view, file_name

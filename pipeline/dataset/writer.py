@@ -29,7 +29,7 @@ COMMIT_PHOTOS = 500
 COMMIT_S = 20.0
 """… or this many seconds, so that a kill costs no more work than that."""
 
-_log = get_logger("sink")  # the logger's name in datasets' logs since the first version
+_log = get_logger("writer")
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pipeline import storage
 from pipeline.cluster.session import ClusterConfig
 from pipeline.core.errors import CrackscanError, StorageError, UsageError
+from pipeline.core.progress import OnProgress, no_progress
 from pipeline.core.secrets import refuse_credentials
 from pipeline.evaluation import figures
 from pipeline.evaluation.bootstrap import Bootstrap, bootstrap
@@ -23,7 +24,7 @@ from pipeline.evaluation.metrics import Bools, Metrics, measure
 from pipeline.images.decode import decode
 from pipeline.labels import crops
 from pipeline.labels.boxes import Box, cut
-from pipeline.labels.labelled_tiles import LabelledTiles, OnProgress
+from pipeline.labels.labelled_tiles import LabelledTiles
 
 ALL = "all"
 """Stands in place of a source for the tiles of all sources together."""
@@ -93,7 +94,7 @@ def evaluate(
     tiles: LabelledTiles,
     config: EvaluationConfig,
     crack_scores: CrackScores,
-    on_progress: OnProgress = lambda _done, _total: None,
+    on_progress: OnProgress = no_progress,
 ) -> Evaluation:
     """Score labelled tiles, measure, and write the report.
 

@@ -13,12 +13,12 @@ from math import ceil
 from pipeline import storage
 from pipeline.cluster.session import ClusterConfig
 from pipeline.core.errors import CrackscanError, UsageError
+from pipeline.core.progress import OnProgress
 from pipeline.evaluation import figures
 from pipeline.evaluation.evaluate import ALL, EvaluationConfig, check_writable
 from pipeline.evaluation.figures import MaskedMap
 from pipeline.evaluation.pixel_metrics import TOLERANCE_PX, MapQuality, PixelCounts
 from pipeline.labels import masks
-from pipeline.labels.labelled_tiles import OnProgress
 from pipeline.labels.masks import MaskedPhoto
 from pipeline.models import crack_maps
 from pipeline.models.crack_maps import MappedPhoto

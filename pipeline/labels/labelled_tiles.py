@@ -4,7 +4,7 @@ Reads folders with a folder per class, photos with crack masks (`masks`), and ta
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pipeline import storage
 from pipeline.core.errors import DataError, StorageError, UsageError
+from pipeline.core.progress import OnProgress
 from pipeline.core.secrets import refuse_credentials
 from pipeline.images.decode import PHOTO_SUFFIXES, decode
 from pipeline.labels import masks, tables
@@ -24,9 +25,6 @@ from pipeline.labels.tables import ClassNames
 
 NAMED_FAILURES = 10
 """How many unreadable files an error names; it counts the others."""
-
-OnProgress = Callable[[int, int], None]
-"""Takes how much is done and the total."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pipeline import storage
 from pipeline.core.errors import CrackscanError, DataError, UsageError
-from pipeline.dataset.inventory import OnProgress
+from pipeline.core.progress import OnProgress
 from pipeline.dataset.layout import Layout, check_outside
 from pipeline.dataset.run import read_run
 from pipeline.dataset.sql import views

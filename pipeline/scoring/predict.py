@@ -1,12 +1,13 @@
 """Scores and crack maps of single photos, by the same workers as in `flow`, without a dataset."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 from pipeline.archives.listing import image_id
 from pipeline.cluster.session import ClusterConfig, has_gpus, ray_session
 from pipeline.core.interrupt import Interrupt, iterate_in_thread, stop_on_interrupt
+from pipeline.core.progress import OnProgress, no_progress
 from pipeline.images.tiles import TileSpec
 from pipeline.models import engines
 from pipeline.models.crack_maps import MappedPhoto
@@ -15,8 +16,6 @@ from pipeline.scoring.placement import ScorerOptions
 from pipeline.scoring.plan import list_photos
 from pipeline.scoring.scorer import MakeMapper, ScoreRule, Scoring, torch_mapper
 
-OnProgress = Callable[[int, int], None]
-
 _COLUMNS = ["image_id", "crack_score", "crack_map", "failure_message"]
 
 
@@ -24,7 +23,7 @@ def predict_scores(
     urls: Sequence[str],
     model: str,
     cluster: ClusterConfig = ClusterConfig(),
-    on_progress: OnProgress = lambda _done, _total: None,
+    on_progress: OnProgress = no_progress,
 ) -> tuple[dict[str, float], dict[str, str]]:
     """Score photos.
 
@@ -45,7 +44,7 @@ def predict_maps(
     urls: Sequence[str],
     model: str,
     cluster: ClusterConfig = ClusterConfig(),
-    on_progress: OnProgress = lambda _done, _total: None,
+    on_progress: OnProgress = no_progress,
 ) -> tuple[dict[str, MappedPhoto], dict[str, str]]:
     """Score photos and draw the crack map of each, over the threshold or not.
 

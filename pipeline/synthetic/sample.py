@@ -13,6 +13,7 @@ import numpy as np
 
 from pipeline import __version__
 from pipeline.core.errors import StorageError, UsageError
+from pipeline.core.progress import OnProgress, no_progress
 from pipeline.synthetic.config import SampleConfig
 from pipeline.synthetic.drawing import draw_photo
 from pipeline.synthetic.ground_truth import GroundTruth
@@ -27,9 +28,6 @@ PARTS = (
     *("tiles", "truth.parquet"),
 )
 """Everything that a sample may hold besides `sample.json`."""
-
-Progress = Callable[[int, int], None]
-"""Called with the number of photos and tiles drawn so far, and of all."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ class SampleSummary:
     """Whether an equal sample was there, and is left as it is."""
 
 
-def write_sample(config: SampleConfig, on_progress: Progress | None = None) -> SampleSummary:
+def write_sample(config: SampleConfig, on_progress: OnProgress | None = None) -> SampleSummary:
     """Write a sample, unless the same one is there already; replace an incomplete one.
 
     Raises:
@@ -58,7 +56,7 @@ def write_sample(config: SampleConfig, on_progress: Progress | None = None) -> S
         if _is_complete(config):
             return _summarise(config, already_there=True)
         _clear(config.out)
-        _write(config, on_progress or (lambda _done, _total: None))
+        _write(config, on_progress or (no_progress))
     except OSError as error:
         raise StorageError(f"The sample could not be written to {config.out}: {error.strerror or error}.") from error
     return _summarise(config, already_there=False)
@@ -99,7 +97,7 @@ def _clear(folder: Path) -> None:
             part.unlink(missing_ok=True)
 
 
-def _write(config: SampleConfig, on_progress: Progress) -> None:
+def _write(config: SampleConfig, on_progress: OnProgress) -> None:
     total, done = config.photos + config.tiles, 0
 
     def advance() -> None:

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline.core.progress import OnProgress
 from pipeline.images.decode import Pixels
 from pipeline.labels.labelled_tiles import LabelledTiles
 from pipeline.models import backbones, domain, network
@@ -20,7 +21,6 @@ from pipeline.training import augment
 from pipeline.training.augment import CHANGES
 from pipeline.training.data_loader import TileReader, prepare_for_scoring, split_into_batches
 from pipeline.training.loop import TrainingTask
-from pipeline.training.progress import OnProgress
 from pipeline.training.sampler import build_balanced_pool, order_epoch
 
 MAX_TILES = 600

@@ -3,7 +3,6 @@
 The actor is a process of its own and loads no torch, which would take seconds from the workers.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -11,8 +10,6 @@ if TYPE_CHECKING:
     from pipeline.labels.split import TrainValSplit
     from pipeline.models.backbones import Backbone
 
-OnProgress = Callable[[int, int], None]
-"""Called with the number of pictures done and their total."""
 
 Phase = Literal["head", "all"]
 """Which layers are trained: the last one, or all."""

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.core.errors import CrackscanError
+from pipeline.core.progress import OnProgress, no_progress
 from pipeline.evaluation.metrics import measure
 from pipeline.images.decode import Pixels
 from pipeline.labels.labelled_tiles import LabelledTiles, compute_descriptors, read_labelled_tiles
@@ -33,7 +34,6 @@ from pipeline.models.openvino_runtime import ov
 from pipeline.training import model_readme
 from pipeline.training.data_loader import TileReader, prepare_for_scoring, split_into_batches
 from pipeline.training.domain_fit import BATCH_TILES, RepresentativeImages
-from pipeline.training.progress import OnProgress
 
 CALIBRATION_BATCHES = 10
 """Batches of training pictures that set the ranges of all layers: 320 pictures; NNCF's own default is 300."""
@@ -78,9 +78,7 @@ def quantise_folder(config: QuantiseConfig, on_progress: Callable[[str, int, int
     return cost
 
 
-def quantise(
-    model: Model, parts: TrainValSplit, on_progress: OnProgress = lambda _done, _total: None
-) -> tuple[Int8, Quantised]:
+def quantise(model: Model, parts: TrainValSplit, on_progress: OnProgress = no_progress) -> tuple[Int8, Quantised]:
     """Quantise a model.
 
     Args:

@@ -23,15 +23,15 @@ from tests.helpers.manifests import (
     DEPLOY,
     SECRETS,
     Document,
-    find_command_fault,
     commands,
     containers,
+    find_command_fault,
+    find_rule_faults,
+    find_schema_faults,
     load_documents,
     nodes,
     references,
     render_kustomization,
-    find_rule_faults,
-    find_schema_faults,
 )
 
 FOLDERS = sorted(path.parent for path in DEPLOY.glob("kuberay/*/kustomization.yaml"))
@@ -232,7 +232,9 @@ def test_pods_have_no_more_rights_than_they_need() -> None:
 
 def test_ray_is_shut_to_others() -> None:
     """Only its own pods reach it, and the operator at 8265; a token is asked for; AWS groups are not Ray's open one."""
-    policies = [one["spec"] for one in render_kustomization(DEPLOY / "kuberay" / "night") if one["kind"] == "NetworkPolicy"]
+    policies = [
+        one["spec"] for one in render_kustomization(DEPLOY / "kuberay" / "night") if one["kind"] == "NetworkPolicy"
+    ]
     (rules,) = [one["ingress"] for one in policies if one["policyTypes"] == ["Ingress"]]
     ours, operator = rules
     label = {"matchLabels": {"app.kubernetes.io/part-of": "crackscan"}}

@@ -19,7 +19,7 @@ import pytest
 from pipeline.core import schema
 from pipeline.dataset import sql
 from tests import ROOT
-from tests.helpers.two_inspections import CARD, write_inspections, photos
+from tests.helpers.two_inspections import CARD, photos, write_inspections
 
 PAGE = (ROOT / "docs" / "analytics.md").read_text(encoding="utf-8")
 TOOLS = ("DuckDB", "pandas", "Polars", "pyarrow")

@@ -14,6 +14,7 @@ from PIL import Image
 from pipeline import storage
 from pipeline.cluster.session import ClusterConfig
 from pipeline.core.errors import CrackscanError, DataError, UsageError
+from pipeline.core.progress import OnProgress
 from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.evaluate import (
     NOT_SCORED,
@@ -24,7 +25,7 @@ from pipeline.evaluation.evaluate import (
     worst_mistakes,
 )
 from pipeline.images.decode import decode
-from pipeline.labels.labelled_tiles import OnProgress, read_labelled_tiles
+from pipeline.labels.labelled_tiles import read_labelled_tiles
 from pipeline.models.model import SHIPPED_MODEL, load_card
 
 

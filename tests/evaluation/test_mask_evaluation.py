@@ -13,11 +13,11 @@ from PIL import Image
 from pipeline import storage
 from pipeline.cluster.session import ClusterConfig
 from pipeline.core.errors import CrackscanError, DataError, UsageError
+from pipeline.core.progress import OnProgress
 from pipeline.evaluation.evaluate import EvaluationConfig
 from pipeline.evaluation.mask_evaluation import MaskEvaluation, evaluate_masks
 from pipeline.images.decode import decode
 from pipeline.images.tiles import TileSpec, grid
-from pipeline.labels.labelled_tiles import OnProgress
 from pipeline.models.crack_maps import MappedPhoto, PhotoMapper, ScoredPhoto
 from pipeline.models.model import SHIPPED_MODEL, load_card
 
