@@ -13,7 +13,7 @@ import pyarrow as pa
 from pipeline import storage
 from pipeline.archives.members import Entry, archive_suffix, file_kind
 from pipeline.core.errors import DataError
-from pipeline.core.schema import MEMBERS
+from pipeline.core.table_schemas import MEMBERS
 
 LINK = "link or device"
 """Kind of such members in the count of skipped files."""

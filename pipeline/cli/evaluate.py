@@ -100,8 +100,8 @@ def run_evaluation(
     """Evaluate as the options say, and print the tables."""
     if not data and not masks:
         raise click.MissingParameter(param_hint="'DATA...' or '--masks'", param_type="argument")
+    from pipeline.labels.label_tables import ClassNames
     from pipeline.labels.labelled_tiles import read_labelled_tiles
-    from pipeline.labels.tables import ClassNames
 
     # Wrong DATA ends the command before it imports Ray and torch, which takes seconds.
     tiles = read_labelled_tiles(data, ClassNames(positive, negative)) if data else None

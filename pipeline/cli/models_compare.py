@@ -96,7 +96,7 @@ def command(data: tuple[str, ...], out: str, **given: Any) -> None:  # noqa: ANN
 def _config(data: tuple[str, ...], out: str, given: dict[str, Any]) -> "LeaveOneSourceOutConfig":
     """Replace settings of the preset by the given options."""
     from pipeline.cluster.session import ClusterConfig
-    from pipeline.labels.tables import ClassNames
+    from pipeline.labels.label_tables import ClassNames
     from pipeline.models.backbones import DEFAULT_BACKBONE
     from pipeline.training.config import TRIAL
     from pipeline.training.trials import LeaveOneSourceOutConfig

@@ -34,7 +34,7 @@ def command(
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
     from pipeline.cli.progress import StageBar
     from pipeline.core.errors import UsageError
-    from pipeline.labels.tables import ClassNames
+    from pipeline.labels.label_tables import ClassNames
     from pipeline.models.engines import probe_openvino
 
     if (problem := probe_openvino().problem) is not None:

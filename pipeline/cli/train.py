@@ -117,7 +117,7 @@ def _operating_target(given: dict[str, Any]) -> "OperatingTarget | None":
 def _config(out: str, preset: str, given: dict[str, Any]) -> "TrainConfig":
     """Replace settings of the preset by the given options."""
     from pipeline.cluster.session import ClusterConfig
-    from pipeline.labels.tables import ClassNames
+    from pipeline.labels.label_tables import ClassNames
     from pipeline.models.backbones import DEFAULT_BACKBONE
     from pipeline.models.card import About
     from pipeline.training.config import PRESETS, TrainConfig

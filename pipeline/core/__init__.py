@@ -3,7 +3,7 @@
 It imports nothing of ours. Start with `errors`: its tree says what each error does to a run.
 
 * `errors`: every error that crackscan raises, and what each one does to a run
-* `schema`: the columns of every table
+* `table_schemas`: the columns of every table
 * `log`: structured logs, one JSON object per line
 * `interrupt`: graceful shutdown on Ctrl-C and SIGTERM
 * `usage`: time, processors, storage and memory that a step used

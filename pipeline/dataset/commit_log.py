@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline import storage
-from pipeline.core import schema
+from pipeline.core import table_schemas
 from pipeline.core.errors import DatasetError, StorageError
 from pipeline.dataset.layout import Layout
 
@@ -96,7 +96,7 @@ def table_bytes(table: pa.Table) -> bytes:
 
 def file_metadata(token: str, model_id: str) -> dict[str | bytes, str]:
     """Return the Parquet metadata of a dataset's files: run, schema version and model."""
-    return {TOKEN: token, "crackscan.schema": str(schema.SCHEMA_VERSION), "crackscan.model": model_id}
+    return {TOKEN: token, "crackscan.schema": str(table_schemas.SCHEMA_VERSION), "crackscan.model": model_id}
 
 
 def read_table(url: str) -> pa.Table:

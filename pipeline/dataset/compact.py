@@ -18,15 +18,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline import storage
-from pipeline.core import schema
+from pipeline.core import table_schemas
 from pipeline.core.errors import DatasetError, UsageError
 from pipeline.core.progress import OnProgress
 from pipeline.core.secrets import refuse_credentials
 from pipeline.dataset.commit_log import file_metadata
+from pipeline.dataset.crack_map_files import copy_maps
 from pipeline.dataset.diff import differences
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import Lease, hold
-from pipeline.dataset.map_files import copy_maps
 from pipeline.dataset.run import json_bytes, read_run
 from pipeline.dataset.sql import Connection, views
 
@@ -94,10 +94,10 @@ class PartWriter:
         ok = pc.equal(images["status"], "ok")
         failed = images.filter(pc.invert(ok))
         if pc.any(ok).as_py():
-            self._put(self.layout.tiles(part, self.token), part, (schema.TILES, tiles), on_rows)
+            self._put(self.layout.tiles(part, self.token), part, (table_schemas.TILES, tiles), on_rows)
         if failed.num_rows:
-            self._put(self.layout.failed(part), part, (schema.IMAGES, [failed]))
-        self._put(self.layout.images(part), part, (schema.IMAGES, [images.filter(ok)]))
+            self._put(self.layout.failed(part), part, (table_schemas.IMAGES, [failed]))
+        self._put(self.layout.images(part), part, (table_schemas.IMAGES, [images.filter(ok)]))
 
     def _put(
         self,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline import storage
-from pipeline.core import schema
+from pipeline.core import table_schemas
 from pipeline.core.errors import UsageError
 from pipeline.dataset.layout import Layout, check_outside
 from pipeline.dataset.run import read_run
@@ -143,7 +143,7 @@ def _check_replaceable(connection: Connection, form: Form, url: str) -> None:
 
 
 _HEADS = {
-    "csv": tuple(f"{','.join(columns.names)}\n".encode() for columns in (schema.IMAGES, schema.TILES)),
+    "csv": tuple(f"{','.join(columns.names)}\n".encode() for columns in (table_schemas.IMAGES, table_schemas.TILES)),
     "geojson": (GEOJSON_HEAD.encode(),),
 }
 """The first bytes of exports."""

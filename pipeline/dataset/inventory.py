@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import storage
-from pipeline.core import schema
+from pipeline.core import table_schemas
 from pipeline.core.errors import NotFoundError
 from pipeline.core.progress import OnProgress
 from pipeline.dataset.commit_log import TOKEN
@@ -50,7 +50,7 @@ class PartFile:
     model_id: str | None = None
     """The model in its metadata."""
     is_declared: bool = True
-    """Whether its columns and version are exactly those of `core.schema`."""
+    """Whether its columns and version are exactly those of `core.table_schemas`."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def _parse_name(url: str, path: str) -> PartFile | None:
 
 def _read(file: PartFile) -> PartFile | None:
     """Read a file; None if it has gone since the listing, because a writer sweeps or retries meanwhile."""
-    declared = schema.TILES if file.kind == "tiles" else schema.IMAGES
+    declared = table_schemas.TILES if file.kind == "tiles" else table_schemas.IMAGES
     try:
         with (
             storage.open_file(file.url) as opened,
@@ -128,5 +128,5 @@ def _read(file: PartFile) -> PartFile | None:
         token=file.token or written_by,
         written_by=written_by,
         model_id=metadata.get("crackscan.model"),
-        is_declared=found.equals(declared) and metadata.get("crackscan.schema") == str(schema.SCHEMA_VERSION),
+        is_declared=found.equals(declared) and metadata.get("crackscan.schema") == str(table_schemas.SCHEMA_VERSION),
     )

@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from pipeline import storage
-from pipeline.core import schema
+from pipeline.core import table_schemas
 from pipeline.core.errors import DatasetError, UsageError
 from pipeline.dataset.commit_log import TOKEN
 from pipeline.dataset.duckdb_filesystem import StoredFiles
@@ -105,8 +105,8 @@ def views(layout: Layout, threshold: float | None = None) -> Iterator[Connection
         raise UsageError(f"There is no dataset at {layout.url}; expected a folder that `crackscan score` wrote.")
     with connect(layout) as connection:
         images, tiles = (_list_parquet(layout, table) for table in ("images", "tiles"))
-        create_file_view(connection, "images_files", _committed_files(connection, images), schema.IMAGES)
-        create_file_view(connection, "tiles_files", tiles, schema.TILES)
+        create_file_view(connection, "images_files", _committed_files(connection, images), table_schemas.IMAGES)
+        create_file_view(connection, "tiles_files", tiles, table_schemas.TILES)
         connection.execute("SET VARIABLE domain_threshold = CAST(? AS FLOAT)", [_domain_threshold(layout)])
         connection.execute("SET VARIABLE threshold = CAST(? AS FLOAT)", [threshold])
         for statement in (_IMAGES if threshold is None else _RECOUNTED_IMAGES, *_STATEMENTS):

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline import storage
-from pipeline.core import schema
+from pipeline.core import table_schemas
 from pipeline.core.errors import DatasetError
 from pipeline.core.progress import OnProgress
 from pipeline.dataset.diff import differences
@@ -123,9 +123,15 @@ def _make_tables(connection: Connection, layout: Layout, files: Sequence[PartFil
     except (KeyError, TypeError, ValueError) as error:
         raise DatasetError(f"{layout.run} is damaged: {error!r}. Restore it, or score into another --out.") from error
     plans = [file.url for file in storage.list_files(layout.plans)] if storage.exists(layout.plans) else []
-    create_file_view(connection, "plan_files", [url for url in plans if url.endswith(".parquet")], schema.MEMBERS)
-    create_file_view(connection, "image_files", [file.url for file in files if file.kind != "tiles"], schema.IMAGES)
-    create_file_view(connection, "tile_files", [file.url for file in files if file.kind == "tiles"], schema.TILES)
+    create_file_view(
+        connection, "plan_files", [url for url in plans if url.endswith(".parquet")], table_schemas.MEMBERS
+    )
+    create_file_view(
+        connection, "image_files", [file.url for file in files if file.kind != "tiles"], table_schemas.IMAGES
+    )
+    create_file_view(
+        connection, "tile_files", [file.url for file in files if file.kind == "tiles"], table_schemas.TILES
+    )
     named = [{"filename": file_name(file.url), **_facts(file)} for file in files]
     connection.register("files", pa.Table.from_pylist(named, _FILES))
     connection.register("run", pa.Table.from_pylist([facts], _RUN))

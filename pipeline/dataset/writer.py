@@ -15,13 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import storage
-from pipeline.core import schema
+from pipeline.core import table_schemas
 from pipeline.core.errors import DatasetError, LostPlaceError
 from pipeline.core.log import get_logger
 from pipeline.dataset.commit_log import CommitLog, file_metadata, read_log, read_table, table_bytes
+from pipeline.dataset.crack_map_files import write_maps
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import Lease
-from pipeline.dataset.map_files import write_maps
 from pipeline.dataset.run import Run, check_fingerprint, json_bytes
 
 COMMIT_PHOTOS = 500
@@ -104,7 +104,7 @@ class DatasetWriter:
 
         An older writer's next number is at most that of the fence, so it can commit nothing more.
         """
-        while not self._put(schema.SCORED.empty_table()):
+        while not self._put(table_schemas.SCORED.empty_table()):
             self.log = read_log(self._layout, self.log)  # an older writer was quicker
         self.log = read_log(self._layout, self.log)
         self._sweep()
@@ -171,9 +171,9 @@ class DatasetWriter:
         """Write the next commit; return False if its number is another writer's."""
         self._lease.check()
         part, token = len(self.log.tokens), self._run.run_id
-        images = schema.make_images_table(scored, part, self._run.model_id, token)
+        images = table_schemas.make_images_table(scored, part, self._run.model_id, token)
         ok = pc.equal(images["status"], "ok")
-        tiles, failed = schema.make_tiles_table(scored, part), images.filter(pc.invert(ok))
+        tiles, failed = table_schemas.make_tiles_table(scored, part), images.filter(pc.invert(ok))
         if tiles.num_rows:
             storage.write_whole(self._layout.tiles(part, token), self._encode(tiles))
         if failed.num_rows:

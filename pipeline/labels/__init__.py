@@ -3,7 +3,7 @@
 It imports `core`, `storage` and `images`. Start with `labelled_tiles`.
 
 * `labelled_tiles`: the list of labelled tiles, read from folders, tables and masked photos
-* `tables`: tables of paths, labels and boxes, and manifests
+* `label_tables`: tables of paths, labels and boxes, and manifests
 * `masks`: photos with crack masks, cut into labelled boxes by rule
 * `boxes`: parts of photos that are tiles of their own
 * `near_duplicates`: descriptors of tiles, and tiles that show the same picture

@@ -1,6 +1,7 @@
 """Labelled tiles: their files, their labels, and the photos that they were cut from.
 
-Reads folders with a folder per class, photos with crack masks (`masks`), and tables of paths and labels (`tables`).
+Reads folders with a folder per class, photos with crack masks (`masks`), and tables of paths and labels
+(`label_tables`).
 """
 
 import math
@@ -18,10 +19,10 @@ from pipeline.core.errors import DataError, StorageError, UsageError
 from pipeline.core.progress import OnProgress
 from pipeline.core.secrets import refuse_credentials
 from pipeline.images.decode import PHOTO_SUFFIXES, decode
-from pipeline.labels import masks, tables
+from pipeline.labels import label_tables, masks
 from pipeline.labels.boxes import Box, cut, tile_name
+from pipeline.labels.label_tables import ClassNames
 from pipeline.labels.near_duplicates import Descriptors, descriptor
-from pipeline.labels.tables import ClassNames
 
 NAMED_FAILURES = 10
 """How many unreadable files an error names; it counts the others."""
@@ -167,7 +168,7 @@ def _read_source(source: str, names: ClassNames) -> tuple[list[_Tile], int]:
     if not storage.exists(url):
         raise UsageError(f"{source} does not exist; expected a folder of labelled tiles, or a .csv or .parquet table.")
     if (table := _find_table(url)) is not None:
-        rows, unlabelled = tables.read_table(table, names)
+        rows, unlabelled = label_tables.read_table(table, names)
         return [_Tile(row.url, row.box, row.cracked, row.group, source) for row in rows], unlabelled
     tiles = list(_read_masked(url, source) if masks.is_masked(url) else _read_folder(url, source, names))
     if not tiles:
@@ -183,7 +184,7 @@ def _find_table(url: str) -> str | None:
     """Return the table of a DATA argument: the argument itself, or the table of a folder that `review` wrote."""
     if not storage.is_folder(url):
         return url
-    table = storage.join(url, tables.REVIEW_TABLE)
+    table = storage.join(url, label_tables.REVIEW_TABLE)
     return table if storage.exists(table) else None
 
 
@@ -197,7 +198,7 @@ def _check_both_classes(tiles: list[_Tile], data: Sequence[str], names: ClassNam
 
 
 def _read_folder(url: str, source: str, names: ClassNames) -> Iterator[_Tile]:
-    group_of = tables.read_groups(url)
+    group_of = label_tables.read_groups(url)
     for file in storage.list_files(url):
         # The folder's own name counts too, since a shell turns `tiles/*` into `tiles/Positive tiles/Negative`.
         folders = [storage.name(url), *file.path.split("/")[:-1]]
@@ -207,7 +208,7 @@ def _read_folder(url: str, source: str, names: ClassNames) -> Iterator[_Tile]:
 
 
 def _read_masked(url: str, source: str) -> Iterator[_Tile]:
-    group_of = tables.read_groups(url)
+    group_of = label_tables.read_groups(url)
     for photo in masks.read_masked_photos(url):
         group = group_of.get(photo.url, photo.url)
         for box, cracked in masks.label_boxes(photo.crack):

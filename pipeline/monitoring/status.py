@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from pipeline import storage
-from pipeline.core import schema
+from pipeline.core import table_schemas
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import Holder, is_gone, read_lease
 from pipeline.dataset.run import read_run
@@ -107,7 +107,9 @@ def status(out: str) -> Status:
     run = read_run(layout)
     plans = [file.url for file in storage.list_files(layout.plans)] if storage.exists(layout.plans) else []
     with views(layout) as connection:
-        create_file_view(connection, "planned", [url for url in plans if url.endswith(".parquet")], schema.MEMBERS)
+        create_file_view(
+            connection, "planned", [url for url in plans if url.endswith(".parquet")], table_schemas.MEMBERS
+        )
         planned, unread = connection.execute(_PLANNED).fetchall()[0]
         counts = dict(connection.execute(_COUNTS).fetchall())
         speed = _measure_speed(*connection.execute(_SPEED, {"commits": LAST_COMMITS}).fetchall()[0])

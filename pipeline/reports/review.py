@@ -20,7 +20,7 @@ from pipeline.dataset.run import read_run
 from pipeline.dataset.sql import views
 from pipeline.labels.boxes import cut
 from pipeline.labels.crops import encode_png
-from pipeline.labels.tables import REVIEW_TABLE
+from pipeline.labels.label_tables import REVIEW_TABLE
 from pipeline.reports.dataset_stats import threshold_of
 from pipeline.reports.review_selection import Pick, ReviewRule, ReviewTile, choose_tiles
 from pipeline.reports.source_photos import SourcePhoto, read_source_photos
@@ -31,8 +31,8 @@ _COLUMNS = (
     "path", "label", "group", "pick", "crack_score", "archive", "image", "image_id", "row", "col",
     "photo_top_px", "photo_left_px", "photo_height_px", "photo_width_px",
 )  # fmt: skip
-"""The box is that in the photo. Its columns have other names than those by which `labels.tables` cuts tiles, because
-these tiles are cut already."""
+"""The box is that in the photo. Its columns have other names than those by which `labels.label_tables` cuts tiles,
+because these tiles are cut already."""
 
 _TILE = re.compile(r"tiles/\d+\.png")
 

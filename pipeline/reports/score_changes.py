@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from pipeline.core.schema import CHANGES
+from pipeline.core.table_schemas import CHANGES
 from pipeline.dataset.sql import Connection
 from pipeline.reports.dataset_stats import read_rows
 

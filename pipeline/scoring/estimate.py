@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.core.schema import MEMBERS
+from pipeline.core.table_schemas import MEMBERS
 from pipeline.scoring.capacity import Machine, Photo, photos_per_s
 from pipeline.scoring.plan import Plan
 from pipeline.scoring.reading import is_stream_unit, read_unit, split_units

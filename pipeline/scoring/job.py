@@ -10,8 +10,8 @@ from typing import NamedTuple
 from pipeline import storage
 from pipeline.archives.members import Limits
 from pipeline.cluster.session import has_gpus
-from pipeline.core.schema import SCHEMA_VERSION
 from pipeline.core.secrets import refuse_credentials
+from pipeline.core.table_schemas import SCHEMA_VERSION
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.run import Run, check_fingerprint, read_run
 from pipeline.images.tiles import TileSpec

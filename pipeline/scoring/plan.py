@@ -19,7 +19,7 @@ from pipeline import storage
 from pipeline.archives.listing import archive_of, inner_of, skipped_of, version_of, with_skipped
 from pipeline.archives.members import archive_suffix
 from pipeline.core.errors import UsageError
-from pipeline.core.schema import MEMBERS
+from pipeline.core.table_schemas import MEMBERS
 from pipeline.dataset.commit_log import parse_parquet, read_table, table_bytes
 from pipeline.dataset.layout import Layout
 from pipeline.scoring.inputs import LOOKUPS_AT_ONCE, Inputs, LoosePhotos, group_by_folder

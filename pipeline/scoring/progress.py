@@ -37,7 +37,7 @@ class Progress:
                        tiles=self.tiles + tiles)  # fmt: skip
 
     def with_stream(self, photos: int) -> "Progress":
-        """Return the progress after the end of a stream that held so many photos."""
+        """Return the progress after the end of a stream with this number of photos."""
         return replace(self, photos=self.photos + photos, uncounted=self.uncounted - 1)
 
     def check_failures(self, max_share: float, after: int) -> None:

@@ -16,7 +16,7 @@ from pipeline.archives.readers import MeasuredListing, list_and_measure
 from pipeline.cluster.session import MALLOC_ENV, nodes
 from pipeline.core.errors import CrackscanError
 from pipeline.core.log import capture
-from pipeline.core.schema import MEMBERS
+from pipeline.core.table_schemas import MEMBERS
 from pipeline.images.decode import Decoder
 from pipeline.images.isolated_decoder import IsolatedDecoder, with_watchdog
 from pipeline.models.batching import Device, Engine

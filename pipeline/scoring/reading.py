@@ -19,7 +19,7 @@ from pipeline.archives.readers import is_stream, read_loose, read_members
 from pipeline.archives.streaming import RowContent, StreamedArchive
 from pipeline.core.errors import DataError
 from pipeline.core.log import capture
-from pipeline.core.schema import READ
+from pipeline.core.table_schemas import READ
 from pipeline.core.usage import measure, with_peak
 from pipeline.scoring.placement import BatchSizes
 
@@ -36,7 +36,7 @@ def split_units(
 ) -> Iterator[pa.Table]:
     """Split photos into the work of one reading task each.
 
-    A unit lies in one archive, or in one nested archive, and is bounded. The remaining photos of a stream that an
+    A unit is bounded and belongs to one archive or nested archive. The remaining photos of a stream that an
     earlier run read to its end are one unit, however large, because the stream must be read again from its start.
 
     Args:
@@ -70,7 +70,7 @@ def _split_by_archive(members: pa.Table) -> Iterator[pa.Table]:
 
 
 def _count_fitting(sizes: pa.ChunkedArray, max_bytes: int) -> int:
-    """Count the first photos that fit into so many bytes together; at least one."""
+    """Count the first photos that fit together into a number of bytes; at least one."""
     return max(1, int(np.searchsorted(np.cumsum(sizes.to_numpy()), max_bytes, side="right")))
 
 
@@ -147,7 +147,7 @@ def _read_members(rows: list[Row], limits: Limits) -> Iterator[RowContent]:
 
 
 def _read_stream(members: pa.Table, limits: Limits, done: pa.ChunkedArray) -> Iterator[pa.Table]:
-    """Read an archive from front to back; its last row lists what it held."""
+    """Read an archive from front to back; its last row has its listing."""
     [row] = members.slice(0, 1).to_pylist()
     listing, inner = Listing(row["archive"], row["version"]), _nested_stream(row)
     if row["entry"] != "stream":

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.archives.members import Limits
 from pipeline.core.errors import DataError, UsageError
-from pipeline.core.schema import SCORED
+from pipeline.core.table_schemas import SCORED
 from pipeline.core.usage import Usage, measure, usage_now, with_peak
 from pipeline.images.decode import MAX_PIXELS, UNSUPPORTED_SUFFIXES, Decoder, Photo, decode
 from pipeline.images.exif import PhotoFacts

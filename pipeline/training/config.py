@@ -7,7 +7,7 @@ from typing import Literal
 from pipeline import storage
 from pipeline.cluster.session import ClusterConfig
 from pipeline.core.errors import UsageError
-from pipeline.labels.tables import ClassNames
+from pipeline.labels.label_tables import ClassNames
 from pipeline.models.backbones import DEFAULT_BACKBONE
 from pipeline.models.card import About
 from pipeline.training.augment import Augment

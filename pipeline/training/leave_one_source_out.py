@@ -10,6 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import islice
 from typing import Protocol, TypeVar
 
 from pipeline import storage
@@ -218,15 +219,18 @@ def _run_trial(planned: _Planned, inputs: _TrialInputs, running: dict[str, RayTr
 def run_side_by_side(jobs: Iterable[Callable[[], Result]], at_once: int) -> Generator[Result | None]:
     """Run jobs in threads; yield each result when its job ends, and None whenever none has ended for a moment.
 
-    Raises the error of a job. If the consumer leaves early, no further job starts; it does not wait for running ones.
+    Raises the error of a job. The next job starts only when the consumer has taken the result before it: a consumer that
+    leaves early then shuts down no Ray on which a job is just starting, which would end this process with code 1.
     """
+    waiting = iter(jobs)
     pool = ThreadPoolExecutor(at_once, thread_name_prefix="trial")
     try:
-        pending = {pool.submit(job) for job in jobs}
+        pending = {pool.submit(job) for job in islice(waiting, at_once)}
         while pending:
             ended, pending = wait(pending, POLL_S, FIRST_COMPLETED)
             for future in ended:
                 yield future.result()
+            pending |= {pool.submit(job) for job in islice(waiting, len(ended))}
             if not ended:
                 yield None
     finally:

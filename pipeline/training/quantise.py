@@ -21,9 +21,9 @@ from pipeline.core.errors import CrackscanError
 from pipeline.core.progress import OnProgress, no_progress
 from pipeline.evaluation.metrics import measure
 from pipeline.images.decode import Pixels
+from pipeline.labels.label_tables import ClassNames
 from pipeline.labels.labelled_tiles import LabelledTiles, compute_descriptors, read_labelled_tiles
 from pipeline.labels.split import SplitRule, TrainValSplit, split
-from pipeline.labels.tables import ClassNames
 from pipeline.models import domain, openvino_graph
 from pipeline.models.batching import CRACK, DOMAIN
 from pipeline.models.card import Quantised

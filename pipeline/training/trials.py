@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from pipeline.cluster.session import ClusterConfig
 from pipeline.core.errors import UsageError
 from pipeline.labels.boxes import tile_name
+from pipeline.labels.label_tables import ClassNames
 from pipeline.labels.labelled_tiles import LabelledTiles
 from pipeline.labels.near_duplicates import Descriptors
 from pipeline.labels.split import SplitRule, TrainValSplit, split
-from pipeline.labels.tables import ClassNames
 from pipeline.models.backbones import DEFAULT_BACKBONE
 from pipeline.training.augment import Augment
 from pipeline.training.config import TRIAL, Hyperparameters, TrainConfig

@@ -19,7 +19,7 @@ import psutil
 import pyarrow as pa
 
 from pipeline import storage
-from pipeline.core import schema
+from pipeline.core import table_schemas
 from pipeline.dataset.commit_log import TOKEN, table_bytes
 from pipeline.dataset.layout import Layout
 from pipeline.images.tiles import TileSpec, grid
@@ -89,7 +89,7 @@ def make_dataset(layout: Layout, photos: int) -> None:
         write_commit(layout, part, addresses, random)
     for archive in sorted({str(row["archive"]) for row in rows}):
         members = [{"entry": "photo", **row} for row in rows if row["archive"] == archive]
-        table = pa.Table.from_pylist(members, schema.MEMBERS)
+        table = pa.Table.from_pylist(members, table_schemas.MEMBERS)
         storage.write_whole(layout.plan(archive), table_bytes(table))
     fingerprint = {"model_id": MODEL, "tile_px": SPEC.tile_px, "overlap": SPEC.overlap}
     run = {"fingerprint": fingerprint, "model_card": {"threshold": THRESHOLD}}
@@ -122,14 +122,14 @@ def write_commit(layout: Layout, part: int, rows: list[dict[str, object]], rando
     tiles |= {name: np.tile(boxes[:, index], len(rows)) for index, name in enumerate(columns)}
     write_file(
         layout.tiles(part, RUN),
-        pa.table({field.name: pa.array(tiles[field.name], field.type) for field in schema.TILES}),
+        pa.table({field.name: pa.array(tiles[field.name], field.type) for field in table_schemas.TILES}),
     )
-    write_file(layout.images(part), pa.Table.from_pylist(images, schema.IMAGES))
+    write_file(layout.images(part), pa.Table.from_pylist(images, table_schemas.IMAGES))
 
 
 def write_file(url: str, table: pa.Table) -> None:
     """Write a file as the dataset writer does."""
-    facts = {TOKEN: RUN, "crackscan.schema": str(schema.SCHEMA_VERSION), "crackscan.model": MODEL}
+    facts = {TOKEN: RUN, "crackscan.schema": str(table_schemas.SCHEMA_VERSION), "crackscan.model": MODEL}
     storage.write_whole(url, table_bytes(table.replace_schema_metadata(facts)))
 
 

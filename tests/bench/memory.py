@@ -1,6 +1,6 @@
 """Peak memory for 200 and for 2,000 photos: it must not grow with the archive.
 
-Run as `make bench`. Memory is the proportional set size of the whole process tree plus what lies in shared memory
+Run as `make bench`. Memory is the proportional set size of the whole process tree plus shared memory
 (Ray's object store is a file there), sampled during the command.
 """
 

@@ -136,7 +136,7 @@ def commit(out: Path, left: int) -> None:
 
 def make_rows(photos: pa.Table) -> pa.Table:
     """Make rows of one tile with one score."""
-    from pipeline.core.schema import SCORED
+    from pipeline.core.table_schemas import SCORED
 
     box = {"row": 0, "col": 0, "top_px": 0, "left_px": 0, "height_px": 16, "width_px": 16, "crack_score": 0.5}
     same = {"width_px": 16, "height_px": 16, "tiles": 1, "crack_tiles": 0, "crack_score": 0.5, "status": "ok",

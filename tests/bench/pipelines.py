@@ -127,7 +127,7 @@ def measure(name: str, place: Path) -> Round:
 
 
 def run(contender: Contender, place: Path, photos: int) -> tuple[Usage, int, float | None]:
-    """Score so many photos once; return what it used, how many tiles it wrote, and when the first was scored."""
+    """Score a number of photos once; return usage, number of tiles, and seconds to the first score."""
     folder, out = place / "photos", place / "out"
     for leftover in (folder, out):
         shutil.rmtree(leftover, ignore_errors=True)

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from pipeline.core import schema
+from pipeline.core import table_schemas
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import hold
 from pipeline.dataset.run import Run, read_run
@@ -61,7 +61,7 @@ def _draw_photo(seed: int) -> bytes:
 def _add_rows(layout: Layout, photos: int) -> None:
     """Add rows without photos, with fewer cracks than the real ones."""
     rng = np.random.default_rng(0)
-    columns = ", ".join(name for name in schema.SCORED.names if name in schema.IMAGES.names)
+    columns = ", ".join(name for name in table_schemas.SCORED.names if name in table_schemas.IMAGES.names)
     [like] = query(layout.url, f"SELECT {columns} FROM images LIMIT 1").to_pylist()
     fingerprint = read_run(layout)["fingerprint"]
     with hold(layout, "two", lambda _holder: None) as lease:
@@ -69,7 +69,7 @@ def _add_rows(layout: Layout, photos: int) -> None:
         for first in range(0, photos, PHOTOS_A_COMMIT):
             numbers = range(first, min(first + PHOTOS_A_COMMIT, photos))
             rows = [like | _make_facts(number, number / photos, rng) for number in numbers]
-            writer.add(pa.Table.from_pylist(rows, schema.SCORED))
+            writer.add(pa.Table.from_pylist(rows, table_schemas.SCORED))
             writer.commit()
 
 

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline import storage
-from pipeline.core import schema
+from pipeline.core import table_schemas
 from pipeline.core.errors import CrackscanError, DatasetError, StorageError, UsageError
 from pipeline.dataset.commit_log import read_log
 from pipeline.dataset.compact import compact
@@ -72,7 +72,7 @@ def test_rows_are_sorted_by_archive_and_image(old: Layout, new: Layout) -> None:
     compact(old.url, new.url, TWO_PARTS, quiet)
     tiles = rows(new, "tiles")
     assert tiles == sorted(rows(old, "tiles"), key=str) == sorted(tiles, key=str)
-    for name, declared in (("images", schema.IMAGES), ("tiles", schema.TILES)):
+    for name, declared in (("images", table_schemas.IMAGES), ("tiles", table_schemas.TILES)):
         for path in storage.local_path(new.url).glob(f"{name}/*.parquet"):
             assert pq.read_schema(path).equals(declared)
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline import storage
-from pipeline.core import schema
+from pipeline.core import table_schemas
 from pipeline.dataset.commit_log import read_table, table_bytes
 from pipeline.dataset.diff import differences
 from pipeline.dataset.layout import Layout
@@ -30,7 +30,7 @@ def test_commits_and_runs_make_no_difference(layout: Layout, tmp_path: Path) -> 
 
 
 @pytest.mark.ray  # takes seconds
-@pytest.mark.parametrize(("table", "columns"), [("images", schema.IMAGES), ("tiles", schema.TILES)])
+@pytest.mark.parametrize(("table", "columns"), [("images", table_schemas.IMAGES), ("tiles", table_schemas.TILES)])
 def test_any_other_value_is_found(table: str, columns: pa.Schema, layout: Layout, tmp_path: Path) -> None:
     """A change in one row is found in every column but those of the run."""
     other = write_dataset(str(tmp_path / "two"))

@@ -13,7 +13,7 @@ from pyarrow import csv
 
 from pipeline import storage
 from pipeline.cli import main
-from pipeline.core import schema
+from pipeline.core import table_schemas
 from pipeline.core.errors import CrackscanError, UsageError
 from pipeline.dataset import sql
 from pipeline.dataset.export import TABLES, ExportConfig, Form, export
@@ -41,7 +41,7 @@ def test_a_csv_holds_every_row_and_column(table: str, key: str, layout: Layout, 
     """Read back, it equals the view, to the last bit of every score, and nulls stay null."""
     made = export(ExportConfig(layout.url, "csv", str(tmp_path / "file"), "images" if table == "images" else "tiles"))
     expected = sql.query(layout.url, f"FROM {table} ORDER BY {key}")
-    declared = schema.IMAGES if table == "images" else schema.TILES
+    declared = table_schemas.IMAGES if table == "images" else table_schemas.TILES
     keys = [(name.strip(' "'), "ascending") for name in key.split(",")]
     found = read_csv(tmp_path / "file", declared).sort_by(keys)
     assert found.to_pylist() == expected.cast(declared).to_pylist()
@@ -52,14 +52,14 @@ def test_a_csv_holds_every_row_and_column(table: str, key: str, layout: Layout, 
 def test_images_of_a_csv_are_sorted(layout: Layout, tmp_path: Path) -> None:
     """By archive and image, so that exports can be compared line by line."""
     export(ExportConfig(layout.url, "csv", str(tmp_path / "file")))
-    found = read_csv(tmp_path / "file", schema.IMAGES).select(["archive", "image"]).to_pylist()
+    found = read_csv(tmp_path / "file", table_schemas.IMAGES).select(["archive", "image"]).to_pylist()
     assert found == sorted(found, key=lambda row: (row["archive"], row["image"]))
 
 
 def test_a_threshold_moves_the_counts_of_a_csv(layout: Layout, tmp_path: Path) -> None:
     """At 0 every tile counts."""
     export(ExportConfig(layout.url, "csv", str(tmp_path / "file"), threshold=0.0))
-    found = read_csv(tmp_path / "file", schema.IMAGES)
+    found = read_csv(tmp_path / "file", table_schemas.IMAGES)
     assert found["crack_tiles"].equals(found["tiles"])
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pipeline import storage
 from pipeline.cli import main
-from pipeline.core import schema
+from pipeline.core import table_schemas
 from pipeline.core.errors import UsageError
 from pipeline.dataset import sql
 from pipeline.dataset.commit_log import file_metadata, table_bytes
@@ -30,11 +30,13 @@ def scored_photo(name: str, score: float | None, domain_score: float | None = No
     """A photo of one tile; without a score it failed, without a domain score its model does not measure it."""
     row = {"image_id": name, "archive": "file:///a", "image": name, "occurrence": 0, "scored_at": datetime.now(UTC)}
     if score is None:
-        return pa.Table.from_pylist([row | {"status": "failed", "failure_kind": "empty_file"}], schema=schema.SCORED)
+        return pa.Table.from_pylist(
+            [row | {"status": "failed", "failure_kind": "empty_file"}], schema=table_schemas.SCORED
+        )
     box = dict.fromkeys(("row", "col", "top_px", "left_px"), 0) | {"height_px": 9, "width_px": 9, "crack_score": score}
     row |= {"status": "ok", "tiles": 1, "crack_tiles": round(score), "crack_score": score, "grid": [box]}
     row["domain_score"] = domain_score
-    return pa.Table.from_pylist([row], schema=schema.SCORED)
+    return pa.Table.from_pylist([row], schema=table_schemas.SCORED)
 
 
 def file_bytes(table: pa.Table, run_id: str = "one") -> bytes:
@@ -91,8 +93,8 @@ def test_a_query_shows_columns_in_the_declared_order(layout: Layout, writer: Dat
     """`SELECT *` shows the columns of the schema."""
     writer.add(scored_photo("a", 0.5))
     writer.commit()
-    assert sql.query(layout.url, "SELECT * FROM images").schema.names == schema.IMAGES.names
-    assert sql.query(layout.url, "SELECT * FROM tiles").schema.names == schema.TILES.names
+    assert sql.query(layout.url, "SELECT * FROM images").schema.names == table_schemas.IMAGES.names
+    assert sql.query(layout.url, "SELECT * FROM tiles").schema.names == table_schemas.TILES.names
 
 
 def test_an_empty_dataset_has_all_views(layout: Layout, writer: DatasetWriter) -> None:
@@ -107,8 +109,8 @@ def test_views_omit_uncommitted_files(layout: Layout, writer: DatasetWriter) -> 
     """In the moment of a crash, no view shows tiles and failures that no commit names."""
     writer.add(scored_photo("a", 0.5))
     writer.commit()
-    storage.write_whole(layout.tiles(1, "one"), file_bytes(schema.make_tiles_table(scored_photo("b", 0.9), 1)))
-    failed = schema.make_images_table(scored_photo("c", None), 1, "model", "one")
+    storage.write_whole(layout.tiles(1, "one"), file_bytes(table_schemas.make_tiles_table(scored_photo("b", 0.9), 1)))
+    failed = table_schemas.make_images_table(scored_photo("c", None), 1, "model", "one")
     storage.write_whole(layout.failed(1), file_bytes(failed))
     assert sql.query(layout.url, "SELECT image FROM tiles").to_pylist() == [{"image": "a"}]
     assert sql.query(layout.url, "SELECT * FROM failures").num_rows == 0
@@ -140,9 +142,9 @@ def test_views_omit_failed_photos_of_a_writer_that_lost_the_dataset(layout: Layo
     """A failed file belongs to the commit of its run; the commit of its number is another writer's fence."""
     writer.add(scored_photo("a", None))
     writer.commit()
-    failed = schema.make_images_table(scored_photo("b", None), 1, "model", "one")
+    failed = table_schemas.make_images_table(scored_photo("b", None), 1, "model", "one")
     storage.write_whole(layout.failed(1), file_bytes(failed))
-    fence = schema.make_images_table(schema.SCORED.empty_table(), 1, "model", "two")
+    fence = table_schemas.make_images_table(table_schemas.SCORED.empty_table(), 1, "model", "two")
     storage.write_whole(layout.images(1), file_bytes(fence, "two"))
     assert sql.query(layout.url, "SELECT image FROM failures").to_pylist() == [{"image": "a"}]
 
@@ -228,7 +230,7 @@ def test_uncommitted_tiles_are_not_counted(layout: Layout, writer: DatasetWriter
     """In the moment of a crash, a tile that no commit names does not count for a photo of another part."""
     writer.add(scored_photo("a", 0.5))
     writer.commit()
-    storage.write_whole(layout.tiles(1, "one"), file_bytes(schema.make_tiles_table(scored_photo("a", 0.9), 1)))
+    storage.write_whole(layout.tiles(1, "one"), file_bytes(table_schemas.make_tiles_table(scored_photo("a", 0.9), 1)))
     assert crack_tiles(layout, 0.4) == {"a": 1}
     assert crack_tiles(layout, 0.6) == {"a": 0}
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline import storage
-from pipeline.core import schema
+from pipeline.core import table_schemas
 from pipeline.core.errors import UsageError
 from pipeline.dataset.commit_log import read_table, table_bytes
 from pipeline.dataset.invariants import INVARIANTS, make_boxes
@@ -59,7 +59,7 @@ def box(row: dict[str, Any]) -> dict[str, Any]:
 def flip_a_byte(layout: Layout) -> None:
     """Damage the scores of a tiles file, in the middle of a page."""
     path = storage.local_path(layout.tiles(0, "one"))
-    column = pq.ParquetFile(path).metadata.row_group(0).column(schema.TILES.get_field_index("crack_score"))
+    column = pq.ParquetFile(path).metadata.row_group(0).column(table_schemas.TILES.get_field_index("crack_score"))
     data = bytearray(path.read_bytes())
     first = column.dictionary_page_offset or column.data_page_offset
     data[first + column.total_compressed_size - 2] ^= 1
@@ -68,8 +68,8 @@ def flip_a_byte(layout: Layout) -> None:
 
 def widen_scores(layout: Layout) -> None:
     """Write scores as float64."""
-    at = schema.TILES.get_field_index("crack_score")
-    rewrite(layout.tiles(0, "one"), keep, schema.TILES.set(at, pa.field("crack_score", pa.float64())))
+    at = table_schemas.TILES.get_field_index("crack_score")
+    rewrite(layout.tiles(0, "one"), keep, table_schemas.TILES.set(at, pa.field("crack_score", pa.float64())))
 
 
 def raise_version(layout: Layout) -> None:

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import storage
-from pipeline.core import schema
+from pipeline.core import table_schemas
 from pipeline.core.errors import DatasetError, LostPlaceError, StorageError, UsageError
 from pipeline.dataset.commit_log import file_metadata, read_log, table_bytes
 from pipeline.dataset.layout import Layout
@@ -60,7 +60,9 @@ def scored(*names: str, failed: bool = False) -> pa.Table:
     else:
         grid = [BOX | {"col": col, "left_px": 10 * col, "crack_score": score} for col, score in enumerate((0.25, 0.75))]
         outcome = {"status": "ok", "tiles": 2, "crack_tiles": 1, "crack_score": 0.75, "grid": grid}
-    return pa.Table.from_pylist([{"image_id": n, "image": n, **facts, **outcome} for n in names], schema=schema.SCORED)
+    return pa.Table.from_pylist(
+        [{"image_id": n, "image": n, **facts, **outcome} for n in names], schema=table_schemas.SCORED
+    )
 
 
 def file_bytes(table: pa.Table, run_id: str = "first") -> bytes:
@@ -126,7 +128,7 @@ def test_many_photos_are_committed_at_once(layout: Layout, writer: DatasetWriter
 def test_a_map_is_there_before_its_photo(layout: Layout, writer: DatasetWriter) -> None:
     """`add` writes it, so that no committed photo is ever without its map."""
     [row] = scored("a").to_pylist()
-    writer.add(pa.Table.from_pylist([row | {"crack_map": b"png"}], schema=schema.SCORED))
+    writer.add(pa.Table.from_pylist([row | {"crack_map": b"png"}], schema=table_schemas.SCORED))
     assert storage.read_bytes(layout.map("a")) == b"png"
     assert all_ids(layout, "images") == []
     writer.commit()
@@ -134,10 +136,10 @@ def test_a_map_is_there_before_its_photo(layout: Layout, writer: DatasetWriter) 
 
 
 def test_files_have_the_declared_schema(layout: Layout, writer: DatasetWriter) -> None:
-    """Columns and types are those of `core.schema`, and the metadata names the run and the model."""
+    """Columns and types are those of `core.table_schemas`, and the metadata names the run and the model."""
     writer.add(scored("a"))
     writer.commit()
-    for url, declared in ((layout.images(0), schema.IMAGES), (layout.tiles(0, "first"), schema.TILES)):
+    for url, declared in ((layout.images(0), table_schemas.IMAGES), (layout.tiles(0, "first"), table_schemas.TILES)):
         found = pq.read_schema(io.BytesIO(storage.read_bytes(url)))
         assert found.equals(declared)
         assert found.metadata[b"crackscan.token"] == b"first"
@@ -152,9 +154,9 @@ def test_a_writer_killed_within_a_commit_leaves_nothing_twice(
     writer.add(scored("a"))
     writer.commit()
     orphan = pa.concat_tables([scored("b"), scored("c", failed=True)])
-    storage.write_whole(layout.tiles(1, "first"), file_bytes(schema.make_tiles_table(orphan, 1)))
+    storage.write_whole(layout.tiles(1, "first"), file_bytes(table_schemas.make_tiles_table(orphan, 1)))
     if cut_after == "failed":
-        images = schema.make_images_table(orphan, 1, "model00", "first").slice(1)
+        images = table_schemas.make_images_table(orphan, 1, "model00", "first").slice(1)
         storage.write_whole(layout.failed(1), file_bytes(images))
     second = opened(layout, "second")
     assert read_log(layout).done.to_pylist() == ["a"]
@@ -321,7 +323,7 @@ def test_failed_photos_can_be_forgotten(
     truncated = scored("t", failed=True).to_pylist()[0] | {"failure_kind": "truncated_image"}
     writer.add(scored("ok"))
     writer.add(scored("n", failed=True))
-    writer.add(pa.Table.from_pylist([truncated], schema=schema.SCORED))
+    writer.add(pa.Table.from_pylist([truncated], schema=table_schemas.SCORED))
     writer.finish(planned)
     second = opened(layout, "second")
     assert second.forget_failed(kinds) == 3 - len(left)

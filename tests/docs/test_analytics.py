@@ -16,7 +16,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from pipeline.core import schema
+from pipeline.core import table_schemas
 from pipeline.dataset import sql
 from tests import ROOT
 from tests.helpers.two_inspections import CARD, photos, write_inspections
@@ -156,7 +156,7 @@ TRINO = HIVE | {pa.int32(): "integer", pa.string(): "varchar", pa.float32(): "re
 
 
 @pytest.mark.parametrize(("engine", "types"), [("Athena", HIVE), ("Trino", TRINO)])
-@pytest.mark.parametrize(("table", "columns"), [("images", schema.IMAGES), ("all_tiles", schema.TILES)])
+@pytest.mark.parametrize(("table", "columns"), [("images", table_schemas.IMAGES), ("all_tiles", table_schemas.TILES)])
 def test_tables_of_other_engines_have_our_columns(
     engine: str, types: dict[pa.DataType, str], table: str, columns: pa.Schema
 ) -> None:

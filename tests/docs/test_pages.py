@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.cli import COMMANDS, main
-from pipeline.core import schema
+from pipeline.core import table_schemas
 from pipeline.dataset.sql import VIEWS
 from tests import ROOT
 
@@ -65,7 +65,7 @@ def test_the_page_on_clusters_names_the_entry_points() -> None:
     assert set(re.findall(r"jobs\.(\w+)", section)) == real
 
 
-@pytest.mark.parametrize(("table", "columns"), [("images", schema.IMAGES), ("tiles", schema.TILES)])
+@pytest.mark.parametrize(("table", "columns"), [("images", table_schemas.IMAGES), ("tiles", table_schemas.TILES)])
 def test_the_columns_are_the_real_columns(table: str, columns: pa.Schema) -> None:
     """The tables of the dataset's page name every column, in groups of one type."""
     text = text_of("dataset.md").split(f"\n`{table}`:\n")[1].split("\n## ")[0].split("\n\n`")[0]

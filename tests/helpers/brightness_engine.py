@@ -30,7 +30,7 @@ SINGLE_BLOCKS = BatchSizes(block_bytes=1)
 """Each photo travels in a block of its own."""
 
 SINGLE_COMMITS = CommitLimits(photos=1, seconds=COMMIT_S)
-"""Each photo is committed by itself."""
+"""Each photo is a commit of its own."""
 
 
 def score_brightness(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:

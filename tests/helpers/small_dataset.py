@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline import storage
-from pipeline.core import schema
+from pipeline.core import table_schemas
 from pipeline.dataset.commit_log import table_bytes
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import hold
@@ -67,8 +67,10 @@ def write_plan(layout: Layout, rows: list[dict[str, Any]]) -> None:
     """Write a plan of these photos, one file for each archive."""
     for archive in sorted({row["archive"] for row in rows}):
         members = [{"entry": "photo", "size_bytes": 1, **row} for row in rows if row["archive"] == archive]
-        names = set(schema.MEMBERS.names)
-        table = pa.Table.from_pylist([{k: v for k, v in row.items() if k in names} for row in members], schema.MEMBERS)
+        names = set(table_schemas.MEMBERS.names)
+        table = pa.Table.from_pylist(
+            [{k: v for k, v in row.items() if k in names} for row in members], table_schemas.MEMBERS
+        )
         storage.write_whole(layout.plan(archive), table_bytes(table))
 
 
@@ -87,7 +89,7 @@ def write_dataset(
     with hold(layout, run_id, lambda _holder: None) as lease:
         writer = open_writer(layout, make_run(run_id, card), lease)
         for commit in commits:
-            writer.add(pa.Table.from_pylist(commit, schema.SCORED))
+            writer.add(pa.Table.from_pylist(commit, table_schemas.SCORED))
             writer.commit()
         if finish:
             writer.finish(pa.chunked_array([[row["image_id"] for row in rows]], pa.string()))

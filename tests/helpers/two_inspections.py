@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline import storage
-from pipeline.core import schema
+from pipeline.core import table_schemas
 from pipeline.dataset.commit_log import table_bytes
 from pipeline.dataset.layout import Layout
 from pipeline.images.tiles import grid
@@ -94,6 +94,8 @@ def write_inspections(folder: Path) -> Layout:
         rows = [row for row in photos() if row["scored_at"].date() == night]
         commits = [rows[first : first + 10] for first in range(0, len(rows), 10)]
         layout = write_dataset(str(folder / "scores"), commits, run_id, card=CARD, finish=night == nights[-1])
-    orphans = pa.Table.from_pylist([row for row in photos() if row["status"] == "ok"], schema.SCORED)
-    storage.write_whole(layout.tiles(ORPHAN_PART, "killed"), table_bytes(schema.make_tiles_table(orphans, ORPHAN_PART)))
+    orphans = pa.Table.from_pylist([row for row in photos() if row["status"] == "ok"], table_schemas.SCORED)
+    storage.write_whole(
+        layout.tiles(ORPHAN_PART, "killed"), table_bytes(table_schemas.make_tiles_table(orphans, ORPHAN_PART))
+    )
     return layout

@@ -12,9 +12,9 @@ from PIL import Image
 from pipeline import storage
 from pipeline.core.errors import UsageError
 from pipeline.labels.boxes import Box, cut
+from pipeline.labels.label_tables import ClassNames
 from pipeline.labels.labelled_tiles import LabelledTiles, compute_descriptors, read_labelled_tiles
 from pipeline.labels.near_duplicates import DESCRIPTOR_SIZE, descriptor
-from pipeline.labels.tables import ClassNames
 from tests import ROOT
 
 DATA = ROOT.parent / "shared" / "data"

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline import storage
-from pipeline.core import schema
+from pipeline.core import table_schemas
 from pipeline.core.errors import UsageError
 from pipeline.dataset.commit_log import read_table
 from pipeline.dataset.layout import Layout
@@ -47,7 +47,7 @@ def test_photos_of_one_name_are_compared(years: tuple[Layout, Layout], tmp_path:
     found, table, page = comparison_of(years, tmp_path)
     assert found.counts == {
         "worse": 1, "better": 1, "same": 2, "new": 1, "gone": 1, "failed": 1, "unclear": 0}  # fmt: skip
-    assert table.schema.equals(schema.CHANGES)
+    assert table.schema.equals(table_schemas.CHANGES)
     assert [(row["change"], row["image_b"] or row["image_a"]) for row in table.to_pylist()] == [
         ("worse", HOSTILE), ("better", "better.png"), ("new", "new.png"), ("gone", "gone.png"),
         ("same", "crossing.png"), ("same", "same.png"), ("failed", "broken.png"),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core import schema
+from pipeline.core import table_schemas
 from pipeline.dataset.sql import Connection
 from pipeline.reports import score_changes
 from pipeline.reports.photo_matching import Rule, match
@@ -42,7 +42,7 @@ def changes_of(a: Scores, b: Scores, margin: float = 0.1) -> Connection:
             }
             for name, score in scores.items()
         ]  # fmt: skip
-        connection.register(side, pa.Table.from_pylist(rows, schema.IMAGES))
+        connection.register(side, pa.Table.from_pylist(rows, table_schemas.IMAGES))
     match(connection, Rule())
     make_changes(connection, margin)
     return connection
@@ -67,7 +67,7 @@ def test_kinds() -> None:
     b: Scores = {"worse": 0.625, "same": 0.5625, "better": 0.625, "new": 0.0, "failed": None}
     table = score_changes.read_changes(changes_of(a, b, 0.125))
     assert count_changes(duck()) == dict.fromkeys(score_changes.KINDS, 1) | {"unclear": 0}
-    assert table.schema.equals(schema.CHANGES)
+    assert table.schema.equals(table_schemas.CHANGES)
     assert [row["change"] for row in table.to_pylist()] == [
         row["image_b"] or row["image_a"] for row in table.to_pylist()
     ]

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline import storage
-from pipeline.core import schema
+from pipeline.core import table_schemas
 from pipeline.core.log import log_to_stream
 from pipeline.core.usage import Usage
 from pipeline.dataset.layout import Layout
@@ -18,7 +18,7 @@ from pipeline.monitoring.run_stats import RunStats
 from pipeline.scoring.collector import Collector
 from tests.helpers.small_dataset import failed, make_run, ok
 
-NONE = schema.SCORED.empty_table()
+NONE = table_schemas.SCORED.empty_table()
 
 
 def test_a_photo_is_written_logged_and_counted_once(tmp_path: Path) -> None:
@@ -29,13 +29,13 @@ def test_a_photo_is_written_logged_and_counted_once(tmp_path: Path) -> None:
         "read_usage": asdict(Usage(retries=1)),
     }
     end = {"archive": "file:///a.tgz", "ended": b"held", "read_usage": asdict(Usage(wall_s=1.0))}
-    photos = pa.Table.from_pylist([retried, failed("no.jpg")], schema.SCORED)
+    photos = pa.Table.from_pylist([retried, failed("no.jpg")], table_schemas.SCORED)
     with hold(layout, "one", lambda _: None) as lease, log_to_stream(storage.open_text(layout.log("one")), "one"):
         writer = open_writer(layout, make_run("one"), lease)
         collector = Collector(writer, stats)
         for table in (photos, photos):
             collector.add(table, NONE)
-        collector.add(NONE, pa.Table.from_pylist([end], schema.SCORED))
+        collector.add(NONE, pa.Table.from_pylist([end], table_schemas.SCORED))
         assert (writer.waiting, len(writer.log.done)) == (2, 0)
         collector.commit()
         assert (writer.waiting, len(writer.log.done)) == (0, 2)
@@ -62,7 +62,7 @@ def test_photos_that_have_waited_long_enough_are_committed(seconds: float, commi
     with hold(layout, "one", lambda _: None) as lease:
         writer = open_writer(layout, make_run("one"), lease, CommitLimits(photos=500, seconds=seconds))
         collector = Collector(writer, RunStats())
-        collector.add(pa.Table.from_pylist([ok("a.jpg")], schema.SCORED), NONE)
+        collector.add(pa.Table.from_pylist([ok("a.jpg")], table_schemas.SCORED), NONE)
         for _ in range(2):
             collector.commit_if_due()
         assert (writer.waiting, len(writer.log.done)) == (1 - committed, committed)

@@ -39,7 +39,7 @@ def mixed(photos: Path, tmp_path: Path) -> Path:
 
 
 def scrape(photos: float, timeout_s: float = 60) -> dict[str, float]:
-    """Read our metrics from Ray as Prometheus does, by name and our own labels, once they count so many photos."""
+    """Read our metrics from Ray as Prometheus does, by name and our own labels, once they count enough photos."""
     (port,) = [node["MetricsExportPort"] for node in ray.nodes()]  # type: ignore[no-untyped-call]
     until_s = time.monotonic() + timeout_s
     while True:

@@ -11,7 +11,7 @@ from pipeline import storage
 from pipeline.archives.listing import decode_listing, entry_of, image_id
 from pipeline.archives.members import Limits
 from pipeline.core.errors import UsageError
-from pipeline.core.schema import MEMBERS
+from pipeline.core.table_schemas import MEMBERS
 from pipeline.dataset.layout import Layout
 from pipeline.scoring.inputs import find_inputs
 from pipeline.scoring.plan import expand_stream, make_plan, read_planned_ids, read_planned_inputs

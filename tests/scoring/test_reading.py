@@ -16,7 +16,7 @@ from pipeline import storage
 from pipeline.archives.listing import Listing, decode_listing, entry_of
 from pipeline.archives.members import Entry, Limits
 from pipeline.core.log import get_logger
-from pipeline.core.schema import MEMBERS, READ
+from pipeline.core.table_schemas import MEMBERS, READ
 from pipeline.dataset.layout import Layout
 from pipeline.scoring.placement import BatchSizes
 from pipeline.scoring.reading import is_stream_unit, read_measured, read_unit, split_units

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.core.errors import DataError, UsageError
-from pipeline.core.schema import READ, SCORED
+from pipeline.core.table_schemas import READ, SCORED
 from pipeline.images.decode import Decoder, Photo, decode
 from pipeline.images.tiles import TileSpec
 from pipeline.models.batching import DOMAIN

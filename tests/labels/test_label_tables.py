@@ -8,9 +8,9 @@ import pytest
 
 from pipeline import storage
 from pipeline.core.errors import UsageError
-from pipeline.labels import tables
+from pipeline.labels import label_tables
 from pipeline.labels.boxes import Box
-from pipeline.labels.tables import ClassNames
+from pipeline.labels.label_tables import ClassNames
 
 NAMES = ClassNames()
 
@@ -25,7 +25,7 @@ def write(path: Path, text: str) -> str:
 def test_csv(tmp_path: Path) -> None:
     """Paths are relative to the table, labels are words or numbers, and groups belong to the table."""
     url = write(tmp_path / "t.csv", "path,label,group\na.jpg,positive,7\nsub/b.jpg,0,7\n/far/c.jpg,1,\n")
-    rows = tables.read_table(url, NAMES).rows
+    rows = label_tables.read_table(url, NAMES).rows
     assert [row.cracked for row in rows] == [True, False, True]
     assert [row.url for row in rows[:2]] == [storage.canonical(str(tmp_path / name)) for name in ("a.jpg", "sub/b.jpg")]
     assert rows[2].url == "file:///far/c.jpg"
@@ -39,7 +39,7 @@ def test_parquet(tmp_path: Path) -> None:
         pq.write_table(
             pa.table({"file": ["a.jpg", "b.jpg"], "label": labels, "photo_block": [3, None]}), tmp_path / "t.parquet"
         )
-        rows = tables.read_table(storage.canonical(str(tmp_path / "t.parquet")), NAMES).rows
+        rows = label_tables.read_table(storage.canonical(str(tmp_path / "t.parquet")), NAMES).rows
         assert [row.cracked for row in rows] == [True, False]
         assert rows[0].group.endswith(":3")
         assert rows[1].group == rows[1].url
@@ -50,12 +50,12 @@ def test_boxes(tmp_path: Path) -> None:
     text = (
         "path,label,top_px,left_px,height_px,width_px\na.jpg,1,0,56,112,112\na.jpg,0,,,,\na.jpg,0,5.0,0.0,20.0,10.0\n"
     )
-    rows = tables.read_table(write(tmp_path / "t.csv", text), NAMES).rows
+    rows = label_tables.read_table(write(tmp_path / "t.csv", text), NAMES).rows
     assert [row.box for row in rows] == [Box(0, 56, 112, 112), None, Box(5, 0, 20, 10)]
     assert len({row.group for row in rows}) == 1
     columns = {"path": ["a.jpg"] * 2, "label": [0, 1], **{name: [7, None] for name in Box._fields}}
     pq.write_table(pa.table(columns), tmp_path / "t.parquet")
-    rows = tables.read_table(storage.canonical(str(tmp_path / "t.parquet")), NAMES).rows
+    rows = label_tables.read_table(storage.canonical(str(tmp_path / "t.parquet")), NAMES).rows
     assert [row.box for row in rows] == [Box(7, 7, 7, 7), None]
 
 
@@ -64,13 +64,13 @@ def test_wrong_boxes(tmp_path: Path, box: str) -> None:
     """An invalid box raises an error with its row and is no whole file."""
     url = write(tmp_path / "t.csv", f"path,label,top_px,left_px,height_px,width_px\na.jpg,1,0,0,9,9\na.jpg,1,{box}\n")
     with pytest.raises(UsageError, match=r"The box in row 2 of .*t\.csv is top_px .*; expected whole pixels from 0 on"):
-        tables.read_table(url, NAMES)
+        label_tables.read_table(url, NAMES)
 
 
 def test_class_names_go_before_numbers(tmp_path: Path) -> None:
     """Classes with the names 0 and 1 count by their names."""
     url = write(tmp_path / "t.csv", "path,label\na.jpg,0\nb.jpg,1\n")
-    rows = tables.read_table(url, ClassNames("0", "1")).rows
+    rows = label_tables.read_table(url, ClassNames("0", "1")).rows
     assert [row.cracked for row in rows] == [True, False]
 
 
@@ -88,7 +88,7 @@ def test_class_names_go_before_numbers(tmp_path: Path) -> None:
 def test_wrong_csv(tmp_path: Path, text: str, message: str) -> None:
     """The error for an invalid table says what was found and what was expected."""
     with pytest.raises(UsageError) as caught:
-        tables.read_table(write(tmp_path / "t.csv", text), NAMES)
+        label_tables.read_table(write(tmp_path / "t.csv", text), NAMES)
     assert message in str(caught.value)
     assert "t.csv" in str(caught.value)
 
@@ -98,7 +98,7 @@ def test_no_table(tmp_path: Path, name: str) -> None:
     """A file that is no table raises an error with its name."""
     (tmp_path / name).write_bytes(b"\xff\xfe\x00 no table")
     with pytest.raises(UsageError, match=name):
-        tables.read_table(storage.canonical(str(tmp_path / name)), NAMES)
+        label_tables.read_table(storage.canonical(str(tmp_path / name)), NAMES)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_manifest(tmp_path: Path, listed: str, below: str) -> None:
     """A manifest in the folder or up to two above names files from its own folder or the one above, even renamed."""
     write(tmp_path / "tiles" / "manifest.csv", f"file,label,split,photo_block\n{listed},Positive,train,P1\n")
     tile = write(tmp_path / "tiles" / "train" / "Positive" / "a.jpg", "")
-    groups = tables.read_groups(storage.canonical(str(tmp_path / "tiles" / below)))
+    groups = label_tables.read_groups(storage.canonical(str(tmp_path / "tiles" / below)))
     assert groups[tile].endswith(":P1")
 
 
@@ -118,7 +118,7 @@ def test_nearest_manifest_counts(tmp_path: Path) -> None:
     write(tmp_path / "manifest.csv", "file,group\nset/a.jpg,far\nset/b.jpg,far\n")
     write(tmp_path / "set" / "manifest.csv", "file,group\na.jpg,near\n")
     folder = storage.canonical(str(tmp_path / "set"))
-    groups = tables.read_groups(folder)
+    groups = label_tables.read_groups(folder)
     assert groups[f"{folder}/a.jpg"].endswith(":near")
     assert groups[f"{folder}/b.jpg"].endswith(":far")
 
@@ -126,36 +126,38 @@ def test_nearest_manifest_counts(tmp_path: Path) -> None:
 def test_manifest_of_something_else(tmp_path: Path) -> None:
     """A manifest without the known columns gives no groups."""
     write(tmp_path / "manifest.csv", "id;size\n1;2\n")
-    assert tables.read_groups(storage.canonical(str(tmp_path))) == {}
+    assert label_tables.read_groups(storage.canonical(str(tmp_path))) == {}
 
 
 def test_root() -> None:
     """A folder at the root of the disk has no parents with manifests."""
-    assert tables.read_groups("file:///nowhere") == {}
+    assert label_tables.read_groups("file:///nowhere") == {}
 
 
 def test_manifest_as_table(tmp_path: Path) -> None:
     """A manifest that names files from the folder above can serve as a table."""
     url = write(tmp_path / "tiles" / "manifest.csv", "file,label\ntiles/a.jpg,1\ntiles/b.jpg,0\n")
     tile = write(tmp_path / "tiles" / "a.jpg", "")
-    assert tables.read_table(url, NAMES).rows[0].url == tile
+    assert label_tables.read_table(url, NAMES).rows[0].url == tile
 
 
 def test_rows_without_a_label_are_left_out_and_counted(tmp_path: Path) -> None:
     """Empty, blank, null or cut short. A wrong word still raises an error, with its row number in the table."""
-    table = tables.read_table(write(tmp_path / "t.csv", "path,label\na.jpg,1\nb.jpg,\nc.jpg,  \nd.jpg\n"), NAMES)
+    table = label_tables.read_table(write(tmp_path / "t.csv", "path,label\na.jpg,1\nb.jpg,\nc.jpg,  \nd.jpg\n"), NAMES)
     assert [storage.name(row.url) for row in table.rows] == ["a.jpg"]
     assert table.unlabelled == 3
     pq.write_table(pa.table({"path": ["a.jpg", "b.jpg"], "label": [None, 0]}), tmp_path / "t.parquet")
-    assert tables.read_table(storage.canonical(str(tmp_path / "t.parquet")), NAMES).unlabelled == 1
+    assert label_tables.read_table(storage.canonical(str(tmp_path / "t.parquet")), NAMES).unlabelled == 1
     with pytest.raises(UsageError, match=r"row 2 of .* is 'maybe'"):
-        tables.read_table(write(tmp_path / "w.csv", "path,label\na.jpg,\nb.jpg,maybe\n"), NAMES)
+        label_tables.read_table(write(tmp_path / "w.csv", "path,label\na.jpg,\nb.jpg,maybe\n"), NAMES)
 
 
 def test_an_image_id_is_a_group(tmp_path: Path) -> None:
     """`image_id` gives one group over all tables; the column `group` counts only if it is empty."""
     text = "path,label,group,image_id\n{0}.jpg,1,x,00ff\n{0}2.jpg,0,x,\n"
-    one, two = (tables.read_table(write(tmp_path / f"{name}.csv", text.format(name)), NAMES).rows for name in "ab")
+    one, two = (
+        label_tables.read_table(write(tmp_path / f"{name}.csv", text.format(name)), NAMES).rows for name in "ab"
+    )
     assert one[0].group == two[0].group
     assert len({one[0].group, one[1].group, two[1].group}) == 3
 
@@ -164,5 +166,5 @@ def test_an_image_id_is_a_group(tmp_path: Path) -> None:
 def test_a_spreadsheets_csv_is_read(tmp_path: Path, delimiter: str) -> None:
     """Semicolons or tabs separate columns in some locales; commas then belong to the values."""
     text = delimiter.join(["path", "label", "note"]) + "\r\n" + delimiter.join(["a, b.jpg", "1", "1,5"]) + "\r\n"
-    [row] = tables.read_table(write(tmp_path / "t.csv", text), NAMES).rows
+    [row] = label_tables.read_table(write(tmp_path / "t.csv", text), NAMES).rows
     assert storage.name(row.url) == "a, b.jpg"

@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from pipeline.core.schema import IMAGES, MEMBERS, READ, SCORED, TILES, make_images_table, make_tiles_table
+from pipeline.core.table_schemas import IMAGES, MEMBERS, READ, SCORED, TILES, make_images_table, make_tiles_table
 
 
 def _scored(tiles_of: dict[str, int]) -> pa.Table:

@@ -6,17 +6,17 @@ import pyarrow as pa
 import pytest
 
 from pipeline import storage
-from pipeline.core import schema
+from pipeline.core import table_schemas
 from pipeline.core.errors import StorageError
+from pipeline.dataset.crack_map_files import copy_maps, write_maps
 from pipeline.dataset.layout import Layout
-from pipeline.dataset.map_files import copy_maps, write_maps
 from tests.conftest import S3Place
 
 
 def scored(**maps: bytes | None) -> pa.Table:
     """Scored photos by name, some with a map."""
     rows = [{"image_id": name, "status": "ok", "crack_map": data} for name, data in maps.items()]
-    return pa.Table.from_pylist(rows, schema=schema.SCORED)
+    return pa.Table.from_pylist(rows, schema=table_schemas.SCORED)
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_each_map_is_a_file(layout: Layout) -> None:
     many = {f"photo{number}": str(number).encode() for number in range(40)}
     left = write_maps(scored(**many, none=None), layout)
     assert maps_of(layout) == {f"{name}.png": data for name, data in many.items()}
-    assert left.column_names == [name for name in schema.SCORED.names if name != "crack_map"]
+    assert left.column_names == [name for name in table_schemas.SCORED.names if name != "crack_map"]
     assert left["image_id"].to_pylist() == [*many, "none"]
 
 
@@ -51,7 +51,7 @@ def test_maps_on_s3(s3: S3Place) -> None:
 def test_without_maps_there_is_no_folder(layout: Layout) -> None:
     """Runs without --maps leave no trace."""
     write_maps(scored(a=None), layout)
-    write_maps(schema.SCORED.empty_table(), layout)
+    write_maps(table_schemas.SCORED.empty_table(), layout)
     assert not storage.exists(layout.maps)
 
 
