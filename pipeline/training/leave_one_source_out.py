@@ -42,6 +42,10 @@ from pipeline.training.trials import (
 DOWNSCALED_FOLDER = "far"
 """Below the comparison's folder: the test tiles that were made smaller."""
 
+SETTLE_S = 2.0
+"""Ray ends this process with code 1 if a thread calls it after it was shut down. Trainings call it in their first and
+last moments, and are blocked in it in between."""
+
 Result = TypeVar("Result")
 
 
@@ -219,13 +223,13 @@ def _run_trial(planned: _Planned, inputs: _TrialInputs, running: dict[str, RayTr
 def run_side_by_side(jobs: Iterable[Callable[[], Result]], at_once: int) -> Generator[Result | None]:
     """Run jobs in threads; yield each result when its job ends, and None whenever none has ended for a moment.
 
-    Raises the error of a job. The next job starts only when the consumer has taken the result before it: a consumer that
-    leaves early then shuts down no Ray on which a job is just starting, which would end this process with code 1.
+    Raises the error of a job. When the consumer leaves early, no further job starts, and those that run have `SETTLE_S`
+    to end.
     """
     waiting = iter(jobs)
     pool = ThreadPoolExecutor(at_once, thread_name_prefix="trial")
+    pending = {pool.submit(job) for job in islice(waiting, at_once)}
     try:
-        pending = {pool.submit(job) for job in islice(waiting, at_once)}
         while pending:
             ended, pending = wait(pending, POLL_S, FIRST_COMPLETED)
             for future in ended:
@@ -234,4 +238,5 @@ def run_side_by_side(jobs: Iterable[Callable[[], Result]], at_once: int) -> Gene
             if not ended:
                 yield None
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        wait(pending, SETTLE_S)
+        pool.shutdown(wait=False)
