@@ -25,7 +25,7 @@ class CompareDisplay(StageBar):
         before = f", {finished} of them are done" if finished else ""
         self.print(f"{finished + waiting} trials{before}.")
 
-    def on_fingerprints(self, done: int, total: int) -> None:
+    def on_descriptors(self, done: int, total: int) -> None:
         """Show the search for repeats."""
         self.show("comparing tiles", done, total)
 

@@ -26,7 +26,7 @@ class TrainDisplay(StageBar, TrainCallbacks):
         """Say how many rows are left out."""
         self.print(format_unlabelled(rows))
 
-    def on_comparison(self, done: int, total: int) -> None:
+    def on_descriptors(self, done: int, total: int) -> None:
         """Show the search for repeats."""
         self.show("comparing tiles", done, total)
 

@@ -66,7 +66,7 @@ def train(
     if (card := _load_finished(folder, run, point)) is not None:
         return TrainResult(folder, card, already_there=True)
     backbone = ray_trainer.load_backbone(config)
-    describe = partial(compute_descriptors, on_progress=callbacks.on_comparison)
+    describe = partial(compute_descriptors, on_progress=callbacks.on_descriptors)
     parts = split(tiles, validation, SplitRule(config.val_fraction, config.hyperparameters.seed), describe)
     callbacks.on_split(parts)
     data = model_card.list_data_sources(parts.training, parts.validation, config)

@@ -58,7 +58,7 @@ class TrialCallbacks(Protocol):
     def on_plan(self, finished: int, waiting: int) -> None:
         """Receive the number of trials with a result and the number of those to run."""
 
-    def on_fingerprints(self, done: int, total: int) -> None:
+    def on_descriptors(self, done: int, total: int) -> None:
         """Receive the number of tiles read to find repeats."""
 
     def on_start(self, side_by_side: int) -> None:
@@ -147,7 +147,7 @@ class _TrialInputs:
             (trial.backbone, trial.hyperparameters.seed): ray_trainer.load_backbone(trial.config(config))
             for trial in trials
         }
-        descriptors = compute_descriptors(tiles, callbacks.on_fingerprints)
+        descriptors = compute_descriptors(tiles, callbacks.on_descriptors)
         self.parts: dict[str, TrainValSplit] = {}
         for source in dict.fromkeys(trial.left_out for trial in trials):
             parts = split_trial(tiles, descriptors, source)

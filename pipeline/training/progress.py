@@ -43,7 +43,7 @@ class TrainCallbacks:
     def on_unlabelled(self, rows: int) -> None:
         """Receive the number of table rows that have no label yet and are left out."""
 
-    def on_comparison(self, done: int, total: int) -> None:
+    def on_descriptors(self, done: int, total: int) -> None:
         """Receive the number of tiles read to find repeats."""
 
     def on_split(self, parts: "TrainValSplit") -> None:

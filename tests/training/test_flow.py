@@ -45,7 +45,7 @@ class RecordingCallbacks(TrainCallbacks):
         """These tests label every row."""
         raise AssertionError(rows)
 
-    def on_comparison(self, done: int, total: int) -> None:
+    def on_descriptors(self, done: int, total: int) -> None:
         """Check the numbers."""
         assert 0 < done <= total
 

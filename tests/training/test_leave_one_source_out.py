@@ -45,7 +45,7 @@ class RecordingCallbacks:
         """Record it."""
         self.planned = finished, waiting
 
-    def on_fingerprints(self, done: int, total: int) -> None:
+    def on_descriptors(self, done: int, total: int) -> None:
         """Check the numbers."""
         assert 0 < done <= total
 
