@@ -43,7 +43,7 @@ class ScoreConfig:
     max_ratio: float = Limits.ratio
     """Compressed members may grow by this factor; more is a zip bomb."""
     batch_tiles: int | None = None
-    """Tiles that the network sees at once; None takes 32, and 128 on a GPU."""
+    """Tiles that the network sees at once; None takes 8, and 128 on a GPU."""
     maps: bool = False
     """Whether to keep a crack map of every photo at or over the threshold."""
     actors: int | None = None

@@ -80,6 +80,7 @@ def test_an_sdist_can_be_built_and_tested(built: Path) -> None:
     assert sdist.stat().st_size < LARGEST_BYTES
 
 
+@pytest.mark.ray
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
 def test_a_wheel_alone_scores_a_photo(built: Path, tmp_path: Path) -> None:
