@@ -108,7 +108,7 @@ def _arrow(axes: Axes, x: float, y: float, to_x: float, to_y: float) -> None:
     axes.annotate("", (to_x, to_y), (x, y), arrowprops={"arrowstyle": "->", "color": INK, "shrinkA": 0, "shrinkB": 0})
 
 
-def drawn(figure: Figure) -> Image.Image:
+def render_figure(figure: Figure) -> Image.Image:
     """Return a figure as a picture."""
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=110, bbox_inches="tight", facecolor=PAPER)
@@ -151,7 +151,7 @@ def save(picture: Image.Image, name: str, width_px: int | None = None) -> None:
 def main(scores: str, report: str) -> None:
     """Draw all pictures."""
     with tempfile.TemporaryDirectory() as folder:
-        save(drawn(flow()), "flow.png")
+        save(render_figure(flow()), "flow.png")
         save(overlay(scores, folder), "overlay.png", OVERLAY_PX)
         save(screenshot(Path(report), folder), "report.png", REPORT_PX)
 
