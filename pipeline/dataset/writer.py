@@ -6,7 +6,8 @@ late leaves nothing that a reader would see twice.
 """
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import NoReturn
@@ -16,7 +17,7 @@ import pyarrow.compute as pc
 
 from pipeline import storage
 from pipeline.core import table_schemas
-from pipeline.core.errors import DatasetError, LostPlaceError
+from pipeline.core.errors import DatasetError, LostPlaceError, NotFoundError
 from pipeline.core.log import get_logger
 from pipeline.dataset.commit_log import CommitLog, file_metadata, read_log, read_table, table_bytes
 from pipeline.dataset.crack_map_files import write_maps
@@ -76,7 +77,8 @@ class DatasetWriter:
 
         Shape: schema `SCORED` → the same without `crack_map`.
         """
-        new = write_maps(self._drop_repeated(scored), self._layout)
+        with self._report_lost_place():
+            new = write_maps(self._drop_repeated(scored), self._layout)
         if not self._waiting:
             self._waiting_since = time.monotonic()
         if new.num_rows:
@@ -95,9 +97,19 @@ class DatasetWriter:
         if self._waiting and not self._has_failed:
             self._has_failed = True
             scored = pa.concat_tables(self._waiting)
-            if not self._put(scored):
-                self._give_up(scored)
+            with self._report_lost_place():
+                if not self._put(scored):
+                    self._give_up(scored)
             self._waiting, self._has_failed = [], False
+
+    @contextmanager
+    def _report_lost_place(self) -> Iterator[None]:
+        """Check the lease if a file vanishes while it is written: a writer that takes over sweeps unfinished files."""
+        try:
+            yield
+        except NotFoundError:
+            self._lease.check()
+            raise
 
     def take_over(self) -> None:
         """Fence older writers off with an empty part, read what they committed last, and sweep what they left.

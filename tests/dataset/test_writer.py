@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 
 from pipeline import storage
 from pipeline.core import table_schemas
-from pipeline.core.errors import DatasetError, LostPlaceError, StorageError, UsageError
+from pipeline.core.errors import DatasetError, LostPlaceError, NotFoundError, StorageError, UsageError
 from pipeline.dataset.commit_log import file_metadata, read_log, table_bytes
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import TTL_S, Holder, Lease, hold, read_lease, this_process
@@ -297,6 +298,29 @@ def test_a_writer_checks_its_lease_before_every_commit(layout: Layout) -> None:
     with pytest.raises(LostPlaceError, match="the lease is gone"), hold(layout, "first", print) as ours:
         commit_without_lease(layout, ours)
     assert (all_ids(layout, "images"), all_ids(layout, "tiles")) == (["a"], ["a", "a"])
+
+
+@pytest.mark.parametrize("taken_over", [True, False])
+def test_a_file_swept_while_it_is_written_means_a_lost_place(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch, *, taken_over: bool
+) -> None:
+    """A writer that wakes up in the middle of a commit says that it lost the dataset; with its lease, what is gone."""
+    link = os.link
+
+    def swept(source: Path, target: str) -> None:
+        if "/images/" in target:
+            source.unlink()
+            if taken_over:
+                storage.remove(layout.lease)
+        link(source, target)
+
+    with hold(layout, "first", print) as ours:
+        writer = open_writer(layout, run_named("first"), ours)
+        writer.add(scored("a"))
+        monkeypatch.setattr(os, "link", swept)
+        with pytest.raises(LostPlaceError if taken_over else NotFoundError):
+            writer.commit()
+    assert all_ids(layout, "images") == []
 
 
 def commit_without_lease(layout: Layout, ours: Lease) -> None:
