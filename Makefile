@@ -28,7 +28,7 @@ demo: $(INSTALLED)  ## The whole main job on a sample: draw, fine-tune, score, q
 	$(BIN)/crackscan query $(DEMO)/scores 'SELECT image, "row", col, left_px, top_px, crack_score FROM tiles ORDER BY crack_score DESC LIMIT 5'
 	@echo && echo 'Photos and truth: $(DEMO)/sample   model: $(DEMO)/model   scores: $(DEMO)/scores (Parquet)'
 
-test: $(INSTALLED)  ## All tests but the longest; twenty minutes on 2 cores
+test: $(INSTALLED)  ## All tests but the longest; a quarter of an hour on 2 cores
 	$(BIN)/pytest -n auto --dist loadfile -m 'not ray and not bench'
 	$(BIN)/pytest -n 2 --dist loadfile -m 'ray and not soak'
 
