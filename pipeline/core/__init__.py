@@ -6,6 +6,7 @@ It imports nothing of ours. Start with `errors`: its tree says what each error d
 * `table_schemas`: the columns of every table
 * `log`: structured logs, one JSON object per line
 * `interrupt`: graceful shutdown on Ctrl-C and SIGTERM
+* `xml`: XML of unknown origin, parsed without entities
 * `usage`: time, processors, storage and memory that a step used
 * `progress`: how work tells its caller how far it is
 * `process`: which process wrote something, and whether it has ended
