@@ -4,6 +4,7 @@ Nothing here opens a file.
 """
 
 import lzma
+import re
 import struct
 import tarfile
 import zipfile
@@ -14,15 +15,22 @@ from typing import NamedTuple, Protocol
 
 from pipeline import storage
 from pipeline.core.errors import DataError
-from pipeline.images.decode import PHOTO_SUFFIXES, UNSUPPORTED_SUFFIXES
+from pipeline.images.formats import PHOTO_SUFFIXES
 from pipeline.storage.byte_ranges import RangeReader
 
 SEEKABLE_SUFFIXES = (".zip", ".tar")
 """Archives that allow access to single members."""
 STREAM_SUFFIXES = (
-    ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst",
+    ".tar.gz", ".tgz", ".taz", ".tar.bz2", ".tar.bz", ".tbz2", ".tbz", ".tb2", ".tz2", ".tar.xz", ".txz", ".tar.zst",
+    ".tzst",
 )  # fmt: skip
-"""Archives that allow reading from front to back only."""
+"""Archives that allow reading from front to back only; their bytes tell how they are compressed."""
+FOREIGN_SUFFIXES = (
+    ".7z", ".rar", ".zipx", ".cab", ".iso", ".dmg", ".ace", ".arj", ".lzh", ".lha", ".alz", ".sit", ".sitx", ".wim",
+    ".cpio", ".xar", ".zpaq",
+    ".tar.lz4", ".tlz4", ".tar.lz", ".tar.lzma", ".tlz", ".tar.lzo", ".tzo", ".tar.z", ".tar.br", ".tbr", ".tar.sz",
+)  # fmt: skip
+"""Archives that cannot be opened; each is one failed row, so that nobody believes its photos scored."""
 
 DAMAGED = (
     tarfile.TarError,
@@ -112,20 +120,49 @@ class SeekableReader(Protocol):
         """Open one file: as a window if it is not compressed, else as its bytes in memory; raise `DataError`."""
 
 
+SPLIT_PART = "part of a split archive"
+"""Kind of such files in the count of skipped files: the first part has a failed row for all of them."""
+
+_ALL_SUFFIXES = SEEKABLE_SUFFIXES + STREAM_SUFFIXES + FOREIGN_SUFFIXES
+_NUMBERED_PART = re.compile(r"\d{2,5}|[a-f][a-z]|aa[a-z]|part[-_.]?(?:\d{1,5}|[a-z]{2,3})")
+"""Ending of a part behind the name of the archive, as of 7-Zip (`.001`) and of `split` (`.aa`, `.00`)."""
+_LAST_PART = {"z": ".zip", "zx": ".zipx", "r": ".rar"}
+"""Ending of the last or first part beside parts called `.z01` or `.r00`."""
+_RAR_PART = re.compile(r"(.+)\.part\d{1,5}\.rar", re.IGNORECASE | re.DOTALL)
+_BACKUP = re.compile(r"(?:~|\.bak|\.backup|\.orig|\.old|\.[^./]+_original)$", re.IGNORECASE)
+"""Endings of second copies, as of editors and of ExifTool (`IMG_1.JPG_original`)."""
+
+
 def file_kind(path: str) -> str:
     """Return by name whether a file is a `photo`, an `archive`, or of a kind that is skipped (`hidden`, `.txt`, …)."""
-    parts = path.split("/")
-    suffix = parts[-1].rpartition(".")[2].lower() if "." in parts[-1] else ""
+    name = path.rpartition("/")[2]
+    suffix = name.rpartition(".")[2].lower() if "." in name else ""
     if storage.is_hidden(path):
-        return "hidden"
-    if suffix in PHOTO_SUFFIXES | UNSUPPORTED_SUFFIXES:
+        return "system folder" if storage.is_in_system_folder(path) else "hidden"
+    if suffix in PHOTO_SUFFIXES:
         return "photo"
     if archive_suffix(path) is not None:
-        return "archive"
+        return "archive" if whole_of(path) is None else SPLIT_PART
+    if _BACKUP.search(name):
+        return "backup copy"
     return f".{suffix}" if suffix else "no ending"
 
 
 def archive_suffix(path: str) -> str | None:
-    """Return the ending that makes a file an archive, None for other files."""
+    """Return the ending that makes a file an archive, or a part of one; None for other files."""
     lower = path.lower()
-    return next((suffix for suffix in SEEKABLE_SUFFIXES + STREAM_SUFFIXES if lower.endswith(suffix)), None)
+    if lower.endswith(_ALL_SUFFIXES):
+        return next(suffix for suffix in _ALL_SUFFIXES if lower.endswith(suffix))
+    return None if whole_of(path) is None else f".{lower.rpartition('.')[2]}"
+
+
+def whole_of(path: str) -> str | None:
+    """Return the path of the archive that was split, if a file is a part of one by its name."""
+    if match := _RAR_PART.fullmatch(path):
+        return f"{match[1]}.rar"
+    stem, _, ending = path.rpartition(".")
+    lower = ending.lower()
+    if last := _LAST_PART.get(lower.rstrip("0123456789")):
+        return f"{stem}{last}" if lower[-2:].isdecimal() else None
+    is_part = _NUMBERED_PART.fullmatch(lower) and stem.lower().endswith(_ALL_SUFFIXES)
+    return stem if is_part and not path.lower().endswith(_ALL_SUFFIXES) else None

@@ -22,7 +22,7 @@ DISTRIBUTION = "crackscan"
 SMI_S = 3.0
 """How long `nvidia-smi` may take to list the GPUs."""
 
-_CODECS = {"JPEG": "jpg", "PNG": "zlib", "TIFF": "libtiff", "WebP": "webp"}
+_CODECS = {"JPEG": "jpg", "PNG": "zlib", "TIFF": "libtiff", "WebP": "webp", "AVIF": "avif", "JPEG 2000": "jpg_2000"}
 """Formats that Pillow decodes with another library, and its name for that library; it decodes BMP and GIF itself."""
 
 CPU_INFO = Path("/proc/cpuinfo")

@@ -38,6 +38,9 @@ Kind = Literal[
 ]
 """Why a photo failed: the `failure_kind` column."""
 
+KINDS_OF_INPUT: frozenset[Kind] = frozenset({"unsupported_format", "archive_unreadable"})
+"""Failures that say what lies among the inputs, never that a run goes wrong."""
+
 
 class CrackscanError(Exception):
     """An error that stops the run."""

@@ -4,7 +4,17 @@ Imports `core` alone and knows no file, archive or network. Start with `decode`.
 `DECODING` in `pipeline/scoring/job.py` with any change to `decode` or `tiles` that moves one.
 
 * `decode`: decodes a photo to 8-bit RGB pixels, and resizes pixels
+* `formats`: tells which names are photos, and which picture format bytes are
+* `jpeg`: decodes a JPEG, if it is whole
+* `lost_sectors`: finds sectors that a disk or a card has lost
+* `png`: checks the chunks of a PNG
+* `tiff`: tells which TIFFs are decoded, what their levels mean, and whether they are whole
+* `camera_raw`: develops camera RAW, with the extra `raw`
 * `exif`: reads when, where and with what a photo was taken
+* `exif_values`: reads values of EXIF and XMP, of whatever type, as text and numbers
+* `capture_time`: reads times, and tells which are credible
+* `gps`: reads positions and heights, and tells which are credible
+* `xmp`: reads the properties of an XMP packet
 * `tiles`: computes the tile grid of a photo and cuts its tiles
 * `isolated_decoder`: decodes in a child process, for photos that crash, hang or fill the memory
 """

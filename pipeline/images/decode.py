@@ -9,12 +9,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import simplejpeg
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from pipeline.core.errors import DataError
+from pipeline.images import tiff
+from pipeline.images.camera_raw import decode_camera_raw
 from pipeline.images.exif import DAMAGED, PhotoFacts, read_facts
+from pipeline.images.formats import identify
+from pipeline.images.jpeg import Colours, decode_jpeg, describe_refusal
+from pipeline.images.lost_sectors import check_sectors
+from pipeline.images.png import keep_whole_chunks
 
 Pixels = NDArray[np.uint8]
 """A picture or several: (…, H, W, 3), 8-bit RGB."""
@@ -22,14 +27,12 @@ Pixels = NDArray[np.uint8]
 MAX_PIXELS = 200_000_000
 """Largest photo by default; its RGB pixels are 600 MB."""
 
-PHOTO_SUFFIXES = frozenset({"jpg", "jpeg", "png", "tif", "tiff", "bmp", "webp", "gif"})
-"""File name endings that are listed as photos."""
+DECODERS = {"JPEG": "JPEG", "PNG": "PNG", "TIFF": "TIFF", "BMP": "BMP", "WebP": "WEBP", "GIF": "GIF", "HEIF": "HEIF",
+             "AVIF": "AVIF", "JPEG 2000": "JPEG2000"}  # fmt: skip
+"""Format, as `identify` names it, to the decoder of Pillow that may try it: well-tested ones, never the rare ones."""
 
-UNSUPPORTED_SUFFIXES = frozenset({"heic", "heif", "dng", "svg"})
-"""Endings that are listed as photos and then fail, so that nobody believes them scored."""
-
-_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF")
-"""What Pillow may try: a few well-tested decoders, never the rare ones."""
+_WITHOUT_CHECKSUMS = frozenset({"WebP", "HEIF", "AVIF", "JPEG 2000"})
+"""Formats that are compressed without checksums, whose decoders take anything for pixels; JPEGs are checked apart."""
 
 _TO_STORED: dict[int, Callable[[Pixels], Pixels]] = {
     2: lambda upright: upright[:, ::-1],
@@ -68,14 +71,14 @@ Decoder = Callable[[bytes, int], Photo]
 
 
 def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Photo:
-    """Decode a photo: upright, first frame, 8-bit RGB.
+    """Decode a photo that is whole: upright, first frame, 8-bit RGB.
 
     Converts grey, palette, CMYK and 16-bit to RGB and lays transparent parts on white.
 
     Raises:
-        DataError: the bytes are no photo, or one that is damaged, has more than `max_pixels`, or needs more memory than
-            an allocation gets. The photo is to blame for that: a machine that runs out of memory kills processes, and
-            refuses only allocations that are too large for it.
+        DataError: the bytes are no photo, or one that is damaged, of a kind that is not decoded, has more than
+            `max_pixels`, or needs more memory than an allocation gets. The photo is to blame for that: a machine that
+            runs out of memory kills processes, and refuses only allocations that are too large for it.
     """
     if not data:
         raise DataError("decode", "empty_file", "The file is empty; expected a photo.")
@@ -83,45 +86,123 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Photo:
     # shrinks, since other code opens pictures in this process, too.
     Image.MAX_IMAGE_PIXELS = limit = max(max_pixels, Image.MAX_IMAGE_PIXELS or 0)
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-            _check_size(image, max_pixels)
-            pixels = decode_with_turbo(image, data)
-            if pixels is None:
-                image.load()  # first, since it turns a TIFF upright and removes its orientation
-                pixels = decode_with_pillow(image)
-            return Photo(pixels, read_facts(image))
+        with warnings.catch_warnings(action="ignore"):
+            return _decode_format(data, identify(data), max_pixels)
     except Image.DecompressionBombError as error:
         raise _too_many_pixels(f"more than {2 * limit:,} pixels", max_pixels) from error
     except MemoryError as error:
         message = "Decoding takes more memory than there is for a photo. Score it on a machine that has more."
         raise DataError("decode", "too_large", message) from error
-    except UnidentifiedImageError as error:
-        raise DataError("decode", "not_an_image", f"No photo in {_describe(data)}.") from error
     except DAMAGED as error:
-        raise DataError("decode", "truncated_image", f"The photo is damaged or cut short: {error}.") from error
+        raise _refuse(data, error) from error
 
 
-def decode_with_turbo(image: Image.Image, data: bytes) -> Pixels | None:
-    """Decode a usual JPEG with libjpeg-turbo straight into an array: Pillow's pixels in two thirds of its time.
+def _decode_format(data: bytes, form: str | None, max_pixels: int) -> Photo:
+    """Decode a photo of the format that its first bytes show."""
+    if form is not None and form.endswith("RAW"):
+        return Photo(*decode_camera_raw(data, form, max_pixels))
+    if form not in DECODERS:
+        raise UnidentifiedImageError
+    match form:
+        case "TIFF":
+            return _decode_tiff(data, max_pixels)
+        case "PNG":
+            data = keep_whole_chunks(data)
+        case "HEIF":
+            _register_heif()
+    with _open(data, form, max_pixels) as image:
+        if form in _WITHOUT_CHECKSUMS:
+            check_sectors(data, 0, len(data))
+        if form == "JPEG":
+            return Photo(_decode_jpeg(image, data), read_facts(image))
+        if form == "BMP":
+            _check_bmp(image, data)
+        image.load()
+        return Photo(decode_with_pillow(image), read_facts(image))
 
-    Returns:
-        The upright pixels, shape (H, W, 3); None for other files, and for files of which this decoder even warns, so
-        that Pillow decides about them.
+
+def _open(data: bytes, form: str, max_pixels: int) -> ImageFile.ImageFile:
+    """Open a photo without decoding a pixel; refuse one that is too large."""
+    image = Image.open(io.BytesIO(data), formats=[DECODERS[form]])
+    _check_size(image, max_pixels)
+    return image
+
+
+def _check_bmp(image: Image.Image, data: bytes) -> None:
+    """Refuse a BMP whose pixels Pillow would misread: it takes a short palette of greys for grey levels.
+
+    Raises:
+        DataError: `unsupported_format`.
     """
-    if image.format not in {"JPEG", "MPO"} or image.mode != "RGB":
-        return None
-    stored = np.empty((image.height, image.width, 3), np.uint8)
+    bits_at = 24 if int.from_bytes(data[14:18], "little") == 12 else 28
+    bits = int.from_bytes(data[bits_at : bits_at + 2], "little")
+    if {"1": 1, "L": 8}.get(image.mode, bits) != bits:
+        found = f"The photo is a BMP of {bits} bits with a palette of few greys, which is not decoded. Save it as PNG."
+        raise DataError("decode", "unsupported_format", found)
+
+
+def _register_heif() -> None:
+    if "HEIF" not in Image.OPEN:
+        from pi_heif import register_heif_opener  # 5 MB of libraries that most inspections never need
+
+        register_heif_opener()
+
+
+def _decode_tiff(data: bytes, max_pixels: int) -> Photo:
+    number, page = tiff.read_page(data)
+    if tiff.is_camera_raw(page):
+        return Photo(*decode_camera_raw(data, "camera RAW", max_pixels))
+    tiff.check_kind(page)
     try:
-        simplejpeg.decode_jpeg(data, buffer=stored)
-    except ValueError:
-        return None
+        opened = _open(data, "TIFF", max_pixels)
+    except UnidentifiedImageError as error:
+        raise tiff.refuse_kind(page) from error
+    with opened as image:
+        if number:
+            image.seek(number)
+            _check_size(image, max_pixels)
+        tiff.check_parts(image, data, page)
+        image.load()  # first, since it turns a TIFF upright and removes its orientation
+        return Photo(decode_with_pillow(image, tiff.read_grey_scale(page)), read_facts(image))
+
+
+def _decode_jpeg(image: Image.Image, data: bytes) -> Pixels:
+    """Decode a JPEG, turned upright.
+
+    libjpeg-turbo decodes it straight into an array: Pillow's pixels in two thirds of its time. Pillow decodes CMYK, and
+    what libjpeg-turbo does not take.
+    """
+    colours: Colours = "CMYK" if image.mode == "CMYK" else "RGB"
+    stored = decode_jpeg(data, image.height, image.width, colours)
+    if stored is None or colours == "CMYK":
+        image.load()
+        return decode_with_pillow(image)
     orientation = _read_orientation(image)
     # A view: the cutting of tiles turns them one by one, in the cache.
     return _TO_STORED[_INVERSE_ORIENTATIONS.get(orientation, orientation)](stored) if orientation > 1 else stored
 
 
-def decode_with_pillow(image: Image.Image) -> Pixels:
+def _refuse(data: bytes, error: Exception) -> DataError:
+    """Return the failure of bytes that no decoder takes: no photo, one of another format, or a damaged one."""
+    form = identify(data)
+    if form is None:
+        return DataError("decode", "not_an_image", f"No photo in {_describe(data)}.")
+    kind = describe_refusal(data) if form == "JPEG" else None
+    if form not in DECODERS:
+        kind = f"a file of the format {form}"
+    if kind is not None:
+        found = f"The photo is {kind}, which is not decoded. Convert it to JPEG, PNG or TIFF."
+        return DataError("decode", "unsupported_format", found)
+    reason = f"no {form} decoder finds a photo in it" if isinstance(error, UnidentifiedImageError) else error
+    return DataError("decode", "truncated_image", f"The photo is damaged or cut short: {reason}.")
+
+
+def decode_with_pillow(image: Image.Image, scale: tiff.GreyScale = tiff.GreyScale()) -> Pixels:  # noqa: B008 - frozen
     """Convert to RGB and turn as the EXIF says, band by band.
+
+    Args:
+        image: loaded.
+        scale: what its grey levels mean, if they have more than 8 bits.
 
     Shape: → (H, W, 3).
     """
@@ -132,7 +213,7 @@ def decode_with_pillow(image: Image.Image) -> Pixels:
     rows = max(1, _BAND_PIXELS // image.width)
     for top in range(0, image.height, rows):
         bottom = min(top + rows, image.height)
-        stored[top:bottom] = _to_rgb(image.crop((0, top, image.width, bottom)))
+        stored[top:bottom] = _to_rgb(image.crop((0, top, image.width, bottom)), scale)
     return pixels
 
 
@@ -198,23 +279,22 @@ def _read_orientation(image: Image.Image) -> int:
     return found if isinstance(found, int) and found in _TO_STORED else 1
 
 
-def _to_rgb(image: Image.Image) -> Pixels:
+def _to_rgb(image: Image.Image, scale: tiff.GreyScale) -> Pixels:
     """Convert any mode to 8-bit RGB, shape (H, W, 3) or (H, W, 1)."""
-    if image.mode == "F":
-        raise DataError("decode", "unsupported_format", "The pixels are 32-bit floats, whose range is unknown.")
     if image.mode.startswith("I"):
-        return _scale_16_bit(image)
+        return _scale_levels(image, scale)
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
-def _scale_16_bit(image: Image.Image) -> Pixels:
-    """Scale grey levels of 0 … 65535 to 0 … 255, rounded; `convert` would clip them at 255."""
-    levels = np.clip(np.asarray(image, np.int64), 0, 65535)
-    return ((levels + 128) // 257).astype(np.uint8)[..., None]
+def _scale_levels(image: Image.Image, scale: tiff.GreyScale) -> Pixels:
+    """Scale grey levels of more than 8 bits to 0 … 255, rounded; `convert` would clip them at 255."""
+    levels = np.clip(np.asarray(image, np.int64), 0, scale.white)
+    upright = ((levels * 255 + scale.white // 2) // scale.white).astype(np.uint8)[..., None]
+    return 255 - upright if scale.is_negative else upright
 
 
 def _describe(data: bytes) -> str:
-    return f"{len(data):,} bytes that begin with {data[:12]!r}; expected JPEG, PNG, TIFF, BMP, WebP or GIF"
+    return f"{len(data):,} bytes that begin with {data[:12]!r}; expected {', '.join(DECODERS)} or camera RAW"

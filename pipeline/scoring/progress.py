@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.core.errors import CrackscanError
+from pipeline.core.errors import KINDS_OF_INPUT, CrackscanError
 from pipeline.dataset.lease import Holder
 from pipeline.models.engines import EngineChoice
 from pipeline.monitoring.prices import Cost
@@ -22,6 +22,8 @@ class Progress:
     """Streams whose photos are counted only when they have been read to their end."""
     scored: int = 0
     failed: int = 0
+    not_decoded: int = 0
+    """Photos among the failed ones that say nothing of the run: they are of a kind that is never decoded."""
     tiles: int = 0
 
     @property
@@ -32,16 +34,17 @@ class Progress:
     def with_photos(self, scored: pa.Table) -> "Progress":
         """Return the progress after more photos; schema `SCORED`."""
         failed = pc.sum(pc.equal(scored["status"], "failed")).as_py() or 0
+        not_decoded = pc.sum(pc.is_in(scored["failure_kind"], pa.array(KINDS_OF_INPUT, pa.string()))).as_py() or 0
         tiles = pc.sum(scored["tiles"]).as_py() or 0
         return replace(self, scored=self.scored + scored.num_rows - failed, failed=self.failed + failed,
-                       tiles=self.tiles + tiles)  # fmt: skip
+                       not_decoded=self.not_decoded + not_decoded, tiles=self.tiles + tiles)  # fmt: skip
 
     def with_stream(self, photos: int) -> "Progress":
         """Return the progress after the end of a stream with this number of photos."""
         return replace(self, photos=self.photos + photos, uncounted=self.uncounted - 1)
 
     def check_failures(self, max_share: float, after: int) -> None:
-        """Stop a run in which too many photos fail.
+        """Stop a run in which too many photos fail that could have been scored.
 
         Args:
             max_share: share of photos that may fail.
@@ -50,10 +53,12 @@ class Progress:
         Raises:
             CrackscanError: more than that share has failed.
         """
-        if self.tried >= after and self.failed > max_share * self.tried:
+        tried, failed = self.tried - self.not_decoded, self.failed - self.not_decoded
+        if tried >= after and failed > max_share * tried:
             raise CrackscanError(
-                f"{self.failed:,} of the first {self.tried:,} photos failed, more than the share of {max_share:g} "
-                "that --max-failures allows. The view `failures` of `crackscan query` says why."
+                f"{failed:,} of the first {tried:,} photos failed, more than the share of {max_share:g} that "
+                "--max-failures allows; photos of kinds that are never decoded do not count. The view `failures` of "
+                "`crackscan query` says why."
             )
 
 

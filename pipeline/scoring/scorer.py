@@ -17,7 +17,7 @@ from pipeline.archives.members import Limits
 from pipeline.core.errors import DataError, UsageError
 from pipeline.core.table_schemas import SCORED
 from pipeline.core.usage import Usage, measure, usage_now, with_peak
-from pipeline.images.decode import MAX_PIXELS, UNSUPPORTED_SUFFIXES, Decoder, Photo, decode
+from pipeline.images.decode import MAX_PIXELS, Decoder, Photo, decode
 from pipeline.images.exif import PhotoFacts
 from pipeline.images.tiles import Tile, TileSpec, cut, grid
 from pipeline.models.batching import BATCH_TILES, CHUNK_TILES, CRACK, DOMAIN, Device, Engine, score_in_batches
@@ -168,9 +168,6 @@ class PhotoScorer:
         """Decode a photo; raise the failure of reading, if the row carries one."""
         if row["failure_stage"] is not None:
             raise DataError(row["failure_stage"], row["failure_kind"], row["failure_message"])
-        suffix = row["image"].rpartition(".")[2].lower()
-        if suffix in UNSUPPORTED_SUFFIXES:
-            raise DataError("decode", "unsupported_format", f"Photos of the kind .{suffix} cannot be decoded here.")
         return self._decode(data or b"", self._rule.max_pixels)
 
     def _mapped_row(self, outcome: _Outcome, scores: NDArray[np.float32], data: pa.Scalar) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def test_bad_photos_fail_alone_and_a_second_run_scores_nothing(
     shutil.copytree(photos, inputs)
     (inputs / "bad.jpg").write_bytes(b"no photo")
     (inputs / "empty.png").write_bytes(b"")
-    (inputs / "phone.heic").write_bytes(b"ftypheic")
+    (inputs / "layers.psd").write_bytes(b"8BPS")
     (inputs / "broken.zip").write_bytes(b"PK no zip")
     first = crackscan("score", "inputs", "--out", "scores")
     assert first.returncode == 3, first.stderr
@@ -66,7 +66,7 @@ def test_bad_photos_fail_alone_and_a_second_run_scores_nothing(
         '"","open","archive_unreadable"',
         '"bad.jpg","decode","not_an_image"',
         '"empty.png","decode","empty_file"',
-        '"phone.heic","decode","unsupported_format"',
+        '"layers.psd","decode","unsupported_format"',
     ]
     before = sorted(path for path in (tmp_path / "scores").rglob("*"))
     again = crackscan("score", "inputs", "--out", "scores")

@@ -1,5 +1,6 @@
 """How far a run is, and when it stops."""
 
+import pyarrow as pa
 import pytest
 
 from pipeline.core.errors import CrackscanError
@@ -12,3 +13,20 @@ def test_too_many_failures_stop_the_run() -> None:
     Progress(100, scored=5, failed=5).check_failures(0.5, after=10)
     with pytest.raises(CrackscanError, match=r"6 of the first 10 photos failed, more than the share of 0\.5 that"):
         Progress(100, scored=4, failed=6).check_failures(0.5, after=10)
+
+
+def test_photos_that_are_never_decoded_do_not_stop_a_run() -> None:
+    """A hundred RAW files beside their JPEGs say nothing of the run; damaged photos among the JPEGs do."""
+    kinds = ["unsupported_format"] * 60 + ["archive_unreadable"] * 40 + ["truncated_image"] * 5 + [None] * 5
+    table = pa.table({
+        "status": ["ok" if kind is None else "failed" for kind in kinds],
+        "failure_kind": pa.array(kinds, pa.string()),
+        "tiles": pa.array([1] * len(kinds), pa.int32()),
+    })  # fmt: skip
+
+    progress = Progress(200).with_photos(table)
+
+    assert (progress.failed, progress.not_decoded) == (105, 100)
+    progress.check_failures(0.5, after=10)
+    with pytest.raises(CrackscanError, match=r"^5 of the first 10 photos failed, more than the share of 0\.4 that"):
+        progress.check_failures(0.4, after=10)

@@ -176,13 +176,14 @@ def test_an_unreadable_photo_keeps_its_reason() -> None:
     assert row["status"] == "failed"
 
 
-@pytest.mark.parametrize("name", ["a.heic", "b.HEIF", "c.dng", "d.Svg"])
-def test_unsupported_formats_fail_by_name(name: str) -> None:
-    """Users see them as photos, so they must not vanish."""
-    (row,) = _score(_make_photos({name: b"data"})).to_pylist()
+def test_formats_that_are_not_decoded_fail_by_name_whatever_they_are_called() -> None:
+    """Users see them as photos, so they must not vanish; a JPEG is scored even if it is called otherwise."""
+    rows = _score(_make_photos({"a.jpg": b"8BPS", "b.psd": PHOTOS["a.png"]})).to_pylist()
 
-    assert row["failure_kind"] == "unsupported_format"
-    assert row["failure_message"] == f"Photos of the kind .{name[2:].lower()} cannot be decoded here."
+    assert [row["failure_kind"] for row in rows] == ["unsupported_format", None]
+    assert rows[0]["failure_message"] == (
+        "The photo is a file of the format Photoshop, which is not decoded. Convert it to JPEG, PNG or TIFF."
+    )
 
 
 def test_too_large_a_photo_is_not_decoded() -> None:
