@@ -5,8 +5,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from pipeline.cli.config_file import config_option
-from pipeline.cli.messages import DONE_WITH_FAILED_PHOTOS, format_unlabelled
-from pipeline.cli.options import address_option, cpus_option, model_option, verbose_option
+from pipeline.cli.messages import DONE_WITH_FAILED_PHOTOS, format_unlabelled, format_unused
+from pipeline.cli.options import (
+    address_option,
+    cpus_option,
+    model_option,
+    negative_option,
+    positive_option,
+    verbose_option,
+)
 from pipeline.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -42,8 +49,8 @@ class Measured(NamedTuple):
     metavar="DIR",
     help="Folder or URL for the report.  [default: MODEL/evaluation; ./evaluation for the shipped model]",
 )
-@click.option("--positive", default="Positive", show_default=True, metavar="NAME", help="Name of the cracked class.")
-@click.option("--negative", default="Negative", show_default=True, metavar="NAME", help="Name of the sound class.")
+@positive_option
+@negative_option
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 1),
@@ -67,7 +74,8 @@ def command(**given: Any) -> None:  # noqa: ANN401 - Click's
     """Measure a model on labelled tiles that it was not trained on.
 
     DATA is one or more folders or URLs with Positive/ and Negative/ below, or CSV or Parquet tables with the columns
-    path, label and maybe group. The report has each of them alone, and all together.
+    path, label and maybe group. The report has each of them alone, and all together. --positive and --negative name
+    other folders and labels.
 
     \b
     The report:
@@ -81,7 +89,7 @@ def command(**given: Any) -> None:  # noqa: ANN401 - Click's
     Examples:
       crackscan evaluate demo/tiles/val --model demo/model
       crackscan evaluate bridge_a bridge_b --model demo/model --threshold 0.8 --out report
-      crackscan evaluate labels.csv --positive crack --negative sound
+      crackscan evaluate labels.csv --positive crack --positive spalling --negative sound
       crackscan evaluate --masks bridge_a --model demo/model
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
     if run_evaluation(**given).failed:
@@ -93,8 +101,8 @@ def run_evaluation(
     masks: tuple[str, ...],
     model: str | None,
     out: str | None,
-    positive: str,
-    negative: str,
+    positive: tuple[str, ...],
+    negative: tuple[str, ...],
     **options: Any,  # noqa: ANN401 - Click's
 ) -> Measured:
     """Evaluate as the options say, and print the tables."""
@@ -105,11 +113,19 @@ def run_evaluation(
 
     # Wrong DATA ends the command before it imports Ray and torch, which takes seconds.
     tiles = read_labelled_tiles(data, ClassNames(positive, negative)) if data else None
-    if tiles is not None and tiles.unlabelled:
-        click.echo(format_unlabelled(tiles.unlabelled), err=True)
+    if tiles is not None:
+        _print_left_out(tiles)
     config = _config(model, out, **options)
     on_tiles = None if tiles is None else _evaluate_tiles(tiles, config)
     return Measured(on_tiles, _evaluate_masks(masks, config) if masks else None)
+
+
+def _print_left_out(tiles: "LabelledTiles") -> None:
+    """Say what the labelled data holds besides its tiles."""
+    if tiles.unlabelled:
+        click.echo(format_unlabelled(tiles.unlabelled), err=True)
+    for line in format_unused(tiles):
+        click.echo(line, err=True)
 
 
 def _config(

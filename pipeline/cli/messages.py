@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from pipeline.labels.labelled_tiles import LabelledTiles
 
 DONE_WITH_FAILED_PHOTOS = 3
 """Exit code of a command that did its work, but could not score some photos or tiles."""
@@ -25,6 +26,25 @@ def list_kinds(counts: Mapping[str, int]) -> str:
 def format_unlabelled(rows: int) -> str:
     """Say that rows of tables without a label, such as `review` writes them, are left out."""
     return f"{rows:,} rows have no label yet and are left out."
+
+
+def format_unused(tiles: "LabelledTiles") -> list[str]:
+    """Say which pictures beside labelled tiles are none, a line for each reason."""
+    from pipeline.labels.labelled_tiles import list_counts
+
+    lines = []
+    if unmatched := sum(tiles.unmatched.values()):
+        are_in = "is in a folder" if unmatched == 1 else "are in folders"
+        lines.append(
+            f"{unmatched:,} of {unmatched + len({*tiles.urls}):,} pictures {are_in} that no class name takes: "
+            f"{list_counts(tiles.unmatched)}. Give --positive or --negative NAME for each that belongs."
+        )
+    if undecoded := sum(tiles.undecoded.values()):
+        lines.append(
+            f"{count_of(undecoded, 'picture')} left out, of formats that are not decoded: "
+            f"{list_counts(tiles.undecoded)}. Convert what belongs to JPEG, PNG or TIFF."
+        )
+    return lines
 
 
 def short_url(url: str) -> str:

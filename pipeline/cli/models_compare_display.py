@@ -1,10 +1,11 @@
 """What `models compare` shows: a bar while trials run, a line for each that is done, and the table at the end."""
 
-from pipeline.cli.messages import format_unlabelled
+from pipeline.cli.messages import format_unlabelled, format_unused
 from pipeline.cli.progress import StageBar
 from pipeline.evaluation.calibration import scores_of
 from pipeline.evaluation.metrics import measure
 from pipeline.evaluation.trial_results import TrialResult
+from pipeline.labels.labelled_tiles import LabelledTiles
 from pipeline.models.card import Calibration
 
 
@@ -18,6 +19,11 @@ class CompareDisplay(StageBar):
     def on_unlabelled(self, rows: int) -> None:
         """Say how many rows are left out."""
         self.print(format_unlabelled(rows))
+
+    def on_unused(self, tiles: LabelledTiles) -> None:
+        """Say which pictures are left out."""
+        for line in format_unused(tiles):
+            self.print(line, err=True)
 
     def on_plan(self, finished: int, waiting: int) -> None:
         """Say how much there is to do."""

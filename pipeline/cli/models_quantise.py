@@ -1,10 +1,16 @@
 """`crackscan models quantise`: give a model an int8 network, and measure its loss."""
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipeline.cli.messages import format_unused
+from pipeline.cli.options import negative_option, positive_option
+
 if TYPE_CHECKING:
+    from pipeline.cli.progress import StageBar
+    from pipeline.labels.labelled_tiles import LabelledTiles
     from pipeline.models.card import Quantised
 
 
@@ -15,11 +21,9 @@ if TYPE_CHECKING:
     "--val", multiple=True, metavar="DATA", help="Held-out tiles; may be given again.  [default: a part of DATA]"
 )
 @click.option("--val-fraction", default=0.2, show_default=True, help="Part of DATA held out where there is no --val.")
-@click.option("--positive", default="Positive", show_default=True, metavar="NAME", help="Name of the cracked class.")
-@click.option("--negative", default="Negative", show_default=True, metavar="NAME", help="Name of the sound class.")
-def command(
-    model: str, data: tuple[str, ...], val: tuple[str, ...], val_fraction: float, positive: str, negative: str
-) -> None:
+@positive_option
+@negative_option
+def command(model: str, positive: tuple[str, ...], negative: tuple[str, ...], **places: Any) -> None:  # noqa: ANN401 - Click's
     """Give the MODEL folder a network of eight-bit integers, which CPUs compute up to three times as fast.
 
     `crackscan train` does the same; this is for models without one. DATA is the labelled tiles that the model was
@@ -41,11 +45,17 @@ def command(
         raise UsageError(f"Nothing can be quantised here: {problem}")
     from pipeline.training.quantise import QuantiseConfig, quantise_folder
 
-    config = QuantiseConfig(model, data, val, val_fraction, ClassNames(positive, negative))
+    config = QuantiseConfig(model, classes=ClassNames(positive, negative), **places)
     with StageBar() as bar:
-        quantised = quantise_folder(config, bar.show)
+        quantised = quantise_folder(config, bar.show, partial(_print_unused, bar))
     click.echo(f"Wrote int8.xml and int8.bin into {model}")
     click.echo(_describe_loss(quantised))
+
+
+def _print_unused(bar: "StageBar", tiles: "LabelledTiles") -> None:
+    """Say which pictures are left out."""
+    for line in format_unused(tiles):
+        bar.print(line, err=True)
 
 
 def _describe_loss(quantised: "Quantised") -> str:

@@ -61,6 +61,24 @@ maps_option = click.option(
     "already have their row get none.",
 )
 
+positive_option = click.option(
+    "--positive",
+    multiple=True,
+    default=("Positive",),
+    show_default=True,
+    metavar="NAME",
+    help="Name of cracked tiles: of a folder, or in a table's column label. May be given again.",
+)
+
+negative_option = click.option(
+    "--negative",
+    multiple=True,
+    default=("Negative",),
+    show_default=True,
+    metavar="NAME",
+    help="Name of sound tiles. May be given again.",
+)
+
 _RUN = (
     click.option("--max-pixels", type=click.IntRange(min=1), default=200_000_000, show_default=True, metavar="N",
                  help="Photos of more pixels fail instead of filling the memory."),
@@ -89,10 +107,8 @@ _TRAINING = (
     click.option("--learning-rate", type=float, help="At its highest, when everything is trained."),
     click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
                  help="Where the network is trained."),
-    click.option("--positive", default="Positive", show_default=True, metavar="NAME",
-                 help="Name of the class of cracked tiles."),
-    click.option("--negative", default="Negative", show_default=True, metavar="NAME",
-                 help="Name of the class of sound tiles."),
+    positive_option,
+    negative_option,
     address_option,
     cpus_option,
     verbose_option,

@@ -71,10 +71,10 @@ class StageBar:
             self._printed_at = time.monotonic()
             click.echo(f"{stage}: {done / total:.0%}", err=True)
 
-    def print(self, line: str) -> None:
-        """Print a line on stdout, above the bar."""
+    def print(self, line: str, *, err: bool = False) -> None:
+        """Print a line above the bar, on stdout or stderr."""
         self._bar.stop()
-        click.echo(line)
+        click.echo(line, err=err)
         self._bar.start()
 
 

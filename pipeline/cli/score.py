@@ -35,9 +35,9 @@ def command(out: str, **given: Any) -> None:  # noqa: ANN401 - Click's
     """Score the photos of every INPUT and write the dataset OUT.
 
     INPUT is a folder (searched through, archives in it too), a photo, a .zip, .tar, .tar.gz, .tar.bz2, .tar.xz or
-    .tar.zst, a glob in quotes, or @list.txt with one input a line; each on disk or as a URL such as s3://…. Every
-    photo ends in exactly one row of OUT/images; run the same command again after an interruption, or with more inputs,
-    and only what is missing is scored.
+    .tar.zst, a glob in quotes, or @list.txt with one input a line, relative to the list's folder; each on disk or as a
+    URL such as s3://…. Every photo ends in exactly one row of OUT/images; run the same command again after an
+    interruption, or with more inputs, and only what is missing is scored.
 
     A crack map (--maps) is a grey picture of the photo, smaller by the whole number in its text `scale`: black is
     sound, white a crack for sure. Scores are the same with and without.

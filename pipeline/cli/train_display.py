@@ -1,7 +1,8 @@
 """What `train` shows: a bar while it works, and a row for each epoch."""
 
-from pipeline.cli.messages import count_of, format_unlabelled
+from pipeline.cli.messages import count_of, format_unlabelled, format_unused
 from pipeline.cli.progress import StageBar
+from pipeline.labels.labelled_tiles import LabelledTiles
 from pipeline.labels.split import TrainValSplit
 from pipeline.models.backbones import Backbone
 from pipeline.training.config import Hyperparameters
@@ -25,6 +26,11 @@ class TrainDisplay(StageBar, TrainCallbacks):
     def on_unlabelled(self, rows: int) -> None:
         """Say how many rows are left out."""
         self.print(format_unlabelled(rows))
+
+    def on_unused(self, tiles: LabelledTiles) -> None:
+        """Say which pictures are left out."""
+        for line in format_unused(tiles):
+            self.print(line, err=True)
 
     def on_descriptors(self, done: int, total: int) -> None:
         """Show the search for repeats."""

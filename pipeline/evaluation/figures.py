@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.evaluation.metrics import CALIBRATION_BINS, Bools, Curves, Floats, RankedTiles, Scores
 from pipeline.images.decode import Pixels, resize
-from pipeline.labels.masks import Mask
+from pipeline.labels.mask_files import Mask
 from pipeline.models.crack_maps import Grey
 
 if TYPE_CHECKING:

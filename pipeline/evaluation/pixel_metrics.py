@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.evaluation.metrics import Floats
-from pipeline.labels.masks import Mask
+from pipeline.labels.mask_files import Mask
 from pipeline.models.crack_maps import Grey
 
 Counts = NDArray[np.int64]

@@ -1,40 +1,92 @@
 """Tables of labelled tiles, as CSV or Parquet with path, label and maybe box, and manifests beside folders of tiles.
 
-Knows columns and what their values mean; `labelled_tiles` makes a data set of them.
+Knows columns and what their values mean; `table_files` reads the files, `labelled_tiles` makes a data set of them.
 """
 
-import csv
 import hashlib
-import io
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline import storage
 from pipeline.core.errors import UsageError
 from pipeline.labels.boxes import Box
+from pipeline.labels.table_files import TextTable, column_key, read_text_table
 
 MANIFEST = "manifest.csv"
 REVIEW_TABLE = "review.csv"
 """The table of a folder that `review` wrote."""
-PATH_COLUMNS = ("path", "file")
-LABEL_COLUMNS = ("label",)
+PATH_COLUMNS = ("path", "file", "filename", "filepath", "image", "image_path", "image_name")
+"""The first that a table has; capitals, blanks and underscores make no difference in any column."""
+LABEL_COLUMNS = ("label", "class")
 GROUP_COLUMNS = ("group", "photo_block")
 PHOTO_COLUMN = "image_id"
 """Identifies a photo everywhere, so that its tiles share a group even in two tables."""
+MOST_SOUGHT = 100
+"""Files of a table that are looked for before its paths are called wrong; on a remote store some 5 s."""
+
+_DRIVE = re.compile(r"(?:file:/*)?[A-Za-z]:[\\/]|\\\\")
+"""The beginning of a path on a drive of Windows, or on a machine in its network."""
 
 
-class ClassNames(NamedTuple):
-    """Names of the two classes in folder names and label columns, in any case."""
+@dataclass(frozen=True)
+class ClassNames:
+    """Names of the two classes in folder names and label columns, in any case; a class may have several."""
 
-    positive: str = "Positive"
-    negative: str = "Negative"
+    positive: str | Sequence[str] = ("Positive",)
+    """Of cracked tiles: a name, or several."""
+    negative: str | Sequence[str] = ("Negative",)
+    """Of sound tiles: a name, or several."""
+
+    def __post_init__(self) -> None:
+        """Check that every name says one thing.
+
+        Raises:
+            UsageError: a name is empty, or names both classes, or a class has none.
+        """
+        cracked, sound = (set(map(_fold, names)) for names in (self.positives, self.negatives))
+        if not cracked or not sound or "" in cracked | sound:
+            raise UsageError(
+                f"The names of the classes are {self.cracked!r} and {self.sound!r}; expected at least one for each, "
+                "and none empty. Give them with --positive and --negative."
+            )
+        if both := sorted(cracked & sound):
+            raise UsageError(
+                f"{both[0]!r} names cracked tiles and sound ones. Give every name once, with --positive or with "
+                "--negative."
+            )
+
+    @property
+    def positives(self) -> tuple[str, ...]:
+        """The names of cracked tiles."""
+        return (self.positive,) if isinstance(self.positive, str) else tuple(self.positive)
+
+    @property
+    def negatives(self) -> tuple[str, ...]:
+        """The names of sound tiles."""
+        return (self.negative,) if isinstance(self.negative, str) else tuple(self.negative)
+
+    @property
+    def cracked(self) -> str:
+        """The names of cracked tiles, for messages."""
+        return ", ".join(self.positives)
+
+    @property
+    def sound(self) -> str:
+        """The names of sound tiles, for messages."""
+        return ", ".join(self.negatives)
 
     def parse(self, word: str) -> bool | None:
         """Return True for cracked, False for sound, None for a word that names neither."""
-        return {self.positive.casefold(): True, self.negative.casefold(): False}.get(word.strip().casefold())
+        for names, label in ((self.positives, True), (self.negatives, False)):
+            if _fold(word) in map(_fold, names):
+                return label
+        return None
+
+
+def _fold(name: str) -> str:
+    return name.strip().casefold()
 
 
 class Row(NamedTuple):
@@ -46,6 +98,8 @@ class Row(NamedTuple):
     """The photo's `image_id`, else the table's group after a hash of the table, else the URL."""
     box: Box | None
     """Which part of the file it is; None for the whole file."""
+    path: str
+    """As the table has it."""
 
 
 class Table(NamedTuple):
@@ -67,28 +121,45 @@ def read_table(url: str, names: ClassNames) -> Table:
     and leaves them out.
 
     Raises:
-        UsageError: the file is no such table, lacks a column, has an invalid label or box, or has no label at all.
+        UsageError: the file is no such table, lacks a column, has an invalid label, path or box, or has no label at
+            all.
     """
     data = storage.read_bytes(url)
-    records = _records(url, data)
-    path_column = _column(url, records, PATH_COLUMNS)
-    label_column = _column(url, records, LABEL_COLUMNS)
-    prefix = _content_hash(data)
-    folder = _base_folder(url, [record[path_column] for record in records])
-    rows = []
-    for line, record in enumerate(records, start=1):
-        if not record[label_column].strip():
-            continue
-        tile_url = _resolve(folder, record[path_column])
-        where = f"row {line} of {url}"
-        cracked = _label(record[label_column], names, where)
-        rows.append(Row(tile_url, cracked, _group(record, prefix) or tile_url, _box(record, where)))
-    if not rows:
+    table = read_text_table(url, data)
+    path_column, label_column = _column(url, table, PATH_COLUMNS), _column(url, table, LABEL_COLUMNS)
+    records = [(f"row {line} of {url}", record) for line, record in enumerate(table.rows, 1) if any(record.values())]
+    labelled = [(where, record) for where, record in records if record[label_column]]
+    if not labelled:
         raise UsageError(
-            f"Not one of the {len(records):,} rows of {url} has a label. Write {names.positive} or 1 for cracked and "
-            f"{names.negative} or 0 for sound into the column {label_column}; rows left empty are left out."
+            f"Not one of the {len(records):,} rows of {url} has a label. Write {names.cracked} or 1 for cracked and "
+            f"{names.sound} or 0 for sound into the column {label_column}; rows left empty are left out."
         )
+    paths = {where: record[path_column] for where, record in labelled}
+    urls, prefix = _resolve_all(url, paths), _content_hash(data)
+    rows = []
+    for (where, record), tile_url in zip(labelled, urls, strict=True):
+        cracked = _label(record[label_column], names, where)
+        group = _group(record, prefix) or tile_url
+        rows.append(Row(tile_url, cracked, group, _box(record, where), record[path_column]))
     return Table(rows, len(records) - len(rows))
+
+
+def check_files(url: str, rows: Sequence[Row]) -> None:
+    """Check that the files of a table are where it says, by the first that is found.
+
+    Raises:
+        UsageError: not one of them is.
+    """
+    files = {row.url: row.path for row in rows}
+    sought = list(files)[:MOST_SOUGHT]
+    if any(map(storage.exists, sought)):
+        return
+    of_all = "" if len(sought) == len(files) else f"first {len(sought)} of the "
+    slashes = " Backslashes were read as /." if "\\" in files[sought[0]] else ""
+    raise UsageError(
+        f"Not one of the {of_all}{len(files):,} files in {url} was found; the first is {files[sought[0]]}, looked for "
+        f"at {sought[0]}.{slashes} Paths in a table are relative to its folder: correct them, or move the table."
+    )
 
 
 def read_groups(folder: str) -> dict[str, str]:
@@ -113,64 +184,47 @@ def read_groups(folder: str) -> dict[str, str]:
 
 def _groups_of_manifest(url: str) -> dict[str, str]:
     data = storage.read_bytes(url)
-    records = _records(url, data)
     prefix = _content_hash(data)
     exact: dict[str, str] = {}
     below: dict[str, str] = {}
-    for record in records:
+    for record in read_text_table(url, data).rows:
         group = _group(record, prefix)
-        path = next((record[name] for name in PATH_COLUMNS if record.get(name)), None)
-        if group is None or path is None:
+        listed = next((record[key] for key in map(column_key, PATH_COLUMNS) if record.get(key)), None)
+        if group is None or listed is None:
             continue
-        exact[storage.join(storage.parent(url), path)] = group
-        below[storage.join(storage.parent(url), path.partition("/")[2])] = group
+        for path in {listed, listed.replace("\\", "/")}:
+            relative = _drop_dots(path)
+            exact[storage.join(storage.parent(url), relative)] = group
+            below[storage.join(storage.parent(url), relative.partition("/")[2])] = group
     return below | exact
 
 
-def _records(url: str, data: bytes) -> Sequence[Mapping[str, str]]:
-    """Return the rows of a table with every value as text, null as the empty text."""
-    if url.lower().endswith(".csv"):
-        try:
-            text = data.decode("utf-8-sig")
-            header = text.partition("\n")[0]
-            # Spreadsheets write semicolons or tabs if the comma is their decimal mark.
-            delimiter = max(",;\t", key=header.count)
-            return list(csv.DictReader(io.StringIO(text), restval="", delimiter=delimiter))
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise UsageError(f"{url} is no CSV in UTF-8: {error}.") from error
-    if url.lower().endswith(".parquet"):
-        try:
-            rows = pq.read_table(pa.BufferReader(data)).to_pylist()
-        except pa.ArrowException as error:
-            raise UsageError(f"{url} is no Parquet table: {error}") from error
-        return [{name: "" if value is None else str(value) for name, value in row.items()} for row in rows]
-    raise UsageError(f"{url} is neither a folder of labelled tiles nor a .csv or .parquet table.")
-
-
-def _column(url: str, records: Sequence[Mapping[str, str]], names: Sequence[str]) -> str:
-    """Return the name of the first of these columns that the table has."""
-    found = list(records[0]) if records else []
-    for name in names:
-        if name in found:
-            return name
-    columns = ", ".join(str(name) for name in found) or "no rows"
-    raise UsageError(f"{url} has no column {' or '.join(names)}; it has {columns}. Expected path and label.")
+def _column(url: str, table: TextTable, names: Sequence[str]) -> str:
+    """Return the key of the first of these columns that the table has."""
+    key = table.find(names)
+    if key is None:
+        columns = ", ".join(table.columns) if table.rows else "no rows"
+        first = " or ".join(names[:2]) if names == PATH_COLUMNS else names[0]
+        raise UsageError(f"{url} has no column {first}; it has {columns}. Expected path and label.")
+    if table.count(key) > 1:
+        raise UsageError(f"{url} has {table.count(key)} columns {key}; expected one. Rename or remove the others.")
+    return key
 
 
 def _label(word: str, names: ClassNames, where: str) -> bool:
     cracked = names.parse(word)
     if cracked is None:
-        cracked = _NUMBERS.get(word.strip().lower())
+        cracked = _NUMBERS.get(word.lower())
     if cracked is None:
         raise UsageError(
-            f"The label in {where} is {word!r}; expected {names.positive} or 1 for cracked, {names.negative} or 0 for "
-            "sound. Other names can be given with --positive and --negative."
+            f"The label in {where} is {word!r}; expected {names.cracked} or 1 for cracked, {names.sound} or 0 for "
+            "sound. Other names can be given with --positive and --negative, as many as there are."
         )
     return cracked
 
 
 def _box(record: Mapping[str, str], where: str) -> Box | None:
-    words = [record.get(name) or "" for name in Box._fields]
+    words = [record.get(column_key(name), "") for name in Box._fields]
     if not any(words):
         return None
     # pandas writes whole numbers as 12.0 in a column with empty values.
@@ -185,9 +239,9 @@ def _box(record: Mapping[str, str], where: str) -> Box | None:
 
 
 def _group(record: Mapping[str, str], prefix: str) -> str | None:
-    if record.get(PHOTO_COLUMN):
-        return f"{PHOTO_COLUMN}:{record[PHOTO_COLUMN]}"
-    group = next((record[name] for name in GROUP_COLUMNS if record.get(name)), None)
+    if photo := record.get(column_key(PHOTO_COLUMN)):
+        return f"{PHOTO_COLUMN}:{photo}"
+    group = next((record[key] for key in map(column_key, GROUP_COLUMNS) if record.get(key)), None)
     return f"{prefix}:{group}" if group else None
 
 
@@ -195,17 +249,44 @@ def _content_hash(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:12]
 
 
-def _base_folder(url: str, paths: Sequence[str]) -> str:
-    """Return the base of relative paths: the table's folder, or the one above if the first file is only there."""
+def _resolve_all(url: str, paths: Mapping[str, str]) -> Iterator[str]:
+    """Yield the URLs of a table's paths, which start from its folder, or from the one above if the first does.
+
+    Args:
+        url: of the table.
+        paths: by the places in the table, for messages.
+
+    Raises:
+        UsageError: a path is missing, or is on a drive of Windows.
+    """
     folder = storage.parent(url)
-    above = storage.parent(folder)
-    first = paths[0]
-    if not storage.exists(_resolve(folder, first)) and storage.exists(_resolve(above, first)):
-        return above
-    return folder
+    places = (folder, storage.parent(folder))
+    is_windows = _has_windows_paths(places, paths.values())
+    for where, path in paths.items():
+        if not path:
+            raise UsageError(f"There is a label in {where}, and no path. Give the path, or remove the label.")
+        if is_windows and _DRIVE.match(path):
+            raise UsageError(
+                f"The path in {where} is {path}, on a drive of Windows, which is not here. Write paths relative to "
+                f"the table's folder, {folder}, with the files beside it."
+            )
+    slashed = [path.replace("\\", "/") if is_windows else path for path in paths.values()]
+    base = next((place for place in places if storage.exists(_resolve(place, slashed[0]))), folder)
+    return (_resolve(base, path) for path in slashed)
+
+
+def _has_windows_paths(places: Sequence[str], paths: Iterable[str]) -> bool:
+    """Tell whether a table comes from Windows: its first path with a backslash or a drive is no file's name here."""
+    first = next((path for path in paths if "\\" in path or _DRIVE.match(path)), None)
+    return first is not None and not any(storage.exists(_resolve(place, first)) for place in places)
 
 
 def _resolve(folder: str, path: str) -> str:
     if "://" in path or path.startswith("/"):
         return storage.canonical(path)
-    return storage.canonical(storage.join(folder, path))
+    return storage.canonical(storage.join(folder, _drop_dots(path)))
+
+
+def _drop_dots(path: str) -> str:
+    """Return a relative path without `./` in front, which stores of objects take for a folder."""
+    return re.sub(r"^(?:\./+)+", "", path)

@@ -5,8 +5,9 @@ Reads folders with a folder per class, photos with crack masks (`masks`), and ta
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
@@ -18,7 +19,8 @@ from pipeline import storage
 from pipeline.core.errors import DataError, StorageError, UsageError
 from pipeline.core.progress import OnProgress
 from pipeline.core.secrets import refuse_credentials
-from pipeline.images.decode import PHOTO_SUFFIXES, decode
+from pipeline.images.decode import decode
+from pipeline.images.formats import DECODED_SUFFIXES, PHOTO_SUFFIXES
 from pipeline.labels import label_tables, masks
 from pipeline.labels.boxes import Box, cut, tile_name
 from pipeline.labels.label_tables import ClassNames
@@ -26,6 +28,8 @@ from pipeline.labels.near_duplicates import Descriptors, descriptor
 
 NAMED_FAILURES = 10
 """How many unreadable files an error names; it counts the others."""
+NAMED_FOLDERS = 8
+"""How many folders, or endings of files, a message names."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +47,20 @@ class LabelledTiles:
     """Which part of its file a tile is; None for the whole file."""
     unlabelled: int = 0
     """Rows of tables that have no label yet; they are no tiles."""
+    unmatched: Mapping[str, int] = field(default_factory=dict)
+    """Pictures in folders that no class name takes, by the name of the folder; they are no tiles."""
+    undecoded: Mapping[str, int] = field(default_factory=dict)
+    """Pictures of a class whose format is not decoded, by the ending of the file; they are no tiles."""
 
     @property
     def names(self) -> tuple[str, ...]:
         """The URL of each tile, with its box if it has one; every name is unique."""
         return tuple(map(tile_name, self.urls, self.boxes))
+
+    @property
+    def has_unused(self) -> bool:
+        """Tell whether there are pictures beside the tiles that are none."""
+        return bool(self.unmatched or self.undecoded)
 
     def __len__(self) -> int:
         """Count the tiles."""
@@ -84,12 +97,24 @@ class _Tile(NamedTuple):
     source: str
 
 
+class _Source(NamedTuple):
+    """The content of one DATA argument."""
+
+    tiles: list[_Tile]
+    unlabelled: int = 0
+    """Rows without a label."""
+    unmatched: Mapping[str, str] = {}
+    """The folder of each picture that no class name takes, by URL."""
+    undecoded: Mapping[str, str] = {}
+    """The ending of each picture of a class that is not decoded, by URL."""
+
+
 def read_labelled_tiles(data: Sequence[str], classes: ClassNames | None = None) -> LabelledTiles:
     """List the labelled tiles of folders and tables, each once, sorted by URL and box.
 
     Args:
-        data: folders or URLs with a folder per class at any depth, or with photos in `images/` and their crack masks in
-            `masks/`; or `.csv` and `.parquet` tables with the columns `path` (or `file`), `label` (class names, or 0
+        data: folders or URLs with folders of each class at any depth, or with photos in `images/` and their crack masks
+            in `masks/`; or `.csv` and `.parquet` tables with the columns `path` (or `file`), `label` (class names, or 0
             and 1; rows without a label do not count) and optionally `group` (or `photo_block`) and a box; or folders
             that `review` wrote.
         classes: names of the classes; Positive and Negative if not given.
@@ -100,29 +125,51 @@ def read_labelled_tiles(data: Sequence[str], classes: ClassNames | None = None) 
     """
     refuse_credentials(("The data", place) for place in data)
     names = classes or ClassNames()
-    found: dict[str, _Tile] = {}
-    unlabelled = 0
-    for source in data:
-        of_source, left_out = _read_source(source, names)
-        unlabelled += left_out
-        for tile in of_source:
-            name = tile_name(tile.url, tile.box)
-            first = found.setdefault(name, tile)
-            if first.cracked != tile.cracked:
-                raise UsageError(
-                    f"{name} is labelled cracked and sound: once by {first.source}, once by {tile.source}. "
-                    "Correct one of the labels."
-                )
-    tiles = sorted(found.values(), key=lambda tile: (tile.url, tile.box or ()))
-    _check_both_classes(tiles, data, names)
+    sources = [_read_source(source, names) for source in data]
+    tiles = sorted(_unite(sources).values(), key=lambda tile: (tile.url, tile.box or ()))
+    files = {tile.url for tile in tiles}
+    unmatched, undecoded = (
+        {url: kind for each in of_all for url, kind in each.items() if url not in files}
+        for of_all in ([each.unmatched for each in sources], [each.undecoded for each in sources])
+    )
+    by_folder = _count(unmatched.values())
+    _check_both_classes(tiles, data, names, by_folder)
     return LabelledTiles(
         urls=tuple(tile.url for tile in tiles),
         labels=np.array([tile.cracked for tile in tiles], dtype=np.bool_),
         groups=tuple(tile.group for tile in tiles),
         sources=tuple(tile.source for tile in tiles),
         boxes=tuple(tile.box for tile in tiles),
-        unlabelled=unlabelled,
+        unlabelled=sum(each.unlabelled for each in sources),
+        unmatched=by_folder,
+        undecoded=_count(undecoded.values()),
     )
+
+
+def _unite(sources: Sequence[_Source]) -> dict[str, _Tile]:
+    """Return the tiles of all sources by name, each from the first source that has it."""
+    found: dict[str, _Tile] = {}
+    for tile in (tile for source in sources for tile in source.tiles):
+        name = tile_name(tile.url, tile.box)
+        first = found.setdefault(name, tile)
+        if first.cracked != tile.cracked:
+            raise UsageError(
+                f"{name} is labelled cracked and sound: once by {first.source}, once by {tile.source}. "
+                "Correct one of the labels."
+            )
+    return found
+
+
+def _count(kinds: Iterable[str]) -> dict[str, int]:
+    """Count each kind, the most frequent first."""
+    return dict(Counter(kinds).most_common())
+
+
+def list_counts(counts: Mapping[str, int]) -> str:
+    """Name folders or endings with their numbers of pictures, up to `NAMED_FOLDERS` of them."""
+    named = [f"{kind} ({count:,})" for kind, count in counts.items()]
+    more = [f"and {len(named) - NAMED_FOLDERS:,} more"] if len(named) > NAMED_FOLDERS else []
+    return ", ".join([*named[:NAMED_FOLDERS], *more])
 
 
 def compute_descriptors(tiles: LabelledTiles, on_progress: OnProgress | None = None) -> Descriptors:
@@ -162,22 +209,22 @@ def _describe(failures: list[str], failed: int, total: int) -> str:
     return f"{failed} of {total} labelled tiles cannot be read; repair or remove them:\n  {named}"
 
 
-def _read_source(source: str, names: ClassNames) -> tuple[list[_Tile], int]:
-    """Return the tiles of one DATA argument and the number of rows without a label."""
+def _read_source(source: str, names: ClassNames) -> _Source:
     url = storage.canonical(source)
     if not storage.exists(url):
         raise UsageError(f"{source} does not exist; expected a folder of labelled tiles, or a .csv or .parquet table.")
     if (table := _find_table(url)) is not None:
-        rows, unlabelled = label_tables.read_table(table, names)
-        return [_Tile(row.url, row.box, row.cracked, row.group, source) for row in rows], unlabelled
-    tiles = list(_read_masked(url, source) if masks.is_masked(url) else _read_folder(url, source, names))
-    if not tiles:
+        return _read_table(table, source, names)
+    found = _read_masked(url, source) if masks.is_masked(url) else _read_folder(url, source, names)
+    if not found.tiles:
+        by_folder = _count(found.unmatched.values())
+        pictures = f"Its {len(found.unmatched):,} pictures are in {list_counts(by_folder)}." if by_folder else ""
         raise UsageError(
-            f"{source} holds no labelled tiles; expected images in folders named {names.positive} and "
-            f"{names.negative}, or photos in {masks.IMAGES} with crack masks in {masks.MASKS}. Other names can be "
-            "given with --positive and --negative."
+            f"{source} holds no labelled tiles; expected images in folders named {names.cracked} and {names.sound}, "
+            f"or photos in {masks.IMAGES} with crack masks in {masks.MASKS}. {pictures or 'It holds no pictures.'} "
+            "Other names can be given with --positive and --negative, as many as there are."
         )
-    return tiles, 0
+    return found
 
 
 def _find_table(url: str) -> str | None:
@@ -188,33 +235,47 @@ def _find_table(url: str) -> str | None:
     return table if storage.exists(table) else None
 
 
-def _check_both_classes(tiles: list[_Tile], data: Sequence[str], names: ClassNames) -> None:
+def _check_both_classes(
+    tiles: list[_Tile], data: Sequence[str], names: ClassNames, unmatched: Mapping[str, int]
+) -> None:
     cracked = sum(tile.cracked for tile in tiles)
     if not 0 < cracked < len(tiles):
+        others = f" Pictures in other folders: {list_counts(unmatched)}." if unmatched else ""
         raise UsageError(
-            f"{', '.join(data)} holds tiles of one class only: {cracked} cracked ({names.positive}) and "
-            f"{len(tiles) - cracked} sound ({names.negative}). Both classes are needed."
+            f"{', '.join(data)} holds tiles of one class only: {cracked} cracked ({names.cracked}) and "
+            f"{len(tiles) - cracked} sound ({names.sound}). Both classes are needed.{others}"
         )
 
 
-def _read_folder(url: str, source: str, names: ClassNames) -> Iterator[_Tile]:
+def _read_table(url: str, source: str, names: ClassNames) -> _Source:
+    rows, unlabelled = label_tables.read_table(url, names)
+    label_tables.check_files(url, rows)
+    return _Source([_Tile(row.url, row.box, row.cracked, row.group, source) for row in rows], unlabelled)
+
+
+def _read_folder(url: str, source: str, names: ClassNames) -> _Source:
     group_of = label_tables.read_groups(url)
+    found = _Source([], 0, unmatched := {}, undecoded := {})
     for file in storage.list_files(url):
+        suffix = file.path.rpartition(".")[2].lower()
+        if storage.is_hidden(file.path) or suffix not in DECODED_SUFFIXES | PHOTO_SUFFIXES:
+            continue
         # The folder's own name counts too, since a shell turns `tiles/*` into `tiles/Positive tiles/Negative`.
         folders = [storage.name(url), *file.path.split("/")[:-1]]
         cracked = next((label for folder in reversed(folders) if (label := names.parse(folder)) is not None), None)
-        if cracked is not None and _is_image(file.path):
-            yield _Tile(file.url, None, cracked, group_of.get(file.url, file.url), source)
+        if cracked is None:
+            unmatched[file.url] = folders[-1]
+        elif suffix not in DECODED_SUFFIXES:
+            undecoded[file.url] = f".{suffix}"
+        else:
+            found.tiles.append(_Tile(file.url, None, cracked, group_of.get(file.url, file.url), source))
+    return found
 
 
-def _read_masked(url: str, source: str) -> Iterator[_Tile]:
+def _read_masked(url: str, source: str) -> _Source:
     group_of = label_tables.read_groups(url)
+    tiles: list[_Tile] = []
     for photo in masks.read_masked_photos(url):
         group = group_of.get(photo.url, photo.url)
-        for box, cracked in masks.label_boxes(photo.crack):
-            yield _Tile(photo.url, box, cracked, group, source)
-
-
-def _is_image(path: str) -> bool:
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.split("/"))
-    return not hidden and path.rpartition(".")[2].lower() in PHOTO_SUFFIXES
+        tiles += [_Tile(photo.url, box, cracked, group, source) for box, cracked in masks.label_boxes(photo.crack)]
+    return _Source(tiles)

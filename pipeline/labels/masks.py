@@ -1,6 +1,7 @@
 """Photos with crack masks as labelled tiles: a folder with `images/` and `masks/`, cut into boxes by rule.
 
-A mask is a PNG of its photo's name and size in which every pixel over 0 is crack. The rule, the same for every source:
+A mask has its photo's name and size, and every pixel over 0 is crack; `mask_files` reads it. The rule, the same for
+every source:
 
 * Boxes are squares with each of the `SIDES_PX`, half a side apart, the last ones shifted in to cover the photo.
 * Cracked: the crack crosses at least a quarter of the box's rows or of its columns, and some of it is in the middle
@@ -9,17 +10,18 @@ A mask is a PNG of its photo's name and size in which every pixel over 0 is crac
 * Any other box has no honest label and is no tile.
 """
 
-from collections.abc import Iterator
+import re
+import unicodedata
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
 
 from pipeline import storage
 from pipeline.core.errors import DataError, UsageError
-from pipeline.images.decode import PHOTO_SUFFIXES, Pixels, decode
+from pipeline.images.decode import Pixels, decode
+from pipeline.images.formats import DECODED_SUFFIXES
 from pipeline.images.tiles import starts
 from pipeline.labels.boxes import Box
+from pipeline.labels.mask_files import MASK_SUFFIXES, MOST_CRACK, Mask, read_mask
 
 IMAGES = "images"
 MASKS = "masks"
@@ -30,11 +32,9 @@ LEAST_SPAN = 0.25
 """Part of the rows or columns that a crack must cross."""
 MARGIN_PX = 8
 """Masks drawn by hand are some pixels off, and the blurred edge of a crack is wider than its mask."""
-MOST_CRACK = 0.5
-"""Part of a photo that can be crack. The most in 1,011 masks of two sources is 0.15; an inverted mask has over 0.8."""
 
-Mask = NDArray[np.bool_]
-"""True where a photo is cracked, shape (H, W)."""
+_NAME_ENDING = re.compile("[_-](?:masks?|labels?|lab|gt|seg)$", re.IGNORECASE)
+"""What tools for drawing add to the name of a photo for its mask."""
 
 
 class MaskedPhoto(NamedTuple):
@@ -63,8 +63,7 @@ def read_masked_photos(folder: str) -> Iterator[MaskedPhoto]:
     marked = False
     # `files` is one iterator, and every turn takes a photo and its mask from it.
     for (photo_url, mask_url), photo_data, mask_data in zip(pairs, files, files, strict=False):
-        pixels = _decode(photo_url, photo_data)
-        crack: Mask = np.any(_decode(mask_url, mask_data), axis=2)
+        pixels, crack = _decode(photo_url, photo_data), _read_mask(mask_url, mask_data)
         _check(photo_url, mask_url, pixels, crack)
         marked = marked or bool(crack.any())
         yield MaskedPhoto(photo_url, pixels, crack)
@@ -113,8 +112,8 @@ def _list_boxes(height_px: int, width_px: int) -> list[Box]:
 
 def _list_pairs(folder: str) -> list[tuple[str, str]]:
     """List the URLs of photos and their masks."""
-    photo_of = _list_by_stem(storage.join(folder, IMAGES), PHOTO_SUFFIXES)
-    mask_of = _list_by_stem(storage.join(folder, MASKS), frozenset({"png"}))
+    photo_of = _list_by_stem(storage.join(folder, IMAGES), DECODED_SUFFIXES)
+    mask_of = _list_by_stem(storage.join(folder, MASKS), MASK_SUFFIXES, photo_of.keys())
     alone = sorted(photo_of.keys() - mask_of.keys())
     if alone:
         raise UsageError(
@@ -130,14 +129,23 @@ def _list_pairs(folder: str) -> list[tuple[str, str]]:
     return [(photo_of[stem], mask_of[stem]) for stem in sorted(photo_of)]
 
 
-def _list_by_stem(folder: str, suffixes: frozenset[str]) -> dict[str, str]:
-    """List the URLs of a folder's pictures by their relative paths without the endings."""
+def _list_by_stem(folder: str, suffixes: Collection[str], photos: Collection[str] = ()) -> Mapping[str, str]:
+    """List the URLs of a folder's pictures by their relative paths without the endings.
+
+    Args:
+        folder: URL of `images` or `masks`.
+        suffixes: endings of the pictures.
+        photos: the stems of the photos if these are masks, which may have more in their names.
+    """
     found: dict[str, str] = {}
     for file in storage.list_files(folder):
-        stem, _, suffix = file.path.rpartition(".")
+        # macOS writes letters and their accents apart.
+        stem, _, suffix = unicodedata.normalize("NFC", file.path).rpartition(".")
         if storage.is_hidden(file.path) or suffix.lower() not in suffixes:
             continue
-        first = found.setdefault(stem, file.url)
+        first = found.setdefault(_photo_stem(stem, photos), file.url)
+        if first != file.url and photos:
+            raise UsageError(f"{first} and {file.url} are masks of the same photo; expected one. Remove the other.")
         if first != file.url:
             raise UsageError(
                 f"{first} and {file.url} have the same name, and a mask belongs to one photo. Rename one of them."
@@ -145,9 +153,27 @@ def _list_by_stem(folder: str, suffixes: frozenset[str]) -> dict[str, str]:
     return found
 
 
+def _photo_stem(stem: str, photos: Collection[str]) -> str:
+    """Return the stem of the photo that a mask names: the same, with the photo's ending, or with a word after it."""
+    bare = _NAME_ENDING.sub("", stem)
+    return next((name for name in (stem, bare, _drop_ending(stem), _drop_ending(bare)) if name in photos), stem)
+
+
+def _drop_ending(stem: str) -> str:
+    name, _, suffix = stem.rpartition(".")
+    return name if suffix.lower() in DECODED_SUFFIXES else stem
+
+
 def _decode(url: str, data: bytes) -> Pixels:
     try:
         return decode(data).pixels
+    except DataError as error:
+        raise UsageError(f"{url} cannot be read: {error} Repair it, or remove both photo and mask.") from error
+
+
+def _read_mask(url: str, data: bytes) -> Mask:
+    try:
+        return read_mask(data)
     except DataError as error:
         raise UsageError(f"{url} cannot be read: {error} Repair it, or remove both photo and mask.") from error
 

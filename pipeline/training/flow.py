@@ -92,6 +92,9 @@ def _read_tiles(config: TrainConfig, callbacks: TrainCallbacks) -> tuple[Labelle
     validation = read_labelled_tiles(config.val, config.classes) if config.val else None
     if unlabelled := tiles.unlabelled + (validation.unlabelled if validation is not None else 0):
         callbacks.on_unlabelled(unlabelled)
+    for part in (tiles, validation):
+        if part is not None and part.has_unused:
+            callbacks.on_unused(part)
     return tiles, validation
 
 

@@ -55,6 +55,9 @@ class TrialCallbacks(Protocol):
     def on_unlabelled(self, rows: int) -> None:
         """Receive the number of table rows that have no label yet and are left out."""
 
+    def on_unused(self, tiles: LabelledTiles) -> None:
+        """Receive tiles beside which there are pictures that no class name takes, or that cannot be decoded."""
+
     def on_plan(self, finished: int, waiting: int) -> None:
         """Receive the number of trials with a result and the number of those to run."""
 
@@ -95,6 +98,8 @@ def run_trials(config: LeaveOneSourceOutConfig, callbacks: TrialCallbacks) -> Co
     tiles = read_labelled_tiles(config.data, config.classes)
     if tiles.unlabelled:
         callbacks.on_unlabelled(tiles.unlabelled)
+    if tiles.has_unused:
+        callbacks.on_unused(tiles)
     _check_both_classes(tiles, config)
     out = storage.canonical(config.out)
     planned = [_plan_trial(trial, config, tiles, out) for trial in list_trials(config)]

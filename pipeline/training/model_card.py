@@ -4,6 +4,7 @@
 """
 
 import platform
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -15,6 +16,7 @@ from pipeline.core.errors import UsageError
 from pipeline.evaluation.calibration import Sample, fit_temperature, scores_of
 from pipeline.evaluation.metrics import measure
 from pipeline.evaluation.operating_point import OperatingPoint, OperatingTarget
+from pipeline.labels.label_tables import ClassNames
 from pipeline.labels.labelled_tiles import LabelledTiles
 from pipeline.models.card import Card, DataSource, Value
 from pipeline.training.config import TrainConfig
@@ -140,6 +142,9 @@ def render_command(config: TrainConfig, target: OperatingTarget | None = None) -
         *map(shorten_place, config.data),
         *(f"--val {shorten_place(place)}" for place in config.val),
     ]
+    if config.classes != ClassNames():
+        words += [f"--positive {shlex.quote(name)}" for name in config.classes.positives]
+        words += [f"--negative {shlex.quote(name)}" for name in config.classes.negatives]
     given: dict[str, object] = {
         "backbone": config.backbone,
         "weights": config.weights and shorten_place(config.weights),

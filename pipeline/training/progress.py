@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
+    from pipeline.labels.labelled_tiles import LabelledTiles
     from pipeline.labels.split import TrainValSplit
     from pipeline.models.backbones import Backbone
 
@@ -42,6 +43,9 @@ class TrainCallbacks:
 
     def on_unlabelled(self, rows: int) -> None:
         """Receive the number of table rows that have no label yet and are left out."""
+
+    def on_unused(self, tiles: "LabelledTiles") -> None:
+        """Receive tiles beside which there are pictures that no class name takes, or that cannot be decoded."""
 
     def on_descriptors(self, done: int, total: int) -> None:
         """Receive the number of tiles read to find repeats."""

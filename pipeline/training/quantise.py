@@ -56,12 +56,17 @@ class QuantiseConfig:
     classes: ClassNames = field(default_factory=ClassNames)
 
 
-def quantise_folder(config: QuantiseConfig, on_progress: Callable[[str, int, int], None]) -> Quantised:
+def quantise_folder(
+    config: QuantiseConfig,
+    on_progress: Callable[[str, int, int], None],
+    on_unused: Callable[[LabelledTiles], None] | None = None,
+) -> Quantised:
     """Quantise a model and add the result to its folder.
 
     Args:
         config: the run.
         on_progress: called with the name of the stage, the number done and the total.
+        on_unused: called with tiles beside which there are pictures that are none.
 
     Raises:
         UsageError: there is no model, or the data cannot be used.
@@ -71,6 +76,9 @@ def quantise_folder(config: QuantiseConfig, on_progress: Callable[[str, int, int
     model = load_model(config.model)
     tiles = read_labelled_tiles(config.data, config.classes)
     validation = read_labelled_tiles(config.val, config.classes) if config.val else None
+    for part in (tiles, validation):
+        if on_unused is not None and part is not None and part.has_unused:
+            on_unused(part)
     describe = partial(compute_descriptors, on_progress=partial(on_progress, "comparing tiles"))
     parts = split(tiles, validation, SplitRule(config.val_fraction, SEED), describe)
     int8, cost = quantise(model, parts, partial(on_progress, "quantising"))

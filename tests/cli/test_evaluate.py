@@ -62,6 +62,20 @@ def test_one_class(tmp_path: Path) -> None:
     )
 
 
+def test_what_is_left_out_is_told(tmp_path: Path) -> None:
+    """Rows without a label, and pictures in folders of other names, one line each; a class may have several names."""
+    for place in ("CD", "CP", "UD", "UP", "other"):
+        tile(tmp_path / "tiles" / place / "a.png")
+    (tmp_path / "t.csv").write_text("path,label\ntiles/CD/a.png,CD\ntiles/UD/a.png,ud\ntiles/UP/a.png,\n")
+    names = ("--positive", "CD", "--positive", "CP", "--negative", "UD", "--negative", "UP")
+    _, _, error = invoke(f"{tmp_path}/tiles", f"{tmp_path}/t.csv", *names, "--model", f"{tmp_path}/none")
+    assert error.startswith(
+        "1 rows have no label yet and are left out.\n"
+        "1 of 5 pictures is in a folder that no class name takes: other (1). Give --positive or --negative NAME for "
+        "each that belongs.\n"
+    )
+
+
 def test_no_model(tmp_path: Path) -> None:
     """A missing model is one plain sentence, and leaves no report folder."""
     tile(tmp_path / "tiles" / "Positive" / "a.png")

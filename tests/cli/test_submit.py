@@ -107,6 +107,14 @@ def test_prices_are_sent_and_make_no_other_work(server: FakeJobs, tmp_path: Path
     assert run(*SCORE).output.startswith(job_of(server))
 
 
+def test_every_name_of_a_class_is_passed_on(server: FakeJobs) -> None:
+    """Options that may be given again are, and those at their defaults are no part of the work."""
+    words = ("submit", "train", "s3://b/tiles", "--out", "s3://b/m", "--address", ADDRESS)
+    run(*words, "--positive", "CD", "--positive", "CP", "--negative", "Negative")
+    assert "--positive=CD --positive=CP" in server.requests[0].entrypoint
+    assert "--negative" not in server.requests[0].entrypoint
+
+
 def test_an_image_is_passed_on(server: FakeJobs) -> None:
     """It is no part of the work."""
     run(*SCORE, "--image", "registry.example.org/crackscan:1")

@@ -10,6 +10,7 @@ from PIL import Image
 from pipeline.cli import main
 from pipeline.cli.train import TRAINING_OPTIONS, command
 from pipeline.evaluation.operating_point import OperatingTarget
+from pipeline.labels.label_tables import ClassNames
 from pipeline.training.config import PRESETS, TrainConfig
 
 
@@ -48,7 +49,16 @@ def test_facts_that_only_people_know_reach_the_card(monkeypatch: pytest.MonkeyPa
     config = config_of(monkeypatch, "a", "--out", "m", *words)
     assert config.about.licences == ("MIT", "CC0")
     assert (config.about.attributions, config.about.note) == (("me",), "Interim.")
-    assert config.classes == ("crack", "Negative")
+    assert config.classes == ClassNames(("crack",), ("Negative",))
+
+
+def test_a_class_has_several_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The options may be given again, and are lists in a file of options; one name there needs no list."""
+    names = ("--positive", "CD", "--positive", "CP", "--negative", "UD")
+    assert config_of(monkeypatch, "a", "--out", "m", *names).classes == ClassNames(("CD", "CP"), ("UD",))
+    (tmp_path / "c.yaml").write_text("out: m\ndata: [a]\npositive: [CD, CP]\nnegative: UD\n")
+    assert config_of(monkeypatch, "--config", str(tmp_path / "c.yaml")).classes == ClassNames(("CD", "CP"), ("UD",))
+    assert config_of(monkeypatch, "a", "--out", "m").classes == ClassNames()
 
 
 def test_calibration_on_trials_needs_their_folder(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,6 +89,13 @@ def test_every_training_option_is_a_setting() -> None:
         (["tiles", "--epochs", "0", "--head-epochs", "0"], 2, "There is nothing to train"),
         (["tiles", "--learning-rate", "-1"], 2, "expected a positive --learning-rate"),
         (["tiles", "--val-fraction", "2"], 2, "held out"),
+        (
+            ["tiles", "--positive", "a", "--negative", "b", "--negative", "A"],
+            2,
+            "'a' names cracked tiles and sound ones",
+        ),
+        (["tiles", "--positive", "negative"], 2, "'negative' names cracked tiles and sound ones. Give every name once"),
+        (["tiles", "--positive", " "], 2, "expected at least one for each, and none empty"),
         (["tiles", "--calibrate-on", "nowhere"], 2, "nowhere holds no trials of tf_efficientnet_lite0"),
         (["tiles", "--calibrate-on", "tiles", "--base-rate", "2"], 2, "--base-rate is 2; expected a number between"),
         (["tiles", "--false-alarms", "0.1"], 2, "--false-alarms and --base-rate need trials: give --calibrate-on"),
@@ -102,6 +119,23 @@ def test_wrong_use_is_one_sentence(
     assert message in shown.stderr.splitlines()[-1]
     assert "Traceback" not in shown.output
     assert not (tmp_path / "model").exists()
+
+
+def test_pictures_of_no_class_are_told(tmp_path: Path) -> None:
+    """A line on stderr counts them by folder, and those of other formats by ending; stdout has nothing of it."""
+    for place in ("D/CD", "D/UD", "P/CP", "P/UP", "P/UP/deep"):
+        for number in range(1, 3):
+            (tmp_path / "sdnet" / place).mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (40, 40)).save(tmp_path / "sdnet" / place / f"{number}.jpg")
+    (tmp_path / "sdnet" / "D" / "CD" / "3.psd").write_bytes(b"8BPS")
+    words = ["--positive", "CD", "--negative", "UD", "--weights", str(tmp_path / "nowhere"), "--cpus", "1"]
+    shown = CliRunner().invoke(main, ["train", str(tmp_path / "sdnet"), "--out", str(tmp_path / "m"), *words])
+    assert shown.stdout == ""
+    assert shown.stderr.startswith(
+        "6 of 10 pictures are in folders that no class name takes: CP (2), UP (2), deep (2). Give --positive or "
+        "--negative NAME for each that belongs.\n"
+        "1 picture left out, of formats that are not decoded: .psd (1). Convert what belongs to JPEG, PNG or TIFF.\n"
+    )
 
 
 def test_rows_without_a_label_are_counted(tmp_path: Path) -> None:

@@ -78,7 +78,10 @@ def test_class_names_go_before_numbers(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("name,label\na.jpg,1\n", "has no column path or file; it has name, label. Expected path and label."),
-        ("path,class\na.jpg,1\n", "has no column label; it has path, class. Expected path and label."),
+        ("Path;Score\na.jpg;1\n", "has no column label; it has Path, Score. Expected path and label."),
+        ("path,label, Label\na.jpg,1,0\n", "has 2 columns label; expected one. Rename or remove the others."),
+        ("path,label\n ,1\n", "There is a label in row 1 of "),
+        ('path,label\n"a.jpg,1\nb.jpg,0\n', "is no CSV: unexpected end of data. Save it again as CSV, with quotes in"),
         ("path,label\n", "has no column path or file; it has no rows. Expected path and label."),
         ("", "has no column path or file; it has no rows. Expected path and label."),
         ("path,label\na.jpg,1\nb.jpg,maybe\n", "is 'maybe'; expected Positive or 1 for cracked, Negative or 0"),
@@ -160,6 +163,111 @@ def test_an_image_id_is_a_group(tmp_path: Path) -> None:
     )
     assert one[0].group == two[0].group
     assert len({one[0].group, one[1].group, two[1].group}) == 3
+
+
+@pytest.mark.parametrize(
+    ("positive", "negative", "message"),
+    [
+        ("a", ("b", " A "), "'a' names cracked tiles and sound ones. Give every name once, with --positive or with"),
+        ((), "b", "The names of the classes are '' and 'b'; expected at least one for each, and none empty."),
+        ("a", ("b", " "), "The names of the classes are 'a' and 'b,  '; expected at least one for each"),
+    ],
+)
+def test_names_that_say_nothing(positive: str | tuple[str, ...], negative: tuple[str, ...], message: str) -> None:
+    """A name in both classes, an empty one, and a class without a name are refused."""
+    with pytest.raises(UsageError) as caught:
+        ClassNames(positive, negative)
+    assert str(caught.value).startswith(message)
+
+
+def test_several_names() -> None:
+    """A class may have one name or several, in any case and with blanks around them."""
+    names = ClassNames(("CD", "Straße"), "UD")
+    assert [names.parse(word) for word in ("cd ", "STRASSE", "ud", "U", "")] == [True, True, False, None, None]
+
+
+def test_a_label_of_no_class(tmp_path: Path) -> None:
+    """The error lists all names, and how to give others."""
+    url = write(tmp_path / "t.csv", "path,label\na.jpg,CP\n")
+    with pytest.raises(UsageError) as caught:
+        label_tables.read_table(url, ClassNames(("CD", "CW"), ("UD", "UP")))
+    assert str(caught.value) == (
+        f"The label in row 1 of {url} is 'CP'; expected CD, CW or 1 for cracked, UD, UP or 0 for sound. Other names "
+        "can be given with --positive and --negative, as many as there are."
+    )
+
+
+def urls_of(tmp_path: Path, text: str) -> list[str]:
+    """Return the places of a table's paths, without the folder of the test."""
+    rows = label_tables.read_table(write(tmp_path / "set" / "t.csv", text), NAMES).rows
+    return [row.url.removeprefix(f"file://{tmp_path}/") for row in rows]
+
+
+def test_windows_paths(tmp_path: Path) -> None:
+    """Backslashes separate folders, with and without `.` in front, from the table's folder or the one above."""
+    text = "path,label\nD\\CD\\a.jpg,1\n.\\D\\UD\\b.jpg,0\nc.jpg,0\n"
+    assert urls_of(tmp_path, text) == ["set/D/CD/a.jpg", "set/D/UD/b.jpg", "set/c.jpg"]
+    write(tmp_path / "D" / "CD" / "a.jpg", "")
+    assert urls_of(tmp_path, text) == ["D/CD/a.jpg", "D/UD/b.jpg", "c.jpg"]
+
+
+def test_a_backslash_in_a_name(tmp_path: Path) -> None:
+    """A file whose name has a backslash, as old programs unpack it, is found as it is."""
+    write(tmp_path / "set" / "D\\a.jpg", "")
+    assert urls_of(tmp_path, "path,label\nD\\a.jpg,1\n") == ["set/D\\a.jpg"]
+
+
+@pytest.mark.parametrize("path", [r"C:\Users\me\a.jpg", "d:/photos/a.jpg", r"\\nas\photos\a.jpg", "file:///C:/a.jpg"])
+def test_drives_of_windows(tmp_path: Path, path: str) -> None:
+    """A path on a drive is of no use here; the error says what to write instead."""
+    url = write(tmp_path / "t.csv", f"path,label\nb.jpg,0\n{path},1\n")
+    with pytest.raises(UsageError) as caught:
+        label_tables.read_table(url, NAMES)
+    assert str(caught.value) == (
+        f"The path in row 2 of {url} is {path}, on a drive of Windows, which is not here. Write paths relative to the "
+        f"table's folder, file://{tmp_path}, with the files beside it."
+    )
+
+
+def test_windows_paths_in_a_manifest(tmp_path: Path) -> None:
+    """Its groups count, too, whatever its header looks like."""
+    tile = write(tmp_path / "tiles" / "train" / "a.jpg", "")
+    for listed in ("train\\a.jpg", "tiles\\train\\a.jpg", "./train/a.jpg"):
+        write(tmp_path / "tiles" / "manifest.csv", f" File ,Photo Block\n{listed},P1\n")
+        assert label_tables.read_groups(f"file://{tmp_path}/tiles")[tile].endswith(":P1")
+
+
+@pytest.mark.parametrize(
+    "header", ["Path,LABEL", " path , label ", "File Name,Class", "filename,class", "IMAGE,Label", "image_path,label"]
+)
+def test_headers_as_people_write_them(tmp_path: Path, header: str) -> None:
+    """Capitals, blanks and a few other names make no difference, in CSV or Parquet."""
+    assert urls_of(tmp_path, f"{header}\na.jpg,1\n") == ["set/a.jpg"]
+    names = header.split(",")
+    pq.write_table(pa.table([["a.jpg"], [1]], names=names), tmp_path / "t.parquet")
+    [row] = label_tables.read_table(storage.canonical(str(tmp_path / "t.parquet")), NAMES).rows
+    assert (row.path, row.cracked) == ("a.jpg", True)
+
+
+def test_blanks(tmp_path: Path) -> None:
+    """Blanks around values mean nothing; empty lines and rows of delimiters count for nothing."""
+    text = '\n,,\npath,label,group\n\n a.jpg , 1 , 7 \n,,\n  , ,\n"b.jpg", "Negative ",7\nc.jpg,,\n'
+    table = label_tables.read_table(write(tmp_path / "t.csv", text), NAMES)
+    assert [(row.path, row.cracked) for row in table.rows] == [("a.jpg", True), ("b.jpg", False)]
+    assert len({row.group for row in table.rows}) == 1
+    assert table.unlabelled == 1
+
+
+def test_pictures_within_a_parquet_table(tmp_path: Path) -> None:
+    """A column of pictures is no column of paths; numbers that are not there are no labels."""
+    pictures = pa.array([{"bytes": b"1", "path": "a"}] * 2)
+    pq.write_table(pa.table([pictures, [1, 0]], names=["image", "label"]), tmp_path / "t.parquet")
+    url = storage.canonical(str(tmp_path / "t.parquet"))
+    with pytest.raises(UsageError, match=r"has no column path or file; it has image, label\."):
+        label_tables.read_table(url, NAMES)
+    columns = {"path": ["a.jpg", "b.jpg"], "label": pa.array([1.0, float("nan")])}
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    assert label_tables.read_table(url, NAMES).unlabelled == 1
 
 
 @pytest.mark.parametrize("delimiter", [";", "\t"])

@@ -13,7 +13,7 @@ from pipeline import storage
 from pipeline.core.errors import UsageError
 from pipeline.labels.boxes import Box, cut
 from pipeline.labels.label_tables import ClassNames
-from pipeline.labels.labelled_tiles import LabelledTiles, compute_descriptors, read_labelled_tiles
+from pipeline.labels.labelled_tiles import LabelledTiles, compute_descriptors, list_counts, read_labelled_tiles
 from pipeline.labels.near_duplicates import DESCRIPTOR_SIZE, descriptor
 from tests import ROOT
 
@@ -69,10 +69,50 @@ def test_other_class_names(tmp_path: Path) -> None:
     """The classes may have other names."""
     tile(tmp_path / "Crack" / "a.png")
     tile(tmp_path / "sound" / "b.png")
-    assert read_labelled_tiles([str(tmp_path)], ClassNames("crack", "Sound")).labels.tolist() == [
-        True,
-        False,
-    ]
+    assert read_labelled_tiles([str(tmp_path)], ClassNames("crack", "Sound")).labels.tolist() == [True, False]
+
+
+@pytest.fixture
+def sdnet(tmp_path: Path) -> Path:
+    """Write two pictures in each class folder of SDNET2018: decks, pavements and walls, cracked and uncracked."""
+    for place in ("D/CD", "D/UD", "P/CP", "P/UP", "W/CW", "W/UW"):
+        for number in range(2):
+            tile(tmp_path / "sdnet" / place / f"{number}.jpg")
+    return tmp_path / "sdnet"
+
+
+def test_several_names_for_a_class(sdnet: Path) -> None:
+    """Every folder with one of a class's names belongs to the class; nothing is left out."""
+    tiles = read_labelled_tiles([str(sdnet)], ClassNames(("CD", "cp", "CW"), ("UD", "UP", "uw")))
+    assert [("/C" in url) for url in tiles.urls] == tiles.labels.tolist()
+    assert (len(tiles), tiles.unmatched, tiles.undecoded) == (12, {}, {})
+
+
+def test_pictures_of_no_class_are_counted(sdnet: Path) -> None:
+    """They count by folder, the most first; what is hidden, no picture, or a tile of a table does not."""
+    tile(sdnet / "P" / "UP" / "2.jpg")
+    tile(sdnet / "@eaDir" / "0.jpg")
+    (sdnet / "notes.txt").write_text("no picture")
+    names = ClassNames("CD", "UD")
+    alone = read_labelled_tiles([str(sdnet), str(sdnet)], names)
+    assert list(alone.unmatched.items()) == [("UP", 3), ("CP", 2), ("CW", 2), ("UW", 2)]
+    assert alone.has_unused
+    (sdnet.parent / "t.csv").write_text("path,label\nsdnet/P/UP/0.jpg,UD\n")
+    assert read_labelled_tiles([str(sdnet), str(sdnet.parent / "t.csv")], names).unmatched["UP"] == 2
+
+
+def test_pictures_that_are_not_decoded_are_counted(folder: Path) -> None:
+    """They count by the endings of their names, if they are in a folder of a class."""
+    for name in ("Positive/a.PSD", "Negative/b.psd", "Negative/c.svg", "Other/d.svg"):
+        (folder / name).write_bytes(b"")
+    tiles = read_labelled_tiles([str(folder)])
+    assert (len(tiles), tiles.undecoded, tiles.unmatched) == (4, {".psd": 2, ".svg": 1}, {"Other": 2})
+
+
+def test_only_the_first_folders_are_named() -> None:
+    """A message names eight of them and counts the others."""
+    assert list_counts({f"f{number}": 1_000 for number in range(8)}).endswith("f7 (1,000)")
+    assert list_counts({f"f{number}": 1 for number in range(10)}).endswith("f7 (1), and 2 more")
 
 
 def test_overlapping_data(folder: Path) -> None:
@@ -109,6 +149,44 @@ def test_no_tiles(tmp_path: Path) -> None:
     tile(tmp_path / "a.png")
     with pytest.raises(UsageError, match=r"holds no labelled tiles; expected images in folders named Positive and"):
         read_labelled_tiles([str(tmp_path)])
+
+
+def test_no_tiles_of_these_names(sdnet: Path) -> None:
+    """The error names the folders that there are, so that one sees what to type."""
+    with pytest.raises(UsageError) as caught:
+        read_labelled_tiles([str(sdnet)], ClassNames(("crack", "spalling"), "sound"))
+    assert str(caught.value) == (
+        f"{sdnet} holds no labelled tiles; expected images in folders named crack, spalling and sound, or photos in "
+        "images with crack masks in masks. Its 12 pictures are in CD (2), UD (2), CP (2), UP (2), CW (2), UW (2). "
+        "Other names can be given with --positive and --negative, as many as there are."
+    )
+    (sdnet.parent / "empty").mkdir()
+    with pytest.raises(UsageError, match=r"crack masks in masks\. It holds no pictures\. Other names"):
+        read_labelled_tiles([str(sdnet.parent / "empty")])
+
+
+def test_one_class_of_several(sdnet: Path) -> None:
+    """The error for tiles of one class names the other folders."""
+    with pytest.raises(UsageError) as caught:
+        read_labelled_tiles([str(sdnet)], ClassNames(positive=("CD", "CP", "CW")))
+    assert str(caught.value) == (
+        f"{sdnet} holds tiles of one class only: 6 cracked (CD, CP, CW) and 0 sound (Negative). Both classes are "
+        "needed. Pictures in other folders: UD (2), UP (2), UW (2)."
+    )
+
+
+def test_a_table_whose_files_are_all_missing(tmp_path: Path) -> None:
+    """The error comes before any work, and says where they were looked for; one file that is there is enough."""
+    (tmp_path / "t.csv").write_text("path,label\nD\\CD\\a.jpg,1\nD\\UD\\b.jpg,0\n")
+    with pytest.raises(UsageError) as caught:
+        read_labelled_tiles([str(tmp_path / "t.csv")])
+    assert str(caught.value) == (
+        f"Not one of the 2 files in file://{tmp_path}/t.csv was found; the first is D\\CD\\a.jpg, looked for at "
+        f"file://{tmp_path}/D/CD/a.jpg. Backslashes were read as /. Paths in a table are relative to its folder: "
+        "correct them, or move the table."
+    )
+    tile(tmp_path / "D" / "UD" / "b.jpg")
+    assert len(read_labelled_tiles([str(tmp_path / "t.csv")])) == 2
 
 
 def test_one_class(tmp_path: Path) -> None:

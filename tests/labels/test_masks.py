@@ -140,6 +140,52 @@ def test_any_pixel_over_zero_is_crack(tmp_path: Path, mode: str) -> None:
     assert (photo.crack == crossed()).all()
 
 
+def test_depths_may_differ(tmp_path: Path) -> None:
+    """A mask of 16 bits whose crack is 1 says the same beside one of 8 bits whose crack is 255."""
+    for name in ("a", "b"):
+        write(tmp_path, name, crossed())
+    Image.fromarray(crossed().astype(np.uint16)).save(tmp_path / "masks" / "a.png")
+    assert [photo.crack.tolist() for photo in read(tmp_path)] == [crossed().tolist()] * 2
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a.tif", "a.TIFF", "a.bmp", "a.gif", "a.jpg", "a_mask.png", "a-mask.bmp", "a_GT.png", "a_label.tif", "a.jpg.png",
+     "a_lab.png", "a_seg.png", "a.JPG_mask.png"],
+)  # fmt: skip
+def test_names_and_endings_of_masks(tmp_path: Path, name: str) -> None:
+    """A mask has its photo's name, perhaps with its ending or a word for masks after it, in any format."""
+    write(tmp_path, "a", crossed())
+    (tmp_path / "masks" / "a.png").unlink()
+    Image.fromarray(crossed().astype(np.uint8) * 255).save(tmp_path / "masks" / name)
+    (photo,) = read(tmp_path)
+    assert (photo.crack == crossed()).all()
+
+
+def test_a_photo_of_its_own_takes_its_mask(tmp_path: Path) -> None:
+    """A name ends in a word for masks by chance where a photo has the whole name."""
+    for name, height_px in (("a", 40), ("a_mask", 30)):
+        write(tmp_path, name, crossed(height_px))
+    assert [len(photo.crack) for photo in read(tmp_path)] == [40, 30]
+
+
+def test_two_masks_of_one_photo(tmp_path: Path) -> None:
+    """Nobody knows which one counts."""
+    write(tmp_path, "a", crossed())
+    Image.new("1", (60, 40)).save(tmp_path / "masks" / "a_mask.bmp")
+    with pytest.raises(
+        UsageError, match=r"a\.png and .*a_mask\.bmp are masks of the same photo; expected one\. Remove"
+    ):
+        read(tmp_path)
+
+
+def test_names_composed_and_decomposed(tmp_path: Path) -> None:
+    """An accent of its own, as macOS writes it, makes no other name."""
+    write(tmp_path, "Brücke", crossed())
+    (tmp_path / "masks" / "Brücke.png").rename(tmp_path / "masks" / "Bru\u0308cke.png")
+    assert len(read(tmp_path)) == 1
+
+
 def test_what_is_a_masked_folder(tmp_path: Path) -> None:
     """It needs both folders; hidden files and files that are no pictures do not count."""
     write(tmp_path, "a", crossed())
@@ -203,10 +249,10 @@ def test_inverted_mask(tmp_path: Path) -> None:
         read(tmp_path)
 
 
-@pytest.mark.parametrize("place", ["images/a.jpg", "masks/a.png"])
-def test_damaged_file(tmp_path: Path, place: str) -> None:
+@pytest.mark.parametrize(("place", "noun"), [("images/a.jpg", "photo"), ("masks/a.png", "mask")])
+def test_damaged_file(tmp_path: Path, place: str, noun: str) -> None:
     """The error names a file that cannot be decoded."""
     write(tmp_path, "a", crossed())
     (tmp_path / place).write_bytes(b"no picture")
-    with pytest.raises(UsageError, match=rf"{place} cannot be read: No photo in .* Repair it, or remove both"):
+    with pytest.raises(UsageError, match=rf"{place} cannot be read: No {noun} in .* Repair it, or remove both"):
         read(tmp_path)

@@ -17,6 +17,7 @@ from PIL import Image
 from pipeline.cluster.session import ClusterConfig
 from pipeline.core.errors import UsageError
 from pipeline.evaluation.trial_results import TrialResult, read_results
+from pipeline.labels.labelled_tiles import LabelledTiles
 from pipeline.training import leave_one_source_out
 from pipeline.training.config import TRIAL
 from pipeline.training.leave_one_source_out import run_side_by_side
@@ -40,6 +41,10 @@ class RecordingCallbacks:
     def on_unlabelled(self, rows: int) -> None:
         """These tests label every row."""
         raise AssertionError(rows)
+
+    def on_unused(self, tiles: LabelledTiles) -> None:
+        """These tests use every picture."""
+        raise AssertionError(tiles.unmatched, tiles.undecoded)
 
     def on_plan(self, finished: int, waiting: int) -> None:
         """Record it."""

@@ -8,6 +8,7 @@ import torch
 
 from pipeline.core.errors import UsageError
 from pipeline.evaluation.operating_point import OperatingPoint, OperatingTarget
+from pipeline.labels.label_tables import ClassNames
 from pipeline.labels.labelled_tiles import LabelledTiles
 from pipeline.models.backbones import Backbone
 from pipeline.models.card import About, Calibration, Card
@@ -92,6 +93,14 @@ def test_nothing_is_said_about_the_machine() -> None:
     text = "".join(each.to_json() + render_readme(each) for each in (card(), card(EXPECTATION)))
     assert "secret" not in text
     assert ".." not in text
+
+
+def test_the_command_has_the_names_of_classes() -> None:
+    """Names other than the usual ones are options of the command, each of them, in quotes where a shell needs them."""
+    assert "--positive" not in model_card.render_command(CONFIG)
+    classes = ClassNames(positive=("CD", "cracked deck"), negative="UD")
+    command = model_card.render_command(replace(CONFIG, classes=classes))
+    assert "--positive CD --positive 'cracked deck' --negative UD" in command
 
 
 def test_the_command_says_how_tiles_were_held_out() -> None:
