@@ -3,7 +3,6 @@
 Neither XMP packets nor annotation files need them, and a few bytes of entities can fill the memory or name other files.
 """
 
-from typing import cast
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
@@ -38,9 +37,9 @@ def parse_xml(data: bytes) -> Element:
     parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = builder.data, refuse
     try:
         parser.Parse(data, True)  # noqa: FBT003 - expat's
-    except expat.ExpatError as error:
+    except (expat.ExpatError, LookupError) as error:  # LookupError: of an encoding that nobody knows
         raise ValueError(f"it is no well-formed XML: {error}") from error
-    return cast("Element", builder.close())
+    return builder.close()
 
 
 def _qualify(name: str) -> str:
