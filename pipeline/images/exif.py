@@ -1,13 +1,22 @@
-"""The facts in a photo's EXIF: when, where and with what it was taken."""
+"""The facts in a photo's EXIF and, where that is silent, in its XMP: when, where and with what it was taken.
 
+Here stands which tag says what. How values are read, and which are credible, is up to `exif_values`, `gps` and
+`capture_time`.
+"""
+
+import re
 import struct
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
-import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, TiffImagePlugin
+
+from pipeline.images import xmp
+from pipeline.images.capture_time import find_time
+from pipeline.images.exif_values import parse_number, parse_text
+from pipeline.images.gps import check_position, parse_altitude_m, parse_position
 
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, LookupError, TypeError, ArithmeticError,
            AttributeError, AssertionError, RuntimeError, zlib.error)  # fmt: skip
@@ -16,12 +25,20 @@ DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, LookupError
 MAX_CAMERA_CHARACTERS = 200
 """EXIF may hold megabytes; the camera is a column of every row."""
 
+MAX_FOCAL_LENGTH_MM = 10_000
+"""The longest telephoto lenses have some 5,000 mm."""
+
+_Directory = TiffImagePlugin.ImageFileDirectory_v2
+# EXIF 3.0's type for UTF-8, of which Pillow drops the tags: like type 7, bytes.
+_Directory._load_dispatch.setdefault(129, _Directory._load_dispatch[7])  # noqa: SLF001 - it has no public way
+
 
 @dataclass(frozen=True)
 class PhotoFacts:
-    """What the EXIF of a photo says; None for what is missing or not credible."""
+    """What EXIF and XMP of a photo say; None for what is missing or not credible."""
 
     captured_at: datetime | None = None
+    """The camera's clock, without a zone."""
     latitude: float | None = None
     """Degrees, north positive."""
     longitude: float | None = None
@@ -32,56 +49,100 @@ class PhotoFacts:
 
 
 def read_facts(image: Image.Image) -> PhotoFacts:
-    """Read the facts that can be read; bad EXIF never fails a photo."""
+    """Read the facts that can be read, each from XMP where EXIF does not have it; neither ever fails a photo."""
+    facts = _read_exif(image)
+    if None not in vars(facts).values():
+        return facts
+    try:
+        found = _parse_xmp(xmp.read_properties(image.info))
+    except (ValueError, LookupError):  # not well formed, or in an encoding that Python does not know
+        return facts
+    return replace(facts, **{name: value for name, value in vars(found).items() if getattr(facts, name) is None})
+
+
+def _read_exif(image: Image.Image) -> PhotoFacts:
     try:
         exif = image.getexif()
-        details, gps = exif.get_ifd(ExifTags.IFD.Exif), exif.get_ifd(ExifTags.IFD.GPSInfo)
-        return _parse_facts(exif, details, gps)
     except DAMAGED:
         return PhotoFacts()
-
-
-def _parse_facts(exif: Image.Exif, details: dict[int, Any], gps: dict[int, Any]) -> PhotoFacts:
-    altitude_m = _parse_number(gps.get(ExifTags.GPS.GPSAltitude))
-    is_below_sea_level = gps.get(ExifTags.GPS.GPSAltitudeRef) in {1, b"\x01"}
+    base = {tag: _read_tag(exif, tag) for tag in (ExifTags.Base.Make, ExifTags.Base.Model, ExifTags.Base.DateTime)}
+    details, gps = _read_directory(exif, ExifTags.IFD.Exif), _read_directory(exif, ExifTags.IFD.GPSInfo)
+    latitude, longitude = _parse_exif_position(gps) or (None, None)
+    times = (details.get(ExifTags.Base.DateTimeOriginal), details.get(ExifTags.Base.DateTimeDigitized))
     return PhotoFacts(
-        captured_at=_parse_time(details.get(ExifTags.Base.DateTimeOriginal) or exif.get(ExifTags.Base.DateTime)),
-        latitude=_parse_degrees(gps, ExifTags.GPS.GPSLatitude, ExifTags.GPS.GPSLatitudeRef, limit=90),
-        longitude=_parse_degrees(gps, ExifTags.GPS.GPSLongitude, ExifTags.GPS.GPSLongitudeRef, limit=180),
-        altitude_m=-altitude_m if altitude_m is not None and is_below_sea_level else altitude_m,
-        camera=_parse_camera(exif),
-        focal_length_mm=_parse_number(details.get(ExifTags.Base.FocalLength)),
+        captured_at=find_time((*times, base[ExifTags.Base.DateTime])),
+        latitude=latitude,
+        longitude=longitude,
+        altitude_m=parse_altitude_m(gps.get(ExifTags.GPS.GPSAltitude), gps.get(ExifTags.GPS.GPSAltitudeRef)),
+        camera=_join_camera(base[ExifTags.Base.Make], base[ExifTags.Base.Model]),
+        focal_length_mm=_parse_focal_length(details.get(ExifTags.Base.FocalLength)),
     )
 
 
-def _parse_time(value: object) -> datetime | None:
+def _read_tag(exif: Image.Exif, tag: int) -> object:
     try:
-        return datetime.strptime(str(value).strip("\0 "), "%Y:%m:%d %H:%M:%S")  # noqa: DTZ007 - EXIF has no zone
-    except ValueError:
+        return exif.get(tag)
+    except DAMAGED:
         return None
 
 
-def _parse_camera(exif: Image.Exif) -> str | None:
-    words = [str(exif.get(tag, "")).strip("\0 ") for tag in (ExifTags.Base.Make, ExifTags.Base.Model)]
-    text = " ".join(word for word in words if word)
-    return text[:MAX_CAMERA_CHARACTERS].encode("utf-8", "replace").decode() or None
-
-
-def _parse_number(value: Any) -> float | None:  # noqa: ANN401 - EXIF holds anything
+def _read_directory(exif: Image.Exif, tag: int) -> Mapping[int, object]:
     try:
-        number = float(value)
-    except (TypeError, ValueError, ZeroDivisionError):
-        return None
-    return number if np.isfinite(number) else None
+        return exif.get_ifd(tag)
+    except DAMAGED:
+        return {}
 
 
-def _parse_degrees(gps: dict[int, Any], tag: int, reference_tag: int, limit: int) -> float | None:
-    """Convert degrees, minutes and seconds to degrees; south and west are negative."""
-    try:
-        degrees, minutes, seconds = (float(part) for part in gps[tag])
-    except (KeyError, TypeError, ValueError, ZeroDivisionError):
-        return None
-    value = degrees + minutes / 60 + seconds / 3600
-    if not abs(value) <= limit:  # also catches NaN
-        return None
-    return -value if str(gps.get(reference_tag, "")).strip("\0 ").upper() in {"S", "W"} else value
+def _parse_exif_position(gps: Mapping[int, object]) -> tuple[float, float] | None:
+    tags = ExifTags.GPS
+    return parse_position(
+        gps.get(tags.GPSLatitude),
+        gps.get(tags.GPSLatitudeRef),
+        gps.get(tags.GPSLongitude),
+        gps.get(tags.GPSLongitudeRef),
+    )
+
+
+def _parse_xmp(properties: Mapping[str, str]) -> PhotoFacts:
+    """Interpret XMP's properties by the rules for EXIF's tags.
+
+    The order of the times is the Metadata Working Group's: Photoshop's `DateCreated` is the time of capture,
+    `CreateDate` that of digitisation (Guidelines for Handling Image Metadata 2.0, 5.3).
+    """
+    get = properties.get
+    latitude, longitude = _parse_xmp_position(properties) or (None, None)
+    times = ("exif:DateTimeOriginal", "photoshop:DateCreated", "exif:DateTimeDigitized", "xmp:CreateDate")
+    altitude_m = parse_altitude_m(get("exif:GPSAltitude"), get("exif:GPSAltitudeRef"))
+    return PhotoFacts(
+        captured_at=find_time(get(name) for name in times),
+        latitude=latitude,
+        longitude=longitude,
+        altitude_m=parse_altitude_m(get("drone-dji:AbsoluteAltitude"), None) if altitude_m is None else altitude_m,
+        camera=_join_camera(get("tiff:Make"), get("tiff:Model")),
+        focal_length_mm=_parse_focal_length(get("exif:FocalLength")),
+    )
+
+
+def _parse_xmp_position(properties: Mapping[str, str]) -> tuple[float, float] | None:
+    """Read `47,30.6N` or `47,30,36N` (XMP specification, part 2), else DJI's signed decimals."""
+    pair = [(properties.get(f"exif:{name}") or "").strip() for name in ("GPSLatitude", "GPSLongitude")]
+    (latitude, north), (longitude, east) = [(tuple(text[:-1].split(",")), text[-1:]) for text in pair]
+    names = ("drone-dji:GpsLongitude", "drone-dji:GpsLongtitude")  # the second is how some drones spell it
+    signed_east = next((properties[name] for name in names if name in properties), None)
+    signed = check_position(parse_number(properties.get("drone-dji:GpsLatitude")), parse_number(signed_east))
+    return parse_position(latitude, north, longitude, east) or signed
+
+
+def _join_camera(make: object, model: object) -> str | None:
+    """Join make and model; without a make that the model names already, as "NIKON D850" does "NIKON CORPORATION"."""
+    maker, name = parse_text(make), parse_text(model)
+    if maker and name:
+        brand, whole = re.escape(maker.split()[0]), re.escape(maker)
+        if re.search(rf"^{brand}(?!\w)|(?<!\w){whole}(?!\w)", name, re.IGNORECASE):
+            maker = None
+    return " ".join(word for word in (maker, name) if word)[:MAX_CAMERA_CHARACTERS].strip() or None
+
+
+def _parse_focal_length(value: object) -> float | None:
+    length_mm = parse_number(value)
+    return length_mm if length_mm is not None and 0 < length_mm <= MAX_FOCAL_LENGTH_MM else None
