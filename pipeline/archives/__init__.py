@@ -13,8 +13,10 @@ they know entries alone. A compression of tars is one line in `compressed_tar` a
 * `streaming`: reads an archive from front to back, and lists it on the way
 * `zip_reader`: reads the members of a zip by byte ranges
 * `zip_directory`: finds and parses the central directory of a zip
+* `zip_names`: decodes the names of zip members
 * `zip_salvage`: finds the members of a zip that has lost its directory
 * `tar_reader`: lists a plain tar and reads its files by byte ranges
 * `tar_headers`: parses the headers of a tar: ustar, GNU and PAX
 * `compressed_tar`: reads a tar in gzip, bzip2, xz or zstd in one pass
+* `foreign`: tells what an archive is that cannot be opened, and what to do about it
 """

@@ -1,4 +1,4 @@
-"""The reader of compressed tars, in one pass from front to back.
+"""The reader of compressed tars, in one pass from front to back; a plain tar that is called one is read, too.
 
 `decompress` removes the compression, and `tar_headers` parses the headers.
 """
@@ -15,7 +15,7 @@ from typing import IO, cast
 import pyarrow as pa
 
 from pipeline.archives.members import DAMAGED, Content, Entry, Limits, archive_suffix
-from pipeline.archives.tar_headers import MAX_PADDING_BYTES, make_entry, read_headers
+from pipeline.archives.tar_headers import BLOCK_BYTES, MAX_PADDING_BYTES, is_header, make_entry, read_headers
 from pipeline.core.errors import DataError
 from pipeline.storage.byte_ranges import RangeReader, double_check, open_reader
 
@@ -159,14 +159,17 @@ def decompress(file: IO[bytes], max_dictionary_bytes: int = MAX_DICTIONARY_BYTES
     """Open a compressed file, whose first bytes tell the format: names are often wrong.
 
     Args:
-        file: gzip, bzip2, xz or zstd.
+        file: gzip, bzip2, xz or zstd; or a plain tar, which stays as it is.
         max_dictionary_bytes: memory that an xz file may request.
 
     Raises:
         OSError: the format is none of these.
     """
-    start = file.read(len(_XZ))
+    block = file.read(BLOCK_BYTES)
     file.seek(0)
+    if is_header(block):
+        return file
+    start = block[: len(_XZ)]
     if start.startswith(_GZIP):
         return cast("IO[bytes]", gzip.GzipFile(fileobj=file))
     if start.startswith(_BZIP2):

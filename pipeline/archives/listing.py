@@ -11,7 +11,8 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline import storage
-from pipeline.archives.members import Entry, archive_suffix, file_kind
+from pipeline.archives.foreign import refuse_by_name
+from pipeline.archives.members import SPLIT_PART, Entry, archive_suffix, file_kind, whole_of
 from pipeline.core.errors import DataError
 from pipeline.core.table_schemas import MEMBERS
 
@@ -43,6 +44,7 @@ class Listing:
         self._rows: list[dict[str, Any]] = []
         self._tables = [MEMBERS.empty_table()]
         self._seen = Counter[bytes]()
+        self._split = set[str | None]()
         self._last_inner: Entry | None = None
 
     def add(self, entry: Entry, inner: Entry | None = None) -> dict[str, Any] | None:
@@ -56,8 +58,22 @@ class Listing:
         kind = LINK if entry.is_link else file_kind(entry.path)
         if kind == "photo":
             return self._add(entry, inner)
-        self.skipped[TOO_DEEP if kind == "archive" else kind] += 1
+        self.skip(TOO_DEEP if kind == "archive" else kind)
         return None
+
+    def skip(self, kind: str, files: int = 1) -> None:
+        """Count files that are no photos."""
+        if files:
+            self.skipped[kind] += files
+
+    def add_part(self, part: Entry) -> tuple[dict[str, Any], DataError] | None:
+        """Add a failed row for a split archive in this one at the first of its parts; count the others."""
+        refusal, whole = refuse_by_name(part.path), whole_of(part.path)
+        if refusal is None or whole in self._split:
+            self.skip(SPLIT_PART)
+            return None
+        self._split.add(whole)
+        return self.fail(refusal, part)
 
     def add_stream(self, inner: Entry | None = None) -> None:
         """Add an archive whose photos are known only after it has been read."""

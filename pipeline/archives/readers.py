@@ -4,7 +4,7 @@ A nested archive is a member that has a reader of its own. `streaming` reads arc
 back only.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -13,16 +13,19 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from pipeline import storage
+from pipeline.archives.foreign import explain, refuse_by_name
 from pipeline.archives.listing import Listing
 from pipeline.archives.members import (
     DAMAGED,
-    SEEKABLE_SUFFIXES,
+    SPLIT_PART,
+    STREAM_SUFFIXES,
     Content,
     Entry,
     Limits,
     SeekableReader,
     archive_suffix,
     file_kind,
+    whole_of,
 )
 from pipeline.archives.tar_reader import TarReader
 from pipeline.archives.zip_reader import ZipReader
@@ -33,6 +36,12 @@ from pipeline.storage.byte_ranges import FileRangeReader, RangeReader
 
 LOOSE_AT_ONCE = 8
 """Loose photos to read at a time: each read waits for the store most of the time."""
+
+FOLDER_LINK = "link to a folder"
+"""Kind of such links in the count of skipped files: a link may lead back to where it is."""
+
+BROKEN_LINK = "broken link"
+"""Kind of such links in the count of skipped files; one that is called a photo or archive is a failed row."""
 
 STORED = 0
 """The method of a member that is not compressed."""
@@ -59,18 +68,50 @@ def list_folder(url: str, without: str) -> tuple[Listing, list[storage.StoredFil
         url: canonical URL.
         without: leave out files whose URL begins with this.
     """
-    listing, archives = Listing(url), []
+    listing, archives, parts = Listing(url), [], []
     for file in storage.list_files(url):
         if file.url.startswith(without):
             continue
-        target = storage.resolve_link(file) if file_kind(file.path) == "archive" else None
-        if target is None:
-            listing.add(entry_of_file(file))
-        elif target.url != file.url and storage.is_folder(target.url):
-            listing.add(entry_of_file(file)._replace(is_link=True))
-        else:  # the target may have any name, as in a store that names content by its hash
+        kind = file_kind(file.path)
+        link_kind = None if kind in {"photo", "hidden", "system folder"} else _find_link_kind(file)
+        if link_kind == FOLDER_LINK or (link_kind is not None and kind != "archive"):
+            listing.skip(link_kind)
+        elif kind == SPLIT_PART:
+            parts.append(file)
+        elif kind == "archive":  # the target may have any name, as in a store that names content by its hash
+            target = storage.resolve_link(file)
             archives.append(target if archive_suffix(target.url) is not None else replace(target, url=file.url))
-    return listing, archives
+        else:
+            listing.add(entry_of_file(file))
+    heads = find_heads(parts, (file.url for file in archives))
+    listing.skip(SPLIT_PART, len(parts) - len(heads))
+    return listing, archives + heads
+
+
+def find_heads(parts: Iterable[storage.StoredFile], archives: Iterable[str]) -> list[storage.StoredFile]:
+    """Return the first part of each split archive, which stands for all its parts.
+
+    Args:
+        parts: of split archives.
+        archives: URLs of other archives; where the whole archive is among them, its parts say nothing new.
+    """
+    seen, heads = {url.lower() for url in archives}, []
+    for part in sorted(parts, key=lambda part: part.url):
+        whole = (whole_of(part.url) or part.url).lower()
+        if whole not in seen:
+            heads.append(part)
+        seen.add(whole)
+    return heads
+
+
+def _find_link_kind(file: storage.StoredFile) -> str | None:
+    """Return what kind of link leads nowhere or to a folder; None for any other link, and for a file."""
+    target = storage.canonical(file.url)
+    if target == file.url:
+        return None
+    if not storage.exists(target):
+        return BROKEN_LINK
+    return FOLDER_LINK if storage.is_folder(target) else None
 
 
 def entry_of_file(file: storage.StoredFile) -> Entry:
@@ -80,12 +121,15 @@ def entry_of_file(file: storage.StoredFile) -> Entry:
 
 def list_archive(file: storage.StoredFile) -> pa.Table:
     """List an archive, as `Listing.table`; one that is damaged or may not be read has a failed row."""
-    listing = Listing(file.url, file.version)
+    listing, refusal = Listing(file.url, file.version), refuse_by_name(file.url)
+    if refusal is not None:
+        listing.fail(refusal)
+        return listing.table()
     if is_stream(file.url):
         listing.add_stream()
         return listing.table()
     try:
-        _list_into(listing, choose_reader(FileRangeReader(file.url, file.size_bytes)), None)
+        _list_into(listing, FileRangeReader(file.url, file.size_bytes), None)
     except StorageError as error:
         if not error.permanent:
             raise
@@ -102,7 +146,7 @@ def list_and_measure(file: storage.StoredFile) -> MeasuredListing:
 
 def is_stream(path: str, method: int = STORED) -> bool:
     """Return whether an archive allows reading from front to back only, by its name and its compression in another."""
-    return archive_suffix(path) not in SEEKABLE_SUFFIXES or method != STORED
+    return archive_suffix(path) in STREAM_SUFFIXES or method != STORED
 
 
 def read_loose(url: str, entries: Sequence[Entry], limits: Limits) -> Iterator[tuple[Entry, Content]]:
@@ -140,13 +184,15 @@ def choose_reader(source: RangeReader) -> SeekableReader:
     return SEEKABLE[archive_suffix(source.name) or ""](source)
 
 
-def _list_into(listing: Listing, reader: SeekableReader, inner: Entry | None) -> None:
+def _list_into(listing: Listing, source: RangeReader, inner: Entry | None) -> None:
     """List an archive and the archives nested in it."""
+    reader = choose_reader(source)
     nested = dict[str, bool]()  # path to whether it is a stream, which always numbers its photos from 0
     try:
         for entry in reader.entries():
-            if inner is not None or entry.is_link or file_kind(entry.path) != "archive":
-                listing.add(entry, inner)
+            kind = None if inner is not None or entry.is_link else file_kind(entry.path)
+            if kind != "archive":
+                (listing.add_part(entry) if kind == SPLIT_PART else listing.add(entry, inner))
                 continue
             has_stream = is_stream(entry.path, entry.method) or nested.get(entry.path, False)
             if has_stream and entry.path in nested:
@@ -155,12 +201,13 @@ def _list_into(listing: Listing, reader: SeekableReader, inner: Entry | None) ->
                 _list_nested(listing, reader, entry)
             nested[entry.path] = has_stream
     except DAMAGED as error:
-        listing.fail(error, inner)
+        listing.fail(explain(source, error), inner)
 
 
 def _list_nested(listing: Listing, reader: SeekableReader, inner: Entry) -> None:
-    if inner.failure is not None:
-        listing.fail(inner.failure, inner)
+    refusal = inner.failure or refuse_by_name(inner.path)
+    if refusal is not None:
+        listing.fail(refusal, inner)
     elif is_stream(inner.path, inner.method):
         listing.add_stream(inner)
     else:
@@ -169,7 +216,7 @@ def _list_nested(listing: Listing, reader: SeekableReader, inner: Entry) -> None
         except (*DAMAGED, DataError) as error:
             listing.fail(error, inner)
         else:
-            _list_into(listing, choose_reader(source), inner)
+            _list_into(listing, source, inner)
 
 
 def _read_loose(url: str, entry: Entry, limits: Limits) -> Content:

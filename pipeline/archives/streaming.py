@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.archives.compressed_tar import CompressedTarReader
+from pipeline.archives.foreign import explain, refuse_by_name
 from pipeline.archives.listing import Listing
-from pipeline.archives.members import DAMAGED, Content, Entry, Limits, file_kind
+from pipeline.archives.members import DAMAGED, SPLIT_PART, Content, Entry, Limits, file_kind
 from pipeline.archives.readers import choose_reader, is_stream, open_archive
 from pipeline.core.errors import DataError
 from pipeline.storage.byte_ranges import BytesRangeReader, RangeReader
@@ -47,16 +48,21 @@ class StreamedArchive:
     def _read(self, source: RangeReader, inner: Entry | None) -> Iterator[RowContent]:
         try:
             yield from (self._read_stream if is_stream(source.name) else self._read_seekable)(source, inner)
-        except (*DAMAGED, DataError) as error:
+        except DAMAGED as error:
+            yield from self._fail(explain(source, error), inner)
+        except DataError as error:
             yield from self._fail(error, inner)
 
     def _read_stream(self, source: RangeReader, inner: Entry | None) -> Iterator[RowContent]:
         def is_wanted(entry: Entry) -> bool:
-            return self._is_nested(entry, inner) or self._is_wanted(entry, inner)
+            is_nested = self._is_nested(entry, inner, "archive") and refuse_by_name(entry.path) is None
+            return is_nested or self._is_wanted(entry, inner)
 
         for entry, content in CompressedTarReader(source).stream(is_wanted, self.limits):
-            if self._is_nested(entry, inner):
-                yield from self._read_nested(entry, content)
+            if self._is_nested(entry, inner, "archive"):
+                yield from self._read_nested(entry, refuse_by_name(entry.path) or content)
+            elif self._is_nested(entry, inner, SPLIT_PART):
+                yield from self._pass_new(self.listing.add_part(entry))
             else:
                 yield from self._add(entry, inner, content)
 
@@ -74,7 +80,7 @@ class StreamedArchive:
         for entry, content in reader.read(list(rows), self.limits):
             yield from ((row, content) for row in rows[entry])
         if damage is not None:
-            yield from self._fail(damage, inner)
+            yield from self._fail(explain(source, damage), inner)
 
     def _read_nested(self, inner: Entry, content: Content | None) -> Iterator[RowContent]:
         if isinstance(content, bytes):
@@ -87,14 +93,17 @@ class StreamedArchive:
         if row is not None and content is not None:
             yield row, content
 
-    def _is_nested(self, entry: Entry, inner: Entry | None) -> bool:
-        return inner is None and not entry.is_link and file_kind(entry.path) == "archive"
+    def _is_nested(self, entry: Entry, inner: Entry | None, kind: str) -> bool:
+        return inner is None and not entry.is_link and file_kind(entry.path) == kind
 
     def _is_wanted(self, entry: Entry, inner: Entry | None) -> bool:
         is_photo = not entry.is_link and file_kind(entry.path) == "photo"
         return is_photo and not self.is_done(self.listing.next_id(entry, inner))
 
     def _fail(self, error: Exception, inner: Entry | None) -> Iterator[RowContent]:
-        row, failure = self.listing.fail(error, inner)
-        if not self.is_done(row["image_id"]):
-            yield row, failure
+        yield from self._pass_new(self.listing.fail(error, inner))
+
+    def _pass_new(self, failed: tuple[dict[str, Any], DataError] | None) -> Iterator[RowContent]:
+        """Pass a failed row on unless it is done."""
+        if failed is not None and not self.is_done(failed[0]["image_id"]):
+            yield failed

@@ -14,9 +14,19 @@ from pipeline.core.errors import DataError
 
 BLOCK_BYTES = tarfile.BLOCKSIZE
 MAX_EXTENDED_BYTES = 1 << 20
-"""Longest name, and longest set of PAX records, to read; Linux has paths of at most 4,096 bytes."""
+"""Longest name, and longest PAX record, to read; Linux has paths of at most 4,096 bytes."""
+MAX_RECORDS_BYTES = 256 << 20
+"""Longest set of PAX records: a resource fork or other extended attribute in it, which is skipped, may be long."""
 MAX_PADDING_BYTES = 1 << 20
 """Most zeros at the end: tars are padded to 10 KiB, on tape to more; a longer end has lost photos."""
+
+_RECORD_BYTES = 1 << 16
+"""PAX records to hold in memory at a time."""
+_KEYWORD_BYTES = 1 << 12
+"""Longest beginning of a PAX record, up to its value; Linux has names of attributes of at most 255 bytes."""
+_NEEDED = {b"path", b"linkpath", b"size"}
+"""PAX keywords whose values mean something here."""
+_SPARSE = "GNU.sparse"
 
 _PAX = {tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE}
 _LONG_NAMES = {tarfile.GNUTYPE_LONGNAME: "path", tarfile.GNUTYPE_LONGLINK: "linkpath"}
@@ -76,6 +86,15 @@ def read_headers(cursor: Cursor) -> Iterator[Header]:
             yield header
         cursor.skip_to(header.position + _round_up(header.size_bytes))
     raise tarfile.ReadError("it ends without the zeros that mark its end")
+
+
+def is_header(block: bytes) -> bool:
+    """Tell whether a block is the header of a file, by its checksum."""
+    try:
+        tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    return True
 
 
 def make_entry(header: Header, files: Mapping[str, Entry]) -> Entry | None:
@@ -138,7 +157,7 @@ def _complete_header(cursor: Cursor, block: bytes, info: tarfile.TarInfo, extend
         target=extended.get("linkpath") or info.linkname,
         size_bytes=0 if info.type in _WITHOUT_DATA else int(size_text),
         position=cursor.position,
-        is_sparse=info.type == tarfile.GNUTYPE_SPARSE or any(key.startswith("GNU.sparse.") for key in extended),
+        is_sparse=info.type == tarfile.GNUTYPE_SPARSE or _SPARSE in extended,
     )
 
 
@@ -154,29 +173,81 @@ def _skip_sparse_map(cursor: Cursor, block: bytes) -> None:
 
 def _read_extended(cursor: Cursor, info: tarfile.TarInfo) -> dict[str, str]:
     """Read an extended header: its facts about the next file, by PAX keyword."""
-    if info.size > MAX_EXTENDED_BYTES:
+    limit_bytes = MAX_EXTENDED_BYTES if info.type in _LONG_NAMES else MAX_RECORDS_BYTES
+    if info.size > limit_bytes:
         found = f"{info.size:,} bytes of headers before byte {cursor.position:,}"
-        raise tarfile.ReadError(f"{found}; at most {MAX_EXTENDED_BYTES:,} are read")
+        raise tarfile.ReadError(f"{found}; at most {limit_bytes:,} are read")
     end = cursor.position + _round_up(info.size)
-    data = cursor.read(info.size)
-    cursor.skip_to(end)
     if keyword := _LONG_NAMES.get(info.type):
-        return {keyword: data.partition(b"\0")[0].decode("utf-8", "surrogateescape")}
-    return dict(_parse_records(data, end))
+        extended = {keyword: cursor.read(info.size).partition(b"\0")[0].decode("utf-8", "surrogateescape")}
+    else:
+        extended = dict(_Records(cursor, info.size).read_needed())
+    cursor.skip_to(end)
+    return extended
 
 
-def _parse_records(data: bytes, end: int) -> Iterator[tuple[str, str]]:
-    """Parse PAX records: length, keyword and value, as in `30 mtime=1350244992.023960108` and a newline."""
-    at = 0
-    while at < len(data):
-        digits = data[at : at + 20].partition(b" ")[0]
-        length = int(digits) if digits.isdigit() else 0
-        record = data[at : at + length]
-        keyword, equals, value = record[len(digits) + 1 : -1].partition(b"=")
-        if len(record) < length or not equals or not record.endswith(b"\n"):
-            raise tarfile.ReadError(f"damaged PAX records before byte {end:,}")
-        yield keyword.decode("utf-8", "surrogateescape"), value.decode("utf-8", "surrogateescape")
-        at += length
+class _Records:
+    """A set of PAX records: length, keyword and value, as in `30 mtime=1350244992.023960108` and a newline."""
+
+    def __init__(self, cursor: Cursor, size_bytes: int) -> None:
+        self._cursor = cursor
+        self._end = cursor.position + size_bytes
+        self._data = b""
+        self._at = 0
+        """Start of the next record in the data."""
+
+    def read_needed(self) -> Iterator[tuple[str, str]]:
+        """Yield the records that mean something here; skip the others."""
+        while self._fill(_KEYWORD_BYTES):
+            digits = self._data[self._at : self._at + 20].partition(b" ")[0]
+            keyword_at = self._at + len(digits) + 1
+            keyword, equals, _ = self._data[keyword_at : self._at + _KEYWORD_BYTES].partition(b"=")
+            value_at = keyword_at - self._at + len(keyword) + 1
+            length = int(digits) if digits.isdigit() else 0
+            if not equals or not value_at < length <= self._left_bytes:
+                raise self._make_damage()
+            if keyword.startswith(b"GNU.sparse."):
+                yield _SPARSE, ""
+            if keyword in _NEEDED:
+                yield keyword.decode(), self._take_value(value_at, length)
+            else:
+                self._skip(length)
+
+    @property
+    def _left_bytes(self) -> int:
+        return len(self._data) - self._at + self._end - self._cursor.position
+
+    def _fill(self, size_bytes: int) -> int:
+        """Hold at least so many bytes, if there are any left; return how many there are."""
+        held_bytes = len(self._data) - self._at
+        if held_bytes < size_bytes and self._cursor.position < self._end:
+            read_bytes = min(max(size_bytes, _RECORD_BYTES), self._left_bytes) - held_bytes
+            self._data = self._data[self._at :] + self._cursor.read(read_bytes)
+            self._at = 0
+        return len(self._data) - self._at
+
+    def _take_value(self, value_at: int, length: int) -> str:
+        if length > MAX_EXTENDED_BYTES:
+            found = f"a record of {length:,} bytes before byte {self._cursor.position:,}"
+            raise tarfile.ReadError(f"{found}; at most {MAX_EXTENDED_BYTES:,} are read")
+        self._fill(length)
+        record = self._data[self._at : self._at + length]
+        self._skip(length)
+        return record[value_at:-1].decode("utf-8", "surrogateescape")
+
+    def _skip(self, length: int) -> None:
+        """Skip a record, and check the newline at its end."""
+        beyond_bytes = self._at + length - len(self._data)
+        if beyond_bytes > 0:
+            self._cursor.skip_to(self._cursor.position + beyond_bytes - 1)
+            self._data, self._at = self._cursor.read(1), 1
+        else:
+            self._at += length
+        if self._data[self._at - 1 : self._at] != b"\n":
+            raise self._make_damage()
+
+    def _make_damage(self) -> tarfile.ReadError:
+        return tarfile.ReadError(f"damaged PAX records before byte {_round_up(self._end):,}")
 
 
 def _round_up(size_bytes: int) -> int:

@@ -1,12 +1,11 @@
 """The central directory of a zip: its position, and its entries.
 
-Sources of the layout: PKWARE's APPNOTE.TXT, sections 4.3.7 to 4.3.16 and 4.5.3, and Info-ZIP's extra field 0x7075.
+Source of the layout: PKWARE's APPNOTE.TXT, sections 4.3.7 to 4.3.16 and 4.5.3. `zip_names` decodes the names, and
 `zip_reader` reads the members.
 """
 
 import stat
 import struct
-import zlib
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from pipeline.archives.members import Entry
+from pipeline.archives.zip_names import decode_name, find_extra_field
 from pipeline.core.errors import DataError
 from pipeline.storage.byte_ranges import RangeReader, read_whole
 
@@ -31,7 +31,7 @@ LOCAL_BYTES = 30
 _END = struct.Struct("<4x4H2LH")
 _LOCATOR = struct.Struct("<4xLQL")
 _END64 = struct.Struct("<4x8x4x2L4Q")
-_RECORD = struct.Struct("<L4xHH4x3L3H4x2L")
+_RECORD = struct.Struct("<LxB2xHH4x3L3H4x2L")
 _TAIL_BYTES = _END64.size + _LOCATOR.size + _END.size + 0xFFFF
 _RECORD_SIGNATURE = 0x02014B50
 _DIGITAL_SIGNATURE = b"PK\5\5"
@@ -61,6 +61,8 @@ class Directory:
 class Record(NamedTuple):
     """The record of one member in the directory."""
 
+    host: int
+    """The system that made the member (APPNOTE 4.4.2)."""
     flags: int
     method: int
     crc32: int
@@ -107,13 +109,14 @@ def parse_entries(directory: Directory) -> Iterator[Entry]:
     """
     overlaps = _find_overlaps(directory)
     number = -1
-    for number, (flags, method, crc32, stored, size, name, extra, attributes, position) in enumerate(
+    for number, (host, flags, method, crc32, stored, size, name, extra, attributes, position) in enumerate(
         _parse_records(directory)
     ):
-        if name[-1:] == b"/":
+        path = decode_name(name, extra, flags, host)
+        if path[-1:] == "/":
             continue
         failure = None
-        if position + LOCAL_BYTES + len(name) + stored > directory.start:
+        if position + LOCAL_BYTES + stored > directory.start:
             failure = DataError("read", "member_unreadable", "The zip member would lie outside its archive.")
         elif overlaps[number]:
             found = "The zip member reaches into the next one, as in a zip bomb."
@@ -122,21 +125,9 @@ def parse_entries(directory: Directory) -> Iterator[Entry]:
             failure = find_refusal(flags, method)
         is_link = stat.S_ISLNK(attributes >> 16)
         # Positional arguments, not keywords, save a quarter of a second for a million members.
-        yield Entry(decode_name(name, extra), size, position, stored, method, crc32, "", is_link, failure)
+        yield Entry(path, size, position, stored, method, crc32, "", is_link, failure)
     if (number + 1) % (1 << directory.count_bits) != directory.count:
         raise BadZipFile(f"its directory shows {number + 1:,} members and should show {directory.count:,}")
-
-
-def decode_name(name: bytes, extra: bytes) -> str:
-    """Decode a member's name as UTF-8, whatever encoding it claims; other bytes become lone surrogates.
-
-    The Unicode name that Info-ZIP adds wins if its checksum fits the name.
-    """
-    if b"up" in extra:
-        unicode_name = _find_extra_field(extra, 0x7075)
-        if unicode_name[:5] == b"\1" + zlib.crc32(name).to_bytes(4, "little"):
-            name = unicode_name[5:]
-    return name.decode("utf-8", "surrogateescape")
 
 
 def find_refusal(flags: int, method: int) -> DataError | None:
@@ -152,12 +143,16 @@ def find_refusal(flags: int, method: int) -> DataError | None:
 
 
 def _find_overlaps(directory: Directory) -> bytes:
-    """Return for every member whether its bytes reach into the next one in the file."""
+    """Return for every member whether its bytes reach into the next one in the file.
+
+    Names do not count: that in the local header may be longer or shorter than that in the directory, where another tool
+    has rewritten it in another encoding. All members that do not overlap have together no more bytes than the file.
+    """
     starts, ends = array("q"), array("q")
     try:
         for record in _parse_records(directory):
             starts.append(record.position)
-            ends.append(record.position + LOCAL_BYTES + len(record.name) + record.stored_bytes)
+            ends.append(record.position + LOCAL_BYTES + record.stored_bytes)
     except BadZipFile:
         pass  # `parse_entries` gets as far, and raises
     order = np.argsort(starts, kind="stable")
@@ -174,7 +169,9 @@ def _parse_records(directory: Directory) -> Iterator[Record]:
     while at < size_bytes and data[at : at + 4] != _DIGITAL_SIGNATURE:
         if at + _RECORD.size > size_bytes:
             raise BadZipFile(_CUT_SHORT)
-        signature, flags, method, crc32, stored, size, names, extras, comments, attributes, position = unpack(data, at)
+        signature, host, flags, method, crc32, stored, size, names, extras, comments, attributes, position = unpack(
+            data, at
+        )
         if signature != _RECORD_SIGNATURE:
             raise BadZipFile(f"its directory is damaged at byte {directory.start + at:,}")
         at += _RECORD.size
@@ -187,25 +184,14 @@ def _parse_records(directory: Directory) -> Iterator[Record]:
         if directory.wraps and position + shift < last:
             shift += _WRAP_BYTES
         last = position + shift
-        yield Record(flags, method, crc32, stored, size, name, extra, attributes, last)
+        yield Record(host, flags, method, crc32, stored, size, name, extra, attributes, last)
 
 
 def read_zip64(extra: bytes, *values: int) -> list[int]:
     """Replace the values that are all ones, and so did not fit into 32 bits, by those of the zip64 field."""
-    field = _find_extra_field(extra, 1)
+    field = find_extra_field(extra, 1)
     numbers = iter([min(number, _FAR) for (number,) in struct.iter_unpack("<Q", field[: len(field) // 8 * 8])])
     return [next(numbers, value) if value == _WRAP_BYTES - 1 else value for value in values]
-
-
-def _find_extra_field(extra: bytes, header_id: int) -> bytes:
-    """Return one of the extra fields, empty if it is missing."""
-    at = 0
-    while at + 4 <= len(extra):
-        found_id, length = struct.unpack_from("<HH", extra, at)
-        if found_id == header_id:
-            return extra[at + 4 : at + 4 + length]
-        at += 4 + length
-    return b""
 
 
 def _find_end(tail: bytes) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from zipfile import BadZipFile
 
 from pipeline.archives.members import DAMAGED, Content, Entry, Limits
-from pipeline.archives.zip_directory import LOCAL_BYTES, decode_name, find_directory, parse_entries
+from pipeline.archives.zip_directory import LOCAL_BYTES, find_directory, parse_entries
 from pipeline.archives.zip_salvage import salvage
 from pipeline.core.errors import DataError
 from pipeline.storage.byte_ranges import (
@@ -72,6 +72,7 @@ class ZipReader:
         place = (entry.position, entry.position + LOCAL_BYTES + _MAX_SLACK_BYTES)
         [header] = double_check(self._source).read([place])
         start = entry.position + _find_data(entry, header)
+        _check_sizes(entry, header)
         return Window(self._source, start, start + entry.stored_bytes, entry.path)
 
     def _unpack_or_reread(self, entry: Entry, found: bytes) -> Content:
@@ -118,18 +119,20 @@ def _unpack(entry: Entry, found: bytes) -> bytes:
 
 
 def _find_data(entry: Entry, found: bytes) -> int:
-    """Return where the data begin, after a header that must be this member's."""
+    """Return where the data begin: behind a header whose name and extra fields may differ from the directory's."""
     if len(found) < LOCAL_BYTES or not found.startswith(b"PK\3\4"):
         raise _unreadable(f"its header is not at byte {entry.position:,}")
-    _, method, _, stored, size, names, extras = _LOCAL.unpack_from(found)
-    end: int = LOCAL_BYTES + names
-    start: int = end + extras
-    name = decode_name(found[LOCAL_BYTES:end], found[end:start])
+    *_, names, extras = _LOCAL.unpack_from(found)
+    return LOCAL_BYTES + int(names) + int(extras)
+
+
+def _check_sizes(entry: Entry, found: bytes) -> None:
+    """Refuse a header with another method or size than the directory has: a window has no checksum to decide."""
+    _, method, _, stored, size, _, _ = _LOCAL.unpack_from(found)
     unknown = {0, 0xFFFFFFFF}  # the size is in a data descriptor behind the member, or in a zip64 field
     fits = stored in unknown | {entry.stored_bytes} and size in unknown | {entry.size_bytes}
-    if name != entry.path or method != entry.method or not fits:
+    if method != entry.method or not fits:
         raise _unreadable("its header and the archive's directory disagree")
-    return start
 
 
 def _decompress(entry: Entry, data: bytes) -> bytes:

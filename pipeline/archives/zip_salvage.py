@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from pipeline.archives.members import Entry, Limits
-from pipeline.archives.zip_directory import LOCAL_BYTES, decode_name, find_refusal, read_zip64
+from pipeline.archives.zip_directory import LOCAL_BYTES, find_refusal, read_zip64
+from pipeline.archives.zip_names import decode_name
 from pipeline.storage.byte_ranges import RangeReader, ReadAhead
 
 PIECE_BYTES = 1 << 20
@@ -60,7 +61,7 @@ def _read_entry(ahead: ReadAhead, position: int) -> tuple[Entry, int] | None:
     if extent is None:
         return None
     entry = Entry(
-        path=decode_name(name, extra),
+        path=decode_name(name, extra, flags, host=None),  # only the directory has the host
         size_bytes=extent.size_bytes,
         position=position,
         stored_bytes=extent.stored_bytes,

@@ -5,6 +5,7 @@ same photos match. `score_changes` compares the matched photos.
 """
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Literal
 
 from pipeline.core.errors import UsageError
@@ -36,6 +37,9 @@ _KEYS = (
     ("image", "occurrence"),
 )
 """From the most certain to the least: the same file, a file in an archive of the same name, a file of the same name."""
+
+_SPELLINGS = ("({part})::VARCHAR", "nfc_normalize(({part})::VARCHAR)")
+"""Each key as it is, then composed: macOS writes `ü` as `u` and two dots, other systems as one letter."""
 
 _BY_KEY = """
     INSERT INTO matches
@@ -97,7 +101,8 @@ _UNMATCHED = """
 """
 
 _UNCLEAR = {
-    "name": "([image, occurrence::VARCHAR] IN (SELECT [image, occurrence::VARCHAR] FROM alone_{other}))",
+    "name": "([nfc_normalize(image), occurrence::VARCHAR] IN "
+    "(SELECT [nfc_normalize(image), occurrence::VARCHAR] FROM alone_{other}))",
     "place": "(latitude IS NULL OR longitude IS NULL OR (latitude = 0 AND longitude = 0))",
 }
 """Whether a photo without a match may have one on the other side that the rule cannot find."""
@@ -116,8 +121,8 @@ def match(photos: Connection, rule: Rule) -> None:
     """
     photos.execute(_CREATE_MATCHES)
     if rule.by == "name":
-        for key in _KEYS:
-            photos.execute(_BY_KEY.format(key=", ".join(f"({part})::VARCHAR" for part in key)))
+        for key, spelling in product(_KEYS, _SPELLINGS):
+            photos.execute(_BY_KEY.format(key=", ".join(spelling.format(part=part) for part in key)))
     else:
         _match_by_place(photos, rule.within_m)
     unclear = {f"unclear_{side}": _UNCLEAR[rule.by].format(other=other) for side, other in (("a", "b"), ("b", "a"))}

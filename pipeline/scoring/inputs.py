@@ -1,5 +1,7 @@
 """From the inputs, however the user spells them, to photos of folders, single photos, and archives to list."""
 
+import codecs
+import posixpath
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,11 +12,14 @@ import pyarrow as pa
 
 from pipeline import storage
 from pipeline.archives.listing import Listing
-from pipeline.archives.members import archive_suffix, file_kind
-from pipeline.archives.readers import entry_of_file, list_folder
+from pipeline.archives.members import SPLIT_PART, archive_suffix, file_kind, whole_of
+from pipeline.archives.readers import entry_of_file, find_heads, list_folder
 from pipeline.core.errors import StorageError, UsageError
 from pipeline.core.secrets import refuse_credentials
 from pipeline.dataset.layout import Layout
+
+SUCH_AS = "such as jpg, png, tif, heic"
+"""Some endings of photos, for messages."""
 
 LOOKUPS_AT_ONCE = 16
 """Inputs that are looked up at a time: one by one, a list of a thousand archives on S3 would take minutes."""
@@ -44,7 +49,7 @@ def find_inputs(spelled: Sequence[str], layout: Layout) -> Inputs:
     """Look up the inputs and list folders; open no archive.
 
     Args:
-        spelled: folders, photos, archives, globs and `@list.txt`.
+        spelled: folders, photos, archives, globs and `@list.txt`, whose paths are relative to its own folder.
         layout: the output, which is never an input, even inside an input folder.
 
     Raises:
@@ -54,11 +59,10 @@ def find_inputs(spelled: Sequence[str], layout: Layout) -> Inputs:
         urls = list(dict.fromkeys(url for found in threads.map(_expand, _read_lists(spelled)) for url in found))
         found = list(threads.map(partial(_look_up, layout=layout), urls))
     folders = {item.url: item for item in found if isinstance(item, _Folder)}
-    archives = {file.url: file for folder in folders.values() for file in folder.archives}
     files = [item for item in found if isinstance(item, storage.StoredFile)]
-    archives |= {file.url: file for file in files if archive_suffix(file.url) is not None}
-    photos = [file for file in files if archive_suffix(file.url) is None]
-    single = group_by_folder(file for file in photos if storage.parent(file.url) not in folders)
+    archives = _choose_archives([*files, *(file for folder in folders.values() for file in folder.archives)])
+    loose_files = [file for file in files if file.url not in archives]
+    single = group_by_folder(file for file in loose_files if storage.parent(file.url) not in folders)
     whole = [LoosePhotos(folder.listing.table(), is_whole=True) for folder in folders.values()]
     for url in archives:
         _check_utf8(url)
@@ -66,8 +70,16 @@ def find_inputs(spelled: Sequence[str], layout: Layout) -> Inputs:
     return Inputs(tuple(spelled), loose, tuple(archives[url] for url in sorted(archives)))
 
 
+def _choose_archives(files: Iterable[storage.StoredFile]) -> dict[str, storage.StoredFile]:
+    """Choose the archives among files, by URL; of a split archive, one part stands for all."""
+    found = {file.url: file for file in files if archive_suffix(file.url) is not None}
+    archives = {url: file for url, file in found.items() if whole_of(url) is None}
+    parts = [file for url, file in found.items() if url not in archives]
+    return archives | {head.url: head for head in find_heads(parts, archives)}
+
+
 def group_by_folder(photos: Iterable[storage.StoredFile]) -> Iterator[pa.Table]:
-    """List single photos, a table for each folder; as `Listing.table`."""
+    """List single photos, a table for each folder, and count other files; as `Listing.table`."""
     listings = dict[str, Listing]()
     for file in photos:
         folder = storage.parent(file.url)
@@ -81,44 +93,69 @@ class _Folder(NamedTuple):
     archives: list[storage.StoredFile]
 
 
-def _read_lists(spelled: Iterable[str]) -> Iterator[str]:
+class _Spelled(NamedTuple):
+    """One input, as the user wrote it."""
+
+    text: str
+    list_path: str | None = None
+    """The list that names it."""
+
+
+def _read_lists(spelled: Iterable[str]) -> Iterator[_Spelled]:
     """Replace each `@list.txt` by its lines."""
     for text in spelled:
         refuse_credentials([("An input", text.removeprefix("@"))])
         if text.startswith("@"):
             lines = _read_lines(text[1:])
             refuse_credentials((f"A line of {text[1:]}", line) for line in lines)
-            yield from lines
+            yield from (_Spelled(_place_beside(text[1:], line), text[1:]) for line in lines)
         else:
-            yield text
+            yield _Spelled(text)
 
 
 def _read_lines(path: str) -> list[str]:
+    """Read the lines of a list; Windows begins it with a byte order mark, in UTF-8 or UTF-16."""
     try:
-        text = storage.read_bytes(path).decode()
+        data = storage.read_bytes(path)
+        text = data.decode("utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8")
     except (StorageError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read as a list ({error}); expected text, one input a line.") from error
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line for line in (line.lstrip("\ufeff").strip() for line in text.splitlines()) if line]
     if any(line.startswith("@") for line in lines):
         raise UsageError(f"The list {path} names another list; expected folders, photos and archives.")
     return lines
 
 
-def _expand(text: str) -> list[str]:
+def _place_beside(list_path: str, line: str) -> str:
+    """Return the place that a line of a list names: a relative path begins at the folder of the list."""
+    if "://" in line or line.startswith(("/", "~")):
+        return line
+    protocol, separator, path = list_path.rpartition("://")
+    folder, rest = posixpath.dirname(path), line
+    while separator and rest.startswith(("./", "../")):  # stores know no such parts
+        dots, _, rest = rest.partition("/")
+        folder = posixpath.dirname(folder) if dots == ".." else folder
+    return protocol + separator + posixpath.join(folder, rest)
+
+
+def _expand(spelled: _Spelled) -> list[str]:
     """Return the URLs of folders, archives and photos that a path, URL or glob names."""
+    text = spelled.text
     if storage.exists(text):
         url = storage.canonical(text)
         if not _is_scorable(url) and not storage.is_folder(url):
-            raise UsageError(f"{url} is no photo and no archive; expected jpg, png, tif, bmp, webp, gif, zip or tar.")
+            raise UsageError(f"{url} is no photo and no archive; expected a photo ({SUCH_AS}), a zip or a tar.")
         return [url]
     found = storage.glob(text) if any(mark in text for mark in "*?[") else []
     if not found:
-        raise UsageError(f"{text} was not found; expected a folder, a photo or an archive. Check the spelling.")
+        hint = "" if spelled.list_path is None else f" Paths in {spelled.list_path} are relative to its folder."
+        hint += " Folders are separated by /." if "\\" in text else ""
+        raise UsageError(f"{text} was not found; expected a folder, a photo or an archive. Check the spelling.{hint}")
     return [url for url in found if storage.is_folder(url) or _is_scorable(url)]
 
 
 def _is_scorable(url: str) -> bool:
-    return file_kind(storage.name(url)) in {"photo", "archive"}  # by its own name: its folder may be hidden
+    return file_kind(storage.name(url)) in {"photo", "archive", SPLIT_PART}  # by its own name: its folder may be hidden
 
 
 def _look_up(url: str, layout: Layout) -> _Folder | storage.StoredFile:

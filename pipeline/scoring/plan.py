@@ -22,7 +22,7 @@ from pipeline.core.errors import UsageError
 from pipeline.core.table_schemas import MEMBERS
 from pipeline.dataset.commit_log import parse_parquet, read_table, table_bytes
 from pipeline.dataset.layout import Layout
-from pipeline.scoring.inputs import LOOKUPS_AT_ONCE, Inputs, LoosePhotos, group_by_folder
+from pipeline.scoring.inputs import LOOKUPS_AT_ONCE, SUCH_AS, Inputs, LoosePhotos, group_by_folder
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ class Plan:
         if self.members.num_rows == 0 and not self.unlisted:
             found = ", ".join(f"{count} x {kind}" for kind, count in self.skipped.most_common(5)) or "nothing"
             raise UsageError(
-                f"There is no photo in {', '.join(spelled)}: found {found}. Expected photos (jpg, png, tif, bmp, webp, "
-                "gif), or zip or tar archives of them."
+                f"There is no photo in {', '.join(spelled)}: found {found}. Expected photos ({SUCH_AS}), or zip or tar "
+                "archives of them."
             )
 
 

@@ -90,6 +90,9 @@ def read_unit(members: pa.Table, limits: Limits, done: pa.ChunkedArray) -> Itera
 
     Shape: schema `MEMBERS` → tables of schema `READ`, one photo each, and one row for the end of such a stream.
     """
+    if pc.all(pc.is_valid(members["failure_stage"])).as_py():  # an archive that cannot be opened is not opened again
+        yield from (_photo_table(row, None) for row in members.to_pylist())
+        return
     if is_stream_unit(members):
         yield from _read_stream(members, limits, done)
         return

@@ -23,9 +23,13 @@ ERRNO_WORDS = {
     errno.EISDIR: "it is a folder",
     errno.ENXIO: "it is a pipe or device",
     errno.ENOTDIR: "a part of its path is a file",
+    errno.ELOOP: "it is a link that leads back to itself",
     errno.EEXIST: "a part of its path is a file",
 }
 """The usual error numbers, in words."""
+
+_PERMANENT = {errno.ENOTDIR, errno.ELOOP, errno.ENXIO}
+"""Error numbers of a place that is no file, and of links that lead to none."""
 
 SERVER_WORDS = {
     "NoSuchBucket": "there is no such bucket",
@@ -150,8 +154,8 @@ def translate_errors(url: str, verb: str) -> Iterator[None]:
             raise NotFoundError(message) from error
         # A store answers an expired key with a denial, too: there it concerns the run, not the file.
         denied = isinstance(error, PermissionError) and ("://" not in url or url.startswith("file://"))
-        is_pipe = getattr(error, "errno", None) == errno.ENXIO
-        permanent = denied or is_pipe or isinstance(error, IsADirectoryError)
+        is_no_file = getattr(error, "errno", None) in _PERMANENT or isinstance(error, IsADirectoryError)
+        permanent = denied or is_no_file
         raise StorageError(message, permanent=permanent) from error
 
 

@@ -151,9 +151,10 @@ def _write_beside(path: str, data: IO[bytes]) -> Iterator[Path]:
 
 def _stat(file: Path) -> os.stat_result | None:
     """Look up a file of a listing; None if it has gone since: a writer's temporary files come and go."""
-    for look_up in (file.stat, file.lstat):
-        with contextlib.suppress(FileNotFoundError):
-            return look_up()
+    with contextlib.suppress(OSError):  # a link may lead nowhere, to itself, or where nobody may look
+        return file.stat()
+    with contextlib.suppress(FileNotFoundError):
+        return file.lstat()
     return None
 
 

@@ -127,14 +127,13 @@ def test_hard_links_come_last_in_the_order_of_their_targets() -> None:
 
 def test_a_second_pass_is_made_for_wanted_links_only() -> None:
     """Without wanted links, the stream is read once."""
-    noise = pack_members(
-        [make_member("a.jpg", b"photo a"), make_member("l.jpg", type=tarfile.LNKTYPE, linkname="a.jpg")]
-    )
+    photo = _rng.randbytes(2_000)
+    noise = pack_members([make_member("a.jpg", photo), make_member("l.jpg", type=tarfile.LNKTYPE, linkname="a.jpg")])
     source = CountingReader(gzip.compress(noise))
     for wanted, times in [({"a.jpg"}, 1), ({"l.jpg"}, 2)]:
         source.requests.clear()
         found = dict(CompressedTarReader(source).stream(lambda entry, names=wanted: entry.path in names, Limits()))  # type: ignore[misc]
-        assert [content for content in found.values() if content is not None] == [b"photo a"]
+        assert [content for content in found.values() if content is not None] == [photo]
         assert sum(start == 0 for start, _ in source.requests) == times
 
 
@@ -200,6 +199,17 @@ def test_a_mutated_stream_gives_files_or_damage(data: st.DataObject) -> None:
         mutated[place : place + data.draw(st.integers(0, 4))] = data.draw(st.binary(max_size=8))
     found, _ = read_stream(bytes(mutated))
     assert all(isinstance(content, DataError | bytes) for _, content in found)
+
+
+@settings(max_examples=20)
+@given(files=st.lists(st.tuples(st.text("abc", min_size=1), st.binary(max_size=2_000)), min_size=1, max_size=4))
+def test_a_plain_tar_is_read_as_it_is(files: list[tuple[str, bytes]]) -> None:
+    """Whatever its name says: a browser that unpacks what it downloads keeps the name."""
+    data = pack_tar(files)
+    assert read_stream(data) == (files, None)
+    found, damage = read_stream(data[: len(data) - 9_800])
+    assert found == files[: len(found)]
+    assert damage is not None or found == files
 
 
 def test_other_files_are_no_archive() -> None:

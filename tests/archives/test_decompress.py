@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.archives.compressed_tar import decompress
 from pipeline.archives.members import DAMAGED
+from tests.helpers.packing import pack_tar
 from tests.helpers.tar_forms import TOOLS, compress_with
 
 DATA = random.Random(0).randbytes(3_000) + bytes(200_000)
@@ -97,6 +98,14 @@ def test_a_file_that_requests_much_memory_is_refused() -> None:
     file = io.BytesIO(lzma.compress(b"x", preset=9))
     with pytest.raises(lzma.LZMAError, match="Memory usage limit"):
         decompress(file, max_dictionary_bytes=8 << 20).read()
+
+
+def test_a_plain_tar_stays_as_it_is() -> None:
+    """Its first header tells; zeros alone, as of a download that never ended, are no tar."""
+    data = pack_tar([("a.jpg", b"photo")])
+    assert decompress_all(data) == data
+    with pytest.raises(OSError, match="not as a gzip"):
+        decompress_all(bytes(len(data)))
 
 
 @pytest.mark.parametrize("data", [b"", b"PK\3\4", b"a plain file"])

@@ -1,17 +1,23 @@
 """The headers of a tar mean what POSIX and GNU say, and no claim in them is believed unchecked."""
 
+import gzip
 import io
 import shutil
 import subprocess
 import tarfile
+import tracemalloc
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipeline.archives.tar_reader import TarReader
 from pipeline.core.errors import DataError
 from pipeline.storage.byte_ranges import BytesRangeReader
-from tests.helpers.fake_sources import list_and_read, list_until_damage, read_entries
+from tests.helpers.fake_sources import list_and_read, list_until_damage, read_entries, read_stream
 from tests.helpers.packing import pack_tar
 from tests.helpers.tar_forms import make_header, make_member, pack_members
 
@@ -109,6 +115,62 @@ def test_a_name_that_claims_gigabytes_is_not_read() -> None:
     """The limit is 1 MiB, far more than any path has."""
     _, damage = list_and_read(TarReader, make_header("x", tarfile.GNUTYPE_LONGNAME, b"", size=4 << 30) + END)
     assert str(damage) == "4,294,967,296 bytes of headers before byte 512; at most 1,048,576 are read"
+
+
+def test_a_record_that_claims_gigabytes_is_not_read() -> None:
+    """Records that mean something have at most 1 MiB, all records of a file 256 MiB."""
+    size = 2 << 20
+    long = pax(record(b"path", b"x" * size))
+    _, damage = list_and_read(TarReader, long + PHOTO + END)
+    assert str(damage) == f"a record of {size + 14:,} bytes before byte 66,048; at most 1,048,576 are read"
+    _, damage = list_and_read(TarReader, make_header("pax", tarfile.XHDTYPE, b"", size=4 << 30) + END)
+    assert str(damage) == "4,294,967,296 bytes of headers before byte 512; at most 268,435,456 are read"
+
+
+@settings(max_examples=60)
+@given(
+    lengths=st.lists(st.one_of(st.integers(0, 60), st.integers(0, 300_000)), max_size=6),
+    name_at=st.integers(0, 6),
+    read=st.sampled_from([partial(list_and_read, TarReader), lambda data: read_stream(gzip.compress(data))]),
+)
+def test_records_without_meaning_are_skipped(lengths: list[int], name_at: int, read: Callable[[bytes], object]) -> None:
+    """However long they are, before or behind the name: extended attributes, resource forks, thumbnails."""
+    records = [record(b"LIBARCHIVE.xattr.com.apple.ResourceFork", b"=\n x" * (length // 4)) for length in lengths]
+    records.insert(name_at, record(b"path", b"named.jpg"))
+    data = pax(*records) + PHOTO + PHOTO + END
+    assert read(data) == ([("named.jpg", b"photo"), ("a.jpg", b"photo")], None)
+
+
+def test_skipped_records_take_no_memory() -> None:
+    """A resource fork of 60 MB is skipped in pieces."""
+    data = pax(record(b"SCHILY.xattr.user.preview", bytes(60 << 20))) + PHOTO + END
+    tracemalloc.start()
+    found, damage = list_and_read(TarReader, data)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (found, damage) == ([("a.jpg", b"photo")], None)
+    assert peak < 2 << 20
+
+
+@pytest.mark.parametrize("place", [100, 70_000, 150_300])
+def test_long_records_that_are_cut_or_damaged_are_damage(place: int) -> None:
+    """The newline at the end of a skipped record shows whether the next one begins behind it."""
+    data = bytearray(pax(record(b"SCHILY.xattr.a", bytes(150_000))) + PHOTO + END)
+    _, damage = list_and_read(TarReader, bytes(data[:place]))
+    assert isinstance(damage, tarfile.ReadError)
+    data[data.index(b"\n", 1_024)] = 0
+    assert str(list_and_read(TarReader, bytes(data))[1]) == "damaged PAX records before byte 151,040"
+
+
+def test_a_tar_from_the_field_with_long_records_is_read() -> None:
+    """Its first photo has 1.2 MB of extended attributes."""
+    path = Path(__file__).parents[2].parent / "shared/field/archives/t09-pax-header-of-1.2-MB.tar.gz"
+    if not path.exists():
+        pytest.skip(f"there is no {path} here")
+    found, damage = read_stream(path.read_bytes())
+    assert damage is None
+    assert len(found) > 1
+    assert all(isinstance(content, bytes) for _, content in found)
 
 
 def test_an_extended_header_without_its_file_is_damage() -> None:

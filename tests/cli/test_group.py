@@ -61,15 +61,15 @@ def wrong(folder: Path) -> dict[str, tuple[list[str], str]]:
         "empty folder": (
             ["score", "empty", "--out", "out"],
             (
-                "There is no photo in empty: found nothing. Expected photos (jpg, png, tif, bmp, webp, gif), or zip "
-                "or tar archives of them."
+                "There is no photo in empty: found nothing. Expected photos (such as jpg, png, tif, heic), or zip or "
+                "tar archives of them."
             ),
         ),
         "no photo": (
             ["score", "notes.txt", "--out", "out"],
             (
-                f"file://{folder}/notes.txt is no photo and no archive; expected jpg, png, tif, bmp, webp, "
-                "gif, zip or tar."
+                f"file://{folder}/notes.txt is no photo and no archive; expected a photo (such as jpg, png, tif, "
+                "heic), a zip or a tar."
             ),
         ),
         "no model": (

@@ -22,6 +22,8 @@ Outcome = dict[tuple[str, int], bytes | str]
 """Name and occurrence to the bytes, or to the kind of failure."""
 
 SUFFIXES = (*SEEKABLE_SUFFIXES, *STREAM_SUFFIXES)
+FORMS = (".zip", ".tar", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
+"""One suffix for each form of archive."""
 NOTHING = pa.chunked_array([], pa.string())
 
 
@@ -54,8 +56,8 @@ def pack(suffix: str, files: Files) -> bytes:
 
 _COMPRESS: dict[str, Callable[[bytes], bytes]] = {
     "": bytes,
-    **dict.fromkeys(("gz", "tgz"), gzip.compress),
-    **dict.fromkeys(("bz2", "tbz2"), bz2.compress),
+    **dict.fromkeys(("gz", "tgz", "taz"), gzip.compress),
+    **dict.fromkeys(("bz2", "bz", "tbz2", "tbz", "tb2", "tz2"), bz2.compress),
     **dict.fromkeys(("xz", "txz"), lzma.compress),
     **dict.fromkeys(("zst", "tzst"), partial(pa.compress, codec="zstd", asbytes=True)),
 }

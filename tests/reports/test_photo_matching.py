@@ -1,9 +1,11 @@
 """Matches of photos of two inspections: laws, and cases with a known answer."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
@@ -89,8 +91,10 @@ def pairs(found: set[Match]) -> set[tuple[int, int]]:
     return {(match.a, match.b) for match in found if match.a is not None and match.b is not None}
 
 
+COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "Brücke") for form in ("NFC", "NFD"))
 NAMED = st.builds(
-    Taken, st.sampled_from("xyz"), st.sampled_from(["file:///1/p.zip", "file:///2/p.zip", "file:///2/q.zip"]),
+    Taken, st.sampled_from(["x", COMPOSED, DECOMPOSED]),
+    st.sampled_from(["file:///1/p.zip", "file:///2/p.zip", "file:///2/q.zip", f"file:///2/{DECOMPOSED}.zip"]),
     st.none(), st.none(), st.none(), st.integers(0, 1),
 )  # fmt: skip
 PLACED = st.builds(
@@ -158,6 +162,36 @@ def test_a_name_of_several_photos_is_unclear() -> None:
     assert matches(a, [Taken("1.jpg", "file:///x.zip")]) == {
         Match(0, None, UNCLEAR), Match(1, None, UNCLEAR), Match(None, 0, UNCLEAR)}  # fmt: skip
     assert matches(a, [Taken("1.jpg", "file:///y/north.zip")]) == {Match(0, 0, CLEAR), Match(1, None, CLEAR)}
+
+
+def test_composed_and_decomposed_names_are_one_name() -> None:
+    """A folder copied from a Mac has the same photos; so have archives of one name whose photos count from 1 again."""
+    for image, other in [(COMPOSED, DECOMPOSED), (DECOMPOSED, COMPOSED)]:
+        assert matches([Taken(image, "file:///2025")], [Taken(other, "file:///2026")]) == {Match(0, 0, CLEAR)}
+    a = [Taken("1.jpg", f"file:///25/{COMPOSED}.zip"), Taken("1.jpg", "file:///25/south.zip")]
+    b = [Taken("1.jpg", "file:///26/south.zip"), Taken("1.jpg", f"file:///26/{DECOMPOSED}.zip")]
+    assert pairs(matches(a, b)) == {(0, 1), (1, 0)}
+
+
+def test_two_files_that_differ_in_composition_match_as_they_are_spelled() -> None:
+    """Linux keeps both; where one side has one of them, the other is new or gone."""
+    both = [Taken(COMPOSED, "file:///2025"), Taken(DECOMPOSED, "file:///2025")]
+    other = [Taken(DECOMPOSED, "file:///2026"), Taken(COMPOSED, "file:///2026")]
+    assert matches(both, other) == {Match(0, 1, CLEAR), Match(1, 0, CLEAR)}
+    assert matches(both, other[:1]) == {Match(1, 0, CLEAR), Match(0, None, CLEAR)}
+
+
+def test_photos_from_the_field_are_the_same_photo() -> None:
+    """One name is composed, one decomposed."""
+    field = Path(__file__).parents[2].parent / "shared/field/compare"
+    if not field.exists():
+        pytest.skip(f"there is no {field} here")
+    a, b = (
+        [Taken(path.name, f"file://{folder}") for path in sorted(folder.iterdir())]
+        for folder in (field / "2025", field / "2026")
+    )
+    assert a[0].image != b[0].image
+    assert matches(a, b) == {Match(0, 0, CLEAR), Match(1, None, CLEAR), Match(None, 1, CLEAR)}
 
 
 def test_the_nearest_photos_match() -> None:

@@ -1,5 +1,6 @@
 """Inputs in every spelling, and messages for wrong ones."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,117 @@ def test_a_list_file_names_inputs(photos: Path, layout: Layout, tmp_path: Path) 
     assert image_names(make_listed_plan([f"@{tmp_path}/list.txt"], layout)) == ["a.jpg", "b.png"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_a_list_of_windows_is_read(
+    encoding: str, newline: str, tmp_path: Path, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Editors and PowerShell begin it with a byte order mark; its paths are relative to it, from any folder."""
+    (tmp_path / "lists").mkdir()
+    for name in ("lists/Brücke.jpg", "b.jpg", "lists/c.jpg"):
+        (tmp_path / name).touch()
+    mark = "\ufeff" if encoding in {"utf-16-le", "utf-16-be"} else ""
+    text = mark + newline.join(["Brücke.jpg", "", " ../b.jpg ", f"file://{tmp_path}/lists/c.jpg", ""])
+    (tmp_path / "lists/list.txt").write_bytes(text.encode(encoding))
+    monkeypatch.chdir(tmp_path)
+    for place in ("lists/list.txt", f"{tmp_path}/lists/list.txt", f"file://{tmp_path}/lists/list.txt"):
+        assert image_names(make_listed_plan([f"@{place}"], layout)) == ["Brücke.jpg", "b.jpg", "c.jpg"]
+    monkeypatch.chdir(tmp_path / "lists")
+    assert image_names(make_listed_plan(["@list.txt"], layout)) == ["Brücke.jpg", "b.jpg", "c.jpg"]
+
+
+def test_a_list_in_a_store_names_files_beside_it(layout: Layout) -> None:
+    """Stores have no `..`, so the list's folder is computed."""
+    folder = "memory://test_a_list_in_a_store"
+    for name in ("a.jpg", "lists/b.jpg", "lists/c.jpg"):
+        storage.write_whole(f"{folder}/{name}", b"x")
+    storage.write_whole(f"{folder}/lists/list.txt", b"\xef\xbb\xbf../a.jpg\n./b.jpg\n*.jpg\n")
+
+    assert image_names(make_listed_plan([f"@{folder}/lists/list.txt"], layout)) == ["a.jpg", "b.jpg", "c.jpg"]
+
+
+def test_a_line_that_is_not_found_names_the_place_looked_at(tmp_path: Path, layout: Layout) -> None:
+    """Also where Windows' separators are the reason."""
+    (tmp_path / "list.txt").write_text("span\\a.jpg\n")
+    with pytest.raises(UsageError) as caught:
+        make_listed_plan([f"@{tmp_path}/list.txt"], layout)
+    assert str(caught.value) == (
+        f"{tmp_path}/span\\a.jpg was not found; expected a folder, a photo or an archive. Check the spelling. Paths in "
+        f"{tmp_path}/list.txt are relative to its folder. Folders are separated by /."
+    )
+
+
+def test_a_list_from_the_field_is_read(layout: Layout) -> None:
+    """It begins with a byte order mark."""
+    path = Path(__file__).parents[2].parent / "shared/field/lists/bom.txt"
+    if not path.exists():
+        pytest.skip(f"there is no {path} here")
+    assert image_names(make_listed_plan([f"@{path}"], layout)) == ["ok1.jpg", "ok2.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("spelled", "heads", "counted"),
+    [
+        (["in"], ["p.zip.001"], 2),
+        (["in/p.zip.*"], ["p.zip.001"], 2),
+        (["in/p.zip.003", "in/p.zip.002"], ["p.zip.002"], 1),
+        (["in/p.zip.002", "in"], ["p.zip.001"], 2),
+        (["in/p.zip.003"], ["p.zip.003"], 0),
+    ],
+)
+def test_a_split_archive_is_one_failed_row(
+    spelled: list[str], heads: list[str], counted: int, tmp_path: Path, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However its parts are named; the others are counted."""
+    (tmp_path / "in").mkdir()
+    for name in ("a.jpg", "p.zip.001", "p.zip.002", "p.zip.003"):
+        (tmp_path / "in" / name).touch()
+    monkeypatch.chdir(tmp_path)
+    plan = make_listed_plan(spelled, layout)
+    failed = [row for row in plan.members.to_pylist() if row["failure_kind"] is not None]
+    assert [(storage.name(row["archive"]), row["image"], row["failure_kind"]) for row in failed] == [
+        (name, "", "archive_unreadable") for name in heads
+    ]
+    assert plan.skipped == Counter({"part of a split archive": counted} if counted else {})
+
+
+@pytest.mark.parametrize("spelled", ["in/night.7z", "in/*.7z", "in", "@in/list.txt"])
+def test_an_archive_that_cannot_be_opened_is_one_failed_row(
+    spelled: str, tmp_path: Path, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given by name, by a glob, in a folder or in a list; so no run ends well without its photos."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/night.7z").write_bytes(b"7z")
+    (tmp_path / "in/list.txt").write_text("night.7z")
+    monkeypatch.chdir(tmp_path)
+    [row] = make_listed_plan([spelled], layout).members.to_pylist()
+    assert (row["archive"], row["image"]) == (f"file://{tmp_path}/in/night.7z", "")
+    assert (row["failure_stage"], row["failure_kind"]) == ("open", "archive_unreadable")
+
+
+def test_a_system_folder_given_by_name_is_scored(tmp_path: Path, layout: Layout) -> None:
+    """As a hidden one is; inside an input it is left out."""
+    (tmp_path / "in" / "@eaDir").mkdir(parents=True)
+    (tmp_path / "in" / "@eaDir" / "a.jpg").touch()
+    (tmp_path / "in" / "b.jpg").touch()
+    for text in (f"{tmp_path}/in/@eaDir/*.jpg", f"{tmp_path}/in/@eaDir/a.jpg", f"{tmp_path}/in/@eaDir"):
+        assert image_names(make_listed_plan([text], layout)) == ["a.jpg"]
+    plan = make_listed_plan([f"{tmp_path}/in"], layout)
+    assert (image_names(plan), plan.skipped) == (["b.jpg"], {"system folder": 1})
+
+
+def test_files_from_the_field_are_photos_or_counted(layout: Layout) -> None:
+    """Every format of photos is listed; thumbnails, deleted photos and second copies are not."""
+    field = Path(__file__).parents[2].parent / "shared/field"
+    if not field.exists():
+        pytest.skip(f"there is no {field} here")
+    plan = make_listed_plan([str(field / "endings")], layout)
+    assert plan.skipped == {"backup copy": 2}
+    assert plan.members.num_rows == len([*(field / "endings").iterdir()]) - 2
+    plan = make_listed_plan([str(field / "nas")], layout)
+    assert (image_names(plan), plan.skipped) == (["DJI_0001.JPG"], {"system folder": 4, "hidden": 1})
+
+
 def test_an_input_may_be_in_a_hidden_folder(tmp_path: Path, layout: Layout) -> None:
     """Crackscan skips only hidden files below an input."""
     (tmp_path / ".cache").mkdir()
@@ -107,8 +219,8 @@ def test_wrong_inputs_have_a_message_each(tmp_path: Path, layout: Layout) -> Non
     (tmp_path / "empty").mkdir()
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "a.txt").touch()
-    (tmp_path / "bad.txt").write_bytes(b"\xff\xfe")
-    no_photo = "Expected photos (jpg, png, tif, bmp, webp, gif), or zip or tar archives of them."
+    (tmp_path / "bad.txt").write_bytes(b"\xff")
+    no_photo = "Expected photos (such as jpg, png, tif, heic), or zip or tar archives of them."
     text = tmp_path / "texts" / "a.txt"
 
     for given_input, sentence in {
@@ -118,7 +230,9 @@ def test_wrong_inputs_have_a_message_each(tmp_path: Path, layout: Layout) -> Non
         ),
         f"{tmp_path}/empty": f"There is no photo in {tmp_path}/empty: found nothing. {no_photo}",
         f"{tmp_path}/texts": f"There is no photo in {tmp_path}/texts: found 1 x .txt. {no_photo}",
-        str(text): f"file://{text} is no photo and no archive; expected jpg, png, tif, bmp, webp, gif, zip or tar.",
+        str(
+            text
+        ): f"file://{text} is no photo and no archive; expected a photo (such as jpg, png, tif, heic), a zip or a tar.",
         f"@{tmp_path}/no.txt": (
             f"{tmp_path}/no.txt cannot be read as a list ({tmp_path}/no.txt could not be read: it was not found.); "
             "expected text, one input a line."

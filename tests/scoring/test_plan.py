@@ -106,7 +106,7 @@ def test_an_unreadable_archive_is_listed_again_without_its_row(tmp_path: Path, l
 def test_an_archive_around_an_unreadable_one_is_listed_again(tmp_path: Path, layout: Layout) -> None:
     """The photos of the inner archive were unknown, and may be readable now."""
     data = bytearray(pack_zip([("in.zip", pack_zip([("b.jpg", b"b")])), ("c.jpg", b"c")]))
-    data[data.index(b"in.zip")] ^= 1
+    data[8] ^= 8  # its method
     (tmp_path / "night.zip").write_bytes(data)
     first = save_listed_plan([str(tmp_path / "night.zip")], layout)
     inputs = find_inputs([str(tmp_path / "night.zip")], layout)
