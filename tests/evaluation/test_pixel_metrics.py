@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torchmetrics.functional.classification import binary_average_precision, binary_jaccard_index
 
 from pipeline.evaluation.pixel_metrics import TOLERANCE_PX, MapQuality, PixelCounts, dilate
-from pipeline.labels.masks import Mask
+from pipeline.labels.mask_files import Mask
 from pipeline.models.crack_maps import Grey
 
 

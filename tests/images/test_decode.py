@@ -189,7 +189,8 @@ def test_photos_come_upright(form: str, orientation: int) -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
     exif[ExifTags.Base.Make] = "Maker"
-    options = {"JPEG": {"quality": 95, "subsampling": 0}, "AVIF": {"quality": 95, "subsampling": "4:4:4"}}.get(form, {})
+    sampling: dict[str, Any] = {"JPEG": {"subsampling": 0}, "AVIF": {"subsampling": "4:4:4"}}.get(form, {})
+    options = {"quality": 95} | sampling if sampling else {}
 
     photo = decode(encode(stored, form, exif=exif, **options))
 

@@ -12,7 +12,7 @@ from pipeline import storage
 from pipeline.core.errors import UsageError
 from pipeline.labels import masks
 from pipeline.labels.boxes import Box
-from pipeline.labels.masks import Mask
+from pipeline.labels.mask_files import Mask
 
 
 @st.composite

@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -34,7 +35,8 @@ def test_any_csv_comes_back(
 ) -> None:
     """What spreadsheets and scripts write is read as it was, line breaks within quotes too."""
     text = io.StringIO()
-    quoting = csv.QUOTE_ALL if line_end == "\r" else csv.QUOTE_MINIMAL  # Python's writer forgets other line ends
+    # Python's writer forgets other line ends.
+    quoting: Literal[0, 1] = csv.QUOTE_ALL if line_end == "\r" else csv.QUOTE_MINIMAL
     writer = csv.writer(text, delimiter=delimiter, lineterminator=line_end, quoting=quoting)
     writer.writerows([("path", "label"), *rows])
     whole = (f"sep={delimiter}{line_end}" if hint else "") + text.getvalue()
