@@ -130,7 +130,6 @@ _RECOUNTED_IMAGES = """
 _STATEMENTS = (
     "CREATE VIEW failures AS SELECT * FROM images WHERE status = 'failed'",
     "CREATE VIEW out_of_domain AS SELECT * FROM images WHERE domain_score >= getvariable('domain_threshold')",
-    "CREATE VIEW strange AS FROM out_of_domain",  # its name before 0.2; goes with 0.3
     "CREATE VIEW tiles AS SELECT * EXCLUDE (filename) FROM tiles_files SEMI JOIN images_files USING (part, image_id)",
 )
 """The join drops tiles that no commit names: they belong to no photo of their part."""

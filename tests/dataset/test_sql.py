@@ -100,7 +100,7 @@ def test_a_query_shows_columns_in_the_declared_order(layout: Layout, writer: Dat
 def test_an_empty_dataset_has_all_views(layout: Layout, writer: DatasetWriter) -> None:
     """Before the first commit the views are there, with their columns and no row."""
     del writer
-    for view in ("images", "failures", "out_of_domain", "strange", "tiles"):
+    for view in ("images", "failures", "out_of_domain", "tiles"):
         assert sql.query(layout.url, f"SELECT * FROM {view}").num_rows == 0
     assert sql.list_worst(layout.url, 5) == []
 

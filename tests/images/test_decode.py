@@ -189,7 +189,7 @@ def test_photos_come_upright(form: str, orientation: int) -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
     exif[ExifTags.Base.Make] = "Maker"
-    sampling: dict[str, Any] = {"JPEG": {"subsampling": 0}, "AVIF": {"subsampling": "4:4:4"}}.get(form, {})
+    sampling: Any = {"JPEG": {"subsampling": 0}, "AVIF": {"subsampling": "4:4:4"}}.get(form, {})
     options = {"quality": 95} | sampling if sampling else {}
 
     photo = decode(encode(stored, form, exif=exif, **options))
