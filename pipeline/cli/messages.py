@@ -44,7 +44,7 @@ def format_unused(tiles: "LabelledTiles") -> list[str]:
             f"{count_of(undecoded, 'picture')} left out, of formats that are not decoded: "
             f"{list_counts(tiles.undecoded)}. Convert what belongs to JPEG, PNG or TIFF."
         )
-    return lines
+    return [*lines, *tiles.remarks]
 
 
 def short_url(url: str) -> str:

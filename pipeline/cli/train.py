@@ -70,9 +70,10 @@ def command(out: str, **given: Any) -> None:  # noqa: ANN401 - Click's
     """Fine-tune a network to tell cracked tiles from sound ones.
 
     DATA is a folder or URL with Positive/ and Negative/ below it at any depth; or one with photos in images/ and their
-    crack masks (same name and size, over 0 = crack) in masks/, from which cracked and sound tiles are cut; or a CSV or
-    Parquet table of path and label. Tiles of one photo, and near-identical tiles, never stand on both sides. Options
-    not given come from the preset. The same command continues an interrupted run from its last epoch.
+    crack masks (same name and size, over 0 = crack) in masks/, from which cracked and sound tiles are cut; or an export
+    of a labelling tool (COCO, labelme, YOLO, Pascal VOC, CVAT, Label Studio); or a CSV or Parquet table of path and
+    label. Tiles of one photo, and near-identical tiles, never stand on both sides. Options not given come from the
+    preset. The same command continues an interrupted run from its last epoch.
 
     \b
     What is written:
@@ -85,6 +86,7 @@ def command(out: str, **given: Any) -> None:  # noqa: ANN401 - Click's
       crackscan train demo/tiles/train --val demo/tiles/val --out demo/model --preset quick
       crackscan train tiles.csv --out model --val-fraction 0.3 --epochs 20
       crackscan train sdnet/ --out model --positive CD --positive CW --negative UD --negative UW
+      crackscan train coco.json --out model --positive crack --negative "no crack"
       crackscan train a/ b/ --out model --backbone convnext_tiny --weights convnext.safetensors
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
     click.echo(_format_result(run_training(out=out, **given), out))

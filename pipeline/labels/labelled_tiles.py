@@ -1,7 +1,7 @@
 """Labelled tiles: their files, their labels, and the photos that they were cut from.
 
-Reads folders with a folder per class, photos with crack masks (`masks`), and tables of paths and labels
-(`label_tables`).
+Reads folders with a folder per class, photos with crack masks (`masks`), exports of labelling tools
+(`annotated_photos`), and tables of paths and labels (`label_tables`).
 """
 
 import math
@@ -21,7 +21,7 @@ from pipeline.core.progress import OnProgress
 from pipeline.core.secrets import refuse_credentials
 from pipeline.images.decode import decode
 from pipeline.images.formats import DECODED_SUFFIXES, PHOTO_SUFFIXES
-from pipeline.labels import label_tables, masks
+from pipeline.labels import annotated_photos, label_tables, masks
 from pipeline.labels.boxes import Box, cut, tile_name
 from pipeline.labels.label_tables import ClassNames
 from pipeline.labels.near_duplicates import Descriptors, descriptor
@@ -51,6 +51,8 @@ class LabelledTiles:
     """Pictures in folders that no class name takes, by the name of the folder; they are no tiles."""
     undecoded: Mapping[str, int] = field(default_factory=dict)
     """Pictures of a class whose format is not decoded, by the ending of the file; they are no tiles."""
+    remarks: tuple[str, ...] = ()
+    """What was not used of annotations, a sentence each."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -59,8 +61,8 @@ class LabelledTiles:
 
     @property
     def has_unused(self) -> bool:
-        """Tell whether there are pictures beside the tiles that are none."""
-        return bool(self.unmatched or self.undecoded)
+        """Tell whether there are pictures or annotations beside the tiles that are none."""
+        return bool(self.unmatched or self.undecoded or self.remarks)
 
     def __len__(self) -> int:
         """Count the tiles."""
@@ -107,6 +109,12 @@ class _Source(NamedTuple):
     """The folder of each picture that no class name takes, by URL."""
     undecoded: Mapping[str, str] = {}
     """The ending of each picture of a class that is not decoded, by URL."""
+    remarks: Sequence[str] = ()
+    """What was not used of annotations."""
+
+    @property
+    def has_both_classes(self) -> bool:
+        return len({tile.cracked for tile in self.tiles}) > 1
 
 
 def read_labelled_tiles(data: Sequence[str], classes: ClassNames | None = None) -> LabelledTiles:
@@ -114,14 +122,14 @@ def read_labelled_tiles(data: Sequence[str], classes: ClassNames | None = None) 
 
     Args:
         data: folders or URLs with folders of each class at any depth, or with photos in `images/` and their crack masks
-            in `masks/`; or `.csv` and `.parquet` tables with the columns `path` (or `file`), `label` (class names, or 0
-            and 1; rows without a label do not count) and optionally `group` (or `photo_block`) and a box; or folders
-            that `review` wrote.
+            in `masks/`; or exports of labelling tools; or `.csv` and `.parquet` tables with the columns `path` (or
+            `file`), `label` (class names, or 0 and 1; rows without a label do not count) and optionally `group` (or
+            `photo_block`) and a box; or folders that `review` wrote.
         classes: names of the classes; Positive and Negative if not given.
 
     Raises:
-        UsageError: a place is missing or holds no labelled tiles, a label is unknown or contradicts another, a mask
-            does not fit its photo, or all tiles are of one class.
+        UsageError: a place is missing or holds no labelled tiles, a label is unknown or contradicts another, a mask or
+            annotation does not fit its photo, or all tiles are of one class.
     """
     refuse_credentials(("The data", place) for place in data)
     names = classes or ClassNames()
@@ -143,6 +151,7 @@ def read_labelled_tiles(data: Sequence[str], classes: ClassNames | None = None) 
         unlabelled=sum(each.unlabelled for each in sources),
         unmatched=by_folder,
         undecoded=_count(undecoded.values()),
+        remarks=tuple(remark for each in sources for remark in each.remarks),
     )
 
 
@@ -212,16 +221,24 @@ def _describe(failures: list[str], failed: int, total: int) -> str:
 def _read_source(source: str, names: ClassNames) -> _Source:
     url = storage.canonical(source)
     if not storage.exists(url):
-        raise UsageError(f"{source} does not exist; expected a folder of labelled tiles, or a .csv or .parquet table.")
+        raise UsageError(
+            f"{source} does not exist; expected a folder of labelled tiles, an export of a labelling tool, or a .csv "
+            "or .parquet table."
+        )
     if (table := _find_table(url)) is not None:
         return _read_table(table, source, names)
-    found = _read_masked(url, source) if masks.is_masked(url) else _read_folder(url, source, names)
+    if masks.is_masked(url):
+        return _read_masked(url, source)
+    found = _read_folder(url, source, names) if storage.is_folder(url) else _Source([])
+    if not found.has_both_classes and annotated_photos.is_annotated(url):
+        return _read_annotated(url, source, names)
     if not found.tiles:
         by_folder = _count(found.unmatched.values())
         pictures = f"Its {len(found.unmatched):,} pictures are in {list_counts(by_folder)}." if by_folder else ""
         raise UsageError(
             f"{source} holds no labelled tiles; expected images in folders named {names.cracked} and {names.sound}, "
-            f"or photos in {masks.IMAGES} with crack masks in {masks.MASKS}. {pictures or 'It holds no pictures.'} "
+            f"photos in {masks.IMAGES} with crack masks in {masks.MASKS}, or the export of a labelling tool. "
+            f"{pictures or 'It holds no pictures.'} "
             "Other names can be given with --positive and --negative, as many as there are."
         )
     return found
@@ -230,7 +247,7 @@ def _read_source(source: str, names: ClassNames) -> _Source:
 def _find_table(url: str) -> str | None:
     """Return the table of a DATA argument: the argument itself, or the table of a folder that `review` wrote."""
     if not storage.is_folder(url):
-        return url
+        return None if annotated_photos.is_annotated(url) else url
     table = storage.join(url, label_tables.REVIEW_TABLE)
     return table if storage.exists(table) else None
 
@@ -251,6 +268,15 @@ def _read_table(url: str, source: str, names: ClassNames) -> _Source:
     rows, unlabelled = label_tables.read_table(url, names)
     label_tables.check_files(url, rows)
     return _Source([_Tile(row.url, row.box, row.cracked, row.group, source) for row in rows], unlabelled)
+
+
+def _read_annotated(url: str, source: str, names: ClassNames) -> _Source:
+    found = annotated_photos.read_labelled_boxes(url, names)
+    group_of = label_tables.read_groups(url if storage.is_folder(url) else storage.parent(url))
+    return _Source(
+        [_Tile(each.url, each.box, each.cracked, group_of.get(each.url, each.url), source) for each in found.boxes],
+        remarks=annotated_photos.list_unused(found),
+    )
 
 
 def _read_folder(url: str, source: str, names: ClassNames) -> _Source:

@@ -10,12 +10,14 @@ import pytest
 from PIL import Image
 
 from pipeline import storage
+from pipeline.annotations.entries import Size
 from pipeline.core.errors import UsageError
 from pipeline.labels.boxes import Box, cut
 from pipeline.labels.label_tables import ClassNames
 from pipeline.labels.labelled_tiles import LabelledTiles, compute_descriptors, list_counts, read_labelled_tiles
 from pipeline.labels.near_duplicates import DESCRIPTOR_SIZE, descriptor
 from tests import ROOT
+from tests.helpers.annotation_files import write_coco
 
 DATA = ROOT.parent / "shared" / "data"
 METU = DATA / "metu_tiles"
@@ -156,13 +158,47 @@ def test_no_tiles_of_these_names(sdnet: Path) -> None:
     with pytest.raises(UsageError) as caught:
         read_labelled_tiles([str(sdnet)], ClassNames(("crack", "spalling"), "sound"))
     assert str(caught.value) == (
-        f"{sdnet} holds no labelled tiles; expected images in folders named crack, spalling and sound, or photos in "
-        "images with crack masks in masks. Its 12 pictures are in CD (2), UD (2), CP (2), UP (2), CW (2), UW (2). "
+        f"{sdnet} holds no labelled tiles; expected images in folders named crack, spalling and sound, photos in "
+        "images with crack masks in masks, or the export of a labelling tool. Its 12 pictures are in CD (2), UD (2), "
+        "CP (2), UP (2), CW (2), UW (2). "
         "Other names can be given with --positive and --negative, as many as there are."
     )
     (sdnet.parent / "empty").mkdir()
-    with pytest.raises(UsageError, match=r"crack masks in masks\. It holds no pictures\. Other names"):
+    with pytest.raises(UsageError, match=r"a labelling tool\. It holds no pictures\. Other names"):
         read_labelled_tiles([str(sdnet.parent / "empty")])
+
+
+def test_annotations_of_a_tool(tmp_path: Path) -> None:
+    """An export is data like any other; what was not used of it is said in sentences."""
+    folder = tmp_path / "export"
+    folder.mkdir()
+    across = [(20.0, 90.0), (220.0, 90.0), (220.0, 96.0), (20.0, 96.0)]
+    write_coco(folder, "a.png", Size(240, 320), [across])
+    Image.new("RGB", (300, 300)).save(folder / "b.png")
+
+    tiles = read_labelled_tiles([str(folder)], ClassNames("crack", "sound"))
+
+    assert {storage.name(url) for url in tiles.urls} == {"a.png"}
+    assert 0 < tiles.labels.sum() < len(tiles)
+    assert tiles.has_unused
+    assert tiles.remarks == ("1 photos in the folder are not in the annotations, and are not used.",)
+    again = read_labelled_tiles([str(next(folder.rglob("*.json")))], ClassNames("crack", "sound"))
+    assert (again.names, again.labels.tolist()) == (tiles.names, tiles.labels.tolist())
+
+
+def test_folders_of_both_classes_count_more_than_annotations(tmp_path: Path) -> None:
+    """An export beside sorted tiles is not asked; one in a folder called like a class is."""
+    for name in ("crack", "sound"):
+        (tmp_path / "tiles" / name).mkdir(parents=True)
+        Image.new("RGB", (300, 300)).save(tmp_path / "tiles" / name / "tile.png")
+    across = [(20.0, 90.0), (220.0, 90.0), (220.0, 96.0), (20.0, 96.0)]
+    write_coco(tmp_path / "tiles", "a.png", Size(240, 320), [across])
+    sorted_tiles = read_labelled_tiles([str(tmp_path / "tiles")], ClassNames("crack", "sound"))
+    assert sorted_tiles.boxes == (None, None)
+    (tmp_path / "crack").mkdir()
+    write_coco(tmp_path / "crack", "a.png", Size(240, 320), [across])
+    exported = read_labelled_tiles([str(tmp_path / "crack")], ClassNames("crack", "sound"))
+    assert None not in exported.boxes
 
 
 def test_one_class_of_several(sdnet: Path) -> None:
