@@ -6,7 +6,7 @@
 from typing import NamedTuple
 
 from pipeline import storage
-from pipeline.archives.members import FOREIGN_SUFFIXES, STREAM_SUFFIXES, archive_suffix, whole_of
+from pipeline.archives.members import COMPRESSED_SUFFIXES, FOREIGN_SUFFIXES, STREAM_SUFFIXES, archive_suffix, whole_of
 from pipeline.archives.tar_headers import BLOCK_BYTES, is_header
 from pipeline.core.errors import DataError
 from pipeline.storage.byte_ranges import RangeReader
@@ -53,6 +53,9 @@ def refuse_by_name(path: str) -> DataError | None:
         advice = f"Join the parts first, as in `cat {joined}.* > {joined}`." if was_cut else UNPACK.format("all parts")
         return _refuse(f"{name} is one part of {joined}. {advice}")
     suffix = archive_suffix(path)
+    if suffix in COMPRESSED_SUFFIXES:
+        advice = f"Decompress it; a compressed tar is read if it is called {name[: -len(suffix)]}.tar{suffix}."
+        return _refuse(f"{name} is a compressed file without an archive in it, by its name. {advice}")
     if suffix not in FOREIGN_SUFFIXES:
         return None
     return _refuse(f"{name} is an archive of a kind that cannot be opened ({suffix}). {UNPACK.format('it')}")

@@ -32,6 +32,9 @@ FOREIGN_SUFFIXES = (
 )  # fmt: skip
 """Archives that cannot be opened; each is one failed row, so that nobody believes its photos scored."""
 
+COMPRESSED_SUFFIXES = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".lzma", ".lz", ".z", ".br")
+"""A file with one of these endings may be a compressed photo, if nothing before it tells otherwise, as `.txt` does."""
+
 DAMAGED = (
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -153,7 +156,15 @@ def archive_suffix(path: str) -> str | None:
     lower = path.lower()
     if lower.endswith(_ALL_SUFFIXES):
         return next(suffix for suffix in _ALL_SUFFIXES if lower.endswith(suffix))
-    return None if whole_of(path) is None else f".{lower.rpartition('.')[2]}"
+    is_one = whole_of(path) is not None or _may_be_compressed_photo(lower)
+    return f".{lower.rpartition('.')[2]}" if is_one else None
+
+
+def _may_be_compressed_photo(lower: str) -> bool:
+    """Tell whether a file is called like a compressed photo (`a.jpg.gz`), or like nothing else (`a.gz`)."""
+    stem, dot, suffix = lower.rpartition("/")[2].rpartition(".")
+    inner = stem.rpartition(".")[2] if "." in stem else ""
+    return stem != "" and dot + suffix in COMPRESSED_SUFFIXES and inner in PHOTO_SUFFIXES | {""}
 
 
 def whole_of(path: str) -> str | None:

@@ -227,9 +227,7 @@ def test_links_that_lead_back_stop_no_run(tmp_path: Path) -> None:
     url = storage.canonical(str(tmp_path))
     listing, _ = list_folder(url, without="file:///nothing")
     assert listing.skipped == {"link to a folder": 1}
-    (_, data), (_, loop), (_, wrong) = read_loose(
-        url, [entry_of(row) for row in listing.table().to_pylist()], Limits()
-    )
+    (_, data), (_, loop), (_, wrong) = read_loose(url, [entry_of(row) for row in listing.table().to_pylist()], Limits())
     assert data == b"a"
     assert str(loop) == f"{url}/loop.jpg could not be read: it is a link that leads back to itself."
     assert str(wrong) == f"{url}/wrong.jpg could not be read: a part of its path is a file."
