@@ -74,8 +74,8 @@ def test_a_compressed_photo_is_one_failed_row(stem: str, suffix: str, stored: St
     [row] = list_archive(storage.stat(url)).to_pylist()
     assert (row["image"], row["failure_stage"], row["failure_kind"]) == ("", "open", "archive_unreadable")
     assert row["failure_message"] == (
-        f"{stem}{suffix} is a compressed file without an archive in it, by its name. Decompress it; a compressed tar is "
-        f"read if it is called {stem}.tar{suffix.lower()}."
+        f"{stem}{suffix} is a compressed file without an archive in it, by its name. Decompress it; a compressed tar "
+        f"is read if it is called {stem}.tar{suffix.lower()}."
     )
 
 

@@ -46,8 +46,8 @@ def test_missing_folder(tmp_path: Path) -> None:
     code, _, error = invoke(f"{tmp_path}/nowhere")
     assert code == 2
     assert error == (
-        f"crackscan: {tmp_path}/nowhere does not exist; expected a folder of labelled tiles, an export of a labelling tool, "
-        "or a .csv or .parquet table.\n"
+        f"crackscan: {tmp_path}/nowhere does not exist; expected a folder of labelled tiles, an export of a "
+        "labelling tool, or a .csv or .parquet table.\n"
     )
 
 
