@@ -4,6 +4,7 @@ Every photo that is scored goes through `decode`. Whatever is wrong with the byt
 """
 
 import io
+import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,13 +14,14 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from pipeline.core.errors import DataError
-from pipeline.images import tiff
+from pipeline.images import heif, jpeg2000, tiff
 from pipeline.images.camera_raw import decode_camera_raw
 from pipeline.images.exif import DAMAGED, PhotoFacts, read_facts
 from pipeline.images.formats import identify
-from pipeline.images.jpeg import Colours, decode_jpeg, describe_refusal
+from pipeline.images.jpeg import Colours, decode_jpeg, mend
+from pipeline.images.jpeg_structure import read_header
 from pipeline.images.lost_sectors import check_sectors
-from pipeline.images.png import keep_whole_chunks
+from pipeline.images.png import drop_notes, keep_whole_chunks
 
 Pixels = NDArray[np.uint8]
 """A picture or several: (…, H, W, 3), 8-bit RGB."""
@@ -30,6 +32,9 @@ MAX_PIXELS = 200_000_000
 DECODERS = {"JPEG": "JPEG", "PNG": "PNG", "TIFF": "TIFF", "BMP": "BMP", "WebP": "WEBP", "GIF": "GIF", "HEIF": "HEIF",
              "AVIF": "AVIF", "JPEG 2000": "JPEG2000"}  # fmt: skip
 """Format, as `identify` names it, to the decoder of Pillow that may try it: well-tested ones, never the rare ones."""
+
+_NOT_SUPPORTED = re.compile("^unsupported|not supported|support for this", re.IGNORECASE)
+"""How Pillow and libheif say that a file is of a kind that they do not decode, in other words than of damage."""
 
 _WITHOUT_CHECKSUMS = frozenset({"WebP", "HEIF", "AVIF", "JPEG 2000"})
 """Formats that are compressed without checksums, whose decoders take anything for pixels; JPEGs are checked apart."""
@@ -103,22 +108,39 @@ def _decode_format(data: bytes, form: str | None, max_pixels: int) -> Photo:
         return Photo(*decode_camera_raw(data, form, max_pixels))
     if form not in DECODERS:
         raise UnidentifiedImageError
-    match form:
-        case "TIFF":
-            return _decode_tiff(data, max_pixels)
-        case "PNG":
-            data = keep_whole_chunks(data)
-        case "HEIF":
-            _register_heif()
-    with _open(data, form, max_pixels) as image:
-        if form in _WITHOUT_CHECKSUMS:
-            check_sectors(data, 0, len(data))
+    if form == "TIFF":
+        return _decode_tiff(data, max_pixels)
+    with _open_checked(data, form, max_pixels) as image:
         if form == "JPEG":
             return Photo(_decode_jpeg(image, data), read_facts(image))
-        if form == "BMP":
-            _check_bmp(image, data)
         image.load()
         return Photo(decode_with_pillow(image), read_facts(image))
+
+
+def _open_checked(data: bytes, form: str, max_pixels: int) -> ImageFile.ImageFile:
+    """Open a photo after what its format lets one check in the bytes."""
+    if form in _WITHOUT_CHECKSUMS:
+        check_sectors(data)
+    match form:
+        case "PNG":
+            return _open_png(keep_whole_chunks(data), max_pixels)
+        case "HEIF":
+            heif.check_items(data)
+            heif.register_opener()
+        case "JPEG 2000":
+            jpeg2000.check_components(data)
+    image = _open(data, form, max_pixels)
+    if form == "BMP":
+        _check_bmp(image, data)
+    return image
+
+
+def _open_png(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
+    """Open a PNG, without its notes if Pillow cannot read one of them."""
+    try:
+        return _open(data, "PNG", max_pixels)
+    except UnidentifiedImageError:
+        return _open(drop_notes(data), "PNG", max_pixels)
 
 
 def _open(data: bytes, form: str, max_pixels: int) -> ImageFile.ImageFile:
@@ -139,13 +161,6 @@ def _check_bmp(image: Image.Image, data: bytes) -> None:
     if {"1": 1, "L": 8}.get(image.mode, bits) != bits:
         found = f"The photo is a BMP of {bits} bits with a palette of few greys, which is not decoded. Save it as PNG."
         raise DataError("decode", "unsupported_format", found)
-
-
-def _register_heif() -> None:
-    if "HEIF" not in Image.OPEN:
-        from pi_heif import register_heif_opener  # 5 MB of libraries that most inspections never need
-
-        register_heif_opener()
 
 
 def _decode_tiff(data: bytes, max_pixels: int) -> Photo:
@@ -174,9 +189,13 @@ def _decode_jpeg(image: Image.Image, data: bytes) -> Pixels:
     """
     colours: Colours = "CMYK" if image.mode == "CMYK" else "RGB"
     stored = decode_jpeg(data, image.height, image.width, colours)
-    if stored is None or colours == "CMYK":
+    if stored is None:
         image.load()
         return decode_with_pillow(image)
+    if colours == "CMYK":
+        with Image.open(io.BytesIO(mend(data, read_header(data))), formats=["JPEG"]) as whole:
+            whole.load()
+            return decode_with_pillow(whole)
     orientation = _read_orientation(image)
     # A view: the cutting of tiles turns them one by one, in the cache.
     return _TO_STORED[_INVERSE_ORIENTATIONS.get(orientation, orientation)](stored) if orientation > 1 else stored
@@ -187,9 +206,12 @@ def _refuse(data: bytes, error: Exception) -> DataError:
     form = identify(data)
     if form is None:
         return DataError("decode", "not_an_image", f"No photo in {_describe(data)}.")
-    kind = describe_refusal(data) if form == "JPEG" else None
+    frame = read_header(data).frame if form == "JPEG" else None
+    kind = frame.refusal if frame is not None else None
     if form not in DECODERS:
         kind = f"a file of the format {form}"
+    elif _NOT_SUPPORTED.search(str(error)):
+        kind = f"a {form} of a kind that its decoder refuses ({error})"
     if kind is not None:
         found = f"The photo is {kind}, which is not decoded. Convert it to JPEG, PNG or TIFF."
         return DataError("decode", "unsupported_format", found)
@@ -293,6 +315,8 @@ def _scale_levels(image: Image.Image, scale: tiff.GreyScale) -> Pixels:
     """Scale grey levels of more than 8 bits to 0 … 255, rounded; `convert` would clip them at 255."""
     levels = np.clip(np.asarray(image, np.int64), 0, scale.white)
     upright = ((levels * 255 + scale.white // 2) // scale.white).astype(np.uint8)[..., None]
+    if isinstance(transparent := image.info.get("transparency"), int):  # of a PNG: this level is transparent
+        upright[levels == transparent] = 255
     return 255 - upright if scale.is_negative else upright
 
 

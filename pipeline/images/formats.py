@@ -27,8 +27,8 @@ PHOTO_SUFFIXES = DECODED_SUFFIXES | RAW_SUFFIXES | {
 _SIGNATURES = (
     (0, b"\xff\xd8\xff", "JPEG"),
     (0, b"\x89PNG\r\n\x1a\n", "PNG"),
-    (0, b"GIF8", "GIF"),
-    (0, b"BM", "BMP"),
+    (0, b"GIF87a", "GIF"),
+    (0, b"GIF89a", "GIF"),
     (8, b"WEBP", "WebP"),
     (4, b"jP  \r\n\x87\n", "JPEG 2000"),
     (0, b"\xff\x4f\xff\x51", "JPEG 2000"),
@@ -77,7 +77,9 @@ _BRANDS = {b"avif": "AVIF", b"avis": "AVIF"} | dict.fromkeys(
 _GENERAL_BRANDS = (b"mif1", b"msf1")
 """Brands of HEIF in general, whatever coded the pixels."""
 
-_NETPBM = re.compile(rb"P[1-7]\s")
+_NETPBM = re.compile(rb"P[1-7]\s+[\d#]|P7\nWIDTH")
+_BMP = re.compile(rb"BM.{12}[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\0\0\0", re.DOTALL)
+"""The size of the second header is that of a known version."""
 _SVG = re.compile(rb"(<\?xml.{0,1000}?)?(<!--.{0,1000}?-->\s*)*(<!DOCTYPE svg.{0,1000}?)?<svg[\s>]", re.DOTALL)
 
 
@@ -90,6 +92,8 @@ def identify(data: bytes) -> str | None:
         brands = [data[8:12], *(data[at : at + 4] for at in range(16, min(int.from_bytes(data[:4]), 256), 4))]
         general = "HEIF" if any(brand in _GENERAL_BRANDS for brand in brands) else None
         return next((_BRANDS[brand] for brand in brands if brand in _BRANDS), general)
+    if _BMP.match(data):
+        return "BMP"
     if _NETPBM.match(data):
         return "Netpbm"
     return "SVG" if _SVG.match(data[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()) else None

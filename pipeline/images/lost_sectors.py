@@ -11,28 +11,35 @@ from pipeline.core.errors import DataError
 
 SECTOR_BYTES = 512
 """The least that disks and memory cards lose; larger units are multiples."""
+_LEAST_TAIL_BYTES = 64
+"""Files may end in a few zeros of their own, as TIFFs do."""
 
 
-def check_sectors(data: bytes, start: int, end: int) -> None:
-    """Refuse a compressed picture that has lost sectors.
-
-    Args:
-        data: the file.
-        start: of the compressed pixels.
-        end: of the compressed pixels.
+def check_sectors(data: bytes) -> None:
+    """Refuse a file, compressed throughout, that has lost sectors.
 
     Raises:
-        DataError: zeros fill whole sectors between start and end, and no byte beside them.
+        DataError: zeros fill whole sectors, and no byte beside them.
     """
+    for start, end in find_lost_sectors(data):
+        raise refuse_lost_sectors(start, end)
+
+
+def find_lost_sectors(data: bytes) -> list[tuple[int, int]]:
+    """Return where zeros fill whole sectors and no byte beside them; the end of the file ends a sector, too."""
     count = len(data) // SECTOR_BYTES
     sectors = np.frombuffer(data, np.uint64, count * SECTOR_BYTES // 8).reshape(count, SECTOR_BYTES // 8)
     maybe = np.flatnonzero(sectors[:, 0] == 0)  # a look at one word of each takes microseconds
     lost = maybe[~sectors[maybe].any(axis=1)]
-    if not any(data[count * SECTOR_BYTES :]):
+    tail = data[count * SECTOR_BYTES :]
+    if len(tail) >= _LEAST_TAIL_BYTES and not any(tail):
         lost = np.append(lost, count)
-    for run in np.split(lost, np.flatnonzero(np.diff(lost) > 1) + 1) if len(lost) else []:
-        first, last = int(run[0]) * SECTOR_BYTES, min((int(run[-1]) + 1) * SECTOR_BYTES, len(data))
-        has_edges = start < first < last <= end and data[first - 1] and any(data[last : last + 1] or b"\1")
-        if has_edges:
-            found = f"The photo is damaged: zeros in place of bytes {first:,} to {last:,}, as if sectors were lost."
-            raise DataError("decode", "truncated_image", f"{found} Copy it again from the camera, or leave it out.")
+    runs = np.split(lost, np.flatnonzero(np.diff(lost) > 1) + 1) if len(lost) else []
+    places = [(int(run[0]) * SECTOR_BYTES, min((int(run[-1]) + 1) * SECTOR_BYTES, len(data))) for run in runs]
+    return [(start, end) for start, end in places if start and data[start - 1] and any(data[end : end + 1] or b"\1")]
+
+
+def refuse_lost_sectors(start: int, end: int) -> DataError:
+    """Return the failure of a photo that has lost the bytes from start to end."""
+    found = f"The photo is damaged: zeros in place of bytes {start:,} to {end:,}, as if sectors were lost."
+    return DataError("decode", "truncated_image", f"{found} Copy it again from the camera, or leave it out.")

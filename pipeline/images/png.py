@@ -5,14 +5,19 @@ Pillow checks no checksum of pixels, and refuses a photo for the wrong checksum 
 """
 
 import zlib
+from collections.abc import Iterator
 
 from pipeline.core.errors import DataError
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _AROUND_BYTES = 12
 """Of a chunk: its length, name and checksum."""
-_NEEDED = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT"})
-"""Chunks on which the pixels depend."""
+_NOTES = frozenset({
+    b"bKGD", b"cHRM", b"cICP", b"cLLI", b"caNv", b"dSIG", b"eXIf", b"fdAT", b"gAMA", b"gIFg", b"gIFx", b"hIST",
+    b"iCCP", b"iTXt", b"mDCV", b"oFFs", b"orNT", b"pCAL", b"pHYs", b"sBIT", b"sCAL", b"sPLT", b"sRGB", b"sTER",
+    b"tEXt", b"tIME", b"zTXt",
+})  # fmt: skip
+"""Chunks on which no pixel depends. A damaged chunk of another name may be one that has lost its name."""
 
 
 def keep_whole_chunks(data: bytes) -> bytes:
@@ -23,19 +28,29 @@ def keep_whole_chunks(data: bytes) -> bytes:
     """
     if not data.startswith(_SIGNATURE):
         return data
-    view, at, kept = memoryview(data), len(_SIGNATURE), [memoryview(_SIGNATURE)]
-    while at + _AROUND_BYTES <= len(data):
-        end = at + _AROUND_BYTES + int.from_bytes(view[at : at + 4])
-        name = data[at + 4 : at + 8]
-        is_whole = end <= len(data) and zlib.crc32(view[at + 4 : end - 4]) == int.from_bytes(view[end - 4 : end])
-        if is_whole:
-            kept.append(view[at:end])
-        elif name in _NEEDED and end <= len(data):
-            found = f"The photo is damaged: the checksum of its {name.decode('ascii')} chunk is wrong."
-            raise DataError("decode", "truncated_image", found)
-        elif name in _NEEDED:
-            kept.append(view[at:])  # Pillow knows whether a row is missing
+    kept = [memoryview(_SIGNATURE)]
+    for name, chunk in _split(data):
+        is_complete = len(chunk) >= _AROUND_BYTES and len(chunk) == _AROUND_BYTES + int.from_bytes(chunk[:4])
+        if is_complete and zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:]):
+            if name not in _NOTES | {b"IEND"}:
+                found = f"The photo is damaged: the checksum of its chunk {name.decode('latin-1')} is wrong."
+                raise DataError("decode", "truncated_image", found)
+        elif is_complete or name not in _NOTES:  # of a chunk cut short, Pillow knows whether a row is missing
+            kept.append(chunk)
         if name == b"IEND":
             break
-        at = end
     return data if sum(map(len, kept)) == len(data) else b"".join(kept)
+
+
+def drop_notes(data: bytes) -> bytes:
+    """Return a PNG without the chunks on which no pixel depends."""
+    return _SIGNATURE + b"".join(chunk for name, chunk in _split(data) if name not in _NOTES)
+
+
+def _split(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
+    """Yield the chunks with their names; the last one may be cut short."""
+    view, at = memoryview(data), len(_SIGNATURE)
+    while at < len(data):
+        end = at + _AROUND_BYTES + int.from_bytes(view[at : at + 4])
+        yield data[at + 4 : at + 8], view[at:end]
+        at = end

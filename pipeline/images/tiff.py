@@ -25,13 +25,18 @@ _MAX_PAGES = 100
 """Pages to search; a damaged TIFF may lead from page to page for ever."""
 _SEPARATE = 2
 _UNCOMPRESSED, _JPEG_COMPRESSIONS, _JPEG, _DEFLATE = 1, {6, 7}, 7, {8, 32946}
+_DECODED_COMPRESSIONS = {_UNCOMPRESSED, 5, *_JPEG_COMPRESSIONS, *_DEFLATE, 32773, 34925, 50000}
+"""Besides: LZW, PackBits, LZMA, Zstandard. Not fax codes, of whose damage Pillow hears nothing, nor WebP and others."""
+_FILL_ORDER, _REVERSED, _EXTRA_SAMPLES, _COLOUR_MAP = 266, 2, 338, 320
 _SENSOR = {32803, 34892}
 """Photometric interpretations of camera RAW: a colour filter array, and linear levels."""
 
 _PHOTOMETRICS = {0: "WhiteIsZero", 1: "BlackIsZero", 2: "RGB", 3: "palette", 4: "transparency mask", 5: "CMYK",
                  6: "YCbCr", 8: "CIELab", 9: "ICCLab", 10: "ITULab", 32844: "LogL", 32845: "LogLuv"}  # fmt: skip
 _SAMPLE_FORMATS = {1: "unsigned", 2: "signed", 3: "floating-point", 4: "unspecified", 5: "complex", 6: "complex"}
-_WHITE_IS_ZERO, _CMYK, _YCBCR, _CMYK_INKS, _UNSIGNED = 0, 5, 6, 1, 1
+_WHITE_IS_ZERO, _PALETTE, _CMYK, _YCBCR, _CMYK_INKS, _UNSIGNED = 0, 3, 5, 6, 1, 1
+_LEAST_WHITE = 256
+"""The brightest colour of a palette is at least this, of 65,535; some writers give 8 bits."""
 _DECODED_BITS = {0: {1, 2, 4, 8, 16}, 1: {1, 2, 4, 8, 12, 16}, 2: {8, 16}, 3: {1, 2, 4, 8}, 5: {8, 16}, 6: {8}}
 """Photometric interpretation to the bits that a sample may have."""
 
@@ -93,15 +98,23 @@ def check_kind(page: Directory) -> None:
     """
     photometric, bits, sample_format = _kind(page)
     is_decoded = sample_format == (_UNSIGNED,) and len(bits) == 1 and bits[0] in _DECODED_BITS.get(photometric, ())
-    if photometric == _CMYK:
-        is_decoded &= page.get(_INK_SET, _CMYK_INKS) == _CMYK_INKS
-    compression = page.get(ExifTags.Base.Compression, _UNCOMPRESSED)
-    if photometric == _YCBCR and compression not in _JPEG_COMPRESSIONS:
-        is_decoded &= page.get(_SUBSAMPLING) == (1, 1)
-    if _in_planes(page) and compression == _UNCOMPRESSED:
-        is_decoded &= bits == (8,) and photometric != _WHITE_IS_ZERO
-    if not is_decoded:
+    if not is_decoded or any(_list_doubts(page)):
         raise refuse_kind(page)
+
+
+def _list_doubts(page: Directory) -> Iterator[bool]:
+    """Yield what makes Pillow get a kind wrong that it else decodes."""
+    photometric, bits, _ = _kind(page)
+    compression = page.get(ExifTags.Base.Compression, _UNCOMPRESSED)
+    samples, is_plain = page.get(ExifTags.Base.SamplesPerPixel, 1), compression == _UNCOMPRESSED
+    yield compression not in _DECODED_COMPRESSIONS
+    yield photometric == _CMYK and page.get(_INK_SET, _CMYK_INKS) != _CMYK_INKS
+    yield photometric == _YCBCR and compression not in _JPEG_COMPRESSIONS and page.get(_SUBSAMPLING) != (1, 1)
+    yield photometric == _PALETTE and max(page.get(_COLOUR_MAP, (0,))) < _LEAST_WHITE  # 8 bits, not 16
+    yield _in_planes(page) and is_plain and (bits != (8,) or photometric == _WHITE_IS_ZERO)
+    yield samples == 2 and (_in_planes(page) or compression == _JPEG or page.get(_EXTRA_SAMPLES) == (1,))
+    yield compression in _JPEG_COMPRESSIONS and bits != (8,)
+    yield is_plain and page.get(_FILL_ORDER) == _REVERSED
 
 
 def refuse_kind(page: Directory) -> DataError:
@@ -111,7 +124,10 @@ def refuse_kind(page: Directory) -> DataError:
     kind = _PHOTOMETRICS.get(photometric, f"PhotometricInterpretation {photometric}")
     found = f"a TIFF of {kind} with {page.get(ExifTags.Base.SamplesPerPixel, 1)} samples a pixel"
     planes = " in planes" if _in_planes(page) else ""
-    message = f"The photo is {found}{planes}, {levels}, of {' and '.join(map(str, bits))} bits, which is not decoded."
+    compression = page.get(ExifTags.Base.Compression, _UNCOMPRESSED)
+    coded = "" if compression == _UNCOMPRESSED else f" in compression {compression}"
+    depth = f"{levels}, of {' and '.join(map(str, bits))} bits"
+    message = f"The photo is {found}{planes}{coded}, {depth}, which is not decoded."
     return DataError("decode", "unsupported_format", f"{message} Save it as TIFF or PNG of 8 bits, grey or RGB.")
 
 
@@ -137,12 +153,12 @@ def check_parts(image: ImageFile.ImageFile, data: bytes, page: Directory) -> Non
         raise DataError("decode", "truncated_image", "The photo is damaged: parts of the TIFF are missing.")
     compression = page.get(ExifTags.Base.Compression, _UNCOMPRESSED)
     if compression != _UNCOMPRESSED:
-        check_sectors(data, 0, len(data))
+        check_sectors(data)
     if compression == _JPEG:
         tables = bytes(page.get(_JPEG_TABLES, b"")).removesuffix(b"\xff\xd9")
         for part in _list_parts(data, page):
             check_jpeg(tables + part[2:] if tables else part)
-    elif compression in _DEFLATE:
+    elif compression in _DEFLATE and page.get(_FILL_ORDER) != _REVERSED:
         left_bytes = image.width * image.height * _MAX_PIXEL_BYTES
         for part in _list_parts(data, page):
             left_bytes -= _check_deflated(part, left_bytes)

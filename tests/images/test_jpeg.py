@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import ExifTags, Image
 
 from pipeline.core.errors import DataError
 from pipeline.images.decode import decode
-from pipeline.images.jpeg import check_jpeg, mend, read_header, strip_padding
+from pipeline.images.jpeg import check_jpeg, mend, strip_padding
+from pipeline.images.jpeg_structure import find_end, read_header
 from pipeline.images.lost_sectors import SECTOR_BYTES
 from tests.helpers.damaged_jpegs import (
     DAMAGES,
@@ -40,22 +41,21 @@ def _failure(data: bytes) -> DataError:
 
 def _scans(data: bytes) -> int:
     """Return where the first scan begins, behind its header."""
-    *_, last = read_header(data)
-    return last.end
+    return read_header(data).segments[-1].end
 
 
 def _insert(data: bytes, segment: bytes) -> bytes:
     """Insert a segment, or other bytes, behind the first segment of a JPEG."""
-    first = next(read_header(data))
+    first = read_header(data).segments[0]
     return data[: first.end] + segment + data[first.end :]
 
 
 BASELINE = WHOLE["baseline 4:2:0"]
-NEW_JFIF, NEW_ADOBE = b"\xff\xe0\0\x10JFIF\0\7\7\0\0\1\0\1\0\0", b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\7"
+NEW_JFIF = b"\xff\xe0\0\x10JFIF\0\7\7\0\0\1\0\1\0\0"
 HARMLESS = {
     "unknown JFIF version": _insert(BASELINE, NEW_JFIF),
-    "unknown Adobe transform": _insert(BASELINE, NEW_ADOBE),
     "junk in the header": _insert(BASELINE, b"junk"),
+    "zeros in the header": _insert(BASELINE, bytes(90)),
     "fill bytes": _insert(BASELINE, b"\xff\xff\xff"),
     "a long segment of zeros": _insert(BASELINE, b"\xff\xe1\xff\xff" + bytes(65_533)),
     "zeros before the end": BASELINE[:-2] + bytes(9_000) + b"\xff\xd9",
@@ -127,8 +127,8 @@ def _split_scans(data: bytes) -> bytes:
     grey = io.BytesIO()
     WALL.convert("L").save(grey, "JPEG", quality=88)
     single = grey.getvalue()
-    segments = {segment.marker: segment for segment in read_header(single)}
-    tables = b"".join(single[s.start : s.end] for s in read_header(single) if s.marker in {0xDB, 0xC4})
+    segments = {segment.marker: segment for segment in read_header(single).segments}
+    tables = b"".join(single[s.start : s.end] for s in read_header(single).segments if s.marker in {0xDB, 0xC4})
     scan = single[segments[0xDA].end : -2]
     frame = struct.pack(">BBHBHHB", 0xFF, 0xC0, 17, 8, 208, 272, 3) + b"\1\x11\0\2\x11\0\3\x11\0"
     scans = b"".join(b"\xff\xda\0\x08\1" + bytes([number, 0, 0, 63, 0]) + scan for number in (1, 2, 3))
@@ -214,6 +214,60 @@ def test_unusual_sampling_is_decoded(sampling: tuple[int, ...]) -> None:
     assert decode(bytes(data)).pixels.shape == (208, 272, 3)
 
 
+@pytest.mark.parametrize("marker", [b"Exif\0\0", b"Adobe"])
+def test_a_segment_that_has_lost_its_marker_is_damage(marker: bytes) -> None:
+    """It may say how colours or rows are stored."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    buffer = io.BytesIO()
+    WALL.convert("CMYK").save(buffer, "JPEG", exif=exif)
+    data = bytearray(b"\xff\xd8\xff\xfe\0\4ok" + buffer.getvalue()[2:])
+    data[data.index(marker) - 4] = 0
+
+    assert _failure(bytes(data)).kind == "truncated_image"
+
+
+def test_arithmetic_code_that_ends_early_fails() -> None:
+    """A decoder takes zeros for what is missing, so the mark of the end must not be added to it."""
+    data = bytearray(BASELINE[:-2])
+    data[data.index(b"\xff\xc0") + 1] = 0xC9
+    header = read_header(bytes(data))
+    assert header.frame is not None
+    assert header.frame.is_arithmetic
+    assert mend(bytes(data), header) == data
+    assert mend(bytes(data) + b"\xff\xd9trailing", header).endswith(b"\xff\xd9")
+    assert _failure(bytes(data)).kind == "truncated_image"
+
+
+def test_a_comment_between_scans_is_no_end() -> None:
+    """Its bytes may look like the mark of the end, or like a scan."""
+    whole = WHOLE["progressive 4:4:4"]
+    second = whole.index(b"\xff\xda", _scans(whole))
+    for comment in (b"\xff\xd9", b"\xff\xda\0\x08\1\1\0\0\x3f\0"):
+        segment = b"\xff\xfe" + struct.pack(">H", 2 + len(comment)) + comment
+        assert np.array_equal(decode(whole[:second] + segment + whole[second:]).pixels, decode(whole).pixels)
+    last = whole.rindex(b"\xff\xda")
+    false_scan = b"\xff\xfe\0\x0c\xff\xda\0\x08\1\1\0\0\x3f\0"
+    assert str(_failure(whole[:last] + false_scan + b"\xff\xd9")) == SCANS_MISSING
+
+
+def test_zeros_behind_the_end_are_no_lost_sectors() -> None:
+    """Cameras pad to a cluster before a second photo."""
+    fill = (-len(BASELINE) - 4) % SECTOR_BYTES
+    whole = _insert(BASELINE, b"\xff\xfe" + struct.pack(">H", 2 + fill) + b"x" * fill)
+    assert len(whole) % SECTOR_BYTES == 0
+    assert np.array_equal(decode(whole + bytes(8 * SECTOR_BYTES) + BASELINE).pixels, decode(BASELINE).pixels)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+def test_a_missing_end_fails_no_photo_in_any_colour_space(mode: str) -> None:
+    """Pillow, which decodes CMYK, would refuse it."""
+    buffer = io.BytesIO()
+    WALL.convert(mode).save(buffer, "JPEG")
+    whole = buffer.getvalue()
+    assert np.array_equal(decode(whole[:-2]).pixels, decode(whole).pixels)
+
+
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
 def test_damage_is_found_in_every_colour_space(mode: str) -> None:
     """Grey and CMYK are checked like RGB."""
@@ -231,10 +285,12 @@ def test_damage_is_found_in_every_colour_space(mode: str) -> None:
 def test_headers_of_any_bytes_are_read(data: bytes) -> None:
     """Segments never overlap nor leave the file, and what is mended stays a JPEG or as it was."""
     end = 2
-    for segment in read_header(data):
+    header = read_header(data)
+    for segment in header.segments:
         assert end <= segment.start < segment.end <= len(data)
         end = segment.end
-    assert mend(data) == data or mend(data).startswith(b"\xff\xd8")
+    assert 0 <= find_end(data, header) <= len(data)
+    assert mend(data, header) == data or mend(data, header).startswith(b"\xff\xd8")
 
 
 def test_a_stuffed_zero_is_no_padding() -> None:

@@ -16,7 +16,7 @@ WALL = draw_wall()
 
 def _is_refused(data: bytes) -> bool:
     try:
-        check_sectors(data, 0, len(data))
+        check_sectors(data)
     except DataError as error:
         return error.kind == "truncated_image"
     return False
@@ -24,9 +24,9 @@ def _is_refused(data: bytes) -> bool:
 
 @given(before=st.integers(1, 3 * SECTOR_BYTES), zeros=st.integers(0, 3 * SECTOR_BYTES), after=st.integers(0, 700))
 def test_zeros_are_lost_sectors_if_they_begin_and_end_with_sectors(before: int, zeros: int, after: int) -> None:
-    """Any other run of zeros may be a picture's own; the end of the file ends a sector, too."""
+    """Any other run of zeros may be a picture's own; the end of the file ends a sector, too, but for a few zeros."""
     data = b"x" * before + bytes(zeros) + b"x" * after
-    ends = (before + zeros) % SECTOR_BYTES == 0 or after == 0
+    ends = (before + zeros) % SECTOR_BYTES == 0 or (after == 0 and (before + zeros) % SECTOR_BYTES >= 64)
 
     assert _is_refused(data) == (zeros > 0 and before % SECTOR_BYTES == 0 and ends)
 
@@ -36,7 +36,7 @@ def test_several_lost_sectors_are_found_beside_zeros_of_the_picture() -> None:
     own = b"x" * 100 + bytes(2 * SECTOR_BYTES) + b"x" * (SECTOR_BYTES - 100)
     assert not _is_refused(own * 5)
     with pytest.raises(DataError) as caught:
-        check_sectors(own + bytes(2 * SECTOR_BYTES) + own, 0, 10_000)
+        check_sectors(own + bytes(2 * SECTOR_BYTES) + own)
     assert str(caught.value) == (
         "The photo is damaged: zeros in place of bytes 1,536 to 2,560, as if sectors were lost. Copy it again from the "
         "camera, or leave it out."

@@ -65,7 +65,7 @@ def test_a_damaged_chunk_of_pixels_fails_by_name(name: bytes) -> None:
         decode(bytes(data))
 
     assert caught.value.kind == "truncated_image"
-    assert str(caught.value) == f"The photo is damaged: the checksum of its {name.decode()} chunk is wrong."
+    assert str(caught.value) == f"The photo is damaged: the checksum of its chunk {name.decode()} is wrong."
 
 
 def test_whole_files_are_not_copied() -> None:

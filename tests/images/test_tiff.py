@@ -108,9 +108,18 @@ def test_packed_12_bit_levels_have_their_own_white() -> None:
 @pytest.mark.parametrize(
     ("form", "found"),
     [
-        (Form(BLACK_IS_ZERO, 16, sample_format=2), "BlackIsZero with 1 samples a pixel, signed, of 16 bits"),
-        (Form(BLACK_IS_ZERO, 32, sample_format=3), "BlackIsZero with 1 samples a pixel, floating-point, of 32 bits"),
-        (Form(WHITE_IS_ZERO, 16, planar=True), "WhiteIsZero with 1 samples a pixel in planes, unsigned, of 16 bits"),
+        (
+            Form(BLACK_IS_ZERO, 16, sample_format=2),
+            "BlackIsZero with 1 samples a pixel, signed, of 16 bits",
+        ),
+        (
+            Form(BLACK_IS_ZERO, 32, sample_format=3),
+            "BlackIsZero with 1 samples a pixel, floating-point, of 32 bits",
+        ),
+        (
+            Form(WHITE_IS_ZERO, 16, planar=True),
+            "WhiteIsZero with 1 samples a pixel in planes, unsigned, of 16 bits",
+        ),
         (Form(8, 8), "CIELab with 3 samples a pixel, unsigned, of 8 bits"),
         (Form(99, 8), "PhotometricInterpretation 99 with 1 samples a pixel, unsigned, of 8 bits"),
     ],
@@ -122,6 +131,29 @@ def test_other_kinds_are_named(form: Form, found: str) -> None:
     assert str(failure) == (
         f"The photo is a TIFF of {found}, which is not decoded. Save it as TIFF or PNG of 8 bits, grey or RGB."
     )
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param(Form(BLACK_IS_ZERO, 8, more=((266, 3, (2,)),)), id="bits in reverse"),
+        pytest.param(Form(BLACK_IS_ZERO, 1, more=((259, 3, (4,)),)), id="fax code"),
+        pytest.param(Form(RGB, 8, more=((259, 3, (50001,)),)), id="WebP"),
+        pytest.param(Form(BLACK_IS_ZERO, 12, more=((259, 3, (7,)),)), id="JPEG of 12 bits"),
+        pytest.param(Form(PALETTE, 8, more=((320, 3, tuple(range(256)) * 3),)), id="palette of 8 bits"),
+    ],
+)
+def test_kinds_that_pillow_gets_wrong_fail_by_name(form: Form) -> None:
+    """It reverses no bits, hears of no damage in fax codes, and takes dim palettes for black."""
+    assert _failure(make_tiff_of(GREY, form)).kind == "unsupported_format"
+
+
+def test_reversed_bits_of_deflated_strips_are_no_damage() -> None:
+    """Their checksum is that of the bits in the usual order."""
+    reverse = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+    data = make_tiff_of(GREY, Form(BLACK_IS_ZERO, 8, deflated=True, rows_per_strip=23, more=((266, 3, (2,)),)))
+    size = struct.unpack("<I", _values(data, 279))[0]
+    _assert_upright(data[:8] + data[8 : 8 + size].translate(reverse) + data[8 + size :], 8)
 
 
 def test_inks_other_than_cmyk_fail_by_name() -> None:
