@@ -33,7 +33,7 @@ DECODERS = {"JPEG": "JPEG", "PNG": "PNG", "TIFF": "TIFF", "BMP": "BMP", "WebP": 
              "AVIF": "AVIF", "JPEG 2000": "JPEG2000"}  # fmt: skip
 """Format, as `identify` names it, to the decoder of Pillow that may try it: well-tested ones, never the rare ones."""
 
-_NOT_SUPPORTED = re.compile("^unsupported|not supported|support for this", re.IGNORECASE)
+_NOT_SUPPORTED = re.compile("^unsupported|not supported|support for this|unknown raw mode", re.IGNORECASE)
 """How Pillow and libheif say that a file is of a kind that they do not decode, in other words than of damage."""
 
 _WITHOUT_CHECKSUMS = frozenset({"WebP", "HEIF", "AVIF", "JPEG 2000"})
