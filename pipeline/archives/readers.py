@@ -106,12 +106,9 @@ def find_heads(parts: Iterable[storage.StoredFile], archives: Iterable[str]) -> 
 
 def _find_link_kind(file: storage.StoredFile) -> str | None:
     """Return what kind of link leads nowhere or to a folder; None for any other link, and for a file."""
-    target = storage.canonical(file.url)
-    if target == file.url:
-        return None
-    if not storage.exists(target):
-        return BROKEN_LINK
-    return FOLDER_LINK if storage.is_folder(target) else None
+    if storage.is_folder_link(file):
+        return FOLDER_LINK
+    return None if storage.exists(storage.canonical(file.url)) else BROKEN_LINK
 
 
 def entry_of_file(file: storage.StoredFile) -> Entry:

@@ -141,7 +141,9 @@ def read_labelled_tiles(data: Sequence[str], classes: ClassNames | None = None) 
         for of_all in ([each.unmatched for each in sources], [each.undecoded for each in sources])
     )
     by_folder = _count(unmatched.values())
-    _check_both_classes(tiles, data, names, by_folder)
+    remarks = tuple(remark for each in sources for remark in each.remarks)
+    others = [f"Pictures in other folders: {list_counts(by_folder)}."] if by_folder else []
+    _check_both_classes(tiles, data, names, [*others, *remarks])
     return LabelledTiles(
         urls=tuple(tile.url for tile in tiles),
         labels=np.array([tile.cracked for tile in tiles], dtype=np.bool_),
@@ -151,7 +153,7 @@ def read_labelled_tiles(data: Sequence[str], classes: ClassNames | None = None) 
         unlabelled=sum(each.unlabelled for each in sources),
         unmatched=by_folder,
         undecoded=_count(undecoded.values()),
-        remarks=tuple(remark for each in sources for remark in each.remarks),
+        remarks=remarks,
     )
 
 
@@ -230,18 +232,44 @@ def _read_source(source: str, names: ClassNames) -> _Source:
     if masks.is_masked(url):
         return _read_masked(url, source)
     found = _read_folder(url, source, names) if storage.is_folder(url) else _Source([])
-    if not found.has_both_classes and annotated_photos.is_annotated(url):
+    if found.tiles:
+        return _beside_annotations(found, url, source, names)
+    if annotated_photos.is_annotated(url):
         return _read_annotated(url, source, names)
-    if not found.tiles:
-        by_folder = _count(found.unmatched.values())
-        pictures = f"Its {len(found.unmatched):,} pictures are in {list_counts(by_folder)}." if by_folder else ""
-        raise UsageError(
-            f"{source} holds no labelled tiles; expected images in folders named {names.cracked} and {names.sound}, "
-            f"photos in {masks.IMAGES} with crack masks in {masks.MASKS}, or the export of a labelling tool. "
-            f"{pictures or 'It holds no pictures.'} "
-            "Other names can be given with --positive and --negative, as many as there are."
-        )
-    return found
+    raise _refuse_source(found, source, names)
+
+
+def _refuse_source(found: _Source, source: str, names: ClassNames) -> UsageError:
+    by_folder = _count(found.unmatched.values())
+    pictures = f"Its {len(found.unmatched):,} pictures are in {list_counts(by_folder)}." if by_folder else ""
+    return UsageError(
+        f"{source} holds no labelled tiles; expected images in folders named {names.cracked} and {names.sound}, photos "
+        f"in {masks.IMAGES} with crack masks in {masks.MASKS}, or the export of a labelling tool. "
+        f"{' '.join([pictures or 'It holds no pictures.', *found.remarks])} "
+        "Other names can be given with --positive and --negative, as many as there are."
+    )
+
+
+def _beside_annotations(found: _Source, url: str, source: str, names: ClassNames) -> _Source:
+    """Return sorted tiles that may lie beside annotations, which are not used then.
+
+    Raises:
+        UsageError: all tiles are of one class, so perhaps a folder is only called like it.
+    """
+    try:
+        is_annotated = annotated_photos.is_annotated(url)
+    except UsageError:  # a file of another program
+        is_annotated = False
+    if not is_annotated:
+        return found
+    if found.has_both_classes:
+        remark = f"The annotations in {source} are not used, since its pictures are in folders of both classes."
+        return found._replace(remarks=(*found.remarks, remark))
+    name = names.cracked if found.tiles[0].cracked else names.sound
+    raise UsageError(
+        f"{source} holds annotations, and all its pictures are in folders called {name}. Move the annotations away if "
+        "the folders tell the class; else rename the folders."
+    )
 
 
 def _find_table(url: str) -> str | None:
@@ -253,15 +281,13 @@ def _find_table(url: str) -> str | None:
 
 
 def _check_both_classes(
-    tiles: list[_Tile], data: Sequence[str], names: ClassNames, unmatched: Mapping[str, int]
+    tiles: list[_Tile], data: Sequence[str], names: ClassNames, remarks: Sequence[str]
 ) -> None:
     cracked = sum(tile.cracked for tile in tiles)
     if not 0 < cracked < len(tiles):
-        others = f" Pictures in other folders: {list_counts(unmatched)}." if unmatched else ""
-        raise UsageError(
-            f"{', '.join(data)} holds tiles of one class only: {cracked} cracked ({names.cracked}) and "
-            f"{len(tiles) - cracked} sound ({names.sound}). Both classes are needed.{others}"
-        )
+        found = f"{cracked} cracked ({names.cracked}) and {len(tiles) - cracked} sound ({names.sound})"
+        reasons = " ".join(["Both classes are needed.", *remarks])
+        raise UsageError(f"{', '.join(data)} holds tiles of one class only: {found}. {reasons}")
 
 
 def _read_table(url: str, source: str, names: ClassNames) -> _Source:
@@ -281,10 +307,14 @@ def _read_annotated(url: str, source: str, names: ClassNames) -> _Source:
 
 def _read_folder(url: str, source: str, names: ClassNames) -> _Source:
     group_of = label_tables.read_groups(url)
-    found = _Source([], 0, unmatched := {}, undecoded := {})
+    found = _Source([], 0, unmatched := {}, undecoded := {}, remarks := [])
     for file in storage.list_files(url):
         suffix = file.path.rpartition(".")[2].lower()
-        if storage.is_hidden(file.path) or suffix not in DECODED_SUFFIXES | PHOTO_SUFFIXES:
+        if storage.is_hidden(file.path):
+            continue
+        if suffix not in PHOTO_SUFFIXES:
+            if storage.is_folder_link(file):
+                remarks.append(f"The link {file.url} leads to a folder and is not followed: give the folder.")
             continue
         # The folder's own name counts too, since a shell turns `tiles/*` into `tiles/Positive tiles/Negative`.
         folders = [storage.name(url), *file.path.split("/")[:-1]]

@@ -133,6 +133,12 @@ def resolve_link(file: StoredFile) -> StoredFile:
     return file if url == file.url or not exists(url) else replace(stat(url), path=file.path)
 
 
+def is_folder_link(file: StoredFile) -> bool:
+    """Tell whether a file of a listing is a symbolic link that leads to a folder; listings follow none."""
+    target = canonical(file.url)
+    return target != file.url and is_folder(target)
+
+
 def is_protected(url: str) -> bool:
     """Tell whether bytes come from a disk or over an encrypted connection, which detect damage."""
     store, path = open_backend(url)

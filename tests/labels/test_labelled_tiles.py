@@ -172,8 +172,7 @@ def test_annotations_of_a_tool(tmp_path: Path) -> None:
     """An export is data like any other; what was not used of it is said in sentences."""
     folder = tmp_path / "export"
     folder.mkdir()
-    across = [(20.0, 90.0), (220.0, 90.0), (220.0, 96.0), (20.0, 96.0)]
-    write_coco(folder, "a.png", Size(240, 320), [across])
+    write_coco(folder, "a.png", Size(240, 320), [ACROSS])
     Image.new("RGB", (300, 300)).save(folder / "b.png")
 
     tiles = read_labelled_tiles([str(folder)], ClassNames("crack", "sound"))
@@ -186,19 +185,50 @@ def test_annotations_of_a_tool(tmp_path: Path) -> None:
     assert (again.names, again.labels.tolist()) == (tiles.names, tiles.labels.tolist())
 
 
+ACROSS = [(20.0, 90.0), (220.0, 90.0), (220.0, 96.0), (20.0, 96.0)]
+"""A crack across a photo, as a polygon."""
+
+
 def test_folders_of_both_classes_count_more_than_annotations(tmp_path: Path) -> None:
-    """An export beside sorted tiles is not asked; one in a folder called like a class is."""
+    """An export beside sorted tiles is not used, and that is said; a damaged one is nobody's business."""
     for name in ("crack", "sound"):
-        (tmp_path / "tiles" / name).mkdir(parents=True)
-        Image.new("RGB", (300, 300)).save(tmp_path / "tiles" / name / "tile.png")
-    across = [(20.0, 90.0), (220.0, 90.0), (220.0, 96.0), (20.0, 96.0)]
-    write_coco(tmp_path / "tiles", "a.png", Size(240, 320), [across])
-    sorted_tiles = read_labelled_tiles([str(tmp_path / "tiles")], ClassNames("crack", "sound"))
-    assert sorted_tiles.boxes == (None, None)
-    (tmp_path / "crack").mkdir()
-    write_coco(tmp_path / "crack", "a.png", Size(240, 320), [across])
-    exported = read_labelled_tiles([str(tmp_path / "crack")], ClassNames("crack", "sound"))
-    assert None not in exported.boxes
+        (tmp_path / name).mkdir(parents=True)
+        Image.new("RGB", (300, 300)).save(tmp_path / name / "tile.png")
+    write_coco(tmp_path, "a.png", Size(240, 320), [ACROSS])
+
+    tiles = read_labelled_tiles([str(tmp_path)], ClassNames("crack", "sound"))
+
+    assert tiles.boxes == (None, None)
+    assert tiles.remarks == (
+        f"The annotations in {tmp_path} are not used, since its pictures are in folders of both classes.",
+    )
+    (tmp_path / "annotations/instances.json").write_text('{"images": [')
+    assert read_labelled_tiles([str(tmp_path)], ClassNames("crack", "sound")).remarks == ()
+
+
+def test_an_export_in_a_folder_called_like_a_class_is_ambiguous(tmp_path: Path) -> None:
+    """Nobody knows whether the folder or the export tells the class."""
+    folder = tmp_path / "crack"
+    folder.mkdir()
+    write_coco(folder, "a.png", Size(240, 320), [ACROSS])
+    with pytest.raises(UsageError) as caught:
+        read_labelled_tiles([str(folder)], ClassNames("crack", "sound"))
+    assert str(caught.value) == (
+        f"{folder} holds annotations, and all its pictures are in folders called crack. Move the annotations away if "
+        "the folders tell the class; else rename the folders."
+    )
+
+
+def test_links_to_folders_are_told(tmp_path: Path) -> None:
+    """They are not followed, since a link may lead back to where it is."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "tiles").mkdir()
+    for name in ("Positive", "Negative"):
+        (tmp_path / "elsewhere" / name).mkdir()
+        Image.new("RGB", (30, 30)).save(tmp_path / "elsewhere" / name / "tile.png")
+        (tmp_path / "tiles" / name).symlink_to(tmp_path / "elsewhere" / name)
+    with pytest.raises(UsageError, match=r"It holds no pictures\. The link file://.*/tiles/Negative leads to a folder"):
+        read_labelled_tiles([str(tmp_path / "tiles")])
 
 
 def test_one_class_of_several(sdnet: Path) -> None:
