@@ -7,14 +7,14 @@ import posixpath
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import takewhile
 from typing import NamedTuple
 
 from pipeline import storage
 from pipeline.annotations.entries import Entry
 from pipeline.core.errors import UsageError
-from pipeline.images.formats import DECODED_SUFFIXES
+from pipeline.images.formats import DECODED_SUFFIXES, PHOTO_SUFFIXES
 
 NO_PHOTOS = frozenset({"masks", "segmentationclass", "segmentationobject"})
 """Folders of pictures that are no photos, in small letters."""
@@ -30,7 +30,7 @@ class Match(NamedTuple):
 
 
 class PhotoFolder:
-    """The pictures below a folder.
+    """The pictures below a folder; `others` are paths of those that need more than what decodes photos here.
 
     Args:
         url: canonical URL of the folder.
@@ -40,9 +40,10 @@ class PhotoFolder:
     def __init__(self, url: str, files: Sequence[storage.StoredFile]) -> None:
         self.url = url
         self.photos = {file.path: file.url for file in files if _is_photo(file.path)}
+        self.others = [file.path for file in files if _is_photo(file.path, PHOTO_SUFFIXES - DECODED_SUFFIXES)]
         self._of_name: dict[str, list[str]] = defaultdict(list)
         for path in self.photos:
-            name = _fold(posixpath.basename(path))
+            name = fold(posixpath.basename(path))
             self._of_name[name].append(path)
             self._of_name[name.rpartition(".")[0] + ".*"].append(path)
 
@@ -80,11 +81,11 @@ class PhotoFolder:
 
     def _find_below(self, path: str, folder: str, entry: Entry) -> str | None:
         """Return the one photo of this name that shares most with the path, then with the annotation file's folder."""
-        named = _fold(path).strip("/").split("/")
-        beside = _fold(folder).split("/")
+        named = fold(path).strip("/").split("/")
+        beside = fold(folder).split("/")
 
         def rank(candidate: str) -> tuple[int, int, int]:
-            parts = _fold(candidate).split("/")
+            parts = fold(candidate).split("/")
             shared = _count_shared(parts[-2::-1], named[-2::-1])
             return shared, _count_shared(parts[:-1], beside), _count_shared(parts[-2::-1], beside[::-1])
 
@@ -102,10 +103,10 @@ class PhotoFolder:
         return self.photos[chosen[0]]
 
 
-def _is_photo(path: str) -> bool:
+def _is_photo(path: str, suffixes: Collection[str] = DECODED_SUFFIXES) -> bool:
     folders = {part.lower() for part in path.split("/")[:-1]}
     suffix = path.rpartition(".")[2].lower()
-    return suffix in DECODED_SUFFIXES and not folders & NO_PHOTOS and not storage.is_hidden(path)
+    return suffix in suffixes and not folders & NO_PHOTOS and not storage.is_hidden(path)
 
 
 def _normalise(name: str) -> str:
@@ -114,7 +115,7 @@ def _normalise(name: str) -> str:
     return posixpath.normpath(_DRIVE.sub("", path))
 
 
-def _fold(path: str) -> str:
+def fold(path: str) -> str:
     """Return what is alike for names that differ in case, or in how macOS composes letters."""
     return unicodedata.normalize("NFC", path).casefold()
 

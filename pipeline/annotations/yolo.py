@@ -8,13 +8,14 @@ nobody has looked at, it is not used.
 
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 
 import yaml
 
 from pipeline import storage
 from pipeline.annotations.entries import Entry, coordinates, number, whole
-from pipeline.annotations.photos import PhotoFolder
+from pipeline.annotations.photos import PhotoFolder, fold
 from pipeline.annotations.shapes import AnnotatedPhoto, Label, Shape, area, frame
 from pipeline.core.errors import UsageError
 
@@ -26,7 +27,10 @@ MOST_NAMES_BYTES = 1 << 17
 FARTHEST = 0.5
 """How far over the photo's edge a coordinate may reach, in parts of its side; pixels reach farther."""
 
-_NAMES_KEY = re.compile(rb"""^["']?names["']?\s*:""", re.MULTILINE)
+_KEY = re.compile(rb"""(?:^|[\s{,\xbf])["']?(?:names|kpt_shape)["']?\s*:""")
+"""What a YAML with names has, indented or not, also after a byte order mark or in braces."""
+_PLAIN_KEY = re.compile(rb"""^["']?names["']?\s*:""", re.MULTILINE)
+"""As exporters write it: a file with such a line must be readable."""
 
 Files = Sequence[storage.StoredFile]
 Names = dict[int, str]
@@ -34,35 +38,68 @@ Names = dict[int, str]
 
 def is_dataset(files: Files) -> bool:
     """Tell by the names of its files whether a folder is a YOLO data set."""
-    paths = {file.path for file in files if not storage.is_hidden(file.path)}
+    paths = {fold(file.path) for file in files if not storage.is_hidden(file.path)}
     texts = {path for path in paths if path.endswith(".txt")}
     if any(LABELS in _folders(path) for path in texts) and any(IMAGES in _folders(path) for path in paths - texts):
         return True
     stems = {posixpath.splitext(path)[0] for path in paths - texts}
-    named = any(posixpath.basename(path) in NAMES_FILES or path.endswith(YAML_SUFFIXES) for path in paths)
+    named = any(_may_hold_names(path) for path in paths)
     return named and any(posixpath.splitext(path)[0] in stems for path in texts)
 
 
 def read(folder: PhotoFolder, files: Files) -> Iterator[AnnotatedPhoto]:
-    """Yield the photos of a data set.
+    """Yield the photos of a data set; one of which only the file of labels is there has no names.
 
     Raises:
-        UsageError: a line or the names of the classes are wrong.
+        UsageError: a line or the names of the classes are wrong, or two files may be the labels of a photo.
     """
     names = _read_names(folder.url, files)
-    texts = {file.path: file.url for file in files if file.path.endswith(".txt")}
-    labelled = {posixpath.dirname(path) for path in texts}
-    text_of = {path: next((text for text in _list_texts(path) if text in texts), None) for path in folder.photos}
-    written = [(path, texts[text]) for path, text in text_of.items() if text is not None]
+    texts = _index_texts(files)
+    labelled = {posixpath.dirname(place) for place in texts}
+    text_of = {path: _find_text(path, texts) for path in folder.photos}
+    written = [(path, text.url) for path, text in text_of.items() if text is not None]
     for (path, url), data in zip(written, storage.read_many([url for _, url in written]), strict=True):
         yield AnnotatedPhoto(Entry(url, ""), (path,), None, tuple(_read_lines(data, url, names)), relative=True)
     for path in (path for path, text in text_of.items() if text is None):
-        if IMAGES in _folders(path) and posixpath.dirname(_list_texts(path)[0]) in labelled:
+        place = fold(path)
+        if IMAGES in _folders(place) and posixpath.dirname(_list_texts(place)[0]) in labelled:
             yield AnnotatedPhoto(Entry(folder.photos[path], ""), (path,), None, (), assumed_sound=True)
+    used = {url for _, url in written}
+    for place, found in texts.items():
+        for text in found if LABELS in _folders(place) else ():
+            if text.url not in used:
+                yield AnnotatedPhoto(Entry(text.url, ""), (), None, ())
 
 
 def _folders(path: str) -> list[str]:
     return path.split("/")[:-1]
+
+
+def _index_texts(files: Files) -> dict[str, list[storage.StoredFile]]:
+    """Return the files that may be labels by their paths, spelled alike; those with names of classes are none."""
+    texts: dict[str, list[storage.StoredFile]] = defaultdict(list)
+    for file in files:
+        place = fold(file.path)
+        if place.endswith(".txt") and posixpath.basename(place) not in NAMES_FILES:
+            texts[place].append(file)
+    return dict(texts)
+
+
+def _find_text(path: str, texts: Mapping[str, list[storage.StoredFile]]) -> storage.StoredFile | None:
+    """Return the labels of a photo, whose name may differ from it in case, or in how macOS composes letters.
+
+    Raises:
+        UsageError: several files fit equally well.
+    """
+    found = next((texts[place] for place in _list_texts(fold(path)) if place in texts), [])
+    stem = posixpath.splitext(posixpath.basename(path))[0]
+    exact = [text for text in found if posixpath.splitext(posixpath.basename(text.path))[0] == stem]
+    best = exact or found
+    if len(best) > 1:
+        raise UsageError(
+            f"{best[0].url} and {best[1].url} may both be the labels of {path!r}; expected one. Remove the other."
+        )
+    return best[0] if best else None
 
 
 def _list_texts(path: str) -> list[str]:
@@ -123,20 +160,48 @@ def _read_names(folder: str, files: Files) -> Names:
 
 
 def _may_hold_names(path: str) -> bool:
-    return not storage.is_hidden(path) and (posixpath.basename(path) in NAMES_FILES or path.endswith(YAML_SUFFIXES))
+    place = fold(path)
+    named = posixpath.basename(place) in NAMES_FILES or place.endswith(YAML_SUFFIXES)
+    return named and not storage.is_hidden(path)
 
 
 def _parse_names(url: str) -> Names:
-    """Return the names in a file, none if it is a YAML of something else."""
-    data, is_yaml = storage.read_bytes(url), url.endswith(YAML_SUFFIXES)
-    if is_yaml and _NAMES_KEY.search(data) is None:
-        return {}
-    if len(data) > MOST_NAMES_BYTES:
-        raise UsageError(f"{url} has {len(data):,} bytes; expected names of classes, at most {MOST_NAMES_BYTES:,}.")
+    """Return the names in a file, none if it is a YAML of something else.
+
+    Raises:
+        UsageError: they are damaged, or the YAML is of a data set of poses.
+    """
+    data = storage.read_bytes(url)
+    if url.lower().endswith(YAML_SUFFIXES):
+        return _parse_yaml(url, data)
+    _check_length(url, data)
     try:
-        names = _load_yaml(data) if is_yaml else data.decode("utf-8-sig").rstrip().splitlines()
-    except (yaml.YAMLError, RecursionError, UnicodeDecodeError) as error:
+        return _number(data.decode("utf-8-sig").rstrip().splitlines(), url)
+    except UnicodeDecodeError as error:
         raise UsageError(f"{url} is damaged: {error}. Expected names of classes.") from error
+
+
+def _parse_yaml(url: str, data: bytes) -> Names:
+    must_be_readable = _PLAIN_KEY.search(data) is not None
+    if _KEY.search(data.replace(b"\0", b"")) is None or (len(data) > MOST_NAMES_BYTES and not must_be_readable):
+        return {}
+    _check_length(url, data)
+    try:  # every value stays a text, so that a class may be called `no`
+        content = yaml.load(data, Loader=yaml.BaseLoader)  # noqa: S506 - makes nothing but texts, lists and mappings
+    except (yaml.YAMLError, RecursionError, UnicodeDecodeError) as error:
+        if not must_be_readable:
+            return {}
+        raise UsageError(f"{url} is damaged: {error}. Expected names of classes.") from error
+    if isinstance(content, dict) and "kpt_shape" in content:
+        raise UsageError(
+            f"{url} is of a YOLO data set of poses (kpt_shape), whose points say nothing about a surface. Export boxes "
+            "or outlines instead, and remove kpt_shape."
+        )
+    return _number(content["names"], url) if isinstance(content, dict) and "names" in content else {}
+
+
+def _number(names: object, url: str) -> Names:
+    """Return names by the numbers of their classes."""
     pairs = names.items() if isinstance(names, dict) else enumerate(names) if isinstance(names, list) else ()
     found = {int(key): name.strip() for key, name in pairs if isinstance(name, str) and str(key).isdecimal()}
     if len(found) < len(names if isinstance(names, dict | list) else [names]):
@@ -144,7 +209,6 @@ def _parse_names(url: str) -> Names:
     return found
 
 
-def _load_yaml(data: bytes) -> object:
-    """Return `names` of a YAML; every value stays a text, so that a class may be called `no`."""
-    content = yaml.load(data, Loader=yaml.BaseLoader)  # noqa: S506 - makes nothing but texts, lists and mappings
-    return content.get("names") if isinstance(content, dict) else None
+def _check_length(url: str, data: bytes) -> None:
+    if len(data) > MOST_NAMES_BYTES:
+        raise UsageError(f"{url} has {len(data):,} bytes; expected names of classes, at most {MOST_NAMES_BYTES:,}.")

@@ -385,7 +385,13 @@ def test_too_little_memory_fails_the_photo() -> None:
     assert run.stdout == "too_large\n", run.stderr
 
 
-FUZZED = LOSSLESS | LOSSY_FILES | {"exif": with_exif(base={ExifTags.Base.Orientation: 6}, gps={1: "N", 2: (1, 2, 3)})}
+HEIC_FILES = {"heic": heic_photos.UPRIGHT, "heic_turned": heic_photos.TURNED}
+FUZZED = (
+    LOSSLESS
+    | LOSSY_FILES
+    | HEIC_FILES
+    | {"exif": with_exif(base={ExifTags.Base.Orientation: 6}, gps={1: "N", 2: (1, 2, 3)})}
+)
 EXTREMES = [0, 1, 0x7F, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF]
 
 

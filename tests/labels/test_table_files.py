@@ -40,7 +40,7 @@ def test_any_csv_comes_back(
     writer = csv.writer(text, delimiter=delimiter, lineterminator=line_end, quoting=quoting)
     writer.writerows([("path", "label"), *rows])
     whole = (f"sep={delimiter}{line_end}" if hint else "") + text.getvalue()
-    table = read_text_table("file:///t.csv", encode(whole, encoding))
+    table = read_text_table("file:///t.csv", encode(whole, encoding), ("path", "label"))
     assert table.columns == ("path", "label")
     assert [(row["path"], row["label"]) for row in table.rows] == rows
 
@@ -51,7 +51,7 @@ def test_another_encoding(row: int, where: str) -> None:
     lines = [b"path,label"] + [b"a.jpg,1"] * 4
     lines[row] += b",br\xfccke"
     with pytest.raises(UsageError) as caught:
-        read_text_table("file:///t.csv", b"\r\n".join(lines))
+        read_text_table("file:///t.csv", b"\r\n".join(lines), ("path", "label"))
     assert str(caught.value) == (
         f"file:///t.csv is no CSV in UTF-8: {where} has the byte 0xfc. Save it again as CSV in UTF-8."
     )
@@ -59,13 +59,13 @@ def test_another_encoding(row: int, where: str) -> None:
 
 def test_rows_of_other_lengths() -> None:
     """Missing values are empty, and values without a column have no name."""
-    table = read_text_table("file:///t.csv", b"path,label\na\nb,1,2,3\n")
+    table = read_text_table("file:///t.csv", b"path,label\na\nb,1,2,3\n", ("path", "label"))
     assert table.rows == [{"path": "a", "label": ""}, {"path": "b", "label": "1"}]
 
 
 def test_two_columns_of_one_name() -> None:
     """The first counts, and their number is known."""
-    table = read_text_table("file:///t.csv", b"Label,label\n1,0\n")
+    table = read_text_table("file:///t.csv", b"Label,label\n1,0\n", ("path", "label"))
     assert (table.rows, table.count("label")) == ([{"label": "1"}], 2)
 
 
@@ -77,4 +77,4 @@ def test_keys_of_columns() -> None:
 @pytest.mark.parametrize("ending", ["csv", "CSV", "tsv", "txt"])
 def test_endings(ending: str) -> None:
     """Text with tabs has several endings."""
-    assert read_text_table(f"file:///t.{ending}", b"path\tlabel\na\t1\n").columns == ("path", "label")
+    assert read_text_table(f"file:///t.{ending}", b"path\tlabel\na\t1\n").columns == ("path", "label", ("path", "label"))
