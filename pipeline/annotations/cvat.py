@@ -4,6 +4,7 @@ Format: docs.cvat.ai/docs/other/xml_format. Angles are in degrees, clockwise aro
 along its rows, within its box.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from xml.etree.ElementTree import Element
 
@@ -37,13 +38,16 @@ def read(document: Document) -> Iterator[AnnotatedPhoto]:
         UsageError: a shape is wrong, or of a type that says nothing about a surface, such as a cuboid.
     """
     file = Entry(document.url, "")
+    repeated = Counter(image.get("name", "") for image in document.root.iter("image"))
     for image in document.root.iter("image"):
         name = image.get("name", "")
         entry = file.part(f"image {name!r}")
         if not name:
             raise entry.error("name", name, "the path of a photo")
         shapes = [_read_shape(element, entry.part(f"{element.tag} {index}")) for index, element in enumerate(image)]
-        yield AnnotatedPhoto(entry, (name,), size(image.get("height"), image.get("width"), entry), tuple(shapes))
+        subset = image.get("subset", "") if repeated[name] > 1 else ""  # a project's photos lie in folders of subsets
+        names = (f"{subset}/{name}",) if subset else (name,)
+        yield AnnotatedPhoto(entry, names, size(image.get("height"), image.get("width"), entry), tuple(shapes))
 
 
 def _read_shape(element: Element, entry: Entry) -> Shape:

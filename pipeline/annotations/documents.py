@@ -19,14 +19,18 @@ HEAD_BYTES = 1 << 16
 
 _TELLTALES = re.compile(
     rb'"(?:images|annotations|categories|shapes|imagePath|imageData|completions|annotation_id|_via_\w+)"\s*:'
-    rb"|<annotations?[\s>]"
+    rb"|<annotations?[\s/>]"
 )
 _ADVICE = {
     "_via_img_metadata": "a project of the VGG Image Annotator (VIA). Export its annotations as COCO instead",
     "_via_settings": "a project of the VGG Image Annotator (VIA). Export its annotations as COCO instead",
     "annotation_id": "Label Studio's JSON-MIN, which leaves out what is needed. Export as JSON instead",
+}
+_COMPANIONS = {
     "image_id": "a list of COCO results, which names no photos. Give the file with images, annotations and categories",
     "caption": "COCO captions, which have no places. Give the instances",
+    "segments_info": "COCO panoptic, whose places are in pictures. Give the instances",
+    "images": "COCO image info, which has no annotations. Give the instances",
 }
 
 
@@ -45,6 +49,18 @@ class Document(NamedTuple):
         return self.content
 
 
+class Companion(NamedTuple):
+    """A file that lies beside COCO instances and cannot be read itself."""
+
+    url: str
+    what: str
+    """What it is, and what to give instead."""
+
+    def __str__(self) -> str:
+        """Say it in a sentence."""
+        return f"{self.url} is {self.what}."
+
+
 def may_be_document(head: bytes) -> bool:
     """Tell by the first `HEAD_BYTES` whether a file may hold annotations; `parse` knows."""
     plain = _plain(head)
@@ -56,7 +72,7 @@ def looks_structured(head: bytes) -> bool:
     return _plain(head)[:1] in {b"{", b"[", b"<"}
 
 
-def parse(url: str, data: bytes) -> Document | None:
+def parse(url: str, data: bytes) -> Document | Companion | None:
     """Parse a file; None for JSON or XML that is something else.
 
     Raises:
@@ -67,8 +83,25 @@ def parse(url: str, data: bytes) -> Document | None:
         kind = _classify_xml(url, root)
         return None if kind is None else Document(url, kind, root)
     content = _parse_json(url, data)
+    companion = _find_companion(content)
+    if companion is not None:
+        return Companion(url, _COMPANIONS[companion])
     found = _classify_json(url, content)
     return None if found is None else Document(url, found, content)
+
+
+def parse_if_document(url: str, data: bytes) -> Document | Companion | None:
+    """Parse a file of a folder, where what is damaged may also be the file of another program: None for that.
+
+    Raises:
+        UsageError: it looks like annotations and is damaged, or of a format that cannot be read.
+    """
+    try:
+        return parse(url, data)
+    except UsageError:
+        if may_be_document(data[:HEAD_BYTES]):
+            raise
+        return None
 
 
 def _plain(data: bytes) -> bytes:
@@ -102,8 +135,8 @@ def _classify_xml(url: str, root: Element) -> Format | None:
         return "pascal_voc"
     if root.tag != "annotations":
         return None
-    if root.find("track") is not None and root.find("image") is None:
-        raise _refuse(url, "CVAT for video. Export it as CVAT for images 1.1 instead")
+    if root.find("track") is not None:
+        raise _refuse(url, "CVAT for video, since it has tracks. Export it as CVAT for images 1.1 instead")
     return "cvat"
 
 
@@ -123,8 +156,25 @@ def _classify_json(url: str, content: object) -> Format | None:
     first = content[0]
     if _is_task(first):
         return "label_studio"
-    if "annotation_id" in first or ("image_id" in first and ("bbox" in first or "segmentation" in first)):
-        raise _refuse(url, _ADVICE["annotation_id" if "annotation_id" in first else "image_id"])
+    if "annotation_id" in first:
+        raise _refuse(url, _ADVICE["annotation_id"])
+    return None
+
+
+def _find_companion(content: object) -> str | None:
+    """Return the key that tells what a companion of COCO instances is."""
+    if isinstance(content, list):
+        first = content[0] if content and isinstance(content[0], dict) else {}
+        plain = "annotation_id" not in first and not _is_task(first)
+        return "image_id" if plain and "image_id" in first and first.keys() & {"bbox", "segmentation"} else None
+    if not isinstance(content, dict) or not isinstance(content.get("images"), list) or "shapes" in content:
+        return None
+    if "annotations" not in content:
+        return "images" if "categories" in content else None
+    entries = content["annotations"] if isinstance(content["annotations"], list) else []
+    for key, own in (("caption", "category_id"), ("segments_info", "bbox")):
+        if entries and all(isinstance(entry, dict) and key in entry and own not in entry for entry in entries):
+            return key
     return None
 
 

@@ -23,6 +23,7 @@ from pipeline.annotations.entries import (
     sequence,
     text,
 )
+from pipeline.annotations.photos import fold
 from pipeline.annotations.rle import parse_label_studio
 from pipeline.annotations.shapes import (
     AnnotatedPhoto,
@@ -39,10 +40,19 @@ from pipeline.annotations.shapes import (
     frame,
     turn,
 )
+from pipeline.core.errors import UsageError
 from pipeline.images.formats import PHOTO_SUFFIXES
 
 _UPLOAD_PREFIX = re.compile(r"[0-9a-f]{8}-(?=.)")
 """What an upload puts before the name of a file."""
+_WORDS = ("choices", "taxonomy")
+"""Results that are names from a list; other results without a place, such as a text or a number, are unknown words."""
+_PLACES = frozenset({
+    "x", "y", "width", "height", "imageDataURL", "sequence", "ranges", "start", "end", "format", "closed",
+})  # fmt: skip
+"""Keys of regions, also of those that are not read, such as painted pictures and parts of videos."""
+_USUAL_TAGS = frozenset({"image", "img"})
+"""What labelling configurations call the picture of `data.image`."""
 _ONE = Size(100, 100)
 """The photo of a result that does not say its size: in per cent, both sides are 100."""
 
@@ -67,7 +77,8 @@ def read(document: Document) -> Iterator[AnnotatedPhoto]:
         if len(sizes) > 1:
             raise entry.error("photos of several sizes", [tuple(size) for size in sorted(sizes)], "one")
         shapes = [shape for place, region in regions for shape in _read_region(region, place)]
-        yield AnnotatedPhoto(entry, _list_names(task, entry), next(iter(sizes), None), tuple(shapes), relative=True)
+        picture = _choose_picture(task, [result for _, region in regions for result in region], entry)
+        yield AnnotatedPhoto(entry, _list_names(picture), next(iter(sizes), None), tuple(shapes), relative=True)
 
 
 def _list_results(task: Result, entry: Entry) -> Iterator[tuple[Entry, list[object]]]:
@@ -98,27 +109,32 @@ def _find_size(region: list[Result], entry: Entry) -> Size | None:
 
 
 def _read_region(region: list[Result], entry: Entry) -> Iterator[Shape]:
-    """Yield the shape of a region, or a remark for each choice about the whole photo."""
+    """Yield the shape of a region, or a remark for each word about the whole photo."""
     values = [record(result["value"], entry, "value") for result in region]
-    words = [
-        text(word, entry, key)
-        for value in values
-        for key in value
-        if key.endswith("labels") or key == "choices"
-        for word in sequence(value[key], entry, key)
-    ]
-    size = _find_size(region, entry)
-    label = Label(tuple(dict.fromkeys(words)), entry)
+    words = [names for value in values for names in _list_words(value, entry)]
+    label = Label(tuple(dict.fromkeys(name for names in words for name in names)), entry)
     for result, value in zip(region, values, strict=True):
         if {"x", "y"} <= value.keys() or value.keys() & {"points", "rle", "vertices"}:
             turned = result.get("image_rotation")
             if turned is not None and turned != 0:
                 raise entry.error("image_rotation", turned, "0: label the photo as it is stored")
-            yield _read_shape(value, label, size)
+            yield _read_shape(value, label, _find_size(region, entry))
             return
-    if any(key.endswith("labels") for value in values for key in value):
-        raise entry.error("a labelled region with", [*values[0]], "points, vertices, rle, or x and y")
-    yield from (Remark(Label((word,), entry)) for word in label.names)
+    for value in values:
+        if value.keys() & _PLACES or any(key.endswith("labels") for key in value):
+            raise entry.error("a labelled region with", [*value], "points, vertices, rle, or x and y")
+    yield from (Remark(Label(names, entry)) for names in words)
+    yield from (Remark(Label((key,), entry)) for value in values for key in value if key not in _WORDS)
+
+
+def _list_words(value: Result, entry: Entry) -> Iterator[tuple[str, ...]]:
+    """Yield the names that a result gives: each alone, but those of a taxonomy's branch together, the deepest first."""
+    for key in (key for key in value if key.endswith("labels") or key in _WORDS):
+        for word in sequence(value[key], entry, key):
+            branch = word if key == "taxonomy" and isinstance(word, list) else [word]
+            names = tuple(text(name, entry, key) for name in reversed(branch))
+            if names:
+                yield names
 
 
 def _read_shape(value: Result, label: Label, size: Size | None) -> Shape:
@@ -165,13 +181,47 @@ def _read_box(value: Result, label: Label, size: Size | None) -> Shape:
     return Frame(label, turn(upright.corners * sides, place, degrees) / sides) if degrees else upright
 
 
-def _list_names(task: Result, entry: Entry) -> tuple[str, ...]:
-    """Return what the photo of a task may be called on disk: as stored, and as it was before the upload."""
+def _choose_picture(task: Result, results: list[Result], entry: Entry) -> str:
+    """Return the path of the picture of a task; which of several it is must be certain.
+
+    Raises:
+        UsageError: a task has none, or nothing tells which of several was drawn on.
+    """
     data = record(task.get("data"), entry, "data")
-    texts = {key: value for key, value in data.items() if isinstance(value, str)}
-    pictures = [value for value in texts.values() if _path_of(value).rpartition(".")[2].lower() in PHOTO_SUFFIXES]
-    url = texts.get("image") or next(iter(pictures), None) or task.get("file_upload")
-    path = _path_of(text(url, entry, "data.image"))
+    pictures = {key: paths for key, value in data.items() if (paths := _list_pictures(value))}
+    if any(result.get("item_index") not in (None, 0) for result in results):
+        raise _several(entry, [*pictures], "item_index over 0")
+    alike = {fold(_list_names(path)[-1].rpartition("/")[2]) for paths in pictures.values() for path in paths}
+    if len(alike) > 1:
+        tags = sorted({str(result.get("source") or result.get("to_name")).removeprefix("$") for result in results})
+        key = tags[0] if len(tags) == 1 else "" if tags else "image"
+        key = "image" if key in _USUAL_TAGS else key
+        if len(pictures.get(key, ())) != 1:
+            raise _several(entry, [*pictures], f"to_name {', '.join(tags) or 'nowhere'}")
+        return pictures[key][0]
+    plain = data.get("image")
+    first = next((paths[0] for paths in pictures.values()), None)
+    return _path_of(
+        text((plain if isinstance(plain, str) else None) or first or task.get("file_upload"), entry, "data.image")
+    )
+
+
+def _several(entry: Entry, keys: list[str], found: str) -> UsageError:
+    return UsageError(
+        f"{entry} has several pictures ({', '.join(keys)}) and {found}, which does not tell which one was drawn on. "
+        "Export each picture as a task of its own, with the key image."
+    )
+
+
+def _list_pictures(value: object) -> list[str]:
+    """List the paths of pictures in a value of `data`, which may be a list."""
+    values = value if isinstance(value, list) else [value]
+    paths = [_path_of(url) for url in values if isinstance(url, str)]
+    return [path for path in paths if path.rpartition(".")[2].lower() in PHOTO_SUFFIXES]
+
+
+def _list_names(path: str) -> tuple[str, ...]:
+    """Return what a photo may be called on disk: as stored, and as it was before the upload."""
     folder, slash, name = path.rpartition("/")
     shorter = _UPLOAD_PREFIX.sub("", name, count=1) if _UPLOAD_PREFIX.match(name) else None
     return (path,) if shorter is None else (path, folder + slash + shorter)

@@ -85,7 +85,7 @@ class AnnotatedPhoto(NamedTuple):
 
     entry: Entry
     names: tuple[str, ...]
-    """Paths of its file as the export spells them, the likeliest first."""
+    """Paths of its file as the export spells them, the likeliest first; none if it is known not to be there."""
     size: Size | None
     """As the export says; None if it does not."""
     shapes: tuple[Shape, ...]

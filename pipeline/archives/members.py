@@ -129,6 +129,8 @@ SPLIT_PART = "part of a split archive"
 _ALL_SUFFIXES = SEEKABLE_SUFFIXES + STREAM_SUFFIXES + FOREIGN_SUFFIXES
 _NUMBERED_PART = re.compile(r"\d{2,5}|[a-f][a-z]|aa[a-z]|part[-_.]?(?:\d{1,5}|[a-z]{2,3})")
 """Ending of a part behind the name of the archive, as of 7-Zip (`.001`) and of `split` (`.aa`, `.00`)."""
+_LETTERED_PART = re.compile(r"(.+?)[-_]?a[a-z]", re.IGNORECASE | re.DOTALL)
+"""A part behind the name without a dot, as `split` names it by default."""
 _LAST_PART = {"z": ".zip", "zx": ".zipx", "r": ".rar"}
 """Ending of the last or first part beside parts called `.z01` or `.r00`."""
 _RAR_PART = re.compile(r"(.+)\.part\d{1,5}\.rar", re.IGNORECASE | re.DOTALL)
@@ -175,5 +177,8 @@ def whole_of(path: str) -> str | None:
     lower = ending.lower()
     if last := _LAST_PART.get(lower.rstrip("0123456789")):
         return f"{stem}{last}" if lower[-2:].isdecimal() else None
-    is_part = _NUMBERED_PART.fullmatch(lower) and stem.lower().endswith(_ALL_SUFFIXES)
-    return stem if is_part and not path.lower().endswith(_ALL_SUFFIXES) else None
+    if path.lower().endswith(_ALL_SUFFIXES):
+        return None
+    if (match := _LETTERED_PART.fullmatch(path)) and match[1].lower().endswith(_ALL_SUFFIXES):
+        return match[1]
+    return stem if _NUMBERED_PART.fullmatch(lower) and stem.lower().endswith(_ALL_SUFFIXES) else None

@@ -13,7 +13,7 @@ from pipeline.archives.foreign import explain, refuse_by_name
 from pipeline.archives.listing import Listing
 from pipeline.archives.members import DAMAGED, SPLIT_PART, Content, Entry, Limits, file_kind
 from pipeline.archives.readers import choose_reader, is_stream, open_archive
-from pipeline.core.errors import DataError
+from pipeline.core.errors import DataError, StorageError
 from pipeline.storage.byte_ranges import BytesRangeReader, RangeReader
 
 RowContent = tuple[dict[str, Any], Content]
@@ -40,10 +40,13 @@ class StreamedArchive:
             source = open_archive(self.listing.url)
             if inner is not None:
                 source = choose_reader(source).open_member(inner, self.limits)
+            yield from self._read(source, inner)
+        except StorageError as error:  # the storage fails, or this file alone
+            if not error.permanent:
+                raise
+            yield from self._fail(DataError("open", "archive_unreadable", str(error)), inner)
         except (*DAMAGED, DataError) as error:
             yield from self._fail(error, inner)
-            return
-        yield from self._read(source, inner)
 
     def _read(self, source: RangeReader, inner: Entry | None) -> Iterator[RowContent]:
         try:

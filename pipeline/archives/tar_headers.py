@@ -32,7 +32,8 @@ _PAX = {tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE}
 _LONG_NAMES = {tarfile.GNUTYPE_LONGNAME: "path", tarfile.GNUTYPE_LONGLINK: "linkpath"}
 _DEVICES = {tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE}
 _WITHOUT_DATA = _DEVICES | {tarfile.LNKTYPE, tarfile.DIRTYPE}
-_NO_FILES = {tarfile.DIRTYPE, b"D", b"V"}  # folders, GNU's lists of what was in them, and labels
+_NO_FILES = {tarfile.DIRTYPE, b"D", b"V", b"A", b"E"}
+"""Folders, GNU's lists of what was in them, labels, and Solaris' access lists and attributes."""
 _CONTINUED = b"M"
 
 
@@ -106,8 +107,9 @@ def make_entry(header: Header, files: Mapping[str, Entry]) -> Entry | None:
     """
     if header.type in _NO_FILES or (header.type != tarfile.LNKTYPE and header.name.endswith("/")):
         return None
-    if header.type == tarfile.LNKTYPE and header.target in files:
-        return files[header.target]._replace(path=header.name)
+    target = files.get(header.target) or files.get(header.target.removeprefix("./"))  # cpio strips it from names only
+    if header.type == tarfile.LNKTYPE and target is not None:
+        return target._replace(path=header.name)
     return Entry(
         path=header.name,
         size_bytes=header.size_bytes,

@@ -89,7 +89,9 @@ def find_directory(source: RangeReader) -> Directory:
         end, (disk, directory_disk, _, count, size_bytes, start) = _find_end64(source, tail, at)
         count_bits = 64
     if disk or directory_disk:
-        raise BadZipFile("it is one of several parts of a zip; join the parts first")
+        raise BadZipFile(
+            "it is one of several parts of a zip; join them with zip -s 0 FILE --out WHOLE, or unpack them"
+        )
     shift = _find_shift(source, end - size_bytes, start, count)
     if size_bytes > MAX_DIRECTORY_BYTES:
         raise BadZipFile(f"its directory has {size_bytes:,} bytes; at most {MAX_DIRECTORY_BYTES:,} are read")
@@ -210,7 +212,9 @@ def _find_end64(source: RangeReader, tail: bytes, at: int) -> tuple[int, tuple[i
     """Find the zip64 record, before its locator or at the position in it; return its position and fields."""
     _, stated, disks = _LOCATOR.unpack_from(tail, at - _LOCATOR.size)
     if disks > 1:
-        raise BadZipFile("it is one of several parts of a zip; join the parts first")
+        raise BadZipFile(
+            "it is one of several parts of a zip; join them with zip -s 0 FILE --out WHOLE, or unpack them"
+        )
     before = source.size_bytes - len(tail) + at - _LOCATOR.size - _END64.size
     for position in (before, stated):
         [record] = source.read([(max(0, position), max(0, position) + _END64.size)])

@@ -15,7 +15,7 @@ _UNICODE_PATH = 0x7075
 _WINDOWS_HOSTS = {0, 10, 11, 14}
 """Systems whose file names contain no backslash: FAT, NTFS in two numbers, VFAT."""
 
-_SEPARATOR = re.compile(rb"(?<![\x80-\xff])\\|\\(?!\.\w+\Z)")
+_SEPARATOR = re.compile(rb"(?<![\x80-\xff])\\|\\(?!\.)")
 r"""A backslash; but not in `\x94\x5c.jpg`, where it is half of a Japanese letter and would hide the photo."""
 
 

@@ -28,6 +28,15 @@ MAX_CAMERA_CHARACTERS = 200
 MAX_FOCAL_LENGTH_MM = 10_000
 """The longest telephoto lenses have some 5,000 mm."""
 
+_BASE_TAGS = (
+    ExifTags.Base.Make,
+    ExifTags.Base.Model,
+    ExifTags.Base.DateTime,
+    ExifTags.Base.DateTimeOriginal,  # this and the next two stand there in TIFF/EP
+    ExifTags.Base.DateTimeDigitized,
+    ExifTags.Base.FocalLength,
+)
+
 _Directory = TiffImagePlugin.ImageFileDirectory_v2
 # EXIF 3.0's type for UTF-8, of which Pillow drops the tags: like type 7, bytes.
 _Directory._load_dispatch.setdefault(129, _Directory._load_dispatch[7])  # noqa: SLF001 - it has no public way
@@ -50,33 +59,43 @@ class PhotoFacts:
 
 def read_facts(image: Image.Image) -> PhotoFacts:
     """Read the facts that can be read, each from XMP where EXIF does not have it; neither ever fails a photo."""
-    facts = _read_exif(image)
-    if None not in vars(facts).values():
-        return facts
+    facts, changed_at = _read_exif(image)
+    if None in vars(facts).values():
+        facts = _complete(facts, _read_xmp(image))
+    return _complete(facts, PhotoFacts(captured_at=changed_at))
+
+
+def _complete(facts: PhotoFacts, others: PhotoFacts) -> PhotoFacts:
+    """Fill in what is missing."""
+    return replace(facts, **{name: value for name, value in vars(others).items() if getattr(facts, name) is None})
+
+
+def _read_xmp(image: Image.Image) -> PhotoFacts:
     try:
-        found = _parse_xmp(xmp.read_properties(image.info))
+        return _parse_xmp(xmp.read_properties(image.info))
     except (ValueError, LookupError):  # not well formed, or in an encoding that Python does not know
-        return facts
-    return replace(facts, **{name: value for name, value in vars(found).items() if getattr(facts, name) is None})
+        return PhotoFacts()
 
 
-def _read_exif(image: Image.Image) -> PhotoFacts:
+def _read_exif(image: Image.Image) -> tuple[PhotoFacts, datetime | None]:
+    """Return the facts, and when the file was last changed, which may be long after it was taken."""
     try:
         exif = image.getexif()
     except DAMAGED:
-        return PhotoFacts()
-    base = {tag: _read_tag(exif, tag) for tag in (ExifTags.Base.Make, ExifTags.Base.Model, ExifTags.Base.DateTime)}
+        return PhotoFacts(), None
+    base = {tag: _read_tag(exif, tag) for tag in _BASE_TAGS}
     details, gps = _read_directory(exif, ExifTags.IFD.Exif), _read_directory(exif, ExifTags.IFD.GPSInfo)
     latitude, longitude = _parse_exif_position(gps) or (None, None)
-    times = (details.get(ExifTags.Base.DateTimeOriginal), details.get(ExifTags.Base.DateTimeDigitized))
-    return PhotoFacts(
-        captured_at=find_time((*times, base[ExifTags.Base.DateTime])),
+    times = (details.get(tag) or base[tag] for tag in (ExifTags.Base.DateTimeOriginal, ExifTags.Base.DateTimeDigitized))
+    facts = PhotoFacts(
+        captured_at=find_time(times),
         latitude=latitude,
         longitude=longitude,
         altitude_m=parse_altitude_m(gps.get(ExifTags.GPS.GPSAltitude), gps.get(ExifTags.GPS.GPSAltitudeRef)),
         camera=_join_camera(base[ExifTags.Base.Make], base[ExifTags.Base.Model]),
-        focal_length_mm=_parse_focal_length(details.get(ExifTags.Base.FocalLength)),
+        focal_length_mm=_parse_focal_length(details.get(ExifTags.Base.FocalLength) or base[ExifTags.Base.FocalLength]),
     )
+    return facts, find_time([base[ExifTags.Base.DateTime]])
 
 
 def _read_tag(exif: Image.Exif, tag: int) -> object:

@@ -4,6 +4,7 @@ It imports `core`, `storage`, `images` and `annotations`. Start with `labelled_t
 
 * `labelled_tiles`: the list of labelled tiles, read from folders, tables and masked photos
 * `label_tables`: tables of paths, labels and boxes, and manifests
+* `table_columns`: which columns of a table are read, and which contradict each other
 * `table_files`: tables as people save them, as rows of text
 * `masks`: photos with crack masks, cut into labelled boxes by rule
 * `mask_files`: from the bytes of a mask to the pixels that it marks

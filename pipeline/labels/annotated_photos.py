@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline import storage
 from pipeline.annotations import readers
@@ -37,6 +38,9 @@ from pipeline.labels import masks
 from pipeline.labels.boxes import Box
 from pipeline.labels.label_tables import ClassNames
 from pipeline.labels.mask_files import MOST_CRACK
+
+Places = NDArray[np.int64]
+"""Shape (n, 4): tiles as `Box` spells them."""
 
 NAMED_CATEGORIES = 10
 """How many unknown categories an error names."""
@@ -69,6 +73,8 @@ class AnnotatedBoxes(NamedTuple):
     """Points: nobody knows how far what they mark reaches."""
     only_remarked: int
     """Photos said to be cracked, or to be of an unknown category, as a whole."""
+    companions: list[str]
+    """What lies beside COCO instances and cannot be read, a sentence for each file."""
 
 
 class _Photo(NamedTuple):
@@ -123,74 +129,107 @@ def read_labelled_boxes(url: str, names: ClassNames) -> AnnotatedBoxes:
         assumed_sound=sum(photo.assumed_sound for photo in everything),
         points=sum(isinstance(shape, Dot) for photo in everything for shape in photo.shapes),
         only_remarked=only_remarked,
+        companions=[str(companion) for companion in export.companions],
     )
 
 
 def list_unused(found: AnnotatedBoxes) -> list[str]:
     """Say what was not used of an export, a sentence each."""
-    unmatched = sum(found.unmatched.values())
     categories = ", ".join(f"{name!r} ({count:,})" for name, count in list(found.unmatched.items())[:NAMED_CATEGORIES])
-    sentences = {
-        f"annotations have names that are no class: {categories}. No tile near them is sound. Give --positive or "
-        "--negative NAME for each that belongs.": unmatched,
-        f"annotated photos were not found, the first: {next(iter(found.missing), '')}. Put them below the export's "
-        "folder.": len(found.missing),
-        "photos in the folder are not in the annotations, and are not used.": found.unannotated,
-        "photos have no file of labels, as YOLO leaves it out where nothing is drawn: they are sound.": (
-            found.assumed_sound
+    sentences = [
+        (
+            sum(found.unmatched.values()),
+            "annotation has a name that is",
+            "annotations have names that are",
+            f"no class: {categories}. No tile near is sound. Give those that belong with --positive or --negative.",
         ),
-        "points are ignored, since nobody knows how far they reach.": found.points,
-        "photos are said to be cracked, or something unknown, as a whole, and no crack is drawn: they are not used.": (
-            found.only_remarked
+        (
+            len(found.missing),
+            "annotated photo was",
+            "annotated photos were",
+            f"not found, the first: {next(iter(found.missing), '')}. Put them below its folder, as JPEG or PNG.",
         ),
-    }
-    return [f"{count:,} {sentence}" for sentence, count in sentences.items() if count]
+        (
+            found.unannotated,
+            "photo in the folder is",
+            "photos in the folder are",
+            "not in the annotations, and not used.",
+        ),
+        (
+            found.assumed_sound,
+            "photo has",
+            "photos have",
+            "no file of labels, as YOLO leaves it out where nothing is drawn: sound.",
+        ),
+        (found.points, "point is", "points are", "ignored, since nobody knows how far they reach."),
+        (
+            found.only_remarked,
+            "photo is",
+            "photos are",
+            "said to be cracked, or something unknown, as a whole, and no crack is drawn: not used.",
+        ),
+        (
+            len(found.companions),
+            "file beside the annotations is",
+            "files beside the annotations are",
+            f"not used: {next(iter(found.companions), '')}",
+        ),
+    ]
+    return [f"{count:,} {one if count == 1 else many} {what}" for count, one, many, what in sentences if count]
 
 
-def label_by_frame(corners: Coordinates, box: Box) -> bool:
-    """Tell whether a box around a crack makes a tile cracked.
+def label_by_frame(corners: Coordinates, boxes: Places) -> NDArray[np.bool_]:
+    """Tell which tiles a box around a crack makes cracked.
 
     The crack runs from one end of its box to the other, since the box is as small as it can be. So every cross-section
     of the box, at right angles to its long sides, has some crack in it, and a tile that holds a whole cross-section
     holds that crack. The tile is cracked if it holds enough of them that the crack crosses a quarter of the tile's rows
     or columns, and if the box's middle line, where it holds them, enters the middle half of the tile.
 
-    Shape: corners (4, 2), in order around the box.
+    Shape: corners (4, 2), in order around the box; boxes (n, 4) → (n,).
     """
     sides = np.linalg.norm(corners - np.roll(corners, -1, axis=0), axis=1)
     turned = np.roll(corners, -1, axis=0)
-    along_first, along_second = bool(sides[0] >= sides[1]), bool(sides[1] >= sides[0])
-    return (along_first and _is_crossed(corners, box)) or (along_second and _is_crossed(turned, box))
+    cracked = np.zeros(len(boxes), np.bool_)
+    if sides[0] >= sides[1]:
+        cracked |= _is_crossed(corners, boxes)
+    if sides[1] >= sides[0]:
+        cracked |= _is_crossed(turned, boxes)
+    return cracked
 
 
-def _is_crossed(corners: Coordinates, box: Box) -> bool:
-    """Tell whether a tile holds enough cross-sections of a box whose first side is a long one."""
+def _is_crossed(corners: Coordinates, boxes: Places) -> NDArray[np.bool_]:
+    """Tell which tiles hold enough cross-sections of a box whose first side is a long one."""
     along, across = corners[1] - corners[0], corners[3] - corners[0]
-    start, end = np.stack([_clip(corners[0], along, box, 0), _clip(corners[3], along, box, 0)]).T
-    if end.min() <= start.max():
-        return False
-    part = along * (end.min() - start.max())
-    near, far = _clip(corners[0] + across / 2 + along * start.max(), part, box, box.height_px // 4)
-    crossed_px = float((np.abs(part) - np.abs(across)).max())
-    return bool(near < far and crossed_px >= masks.LEAST_SPAN * box.height_px)
+    one, other = (_clip(np.broadcast_to(corner, (len(boxes), 2)), along, boxes, 0) for corner in corners[[0, 3]])
+    start, end = np.maximum(one[0], other[0]), np.minimum(one[1], other[1])
+    part = along * (end - start)[:, np.newaxis]
+    middle = corners[0] + across / 2 + along * start[:, np.newaxis]
+    near, far = _clip(middle, part, boxes, boxes[:, 2] // 4)
+    crossed_px = (np.abs(part) - np.abs(across)).max(axis=1)
+    is_crossed: NDArray[np.bool_] = (end > start) & (near < far) & (crossed_px >= masks.LEAST_SPAN * boxes[:, 2])
+    return is_crossed
 
 
-def _clip(origin: Coordinates, direction: Coordinates, box: Box, inset_px: int) -> tuple[float, float]:
-    """Return from where to where a line runs in a tile, as parts of its length; the end before the start if nowhere.
+def _clip(
+    origins: Coordinates, directions: Coordinates, boxes: Places, inset_px: NDArray[np.int64] | int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return from where to where a line runs in each tile, as parts of its length; the end before the start if nowhere.
 
     Source: Liang and Barsky, A New Concept and Method for Line Clipping, 1984.
+
+    Shape: origins (n, 2), directions (n, 2) or (2,), boxes (n, 4) → (n,), (n,).
     """
-    start, end = 0.0, 1.0
-    for place, step, low, side in zip(
-        origin.tolist(), direction.tolist(), (box.left_px, box.top_px), (box.width_px, box.height_px), strict=True
-    ):
-        bounds = low + inset_px - place, low + side - inset_px - place
-        if step == 0:
-            start, end = (start, end) if bounds[0] <= 0 <= bounds[1] else (1.0, 0.0)
-        else:
-            first, last = sorted(bound / step for bound in bounds)
-            start, end = max(start, first), min(end, last)
-    return start, end
+    lows, sides = boxes[:, [1, 0]], boxes[:, [3, 2]]
+    inset = np.reshape(inset_px, (-1, 1))
+    low, high = lows + inset - origins, lows + sides - inset - origins
+    steps = np.broadcast_to(directions, low.shape)
+    still = steps == 0
+    safe = np.where(still, 1.0, steps)
+    outside = still & ~((low <= 0) & (high >= 0))
+    first = np.where(still, np.where(outside, 1.0, 0.0), np.minimum(low / safe, high / safe))
+    last = np.where(still, np.where(outside, 0.0, 1.0), np.maximum(low / safe, high / safe))
+    return np.maximum(first.max(axis=1), 0.0), np.minimum(last.min(axis=1), 1.0)
 
 
 def _parse(shape: Shape, names: ClassNames) -> bool | None:
@@ -269,17 +308,20 @@ def _label_boxes(photo: _Photo, url: str) -> Iterator[tuple[Box, bool]]:
             "with --positive, and draw places with cracks in them as boxes."
         )
     may_be = crack | draw([*photo.frames, *photo.doubts], photo.size)
-    for box, _ in masks.label_boxes(np.zeros(photo.size, np.bool_)):
+    boxes = [box for box, _ in masks.label_boxes(np.zeros(photo.size, np.bool_))]
+    framed = _label_by_frames(photo.frames, np.array(boxes, np.int64).reshape(-1, 4))
+    for box, is_framed in zip(boxes, framed.tolist(), strict=True):
         if masks.label_box(may_be, box) is False:
             yield box, False
-        elif masks.label_box(crack, box) or any(label_by_frame(corners, box) for corners in _list_near(photo, box)):
+        elif is_framed or masks.label_box(crack, box):
             yield box, True
 
 
-def _list_near(photo: _Photo, box: Box) -> Iterator[Coordinates]:
-    """Yield the boxes around cracks that may reach into a tile, by their corners."""
-    for _, corners in photo.frames:
-        (left, top), (right, bottom) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
-        beside = right <= box.left_px or left >= box.left_px + box.width_px
-        if not beside and top < box.top_px + box.height_px and bottom > box.top_px:
-            yield corners
+def _label_by_frames(frames: Sequence[Frame], boxes: Places) -> NDArray[np.bool_]:
+    """Tell which tiles any of the boxes around cracks makes cracked, looking only at the tiles that it reaches into."""
+    cracked = np.zeros(len(boxes), np.bool_)
+    low, high = boxes[:, [1, 0]], boxes[:, [1, 0]] + boxes[:, [3, 2]]
+    for _, corners in frames:
+        near = np.flatnonzero(((corners.max(axis=0) > low) & (corners.min(axis=0) < high)).all(axis=1) & ~cracked)
+        cracked[near] = label_by_frame(corners, boxes[near])
+    return cracked

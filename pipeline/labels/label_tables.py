@@ -1,6 +1,7 @@
 """Tables of labelled tiles, as CSV or Parquet with path, label and maybe box, and manifests beside folders of tiles.
 
-Knows columns and what their values mean; `table_files` reads the files, `labelled_tiles` makes a data set of them.
+Knows what the values mean; `table_columns` knows the columns, `table_files` reads the files, `labelled_tiles` makes a
+data set of them.
 """
 
 import hashlib
@@ -14,35 +15,25 @@ from typing import Literal, NamedTuple
 from pipeline import storage
 from pipeline.core.errors import UsageError
 from pipeline.labels.boxes import Box
-from pipeline.labels.table_files import TextTable, column_key, read_text_table
+from pipeline.labels.table_columns import (
+    GROUP_COLUMNS,
+    KNOWN_COLUMNS,
+    LABEL_COLUMNS,
+    PATH_COLUMNS,
+    PHOTO_COLUMN,
+    check_agreement,
+    check_cells,
+    check_columns,
+    find_column,
+)
+from pipeline.labels.table_files import column_key, read_text_table
 
 MANIFEST = "manifest.csv"
 REVIEW_TABLE = "review.csv"
 """The table of a folder that `review` wrote."""
-PATH_COLUMNS = ("path", "file", "filename", "filepath", "image", "image_path", "image_name")
-"""The first that a table has; capitals, blanks and underscores make no difference in any column."""
-LABEL_COLUMNS = ("label", "class")
-GROUP_COLUMNS = ("group", "photo_block")
-PHOTO_COLUMN = "image_id"
-"""Identifies a photo everywhere, so that its tiles share a group even in two tables."""
 MOST_SOUGHT = 100
 """Files of a table that are looked for before its paths are called wrong; on a remote store some 5 s."""
 
-_FILE_COLUMNS = (PATH_COLUMNS[:4], PATH_COLUMNS[4:])
-"""Columns that name one file. Beside `path`, `image` is something else: in a `review.csv`, the photo of the tile."""
-_KNOWN_COLUMNS = (*PATH_COLUMNS, *LABEL_COLUMNS, *GROUP_COLUMNS, PHOTO_COLUMN, *Box._fields)
-_BOX_FAMILY = re.compile("bbox|bndbox|boundingbox|polygon|segmentation|encodedpixels|rle$|regionshape")
-"""How the names of columns with an area of a photo begin, each in itself."""
-_BOX_CORNERS = tuple(
-    frozenset(pair.split())
-    for pair in (
-        "xmin ymin", "xmax ymax", "x1 y1", "x0 y0", "x2 y2", "xtl ytl", "left top", "leftx topy", "startx starty",
-        "xcenter ycenter", "xcentre ycentre", "centerx centery", "cx cy", "minx miny", "xstart ystart",
-        "x y w h", "x y width height",
-    )
-)  # fmt: skip
-"""Names of columns that are a box together; alone `width` and `height` are the photo's, `x` and `y` a place on a map."""
-_UNIT = re.compile(r"\W*(?:px|pixels?)?\W*$")
 _Form = Literal["NFC", "NFD"]
 _FORMS: tuple[_Form, ...] = ("NFC", "NFD")
 """Letters and their accents as one, as most programs write them, and apart, as macOS does."""
@@ -149,9 +140,9 @@ def read_table(url: str, names: ClassNames) -> Table:
             all.
     """
     data = storage.read_bytes(url)
-    table = read_text_table(url, data, _KNOWN_COLUMNS)
-    path_column, label_column = _column(url, table, PATH_COLUMNS), _column(url, table, LABEL_COLUMNS)
-    _check_columns(url, table)
+    table = read_text_table(url, data, KNOWN_COLUMNS)
+    path_column, label_column = find_column(url, table, PATH_COLUMNS), find_column(url, table, LABEL_COLUMNS)
+    check_columns(url, table)
     records = [(f"row {line} of {url}", record) for line, record in enumerate(table.rows, 1) if any(record.values())]
     labelled = [(where, record) for where, record in records if record[label_column]]
     if not labelled:
@@ -159,7 +150,7 @@ def read_table(url: str, names: ClassNames) -> Table:
             f"Not one of the {len(records):,} rows of {url} has a label. Write {names.cracked} or 1 for cracked and "
             f"{names.sound} or 0 for sound into the column {label_column}; rows left empty are left out."
         )
-    _check_agreement(table, labelled, names)
+    check_agreement(table, labelled, lambda word: _parse(word, names))
     urls, prefix = _resolve_all(url, {where: record[path_column] for where, record in labelled}), _content_hash(data)
     rows = []
     for where, record in labelled:
@@ -213,9 +204,9 @@ def _groups_of_manifest(url: str) -> dict[str, str]:
     prefix = _content_hash(data)
     exact: dict[str, str] = {}
     below: dict[str, str] = {}
-    table = read_text_table(url, data, _KNOWN_COLUMNS)
+    table = read_text_table(url, data, KNOWN_COLUMNS)
     if table.find(PATH_COLUMNS) and table.find((PHOTO_COLUMN, *GROUP_COLUMNS)):
-        _check_cells(url, table)
+        check_cells(url, table)
     for record in table.rows:
         group = _group(record, prefix)
         listed = next((record[key] for key in map(column_key, PATH_COLUMNS) if record.get(key)), None)
@@ -226,83 +217,6 @@ def _groups_of_manifest(url: str) -> dict[str, str]:
             exact[storage.join(storage.parent(url), relative)] = group
             below[storage.join(storage.parent(url), relative.partition("/")[2])] = group
     return below | exact
-
-
-def _column(url: str, table: TextTable, names: Sequence[str]) -> str:
-    """Return the key of the first of these columns that the table has."""
-    key = table.find(names)
-    if key is None:
-        columns = ", ".join(table.columns) if table.rows else "no rows"
-        first = " or ".join(names[:2]) if names == PATH_COLUMNS else names[0]
-        raise UsageError(f"{url} has no column {first}; it has {columns}. Expected path and label.")
-    if table.count(key) > 1:
-        raise UsageError(f"{url} has {table.count(key)} columns {key}; expected one. Rename or remove the others.")
-    return key
-
-
-def _check_columns(url: str, table: TextTable) -> None:
-    """Refuse a table whose values are shifted, that has a column twice, or boxes in columns that are not read.
-
-    Raises:
-        UsageError: it is such a table.
-    """
-    _check_cells(url, table)
-    for key in table.find_all((*GROUP_COLUMNS, PHOTO_COLUMN, *Box._fields)):
-        if table.count(key) > 1:
-            raise UsageError(f"{url} has {table.count(key)} columns {key}; expected one. Rename or remove the others.")
-    unread = _list_unread_boxes(table)
-    if unread:
-        raise UsageError(
-            f"{url} has boxes in the columns {', '.join(unread)}, which are not read; expected {', '.join(Box._fields)}. "
-            "Rename and convert them, or remove them if every row is a whole file. The exports of labelling tools are "
-            "read as COCO, Pascal VOC, YOLO, labelme, CVAT or Label Studio."
-        )
-
-
-def _check_cells(url: str, table: TextTable) -> None:
-    if table.surplus_row is not None:
-        raise UsageError(
-            f"Row {table.surplus_row} of {url} has more values than the header has columns ({len(table.columns)}), so "
-            "they are shifted. Put values that hold the separator, such as a decimal comma, in quotes."
-        )
-
-
-def _list_unread_boxes(table: TextTable) -> list[str]:
-    """List the columns that hold areas of photos in other words than ours; none if ours are there, too."""
-    if len(table.find_all(Box._fields)) == len(Box._fields):
-        return []
-    own = set(map(column_key, Box._fields))
-    bare = {column: _UNIT.sub("", column_key(column)) for column in table.columns}
-    paired = frozenset[str]().union(*(corners for corners in _BOX_CORNERS if corners <= set(bare.values())))
-    is_box = {column: key in paired or bool(_BOX_FAMILY.match(key)) for column, key in bare.items()}
-    return [column for column in table.columns if is_box[column] and column_key(column) not in own]
-
-
-def _check_agreement(table: TextTable, labelled: Iterable[tuple[str, Mapping[str, str]]], names: ClassNames) -> None:
-    """Check that columns which mean the same say the same.
-
-    Raises:
-        UsageError: two of them differ in a row.
-    """
-    rivals = [table.find_all(columns) for columns in (*_FILE_COLUMNS, LABEL_COLUMNS, GROUP_COLUMNS)]
-    pairs = [(keys[0], other) for keys in rivals for other in keys[1:]]
-    for where, record in labelled if pairs else ():
-        for one, other in pairs:
-            first, second = record[one], record[other]
-            if first and second and not _agree(first, second, names):
-                raise UsageError(
-                    f"The columns {one} and {other} mean the same, and {where} has {first!r} and {second!r}. Rename or "
-                    "remove one of them."
-                )
-
-
-def _agree(first: str, second: str, names: ClassNames) -> bool:
-    """Tell whether two values say the same: equal, two words for one class, or a path and its end."""
-    label = _parse(first, names)
-    if label is not None and label == _parse(second, names):
-        return True
-    one, other = (f"/{_drop_dots(value.replace(chr(92), '/')).lstrip('/')}" for value in (first, second))
-    return one.endswith(other) or other.endswith(one)
 
 
 def _parse(word: str, names: ClassNames) -> bool | None:

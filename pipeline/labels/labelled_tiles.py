@@ -280,9 +280,7 @@ def _find_table(url: str) -> str | None:
     return table if storage.exists(table) else None
 
 
-def _check_both_classes(
-    tiles: list[_Tile], data: Sequence[str], names: ClassNames, remarks: Sequence[str]
-) -> None:
+def _check_both_classes(tiles: list[_Tile], data: Sequence[str], names: ClassNames, remarks: Sequence[str]) -> None:
     cracked = sum(tile.cracked for tile in tiles)
     if not 0 < cracked < len(tiles):
         found = f"{cracked} cracked ({names.cracked}) and {len(tiles) - cracked} sound ({names.sound})"
@@ -334,4 +332,7 @@ def _read_masked(url: str, source: str) -> _Source:
     for photo in masks.read_masked_photos(url):
         group = group_of.get(photo.url, photo.url)
         tiles += [_Tile(photo.url, box, cracked, group, source) for box, cracked in masks.label_boxes(photo.crack)]
-    return _Source(tiles)
+    left_out = masks.list_left_out(url)
+    kinds = list_counts(_count(left_out.values()))
+    remark = f"{source} holds files beside its masked photos that are not used, {len(left_out):,} in all: {kinds}."
+    return _Source(tiles, remarks=[remark] if left_out else [])

@@ -3,7 +3,8 @@
 A mask holds numbers, not brightness: the decoder of photos scales 16 bits to 8 and lays transparent parts on white, and
 would lose both. Here a pixel is marked if a sample is over 0, whatever its depth. `masks` pairs masks with photos.
 
-* Of a palette the index counts, not its colour: index 0 is the background, as in Pascal VOC and labelme.
+* Of a palette the index counts, not its colour: index 0 is the background, as in Pascal VOC and labelme. There index
+  255 means that nobody knows what a pixel shows. A mask has no way to say so here, and is refused.
 * A pixel that is fully transparent is not marked.
 * JPEG changes samples near edges, so there a pixel is marked from over half of white on.
 """
@@ -11,7 +12,7 @@ would lose both. Here a pixel is marked if a sample is over 0, whatever its dept
 import io
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,24 @@ other byte order."""
 _GREY_ALPHA_16 = "LA;16B"
 """Grey and alpha of 16 bits each, which read like four channels of 8 bits."""
 
+_UPRIGHT: dict[int, Callable[[Mask], Mask]] = {
+    1: lambda stored: stored,
+    2: lambda stored: stored[:, ::-1],
+    3: lambda stored: stored[::-1, ::-1],
+    4: lambda stored: stored[::-1],
+    5: lambda stored: stored.T,
+    6: lambda stored: stored[::-1].T,
+    7: lambda stored: stored[::-1, ::-1].T,
+    8: lambda stored: stored[:, ::-1].T,
+}
+"""EXIF orientation to the turn that sets a mask upright, as `decode` sets its photo."""
+
+_UNKNOWN_INDEX = 255
+_UNKNOWN_COLOUR = (224, 224, 192)
+"""Of index 255 in the palette of Pascal VOC (VOC2012 devkit, `VOClabelcolormap`), which labelme has, too."""
+_REDUCED = 1
+"""The bit in a TIFF's NewSubfileType of a page that is a smaller copy of another (TIFF 6.0, page 36)."""
+
 _BMP_START = b"BM"
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _ADVICE = "Save it as a PNG in grey, 0 where there is no crack."
@@ -109,14 +128,24 @@ def _mark(data: bytes) -> Mask:
         if isinstance(image, TiffImagePlugin.TiffImageFile):
             tiff.check_parts(image, data, image.tag_v2)
         rawmode = _rawmode(image)
-        samples = np.atleast_3d(np.asarray(image))
+        samples = np.atleast_3d(np.asarray(image))  # loads the file, which sets a TIFF upright
+        turn = _UPRIGHT[_read_orientation(image)]
         if rawmode in _LOW_BYTES:
             samples = samples.astype(np.uint16) << 8 | _read_otherwise(data, _LOW_BYTES[rawmode])
         elif rawmode == _GREY_ALPHA_16:
             samples = _read_otherwise(data, "RGBA").copy().view(">u2")
         if image.info.get("compression") in _JPEG_IN_TIFF:
-            return _mark_lossy(samples)
-        return _mark_visible(image, samples, rawmode)
+            return turn(_mark_lossy(samples))
+        return turn(_mark_visible(image, samples, rawmode))
+
+
+def _read_orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation of a loaded mask; 1, upright, if it is missing or damaged."""
+    try:
+        found = image.getexif().get(ExifTags.Base.Orientation)
+    except DAMAGED:
+        return 1
+    return found if isinstance(found, int) and found in _UPRIGHT else 1
 
 
 def _check(image: ImageFile.ImageFile) -> None:
@@ -127,14 +156,33 @@ def _check(image: ImageFile.ImageFile) -> None:
     """
     if image.width * image.height > MAX_PIXELS:
         raise _too_many_pixels()
+    pages = _count_pages(image)
+    if pages > 1:
+        raise _not_understood(f"It has {pages} pages or frames; expected one.")
     if image.mode not in _MODES:
         raise _not_understood(f"It is a {image.format} in {image.mode}; expected numbers, grey, a palette or RGB.")
     is_deep = image.mode not in _GREY_MODES and max(_tags(image).get(ExifTags.Base.BitsPerSample, (1,))) > 8
     is_planar = _tags(image).get(ExifTags.Base.PlanarConfiguration) == 2
     if is_deep and (is_planar or _rawmode(image) not in _LOW_BYTES):
         raise _not_understood("It is a TIFF of 16 bits a colour in planes, or with a premultiplied alpha.")
+    channels, known = _tags(image).get(ExifTags.Base.SamplesPerPixel, 1), len(image.getbands())
+    if channels > known:
+        raise _not_understood(f"It is a TIFF of {channels} channels; expected {known}, or one more that is an alpha.")
     if image.mode == "F" and _is_white_zero(image):
         raise _not_understood("It is a TIFF of floats of which 0 is white.")
+
+
+def _count_pages(image: ImageFile.ImageFile) -> int:
+    """Count the pages or frames, without those that are smaller copies of others, and return to the first."""
+    frames = getattr(image, "n_frames", 1)
+    if frames == 1 or not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return int(frames)
+    found = 0
+    for number in range(frames):
+        image.seek(number)
+        found += not image.tag_v2.get(ExifTags.Base.NewSubfileType, 0) & _REDUCED
+    image.seek(0)
+    return found
 
 
 def _is_white_zero(image: Image.Image) -> bool:
@@ -177,6 +225,7 @@ def _mark_visible(image: Image.Image, samples: Samples, rawmode: str) -> Mask:
     """
     levels, visible = _split_alpha(image, samples, rawmode)
     if image.mode in _PALETTE_MODES:
+        _check_unknown(image, levels[..., 0][visible])
         over_zero = _mark_indices(image, levels[..., 0], visible)
     elif _is_white_zero(image) and levels.dtype.itemsize > 1:
         over_zero = levels[..., 0] < np.iinfo(levels.dtype).max
@@ -213,11 +262,39 @@ def _mark_indices(image: Image.Image, indices: Samples, visible: Mask) -> Mask:
     marked: Mask = indices > 0
     if (marked & visible).mean() <= MOST_CRACK:
         return marked
+    colours = _read_colours(image)
+    coloured: Mask = (colours.max(axis=1) > 1)[indices]  # `_keep_palette` leaves black with a level of 1
+    return coloured if (coloured & visible).mean() <= MOST_CRACK and coloured.any() else marked
+
+
+def _read_colours(image: Image.Image) -> Samples:
+    """Return the colours of a palette, black where it has none, shape (256, 3)."""
     colours = np.zeros((256, 3), np.uint8)
     palette = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)[:256]
     colours[: len(palette)] = palette
-    coloured: Mask = (colours.max(axis=1) > 1)[indices]  # `_keep_palette` leaves black with a level of 1
-    return coloured if (coloured & visible).mean() <= MOST_CRACK and coloured.any() else marked
+    return colours
+
+
+def _check_unknown(image: Image.Image, indices: Samples) -> None:
+    """Refuse a palette whose index 255 means that nobody knows what a pixel shows, which is neither crack nor sound.
+
+    It does in the colours of Pascal VOC, and beside other indices unless it is grey: in a palette of greys it is white.
+
+    Raises:
+        DataError: some of these indices are 255 and mean that.
+    """
+    unknown = indices == _UNKNOWN_INDEX
+    if not unknown.any():
+        return
+    red, green, blue = _read_colours(image)[_UNKNOWN_INDEX].tolist()
+    is_grey = red == green == blue > 0
+    if (red, green, blue) == _UNKNOWN_COLOUR or (not is_grey and np.any((indices > 0) & ~unknown)):
+        raise DataError(
+            "decode",
+            "unsupported_format",
+            f"The mask cannot be understood. {unknown.sum():,} of its pixels have the palette's index 255, which in "
+            "Pascal VOC and labelme means neither crack nor sound. Give them index 0, or that of the crack.",
+        )
 
 
 def _mark_lossy(levels: Samples) -> Mask:

@@ -18,13 +18,14 @@ from typing import NamedTuple
 from pipeline import storage
 from pipeline.core.errors import DataError, UsageError
 from pipeline.images.decode import Pixels, decode
-from pipeline.images.formats import DECODED_SUFFIXES
+from pipeline.images.formats import DECODED_SUFFIXES, PHOTO_SUFFIXES
 from pipeline.images.tiles import starts
 from pipeline.labels.boxes import Box
 from pipeline.labels.mask_files import MASK_SUFFIXES, MOST_CRACK, Mask, read_mask
 
 IMAGES = "images"
 MASKS = "masks"
+FOLDER_LINK = "link to a folder"
 SIDES_PX = (112, 160, 224)
 """The network's 224 and, in two steps of the square root of two, half of it: the network sees cracks at one to two
 times their size. In 1,011 photos of some 256 pixels, 206 boxes of 224 are sound, 2,329 of 160 and 7,126 of 112."""
@@ -74,6 +75,26 @@ def read_masked_photos(folder: str) -> Iterator[MaskedPhoto]:
         )
 
 
+def list_left_out(folder: str) -> dict[str, str]:
+    """Return what `read_masked_photos` leaves out: URL to the ending, in lower case, or to `FOLDER_LINK`.
+
+    These are photos of a kind that is not decoded, pictures outside `images` and `masks`, and links to folders, which
+    are not followed.
+    """
+    found = {}
+    for file in storage.list_files(folder):
+        part, _, path = file.path.partition("/")
+        suffix = storage.name(file.path).rpartition(".")[2].lower()
+        is_read = {IMAGES: DECODED_SUFFIXES, MASKS: MASK_SUFFIXES}.get(part if path else "", frozenset[str]())
+        if storage.is_hidden(file.path) or suffix in is_read:
+            continue
+        if suffix in PHOTO_SUFFIXES:
+            found[file.url] = suffix
+        elif storage.is_folder_link(file):
+            found[file.url] = FOLDER_LINK
+    return found
+
+
 def label_boxes(crack: Mask) -> Iterator[tuple[Box, bool]]:
     """Yield the boxes that have an honest label, and whether they are cracked, the largest boxes last."""
     for box in _list_boxes(*crack.shape):
@@ -118,7 +139,7 @@ def _list_pairs(folder: str) -> list[tuple[str, str]]:
     if alone:
         raise UsageError(
             f"{len(alone)} of {len(photo_of)} photos have no mask, the first: {photo_of[alone[0]]}. Expected "
-            f"{MASKS}/{alone[0]}.png in {folder}; add it (all 0 where there is no crack) or remove the photo."
+            f"{MASKS}/{alone[0]}.png in {folder}; {_advise(folder, alone[0])}"
         )
     left_over = sorted(mask_of.keys() - photo_of.keys())
     if left_over:
@@ -127,6 +148,16 @@ def _list_pairs(folder: str) -> list[tuple[str, str]]:
             f"photo {IMAGES}/{left_over[0]} in {folder}, such as .jpg; add it or remove the mask."
         )
     return [(photo_of[stem], mask_of[stem]) for stem in sorted(photo_of)]
+
+
+def _advise(folder: str, stem: str) -> str:
+    """Say what to do about a photo without a mask: perhaps there is one of a format that is not read."""
+    for file in storage.list_files(storage.join(folder, MASKS)):
+        bare, _, suffix = unicodedata.normalize("NFC", file.path).rpartition(".")
+        is_picture = suffix.lower() in PHOTO_SUFFIXES - MASK_SUFFIXES
+        if is_picture and not storage.is_hidden(file.path) and _photo_stem(bare, (stem,)) == stem:
+            return f"{file.url} is no mask, since .{suffix} is not read. Save it as PNG."
+    return "add it (all 0 where there is no crack) or remove the photo."
 
 
 def _list_by_stem(folder: str, suffixes: Collection[str], photos: Collection[str] = ()) -> Mapping[str, str]:

@@ -2,6 +2,7 @@
 
 import codecs
 import posixpath
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -120,7 +121,9 @@ def _read_lines(path: str) -> list[str]:
         text = data.decode("utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8")
     except (StorageError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read as a list ({error}); expected text, one input a line.") from error
-    lines = [line for line in (line.lstrip("\ufeff").strip() for line in text.splitlines()) if line]
+    lines = [line for line in (line.lstrip("\ufeff").strip() for line in re.split(r"\r\n|\r|\n", text)) if line]
+    if "\0" in text:
+        raise UsageError(f"The list {path} contains NUL bytes; expected text in UTF-8, one input a line. Save it so.")
     if any(line.startswith("@") for line in lines):
         raise UsageError(f"The list {path} names another list; expected folders, photos and archives.")
     return lines
@@ -160,7 +163,17 @@ def _is_scorable(url: str) -> bool:
 
 def _look_up(url: str, layout: Layout) -> _Folder | storage.StoredFile:
     _check_utf8(url)
-    return _list_folder(url, layout) if storage.is_folder(url) else storage.stat(url)
+    if storage.is_folder(url):
+        return _list_folder(url, layout)
+    if archive_suffix(url) is None:
+        _check_folder_name(storage.parent(url))
+    return storage.stat(url)
+
+
+def _check_folder_name(url: str) -> None:
+    """Refuse a folder that would be taken for an archive, whose photos have other addresses."""
+    if archive_suffix(url) is not None:
+        raise UsageError(f"The folder {url} has the name of an archive. Rename it.")
 
 
 def _check_utf8(url: str) -> None:
@@ -173,7 +186,6 @@ def _list_folder(url: str, layout: Layout) -> _Folder:
     inside = f"{layout.url}/"
     if f"{url}/".startswith(inside):
         raise UsageError(f"The input {url} lies in the output {layout.url}. Give --out a folder of its own.")
-    if archive_suffix(url) is not None:
-        raise UsageError(f"The folder {url} has the name of an archive. Rename it, or give what is in it.")
+    _check_folder_name(url)
     listing, archives = list_folder(url, without=inside)
     return _Folder(url, listing, archives)

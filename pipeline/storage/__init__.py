@@ -6,6 +6,7 @@ It imports `core`. The verbs below are its interface: `from pipeline import stor
 * `byte_ranges`: readers of bytes by range: a stored file, a window of one, bytes in memory
 * `backends`: which store a URL leads to
 * `local`: local disk
+* `hidden`: which files are hidden or a system's own, by their folders
 * `s3`: S3, each verb made of single requests
 * `s3_requests`: single requests to S3, with checks of the answers
 * `fsspec_backend`: every other filesystem of fsspec
@@ -27,8 +28,6 @@ from pipeline.storage.files import (
     glob,
     is_folder,
     is_folder_link,
-    is_hidden,
-    is_in_system_folder,
     is_protected,
     join,
     list_files,
@@ -48,6 +47,7 @@ from pipeline.storage.files import (
     upload,
     write_whole,
 )
+from pipeline.storage.hidden import is_hidden, is_in_system_folder
 
 __all__ = [
     "FILES_AT_ONCE",

@@ -13,10 +13,12 @@ import stat
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 from pipeline.storage.errors import translate_errors
+from pipeline.storage.hidden import is_hidden
 
 COPY_BYTES = 1 << 20
 """Held in memory while a file is copied."""
@@ -60,7 +62,7 @@ class LocalDisk:
         A link to a folder counts as a file, and so does a broken link. A folder that cannot be listed raises its error:
         the search must not drop its photos silently.
         """
-        for here, folders, names in os.walk(path, onerror=_raise_translated):
+        for here, folders, names in os.walk(path, onerror=partial(_raise_translated, path)):
             files = [Path(here, name) for name in names]
             links = [link for link in (Path(here, name) for name in folders) if link.is_symlink()]
             for file in files + links:
@@ -166,6 +168,9 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _raise_translated(error: OSError) -> None:
+def _raise_translated(root: str, error: OSError) -> None:
+    """Raise why a folder cannot be listed, but for one whose files would be left out: lost+found is root's alone."""
+    if is_hidden(str(error.filename)[len(root) :]):
+        return
     with translate_errors(f"file://{error.filename}", "listed"):
         raise error

@@ -97,3 +97,11 @@ def test_turned_shapes_of_cvat() -> None:
 def test_wrong_shapes_of_cvat(shape: str, told: str) -> None:
     """Each is named, with its photo."""
     assert error_of(image(shape)).startswith(told.format(URL))
+
+
+def test_photos_of_one_name_in_two_subsets() -> None:
+    """A project's photos lie in folders of their subsets; a name that is there once needs none."""
+    image = '<image name="{}" subset="{}" width="9" height="9"/>'
+    pairs = (("a.jpg", "Train"), ("a.jpg", "Test"), ("b.jpg", "Train"))
+    photos = read_document(f"<annotations>{''.join(image.format(*pair) for pair in pairs)}</annotations>")
+    assert [photo.names for photo in photos] == [("Train/a.jpg",), ("Test/a.jpg",), ("b.jpg",)]

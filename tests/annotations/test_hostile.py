@@ -259,8 +259,8 @@ RUNS = ["annotations", 1, "segmentation"]
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
-        ("a.json", "[" * 100_000, "is damaged JSON: maximum recursion depth exceeded"),
-        ("a.json", '{"a":' * 100_000, "is damaged JSON: maximum recursion depth exceeded"),
+        ("a.json", '{"shapes":' + "[" * 100_000, "is damaged JSON: maximum recursion depth exceeded"),
+        ("a.json", '{"shapes":' * 100_000, "is damaged JSON: maximum recursion depth exceeded"),
         ("a.json", '{"images": [' + "9" * 5000 + "]}", "is damaged JSON: Exceeds the limit"),
         ("e.xml", "<annotation>" * 100_000, "cannot be read as XML: it is nested more than 100 levels deep"),
         ("e.xml", '<!DOCTYPE a [<!ENTITY b "c">]><annotation/>', "cannot be read as XML: it declares a document type"),

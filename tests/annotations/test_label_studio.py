@@ -78,7 +78,8 @@ def test_results_of_one_region() -> None:
     ((area, *words),) = (photo.shapes for photo in read_document(task(*results)))
     assert isinstance(area, Area)
     assert area.label.names == ("crack", "wide")
-    assert [(type(word), word.label.names) for word in words] == [(Remark, ("wet",)), (Remark, ("checked",))]
+    names = [("wet",), ("checked",), ("text",)]
+    assert [(type(word), word.label.names) for word in words] == [(Remark, name) for name in names]
 
 
 @pytest.mark.parametrize(
@@ -139,3 +140,85 @@ def test_who_finished_what_in_label_studio() -> None:
 def test_wrong_tasks_of_label_studio(content: object, told: str) -> None:
     """Each is named."""
     assert error_of(content).startswith(told.format(URL))
+
+
+TRIANGLE: dict[str, object] = {"value": {"points": [[1, 1], [50, 1], [1, 50]], "polygonlabels": ["crack"]}}
+
+
+def pictures(data: dict[str, object], **result: object) -> list[object]:
+    """Return a task of these data with one outline."""
+    return [{"data": data, "annotations": [{"result": [{**TRIANGLE, **result}]}]}]
+
+
+@pytest.mark.parametrize(
+    ("data", "result", "found"),
+    [
+        ({"image": "a.jpg", "thumb": "t.jpg"}, {"to_name": "image"}, "a.jpg"),
+        ({"image": "a.jpg", "thumb": "t.jpg"}, {"to_name": "img"}, "a.jpg"),
+        ({"thumb": "t.jpg", "photo": "a.jpg"}, {"to_name": "photo"}, "a.jpg"),
+        ({"thumb": "t.jpg", "photo": "a.jpg"}, {"to_name": "x", "source": "$photo"}, "a.jpg"),
+        (
+            {"image": "/data/upload/1/0a1b2c3d-a.jpg", "name": "A.jpg"},
+            {"to_name": "x"},
+            "/data/upload/1/0a1b2c3d-a.jpg",
+        ),
+        ({"pages": ["a.jpg"]}, {"item_index": 0}, "a.jpg"),
+        ({"text": "a crack", "photo": "a.jpg"}, {"to_name": "x"}, "a.jpg"),
+    ],
+)
+def test_the_picture_of_a_task(data: dict[str, object], result: dict[str, object], found: str) -> None:
+    """Where data have several, the name of what was drawn on tells."""
+    (photo,) = read_document(pictures(data, **result))
+    assert photo.names[0] == found
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (pictures({"image": "a.jpg", "image2": "b.jpg"}, to_name="img2"), "(image, image2) and to_name img2"),
+        (pictures({"thumb": "t.jpg", "photo": "a.jpg"}, to_name="image"), "(thumb, photo) and to_name image"),
+        (pictures({"image": ["a.jpg", "b.jpg"]}, to_name="image"), "(image) and to_name image"),
+        (pictures({"image": "a.jpg", "pages": ["a.jpg"]}, item_index=1), "(image, pages) and item_index over 0"),
+        (
+            [
+                {
+                    "data": {"image": "a.jpg", "image2": "b.jpg"},
+                    "annotations": [{"result": [{**TRIANGLE, "to_name": name} for name in ("image2", "image")]}],
+                }
+            ],
+            "(image, image2) and to_name image, image2",
+        ),
+        (
+            [{"data": {"thumb": "t.jpg", "photo": "a.jpg"}, "annotations": [{"result": []}]}],
+            "(thumb, photo) and to_name nowhere",
+        ),
+    ],
+)
+def test_which_picture_is_not_certain(content: object, told: str) -> None:
+    """A crack is never laid over another photo of its task."""
+    assert error_of(content) == (
+        f"task 0 of {URL} has several pictures {told}, which does not tell which one was drawn on. Export each picture "
+        "as a task of its own, with the key image."
+    )
+
+
+def test_words_about_the_photo_of_label_studio() -> None:
+    """A branch of a taxonomy is one word, its deepest name first; what is no name from a list is not known."""
+    values = [{"taxonomy": [["Damage", "crack"], ["Wet"]]}, {"rating": 5}, {"choices": []}, {}]
+    (photo,) = read_document(task(*({"value": value} for value in values)))
+    assert [shape.label.names for shape in photo.shapes] == [("crack", "Damage"), ("Wet",), ("rating",)]
+    assert all(isinstance(shape, Remark) for shape in photo.shapes)
+    region: list[dict[str, object]] = [
+        {"id": "a", **TRIANGLE},
+        {"id": "a", "value": {"taxonomy": [["Damage", "deep"]], "text": ["a note"]}},
+    ]
+    (photo,) = read_document(task(*region))
+    assert [shape.label.names for shape in photo.shapes] == [("crack", "deep", "Damage")]
+
+
+@pytest.mark.parametrize("key", ["imageDataURL", "sequence", "start"])
+def test_regions_that_are_not_read(key: str) -> None:
+    """They are named, also without labels."""
+    assert error_of(task({"value": {key: "x"}})).startswith(
+        f"result 0 of annotation 0 of task 0 of {URL} has a labelled region with ['{key}']; expected points, vertices,"
+    )

@@ -154,3 +154,56 @@ def test_a_folder_of_other_json_is_no_export(tmp_path: Path) -> None:
     write_photo(tmp_path / "Positive" / "a.png", SIZE)
     (tmp_path / "Positive" / "a.json").write_text('{"annotations": "none", "imagePath": "a.png"}')
     assert not readers.is_export(url_of(tmp_path))
+
+
+CAPTIONS = json.dumps({"images": [], "annotations": [{"image_id": 1, "caption": "a wall"}]})
+
+
+def test_what_lies_beside_instances(tmp_path: Path) -> None:
+    """It is told, and refused where nothing else is there."""
+    WRITERS["coco"](tmp_path, "a.png", SIZE, [RING], "crack")
+    captions = tmp_path / "annotations" / "captions.json"
+    captions.write_text(CAPTIONS)
+    export = readers.read(url_of(tmp_path))
+    assert len(export.photos) == 1
+    told = f"file://{captions} is COCO captions, which have no places. Give the instances."
+    assert [str(companion) for companion in export.companions] == [told]
+    (tmp_path / "annotations" / "instances.json").unlink()
+    for place in (tmp_path, captions):
+        with pytest.raises(UsageError) as error:
+            readers.read(url_of(place))
+        assert str(error.value) == told
+
+
+def test_yolo_beside_documents(tmp_path: Path) -> None:
+    """Both count, and a photo that a document has is not assumed to be sound."""
+    WRITERS["yolo"](tmp_path, "a.png", SIZE, [RING], "crack")
+    for name in ("b.png", "c.png"):
+        write_photo(tmp_path / "images" / "train" / name, SIZE)
+    write_labelme(tmp_path / "images" / "train" / "b.json", "b.png")
+    write_labelme(tmp_path / "json" / "a.json", "a.png")
+    export = readers.read(url_of(tmp_path))
+    said = {storage.name(url): photos for url, photos in export.photos.items()}
+    assert [len(photo.shapes) for photo in said["a.png"]] == [0, 1]
+    assert [photo.assumed_sound for photo in said["b.png"]] == [False]
+    assert [photo.assumed_sound for photo in said["c.png"]] == [True]
+
+
+def test_an_export_below_many_other_files(tmp_path: Path) -> None:
+    """Likely names come first, so no number of other JSON hides it."""
+    WRITERS["coco"](tmp_path / "deep", "a.png", SIZE, [RING], "crack")
+    for index in range(readers.MOST_HEADS):
+        (tmp_path / f"{index}.json").write_text("{}")
+    assert readers.is_export(url_of(tmp_path))
+    (tmp_path / "deep" / "annotations").rename(tmp_path / "deep" / "x")
+    (tmp_path / "deep" / "x" / "instances.json").rename(tmp_path / "deep" / "x" / "y.json")
+    (tmp_path / "0.json").unlink()
+    assert readers.is_export(url_of(tmp_path))
+
+
+def test_damaged_files_of_other_programs_in_a_folder(tmp_path: Path) -> None:
+    """They do not stop a run."""
+    WRITERS["coco"](tmp_path, "a.png", SIZE, [RING], "crack")
+    for name, text in {"tsconfig.json": "{ // why", "empty.json": "", "x.xml": "<!DOCTYPE x><x/>"}.items():
+        (tmp_path / name).write_text(text)
+    assert len(readers.read(url_of(tmp_path)).photos) == 1

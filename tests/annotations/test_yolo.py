@@ -192,3 +192,74 @@ def test_the_file_of_names_stands_for_its_folder(tmp_path: Path) -> None:
     """As with Ultralytics, `data.yaml` is the data set."""
     url = write(tmp_path, {"images/a.png": "", "labels/a.txt": "", "data.yaml": "names: [crack]"})
     assert readers.read(f"{url}/data.yaml").photos.keys() == {f"{url}/images/a.png"}
+
+
+@pytest.mark.parametrize(
+    ("photo", "text"),
+    [
+        ("images/Bru\u0308cke.png", "labels/Br\u00fccke.txt"),
+        ("images/Br\u00fccke.png", "labels/Bru\u0308cke.txt"),
+        ("images/B.PNG", "labels/B.TXT"),
+        ("images/IMG_2.PNG", "labels/img_2.txt"),
+        ("Images/Train/a.png", "labels/train/a.txt"),
+    ],
+)
+def test_spellings_of_labels(tmp_path: Path, photo: str, text: str) -> None:
+    """Case, and how macOS composes letters, do not make a photo with a crack one without labels."""
+    write_photo(tmp_path / "images" / "a.png", Size(8, 10))
+    write_photo((tmp_path / photo).with_suffix(".png"), Size(8, 10))
+    (tmp_path / photo).with_suffix(".png").rename(tmp_path / photo)
+    found = read(tmp_path, {"labels/a.txt": "", text: "0 0.5 0.5 0.5 0.5"})
+    assert {photo.names[0]: len(photo.shapes) for photo in found} == {"images/a.png": 0, photo: 1}
+    assert not any(photo.assumed_sound for photo in found)
+
+
+def test_two_files_of_labels_for_one_photo(tmp_path: Path) -> None:
+    """The one with the photo's own spelling counts; nobody guesses between others."""
+    (photo,) = read(tmp_path / "x", {"images/a.png": "", "labels/a.txt": "0 0.5 0.5 0.5 0.5", "labels/A.TXT": ""})[:1]
+    assert len(photo.shapes) == 1
+    with pytest.raises(UsageError, match=r"may both be the labels of 'images/aB.png'; expected one\. Remove the other"):
+        read(tmp_path / "y", {"images/aB.png": "", "labels/AB.txt": "", "labels/ab.txt": ""})
+
+
+def test_labels_without_a_photo(tmp_path: Path) -> None:
+    """They are annotated photos that are missing, and lists of classes are not; camera RAW is counted once."""
+    files = {"images/a.png": "", "labels/a.txt": "", "labels/b.txt": "", "labels/c.txt": "", "labels/classes.txt": "x"}
+    url = write(tmp_path, files)
+    for name in ("c.dng", "d.NEF"):
+        (tmp_path / "images" / name).write_bytes(b"II*")
+    export = readers.read(url)
+    assert export.missing == [f"{url}/labels/b.txt", f"{url}/labels/c.txt"]
+    assert export.unannotated == 1
+
+
+def test_a_list_of_classes_is_no_label(tmp_path: Path) -> None:
+    """LabelImg writes it into the folder of labels, where it makes no photo sound."""
+    assert read(tmp_path, {"images/a.png": "", "labels/classes.txt": "crack"}) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["\ufeffnames: [stain, crack]", " names: [stain, crack]\n nc: 2\n", '{"nc": 2, "names": ["stain", "crack"]}'],
+)
+def test_other_spellings_of_yaml(tmp_path: Path, text: str) -> None:
+    """A byte order mark, an indent and JSON are no hindrance."""
+    (photo,) = read(tmp_path, {"images/a.png": "", "labels/a.txt": "1 0.5 0.5 0.5 0.5", "data.yaml": text})
+    assert [shape.label.names for shape in photo.shapes] == [("crack",)]
+
+
+def test_yaml_of_something_else(tmp_path: Path) -> None:
+    """Names that stand deeper are not those of the classes, and a template is not read."""
+    files = {"images/a.png": "", "labels/a.txt": "", "x.yaml": "job:\n  names: 5", "y.yaml": "{% if %}\n  names: ["}
+    assert len(read(tmp_path, files)) == 1
+
+
+def test_poses_are_refused(tmp_path: Path) -> None:
+    """Their lines look like outlines."""
+    files = {"images/a.png": "", "labels/a.txt": "", "data.yaml": "kpt_shape: [2, 2]\nnames: [crack]"}
+    with pytest.raises(UsageError) as error:
+        read(tmp_path, files)
+    assert str(error.value) == (
+        f"file://{tmp_path}/data.yaml is of a YOLO data set of poses (kpt_shape), whose points say nothing about a "
+        "surface. Export boxes or outlines instead, and remove kpt_shape."
+    )

@@ -1,6 +1,7 @@
 """An archive that cannot be opened says what it is and what to do, and is one failed row wherever it lies."""
 
 import itertools
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,6 +67,13 @@ def test_a_foreign_archive_is_one_failed_row(suffix: str, stored: Store) -> None
     )
 
 
+def test_a_stream_that_cannot_be_opened_is_one_failed_row(tmp_path: Path) -> None:
+    """It is opened only when it is read, and costs itself, not the run."""
+    os.mkfifo(tmp_path / "pipe.tgz")
+    url = storage.canonical(str(tmp_path / "pipe.tgz"))
+    assert read_archive(url) == {("", 0): "archive_unreadable"}
+
+
 @pytest.mark.parametrize("suffix", [".gz", ".BZ2", ".xz", ".zst", ".Z"])
 @pytest.mark.parametrize("stem", ["photo", "photo.JPG"])
 def test_a_compressed_photo_is_one_failed_row(stem: str, suffix: str, stored: Store) -> None:
@@ -99,6 +107,10 @@ def test_a_foreign_archive_in_an_archive_is_one_failed_row(outer: str, stored: S
         ("photos.7z.00010", "photos.7z"),
         ("photos.tar.gz.aa", "photos.tar.gz"),
         ("photos.tar.aac", "photos.tar"),
+        ("photos.tar.gzaa", "photos.tar.gz"),
+        ("photos.zip-ab", "photos.zip"),
+        ("d/photos.tar.xz_ac", "d/photos.tar.xz"),
+        ("bazaa", None),
         ("photos.tgz.00", "photos.tgz"),
         ("photos.zip.partab", "photos.zip"),
         ("photos.zip.part-2", "photos.zip"),

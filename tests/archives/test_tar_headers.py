@@ -262,3 +262,20 @@ def test_many_files_of_one_name_are_all_listed() -> None:
     )
     assert list_and_read(TarReader, data) == ([("a.jpg", b"1"), ("a.jpg", b"2"), ("l.jpg", b"2")], None)
     assert len(list_and_read(TarReader, pack_tar([("b.jpg", b"")] * 300))[0]) == 300
+
+
+def test_a_link_of_cpio_finds_its_target() -> None:
+    """It strips `./` from names, not from the targets of links."""
+    link = tarfile.TarInfo("b.jpg")
+    link.type, link.linkname = tarfile.LNKTYPE, "./a.jpg"
+    found, damage = list_and_read(TarReader, PHOTO + link.tobuf() + END)
+    assert found == [("a.jpg", b"photo"), ("b.jpg", b"photo")]
+    assert damage is None
+
+
+@pytest.mark.parametrize("kind", [b"A", b"E"])
+def test_solaris_attributes_are_no_photos(kind: bytes) -> None:
+    """Their headers have the name of the photo that they belong to."""
+    found, damage = list_and_read(TarReader, make_header("a.jpg", kind, b"attributes") + PHOTO + END)
+    assert found == [("a.jpg", b"photo")]
+    assert damage is None

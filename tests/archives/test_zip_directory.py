@@ -143,7 +143,11 @@ def test_names_are_data(raw: bytes, path: str) -> None:
     [
         (b"", [], "it has no directory at its end"),
         (b"garbage" * 30_000, [], "it has no directory at its end"),
-        (patch(END + 4, "<H", 1), ALL, "it is one of several parts of a zip; join the parts first"),
+        (
+            patch(END + 4, "<H", 1),
+            ALL,
+            "it is one of several parts of a zip; join them with zip -s 0 FILE --out WHOLE, or unpack them",
+        ),
         (patch(END + 10, "<H", 9), ALL, "its directory shows 3 members and should show 9"),
         (patch(RECORDS[1], "<L", 7), ["a.jpg"], f"its directory is damaged at byte {RECORDS[1]}"),
         (patch(RECORDS[2] + 28, "<H", 60), ["a.jpg", "folder/b.jpg"], "its directory is cut short"),

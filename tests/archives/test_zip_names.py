@@ -45,7 +45,8 @@ def test_names_are_utf8_or_code_page_437(name: bytes, flags: int, host: int, pat
         ("Brücke\\ä.jpg".encode(), "Brücke/ä.jpg"),
         (b"Br\x81cke\\\x84.jpg", "Brücke/ä.jpg"),
         (b"S\x81d-\x84\\a.jpg", "Süd-ä/a.jpg"),
-        (b"S\x81d-\x84\\.thumbs\\a.jpg", "Süd-ä/.thumbs/a.jpg"),
+        (b"S\x81d-\x84\\.thumbs\\a.jpg", "Süd-ä\\.thumbs/a.jpg"),  # it may be half of a Chinese letter
+        ("構.2024-05.jpg".encode("shift-jis"), "構.2024-05.jpg".encode("shift-jis").decode("cp437")),
         (b"folder/a\\b.jpg", "folder/a\\b.jpg"),
     ],
 )

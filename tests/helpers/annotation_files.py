@@ -168,7 +168,7 @@ def paint(mask: Mask, length_bits: Sequence[int] = (3, 4, 8, 16), *, filled: boo
 def read_document(content: object) -> list[AnnotatedPhoto]:
     """Read a document, XML as text or what is JSON; its content tells the format."""
     document = documents.parse(URL, content.encode() if isinstance(content, str) else json.dumps(content).encode())
-    assert document is not None
+    assert isinstance(document, documents.Document)
     return list(READERS[document.format](document))
 
 

@@ -115,6 +115,21 @@ def test_each_fact_comes_from_exif_where_it_has_one() -> None:
     assert facts == PhotoFacts(FACTS.captured_at, 47.51, 9.0, 5.0, "FC6310", 8.8)
 
 
+def test_the_time_of_a_change_counts_last() -> None:
+    """A stitched photo was changed long after it was taken, which only its XMP may say."""
+    changed = make_exif(base={306: ascii_text("2025:03:03 12:00:00")})
+    packet = pack_as_attributes({"exif:DateTimeOriginal": "2024-05-01T10:20:30"})
+    assert read(packet, changed).captured_at == datetime(2024, 5, 1, 10, 20, 30)  # noqa: DTZ001 - EXIF has no zone
+    assert read(pack_as_attributes({}), changed).captured_at == datetime(2025, 3, 3, 12)  # noqa: DTZ001
+
+
+def test_facts_of_tiff_ep_are_in_the_first_directory() -> None:
+    """Scanners and RAW converters write them there."""
+    block = make_exif(base={36867: ascii_text("2024:05:01 10:20:30"), 37386: rationals((24, 1))})
+    facts = read(pack_as_attributes({}), block)
+    assert (facts.captured_at, facts.focal_length_mm) == (datetime(2024, 5, 1, 10, 20, 30), 24)  # noqa: DTZ001
+
+
 @pytest.mark.parametrize(
     "gps",
     [

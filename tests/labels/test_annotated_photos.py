@@ -127,16 +127,67 @@ def walks(draw_one: st.DrawFn) -> tuple[Mask, Coordinates]:
     return crack, np.array([(left, top), (right, top), (right, bottom), (left, bottom)], np.float64)
 
 
+def is_cracked_by(corners: Coordinates, box: Box) -> bool:
+    """Return what one box says of one tile."""
+    (cracked,) = label_by_frame(corners, np.array([box])).tolist()
+    return bool(cracked)
+
+
+def clip_plainly(origin: Coordinates, direction: Coordinates, box: Box, inset_px: int) -> tuple[float, float]:
+    """Clip one line to one tile, by Liang and Barsky, one coordinate after the other."""
+    start, end = 0.0, 1.0
+    for place, step, low, side in zip(
+        origin.tolist(), direction.tolist(), (box.left_px, box.top_px), (box.width_px, box.height_px), strict=True
+    ):
+        bounds = low + inset_px - place, low + side - inset_px - place
+        if step == 0:
+            start, end = (start, end) if bounds[0] <= 0 <= bounds[1] else (1.0, 0.0)
+        else:
+            first, last = sorted(bound / step for bound in bounds)
+            start, end = max(start, first), min(end, last)
+    return start, end
+
+
+def is_crossed_plainly(corners: Coordinates, box: Box) -> bool:
+    """Say of one tile what `label_by_frame` says of many, for a box whose first side is a long one."""
+    along, across = corners[1] - corners[0], corners[3] - corners[0]
+    clipped = [clip_plainly(corner, along, box, 0) for corner in (corners[0], corners[3])]
+    start, end = max(first for first, _ in clipped), min(last for _, last in clipped)
+    if end <= start:
+        return False
+    part = along * (end - start)
+    near, far = clip_plainly(corners[0] + across / 2 + along * start, part, box, box.height_px // 4)
+    return near < far and float((np.abs(part) - np.abs(across)).max()) >= masks.LEAST_SPAN * box.height_px
+
+
+@given(
+    sides=st.tuples(st.integers(-50, 350), st.integers(-50, 350), st.integers(1, 300), st.integers(1, 300)),
+    degrees=st.sampled_from([0, 0, 90, 17, 45, 200]),
+)
+@settings(deadline=None, max_examples=100)
+def test_many_tiles_at_once(sides: tuple[int, int, int, int], degrees: int) -> None:
+    """What a box says of a photo's tiles is what plain arithmetic says of each."""
+    left, top, width, height = sides
+    right, bottom = left + width, top + height
+    corners = np.array([(left, top), (right, top), (right, bottom), (left, bottom)], np.float64)
+    corners = turn(corners, (left, top), degrees) if degrees else corners
+    boxes = [box for box, _ in masks.label_boxes(np.zeros(SIZE, np.bool_))]
+    lengths = np.linalg.norm(corners - np.roll(corners, -1, axis=0), axis=1)
+    ways = [way for way, is_long in ((0, lengths[0] >= lengths[1]), (-1, lengths[1] >= lengths[0])) if is_long]
+    expected = [any(is_crossed_plainly(np.roll(corners, way, axis=0), box) for way in ways) for box in boxes]
+    assert label_by_frame(corners, np.array(boxes)).tolist() == expected
+
+
 @given(case=walks(), top=st.integers(0, 188), left=st.integers(0, 228), turns=st.integers(0, 3))
 @settings(deadline=None, max_examples=200)
 def test_a_box_never_says_more_than_its_crack(case: tuple[Mask, Coordinates], top: int, left: int, turns: int) -> None:
     """A tile that a box makes cracked has a crack over a quarter of its rows or columns, whichever corner is first."""
     crack, corners = case
     box = Box(top, left, 112, 112)
-    if label_by_frame(np.roll(corners, turns, axis=0), box):
+    if is_cracked_by(np.roll(corners, turns, axis=0), box):
         inside = crack[top : top + 112, left : left + 112]
         assert max(inside.any(axis=0).sum(), inside.any(axis=1).sum()) >= 28
-    assert label_by_frame(corners, box) == label_by_frame(np.roll(corners, turns, axis=0)[::-1], box)
+    assert is_cracked_by(corners, box) == is_cracked_by(np.roll(corners, turns, axis=0)[::-1], box)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +208,7 @@ def test_a_box_never_says_more_than_its_crack(case: tuple[Mask, Coordinates], to
 def test_when_a_box_makes_a_tile_cracked(*, left: int, top: int, right: int, bottom: int, cracked: bool) -> None:
     """The tile holds its narrow side, over a quarter of the tile's own, in the middle."""
     corners = np.array([(left, top), (right, top), (right, bottom), (left, bottom)], np.float64)
-    assert label_by_frame(corners, Box(0, 0, 112, 112)) is cracked
+    assert is_cracked_by(corners, Box(0, 0, 112, 112)) is cracked
 
 
 @pytest.mark.parametrize("degrees", [0, 30, 45, 80, 90, 135, 250])
@@ -356,3 +407,18 @@ def test_what_holds_annotations(tmp_path: Path, kind: str) -> None:
     files = [file for file in storage.list_files(f"file://{tmp_path}") if file.path.endswith(("json", "xml", "yaml"))]
     assert [annotated_photos.is_annotated(file.url) for file in files] == [True]
     assert annotated_photos.read_labelled_boxes(files[0].url, NAMES).boxes == read(tmp_path).boxes
+
+
+@pytest.mark.parametrize(
+    ("count", "photos"), [(1, "1 photo in the folder is"), (1200, "1,200 photos in the folder are")]
+)
+def test_every_count_is_told(count: int, photos: str) -> None:
+    """Nothing of an export is dropped silently, and one photo is no photos."""
+    found = AnnotatedBoxes(
+        [], {"wet": count}, ["b.png"] * count, count, count, count, count, ["X is captions."] * count
+    )
+    told = annotated_photos.list_unused(found)
+    assert len(told) == len(AnnotatedBoxes._fields) - 1
+    assert told[2] == f"{photos} not in the annotations, and not used."
+    assert all(sentence.startswith(f"{count:,} ") and sentence.endswith(".") for sentence in told)
+    assert annotated_photos.list_unused(AnnotatedBoxes([], {}, [], 0, 0, 0, 0, [])) == []

@@ -1,6 +1,8 @@
 """Tables of labelled tiles, and manifests."""
 
+import unicodedata
 from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -86,6 +88,7 @@ def test_class_names_go_before_numbers(tmp_path: Path) -> None:
         ("", "has no column path or file; it has no rows. Expected path and label."),
         ("path,label\na.jpg,1\nb.jpg,maybe\n", "is 'maybe'; expected Positive or 1 for cracked, Negative or 0"),
         ("path,label\na.jpg\n", "Not one of the 1 rows of "),
+        ("path,label\na.jpg,1\nb\0.jpg,1\n", "b\\x00.jpg', with a zero byte in it, as no file has. Correct it."),
     ],
 )
 def test_wrong_csv(tmp_path: Path, text: str, message: str) -> None:
@@ -276,3 +279,123 @@ def test_a_spreadsheets_csv_is_read(tmp_path: Path, delimiter: str) -> None:
     text = delimiter.join(["path", "label", "note"]) + "\r\n" + delimiter.join(["a, b.jpg", "1", "1,5"]) + "\r\n"
     [row] = label_tables.read_table(write(tmp_path / "t.csv", text), NAMES).rows
     assert storage.name(row.url) == "a, b.jpg"
+
+
+@pytest.mark.parametrize(
+    ("columns", "found"),
+    [
+        ("xmin,ymin,xmax,ymax", "xmin, ymin, xmax, ymax"),
+        ("width,height,X Min,YMin,XMax,YMax", "X Min, YMin, XMax, YMax"),
+        ("top,left,height,width", "top, left"),
+        ("x,y,w,h", "x, y, w, h"),
+        ("x,y,width,height", "x, y, width, height"),
+        ("top_pixel,left_pixel,height_pixel,width_pixel", "top_pixel, left_pixel"),
+        ("bbox", "bbox"),
+        ("bbox_x,bbox_y,bbox_width,bbox_height", "bbox_x, bbox_y, bbox_width, bbox_height"),
+        ("top (px),left_px,height_px,width_px", "top (px)"),
+    ],
+)
+def test_boxes_in_other_words_are_refused(tmp_path: Path, columns: str, found: str) -> None:
+    """Columns of boxes that are not read would label whole photos; the error names them."""
+    url = write(tmp_path / "t.csv", f"image,label,{columns}\na.jpg,1,{','.join('9' * (columns.count(',') + 1))}\n")
+    with pytest.raises(UsageError) as caught:
+        label_tables.read_table(url, NAMES)
+    assert str(caught.value) == (
+        f"{url} has boxes in the columns {found}, which are not read; expected top_px, left_px, height_px, width_px. "
+        "Rename and convert them, or remove them if every row is a whole file. The exports of labelling tools are read "
+        "as COCO, Pascal VOC, YOLO, labelme, CVAT or Label Studio."
+    )
+
+
+@pytest.mark.parametrize("columns", ["width,height", "x,y", "row,col", "w", "top", "photo_top_px,photo_left_px", "box"])
+def test_columns_that_are_no_boxes(tmp_path: Path, columns: str) -> None:
+    """The size of the picture, a place on a map, and a single word say nothing of a part of the file."""
+    values = ",".join("9" * (columns.count(",") + 1))
+    [row] = label_tables.read_table(write(tmp_path / "t.csv", f"path,label,{columns}\na.jpg,1,{values}\n"), NAMES).rows
+    assert row.box is None
+
+
+def test_boxes_in_two_words(tmp_path: Path) -> None:
+    """Where our own columns are, others beside them do no harm."""
+    text = "path,label,xmin,ymin,top_px,left_px,height_px,width_px\na.jpg,1,5,6,1,2,3,4\n"
+    assert label_tables.read_table(write(tmp_path / "t.csv", text), NAMES).rows[0].box == Box(1, 2, 3, 4)
+
+
+def test_shifted_rows_are_refused(tmp_path: Path) -> None:
+    """Decimal commas without quotes, and row names without a header, put values into the wrong columns."""
+    header = "path,label,top_px,left_px,height_px,width_px"
+    for text in (f"{header}\na.jpg,1,,,,,\nb.jpg,1,10,5,20,0,9,0,9,0\n", f"{header}\n\na.jpg,1\n1,b.jpg,1,0,0,9,9\n"):
+        url = write(tmp_path / "manifest.csv", text)
+        with pytest.raises(UsageError) as caught:
+            label_tables.read_table(url, NAMES)
+        assert str(caught.value) == (
+            f"Row 2 of {url} has more values than the header has columns (6), so they are shifted. Put values that "
+            "hold the separator, such as a decimal comma, in quotes."
+        )
+    write(tmp_path / "manifest.csv", "path,group\na.jpg,7,8\n")
+    with pytest.raises(UsageError, match=r"Row 1 of .* has more values"):
+        label_tables.read_groups(storage.canonical(str(tmp_path)))
+    write(tmp_path / "manifest.csv", "author,note\nme,7,8\n")  # of something else
+    assert label_tables.read_groups(storage.canonical(str(tmp_path))) == {}
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "found"),
+    [
+        ("path,label,class", "a.jpg,1,Negative", "label and class mean the same, and {} has '1' and 'Negative'"),
+        ("path,file,label", "a.jpg,b.jpg,1", "path and file mean the same, and {} has 'a.jpg' and 'b.jpg'"),
+        ("path,label,Photo Block,group", "a.jpg,1,x,y", "group and photoblock mean the same, and {} has 'y' and 'x'"),
+    ],
+)
+def test_columns_that_contradict_each_other(tmp_path: Path, header: str, row: str, found: str) -> None:
+    """Of two columns that mean the same none can be trusted where they differ."""
+    url = write(tmp_path / "t.csv", f"{header}\n{row}\n")
+    with pytest.raises(UsageError) as caught:
+        label_tables.read_table(url, NAMES)
+    assert str(caught.value) == f"The columns {found.format(f'row 1 of {url}')}. Rename or remove one of them."
+
+
+@pytest.mark.parametrize("column", ["group", "top_px", "image_id"])
+def test_a_column_twice(tmp_path: Path, column: str) -> None:
+    """Two columns of one name contradict each other."""
+    url = write(tmp_path / "t.csv", f"path,label,{column},{column.title()}\na.jpg,1,1,1\n")
+    with pytest.raises(UsageError, match=r"t\.csv has 2 columns \w+; expected one\. Rename or remove the others\."):
+        label_tables.read_table(url, NAMES)
+
+
+def test_columns_that_agree(tmp_path: Path) -> None:
+    """The same class in two words, a name beside its path, and the photo of a tile are no contradiction."""
+    text = "path,filename,image,label,class\nset/a.jpg,a.jpg,7.jpg,1,positive\n.\\set\\b.jpg,set/b.jpg,7.jpg,0,\n"
+    assert len(label_tables.read_table(write(tmp_path / "t.csv", text), NAMES).rows) == 2
+
+
+def test_a_box_of_thousands_of_digits(tmp_path: Path) -> None:
+    """It is an invalid box, and the message stays short."""
+    text = f"path,label,top_px,left_px,height_px,width_px\na.jpg,1,{'9' * 5000},0,1,1\n"
+    with pytest.raises(UsageError, match=r"The box in row 1 of .* is top_px '9{40}', left_px '0',"):
+        label_tables.read_table(write(tmp_path / "t.csv", text), NAMES)
+
+
+@pytest.mark.parametrize(("on_disk", "listed"), [("NFD", "NFC"), ("NFC", "NFD")])
+def test_accents(tmp_path: Path, on_disk: Literal["NFC", "NFD"], listed: Literal["NFC", "NFD"]) -> None:
+    """A name that looks the same is the same, in paths and in class names: macOS writes accents apart."""
+    file = write(tmp_path / unicodedata.normalize(on_disk, "Brücke.jpg"), "")
+    text = unicodedata.normalize(listed, "path,label\na.jpg,0\nmissing-ü.jpg,0\nBrücke.jpg,1\n")
+    assert label_tables.read_table(write(tmp_path / "t.csv", text), NAMES).rows[2].url == file
+    names = ClassNames(unicodedata.normalize(on_disk, "Schäden"), "ok")
+    assert names.parse(unicodedata.normalize(listed, "SCHÄDEN")) is True
+
+
+def test_equal_paths_are_resolved_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Resolving takes far longer than the rest, and a table of boxes has few files."""
+    url = write(tmp_path / "t.csv", "path,label\n" + "a.jpg,1\nb.jpg,0\n" * 500)
+    sought: list[str] = []
+    canonical = storage.canonical
+
+    def noting(path: str) -> str:
+        sought.append(path)
+        return canonical(path)
+
+    monkeypatch.setattr(storage, "canonical", noting)
+    assert len(label_tables.read_table(url, NAMES).rows) == 1000
+    assert len(sought) < 10

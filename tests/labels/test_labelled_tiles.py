@@ -180,7 +180,7 @@ def test_annotations_of_a_tool(tmp_path: Path) -> None:
     assert {storage.name(url) for url in tiles.urls} == {"a.png"}
     assert 0 < tiles.labels.sum() < len(tiles)
     assert tiles.has_unused
-    assert tiles.remarks == ("1 photos in the folder are not in the annotations, and are not used.",)
+    assert tiles.remarks == ("1 photo in the folder is not in the annotations, and not used.",)
     again = read_labelled_tiles([str(next(folder.rglob("*.json")))], ClassNames("crack", "sound"))
     assert (again.names, again.labels.tolist()) == (tiles.names, tiles.labels.tolist())
 
@@ -216,6 +216,24 @@ def test_an_export_in_a_folder_called_like_a_class_is_ambiguous(tmp_path: Path) 
     assert str(caught.value) == (
         f"{folder} holds annotations, and all its pictures are in folders called crack. Move the annotations away if "
         "the folders tell the class; else rename the folders."
+    )
+
+
+def test_what_lies_beside_masked_photos_is_told(tmp_path: Path) -> None:
+    """A RAW photo without a mask, and pictures in other folders, are no tiles."""
+    for folder in ("images", "masks", "more"):
+        (tmp_path / folder).mkdir()
+    Image.new("RGB", (300, 300)).save(tmp_path / "images/a.png")
+    mask = Image.new("L", (300, 300))
+    mask.paste(255, (20, 140, 280, 146))
+    mask.save(tmp_path / "masks/a.png")
+    (tmp_path / "images/b.dng").write_bytes(b"raw")
+    (tmp_path / "more/c.jpg").write_bytes(b"c")
+
+    tiles = read_labelled_tiles([str(tmp_path)])
+
+    assert tiles.remarks == (
+        f"{tmp_path} holds files beside its masked photos that are not used, 2 in all: dng (1), jpg (1).",
     )
 
 

@@ -12,9 +12,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from pipeline.core.errors import DataError
+from pipeline.images.decode import decode
 from pipeline.labels.mask_files import Mask, read_mask
 
 FIELD = Path(__file__).parents[2].parent / "shared" / "field" / "masks-16-bit"
@@ -331,6 +332,83 @@ def test_no_mask() -> None:
     assert str(caught.value) == (
         "No mask in 10 bytes that begin with b'no picture'; expected PNG, TIFF, BMP, GIF or JPEG."
     )
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("file_format", ["PNG", "TIFF", "JPEG"])
+def test_masks_stand_upright(file_format: str, orientation: int) -> None:
+    """A mask turns by its own EXIF as its photo does."""
+    truth = np.zeros((16, 24), np.bool_)
+    truth[:8, :8] = truth[:8, 8:16] = True
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encode(Image.fromarray(levels_of(truth, 255)), file_format, exif=exif)
+    assert (read_mask(data) == (decode(data).pixels[..., 0] > 127)).all()
+    with Image.open(io.BytesIO(data)) as image:
+        assert (read_mask(data) == (np.asarray(ImageOps.exif_transpose(image)) > 127)).all()
+
+
+@pytest.mark.parametrize("file_format", ["TIFF", "GIF", "PNG"])
+def test_several_pages_are_refused(file_format: str) -> None:
+    """Nobody knows which one counts."""
+    pages = [Image.fromarray(levels_of(np.eye(9, k=k, dtype=np.bool_), 255)) for k in range(3)]
+    data = encode(pages[0], file_format, save_all=True, append_images=pages[1:])
+    with pytest.raises(DataError) as caught:
+        read_mask(data)
+    assert str(caught.value) == (
+        "The mask cannot be understood. It has 3 pages or frames; expected one. Save it as a PNG in grey, 0 where "
+        "there is no crack."
+    )
+
+
+def test_smaller_copies_are_no_pages() -> None:
+    """Programs for maps store them behind a picture, for the screen."""
+    truth = np.eye(9, dtype=np.bool_)
+    small = Image.fromarray(levels_of(truth[::2, ::2], 255))
+    small.encoderinfo = {"tiffinfo": {254: 1}}
+    whole = Image.fromarray(levels_of(truth, 255))
+    assert (read_mask(encode(whole, "TIFF", save_all=True, append_images=[small])) == truth).all()
+
+
+def test_channels_without_a_meaning_are_refused() -> None:
+    """A second channel that is no alpha may be another class."""
+    alpha = encode(Image.new("LA", (9, 9), (255, 255)), "TIFF")
+    kind = struct.Struct("<HHIHxx")
+    data = alpha.replace(kind.pack(338, 3, 1, 2), kind.pack(338, 3, 1, 0))
+    assert read_mask(alpha).all()
+    with pytest.raises(DataError, match=r"It is a TIFF of 2 channels; expected 1, or one more that is an alpha\."):
+        read_mask(data)
+
+
+def palette_mask(indices: NDArray[Any], colour: tuple[int, int, int], size: int = 256) -> bytes:
+    """Return a PNG whose palette has this colour at index 255, if it is so long, and else red."""
+    image = Image.frombytes("P", indices.shape[::-1], indices.astype(np.uint8).tobytes())
+    image.putpalette(([255, 0, 0] * 255 + [*colour])[: 3 * size])
+    return encode(image, "PNG")
+
+
+VOID = (224, 224, 192)
+
+
+@pytest.mark.parametrize(("index", "colour", "size"), [(0, VOID, 256), (1, VOID, 256), (1, (0, 0, 0), 256)])
+def test_index_255_is_neither_crack_nor_sound(index: int, colour: tuple[int, int, int], size: int) -> None:
+    """In the colours of Pascal VOC, and beside other indices, it means that nobody knows, so the mask is refused."""
+    indices = np.where(np.eye(9), 255, 0)
+    indices[0, 1] = index
+    with pytest.raises(DataError) as caught:
+        read_mask(palette_mask(indices, colour, size))
+    assert str(caught.value) == (
+        "The mask cannot be understood. 9 of its pixels have the palette's index 255, which in Pascal VOC and labelme "
+        "means neither crack nor sound. Give them index 0, or that of the crack."
+    )
+
+
+@pytest.mark.parametrize(("index", "colour"), [(0, (0, 0, 0)), (0, (255, 255, 255)), (200, (255, 255, 255))])
+def test_index_255_may_be_the_crack(index: int, colour: tuple[int, int, int]) -> None:
+    """It is where it is the only index but 0, and in a palette of greys, where it is white."""
+    indices = np.where(np.eye(9), 255, 0)
+    indices[0, 1] = index
+    assert (read_mask(palette_mask(indices, colour)) == (indices > 0)).all()
 
 
 @pytest.mark.skipif(not FIELD.is_dir(), reason="needs the masks of the field in ../shared/field")

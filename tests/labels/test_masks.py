@@ -256,3 +256,33 @@ def test_damaged_file(tmp_path: Path, place: str, noun: str) -> None:
     (tmp_path / place).write_bytes(b"no picture")
     with pytest.raises(UsageError, match=rf"{place} cannot be read: No {noun} in .* Repair it, or remove both"):
         read(tmp_path)
+
+
+def test_a_mask_of_a_format_that_is_not_read(tmp_path: Path) -> None:
+    """The error says that it is there, and what to do."""
+    write(tmp_path, "a", crossed())
+    (tmp_path / "masks" / "a.png").rename(tmp_path / "masks" / "a_mask.webp")
+    folder = storage.canonical(str(tmp_path))
+    with pytest.raises(UsageError) as caught:
+        read(tmp_path)
+    assert str(caught.value) == (
+        f"1 of 1 photos have no mask, the first: {folder}/images/a.jpg. Expected masks/a.png in {folder}; "
+        f"{folder}/masks/a_mask.webp is no mask, since .webp is not read. Save it as PNG."
+    )
+
+
+def test_what_is_left_out(tmp_path: Path) -> None:
+    """Photos that are not decoded, pictures elsewhere and links to folders are listed; what is read is not."""
+    write(tmp_path, "deep/a", crossed())
+    for path in ("images/b.NEF", "masks/c.webp", "more/d.jpg", "e.png", "images/.f.dng", "notes.txt"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_bytes(b"")
+    (tmp_path / "images" / "linked").symlink_to(tmp_path / "images" / "deep")
+    folder = storage.canonical(str(tmp_path))
+    assert masks.list_left_out(folder) == {
+        f"{folder}/images/b.NEF": "nef",
+        f"{folder}/masks/c.webp": "webp",
+        f"{folder}/more/d.jpg": "jpg",
+        f"{folder}/e.png": "png",
+        f"{folder}/images/linked": masks.FOLDER_LINK,
+    }

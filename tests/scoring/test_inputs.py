@@ -269,3 +269,26 @@ def test_an_empty_path_is_refused(layout: Layout) -> None:
     """An unset variable in a script does not mean the current folder."""
     with pytest.raises(UsageError, match="A path is empty"):
         make_listed_plan([""], layout)
+
+
+def test_a_photo_in_a_folder_called_like_an_archive_is_refused(tmp_path: Path, layout: Layout) -> None:
+    """Its address would be that of a photo in an archive."""
+    (tmp_path / "night.zip").mkdir()
+    (tmp_path / "night.zip/a.jpg").write_bytes(b"a")
+    for given in ("night.zip", "night.zip/a.jpg"):
+        with pytest.raises(UsageError) as caught:
+            make_listed_plan([str(tmp_path / given)], layout)
+        assert str(caught.value) == f"The folder file://{tmp_path}/night.zip has the name of an archive. Rename it."
+
+
+def test_lines_of_a_list_end_at_line_ends_only(tmp_path: Path, layout: Layout) -> None:
+    """Names may hold other separators of Unicode; NUL bytes are another encoding, or another kind of list."""
+    (tmp_path / "a\u2028b.jpg").write_bytes(b"a")
+    (tmp_path / "list.txt").write_bytes("a\u2028b.jpg\r".encode())
+    assert make_listed_plan([f"@{tmp_path}/list.txt"], layout).members.num_rows == 1
+    (tmp_path / "list.txt").write_bytes("a.jpg".encode("utf-16-le"))
+    with pytest.raises(UsageError) as caught:
+        make_listed_plan([f"@{tmp_path}/list.txt"], layout)
+    assert str(caught.value) == (
+        f"The list {tmp_path}/list.txt contains NUL bytes; expected text in UTF-8, one input a line. Save it so."
+    )

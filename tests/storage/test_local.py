@@ -42,6 +42,24 @@ def test_a_folder_that_cannot_be_listed_is_not_skipped(tmp_path: Path, monkeypat
     assert str(caught.value) == f"file://{tmp_path}/locked could not be listed: permission was denied."
 
 
+def test_a_system_folder_that_cannot_be_listed_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every ext4 disk has a lost+found that is root's alone; an input folder called so is listed."""
+    (tmp_path / "lost+found").mkdir()
+    (tmp_path / "a.jpg").write_bytes(b"a")
+    scandir = os.scandir
+
+    def refusing(path: str) -> object:
+        if str(path).endswith("lost+found"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+
+    assert [file.path for file in storage.list_files(f"file://{tmp_path}")] == ["a.jpg"]
+    with pytest.raises(StorageError, match=r"lost\+found could not be listed: permission was denied"):
+        storage.list_files(f"file://{tmp_path}/lost+found")
+
+
 def test_whole_writes_replace_and_leave_nothing_behind(tmp_path: Path) -> None:
     """Afterwards the new content is there, and no temporary file."""
     url = f"file://{tmp_path}/a/run.json"
