@@ -418,7 +418,7 @@ def damaged(draw: st.DrawFn) -> bytes:
 
 
 @pytest.mark.ray
-@settings(max_examples=2_500)
+@settings(max_examples=1_000)
 @given(damaged())
 def test_damage_is_a_photo_or_a_data_error(data: bytes) -> None:
     """Whatever the damage, `decode` returns a photo within the limit or raises a `DataError`."""
