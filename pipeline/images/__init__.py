@@ -12,6 +12,7 @@ Imports `core` alone and knows no file, archive or network. Start with `decode`.
 * `png`: checks the chunks of a PNG
 * `tiff`: tells which TIFFs are decoded, what their levels mean, and whether they are whole
 * `heif`: lets Pillow open HEIF, if its list of items is sound
+* `refusals`: failures that several decoders share, in the same words
 * `camera_raw`: develops camera RAW, with the extra `raw`
 * `exif`: reads when, where and with what a photo was taken
 * `exif_values`: reads values of EXIF and XMP, of whatever type, as text and numbers

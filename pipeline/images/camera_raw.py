@@ -13,6 +13,7 @@ from PIL import Image
 
 from pipeline.core.errors import DataError
 from pipeline.images.exif import DAMAGED, PhotoFacts, read_facts
+from pipeline.images.refusals import describe_size, refuse_size
 
 if TYPE_CHECKING:
     import rawpy
@@ -40,7 +41,8 @@ def decode_camera_raw(data: bytes, name: str, max_pixels: int) -> tuple[NDArray[
 
     try:
         with rawpy.imread(io.BytesIO(data)) as raw:
-            _check_size(raw.sizes.iheight, raw.sizes.iwidth, max_pixels)
+            if raw.sizes.iheight * raw.sizes.iwidth > max_pixels:
+                raise refuse_size(describe_size(raw.sizes.iheight, raw.sizes.iwidth), max_pixels)
             pixels = raw.postprocess(use_camera_wb=True, output_bps=8)
             is_grey = pixels.shape[2] == 1  # of a camera without colour filters
             return np.repeat(pixels, 3, axis=2) if is_grey else pixels, _read_facts(data, raw)
@@ -50,12 +52,6 @@ def decode_camera_raw(data: bytes, name: str, max_pixels: int) -> tuple[NDArray[
     except rawpy.LibRawError as error:
         found = f"The photo, a {name} file, is damaged or cut short: {_describe(error)}."
         raise DataError("decode", "truncated_image", found) from error
-
-
-def _check_size(height_px: int, width_px: int, max_pixels: int) -> None:
-    if height_px * width_px > max_pixels:
-        found = f"{width_px} x {height_px} = {height_px * width_px:,} pixels; at most {max_pixels:,} are decoded"
-        raise DataError("decode", "too_many_pixels", f"The photo is {found}. Raise --max-pixels to score it.")
 
 
 def _read_facts(data: bytes, raw: "rawpy.RawPy") -> PhotoFacts:

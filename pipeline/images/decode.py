@@ -22,6 +22,7 @@ from pipeline.images.jpeg import Colours, decode_jpeg, mend
 from pipeline.images.jpeg_structure import read_header
 from pipeline.images.lost_sectors import check_sectors
 from pipeline.images.png import drop_notes, keep_whole_chunks
+from pipeline.images.refusals import describe_size, refuse_kind, refuse_size
 
 Pixels = NDArray[np.uint8]
 """A picture or several: (…, H, W, 3), 8-bit RGB."""
@@ -94,7 +95,7 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Photo:
         with warnings.catch_warnings(action="ignore"):
             return _decode_format(data, identify(data), max_pixels)
     except Image.DecompressionBombError as error:
-        raise _too_many_pixels(f"more than {2 * limit:,} pixels", max_pixels) from error
+        raise refuse_size(f"more than {2 * limit:,} pixels", max_pixels) from error
     except MemoryError as error:
         message = "Decoding takes more memory than there is for a photo. Score it on a machine that has more."
         raise DataError("decode", "too_large", message) from error
@@ -114,6 +115,7 @@ def _decode_format(data: bytes, form: str | None, max_pixels: int) -> Photo:
         if form == "JPEG":
             return Photo(_decode_jpeg(image, data), read_facts(image))
         image.load()
+        _check_size(image, max_pixels)  # once more: only its pixels show how large a HEIF is
         return Photo(decode_with_pillow(image), read_facts(image))
 
 
@@ -159,8 +161,7 @@ def _check_bmp(image: Image.Image, data: bytes) -> None:
     bits_at = 24 if int.from_bytes(data[14:18], "little") == 12 else 28
     bits = int.from_bytes(data[bits_at : bits_at + 2], "little")
     if {"1": 1, "L": 8}.get(image.mode, bits) != bits:
-        found = f"The photo is a BMP of {bits} bits with a palette of few greys, which is not decoded. Save it as PNG."
-        raise DataError("decode", "unsupported_format", found)
+        raise refuse_kind(f"a BMP of {bits} bits with a palette of few greys")
 
 
 def _decode_tiff(data: bytes, max_pixels: int) -> Photo:
@@ -213,8 +214,7 @@ def _refuse(data: bytes, error: Exception) -> DataError:
     elif _NOT_SUPPORTED.search(str(error)):
         kind = f"a {form} of a kind that its decoder refuses ({error})"
     if kind is not None:
-        found = f"The photo is {kind}, which is not decoded. Convert it to JPEG, PNG or TIFF."
-        return DataError("decode", "unsupported_format", found)
+        return refuse_kind(kind)
     reason = f"no {form} decoder finds a photo in it" if isinstance(error, UnidentifiedImageError) else error
     return DataError("decode", "truncated_image", f"The photo is damaged or cut short: {reason}.")
 
@@ -271,17 +271,12 @@ def _check_size(image: ImageFile.ImageFile, max_pixels: int) -> None:
     """Refuse a photo that would fill the memory, before any pixel is decoded."""
     found, in_tile = image.width * image.height, _count_tile_pixels(image)
     if found > max_pixels:
-        raise _too_many_pixels(f"{image.width} x {image.height} = {found:,} pixels", max_pixels)
+        raise refuse_size(describe_size(image.height, image.width), max_pixels)
     if in_tile > max(max_pixels, _MAX_TIFF_TILE_PIXELS):
-        raise _too_many_pixels(f"stored in tiles of {in_tile:,} pixels", max_pixels)
+        raise refuse_size(f"stored in tiles of {in_tile:,} pixels", max_pixels)
     if len(image.tile) > 4 * (image.height + found // 64):  # a row or 8 x 8 pixels each, in up to four planes
         message = f"The photo is damaged: {found:,} pixels in {len(image.tile):,} pieces."
         raise DataError("decode", "truncated_image", message)
-
-
-def _too_many_pixels(found: str, max_pixels: int) -> DataError:
-    message = f"The photo is {found}; at most {max_pixels:,} are decoded. Raise --max-pixels to score it."
-    return DataError("decode", "too_many_pixels", message)
 
 
 def _count_tile_pixels(image: Image.Image) -> int:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pipeline.core.errors import DataError
 from pipeline.images.jpeg_structure import APP0, END, START, Header, find_end, has_all_scans, read_header
 from pipeline.images.lost_sectors import find_lost_sectors, refuse_lost_sectors
+from pipeline.images.refusals import refuse_kind
 
 Colours = Literal["RGB", "GRAY", "CMYK"]
 
@@ -43,8 +44,7 @@ def decode_jpeg(data: bytes, height_px: int, width_px: int, colours: Colours) ->
     """
     header = read_header(data)
     if header.frame is not None and header.frame.refusal is not None:
-        found = f"The photo is {header.frame.refusal}, which is not decoded. Convert it to JPEG, PNG or TIFF."
-        raise DataError("decode", "unsupported_format", found)
+        raise refuse_kind(header.frame.refusal)
     pixels: NDArray[np.uint8] | None = np.empty((height_px, width_px, _CHANNELS[colours]), np.uint8)
     try:
         simplejpeg.decode_jpeg(data, colorspace=colours, buffer=pixels)

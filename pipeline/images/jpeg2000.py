@@ -6,7 +6,7 @@ no multiple of their step. Source: ITU-T T.800, A.5.1.
 
 import struct
 
-from pipeline.core.errors import DataError
+from pipeline.images.refusals import refuse_kind
 
 _START_AND_SIZE = b"\xff\x4f\xff\x51"
 
@@ -27,6 +27,4 @@ def check_components(data: bytes) -> None:
         bits = (depth & 127) + 1
         is_uneven = across == 0 or down == 0 or (right - left) % across or (bottom - top) % down
         if bits < 8 or is_uneven:
-            found = f"a JPEG 2000 with a component of {bits} bits at every {across} x {down} pixels"
-            message = f"The photo is {found}, which is not decoded. Convert it to JPEG, PNG or TIFF."
-            raise DataError("decode", "unsupported_format", message)
+            raise refuse_kind(f"a JPEG 2000 with a component of {bits} bits at every {across} x {down} pixels")

@@ -146,7 +146,8 @@ def test_a_bmp_that_pillow_misreads_fails_by_name(bits: int) -> None:
         decode(bytes(data))
 
     assert str(caught.value) == (
-        f"The photo is a BMP of {bits} bits with a palette of few greys, which is not decoded. Save it as PNG."
+        f"The photo is a BMP of {bits} bits with a palette of few greys, which is not decoded. Convert it to JPEG, PNG "
+        "or TIFF."
     )
 
 

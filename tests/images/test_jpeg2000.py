@@ -44,6 +44,10 @@ def test_what_pillow_gets_wrong_fails_by_name(component: tuple[int, int, int], f
 
 
 def test_a_header_cut_short_is_left_to_the_decoder() -> None:
-    """It has no components to look at."""
-    for end in range(FIRST):
-        check_components(WHOLE[:end])
+    """It has no components to look at, and is damaged, not of another kind."""
+    kinds = set()
+    for end in range(12, FIRST):
+        with pytest.raises(DataError) as caught:
+            decode(WHOLE[:end])
+        kinds.add(caught.value.kind)
+    assert kinds == {"truncated_image"}
