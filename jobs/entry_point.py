@@ -35,6 +35,7 @@ def _run(job: click.Command, words: Sequence[str] | None) -> dict[str, Any] | No
     except click.Abort:
         code, message = InterruptedRunError.exit_code, "Interrupted; run the same job again to go on."
     else:
-        code = DONE_WITH_FAILED_PHOTOS if facts and facts.get("failed") else 0
-        return {"job": job.name, **facts, "exit": code} if facts else None  # none after --help
+        if not facts:  # after --help
+            return None
+        return {"job": job.name, "exit": DONE_WITH_FAILED_PHOTOS if facts.get("failed") else 0, **facts}
     return {"job": job.name, "exit": code, "error": message}

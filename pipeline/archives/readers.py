@@ -29,7 +29,7 @@ from pipeline.archives.members import (
 )
 from pipeline.archives.tar_reader import TarReader
 from pipeline.archives.zip_reader import ZipReader
-from pipeline.core.errors import DataError, StorageError
+from pipeline.core.errors import DataError, NotFoundError, StorageError
 from pipeline.core.log import bind
 from pipeline.core.usage import Usage, measure, with_peak
 from pipeline.storage.byte_ranges import FileRangeReader, RangeReader
@@ -157,7 +157,7 @@ def read_members(
 ) -> Iterator[tuple[Entry, Content]]:
     """Read photos of a seekable archive, or of one nested in it; yield each exactly once."""
     missing = dict.fromkeys(entries)
-    reason = "it has changed since it was listed"
+    failure = _fail_photo("it has changed since it was listed")
     try:
         reader = choose_reader(open_archive(url))
         if inner is not None:
@@ -165,10 +165,26 @@ def read_members(
         for entry, content in reader.read(list(missing), limits):
             del missing[entry]
             yield entry, content
+    except NotFoundError as error:
+        failure = explain_missing(url, error)
     except (*DAMAGED, DataError) as error:
-        reason = f"it is damaged: {error}"
-    for entry in missing:
-        yield entry, DataError("read", "member_unreadable", f"The archive does not yield this photo; {reason}.")
+        failure = _fail_photo(f"it is damaged: {error}")
+    yield from ((entry, failure) for entry in missing)
+
+
+def explain_missing(url: str, error: NotFoundError) -> DataError:
+    """Return the failure of photos whose file is gone.
+
+    Raises:
+        NotFoundError: its folder is gone, too: the storage fails, not the file.
+    """
+    if not storage.is_folder(storage.parent(url)):
+        raise error
+    return DataError("read", "vanished", f"{storage.name(url)} has vanished since it was listed.")
+
+
+def _fail_photo(reason: str) -> DataError:
+    return DataError("read", "member_unreadable", f"The archive does not yield this photo; {reason}.")
 
 
 def open_archive(url: str) -> RangeReader:
@@ -228,6 +244,8 @@ def _read_loose(url: str, entry: Entry, limits: Limits) -> Content:
     except DataError as error:
         return error
     except StorageError as error:
+        if isinstance(error, NotFoundError) and storage.canonical(photo_url) == photo_url:  # no broken link
+            return explain_missing(photo_url, error)
         if not error.permanent or not storage.is_folder(url):  # the storage fails, not the photo
             raise
         return DataError("read", "member_unreadable", str(error))

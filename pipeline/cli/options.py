@@ -54,6 +54,14 @@ threshold_option = click.option(
     help="Count a tile in crack_tiles from this score on; nothing is scored again.  [default: the model's, as scored]",
 )
 
+fail_on_option = click.option(
+    "--fail-on",
+    type=click.Choice(["new", "any", "never"]),
+    default="any",
+    show_default=True,
+    help="What ends with exit code 3: photos that failed and inputs that changed in this run (new), or ever (any).",
+)
+
 maps_option = click.option(
     "--maps",
     is_flag=True,

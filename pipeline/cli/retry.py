@@ -1,14 +1,17 @@
 """`crackscan retry`: score the failed photos again."""
 
 import time
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from pipeline.cli.options import maps_option, model_option, run_options
+from pipeline.cli.options import fail_on_option, maps_option, model_option, run_options
 from pipeline.cli.prices_file import prices_option, read_prices
 from pipeline.cli.score_display import end_run, show_run
 from pipeline.core.errors import Kind
+
+if TYPE_CHECKING:
+    from pipeline.scoring.progress import FailOn
 
 
 @click.command("retry")
@@ -16,12 +19,14 @@ from pipeline.core.errors import Kind
 @click.option("--kind", "kinds", multiple=True, type=click.Choice(get_args(Kind)), metavar="KIND",
               help="Only those of this failure_kind; may be repeated.  [default: all]")  # fmt: skip
 @model_option
+@fail_on_option
 @maps_option
 @run_options
 @prices_option
 def command(
     out: str,
     kinds: tuple[str, ...],
+    fail_on: "FailOn",
     address: str | None,
     cpus: int | None,
     verbose: bool,
@@ -31,7 +36,9 @@ def command(
     """Score the failed photos of the dataset OUT again, once the cause is mended.
 
     It removes their rows and scores them as `crackscan score` would, from the archives in the plan. `crackscan status
-    OUT` counts failed photos by kind. A photo that fails again has a failed row again.
+    OUT` counts failed photos by kind. A photo that fails again has a failed row again. Loose photos, and archives of
+    which nothing was scored, may have been mended or replaced; of others, `crackscan score --on-changed rescore` scores
+    what is there now.
 
     \b
     Examples:
@@ -47,4 +54,4 @@ def command(
     began_at = time.monotonic()
     with show_run() as callbacks:
         summary = retry(config, kinds or None, callbacks)
-    end_run(summary, out, time.monotonic() - began_at)
+    end_run(summary, out, time.monotonic() - began_at, fail_on)

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.cli.config_file import config_option
-from pipeline.cli.options import engine_option, maps_option, model_option, run_options
+from pipeline.cli.options import engine_option, fail_on_option, maps_option, model_option, run_options
 from pipeline.cli.prices_file import prices_option, read_prices
 from pipeline.cli.score_display import end_run, show_run
 
 if TYPE_CHECKING:
-    from pipeline.scoring.progress import ScoreSummary
+    from pipeline.scoring.progress import FailOn, ScoreSummary
 
 
 @click.command("score")
@@ -26,12 +26,16 @@ if TYPE_CHECKING:
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Score at most N photos, for a trial.")
 @click.option("--max-failures", type=click.FloatRange(0, 1), default=0.5, show_default=True, metavar="SHARE",
               help="Stop early when more than this share of the photos fails.")  # fmt: skip
+@click.option("--on-changed", type=click.Choice(["report", "fail", "rescore"]), default="report", show_default=True,
+              help="An archive or photo was replaced after it was listed. report: name it, keep its scores, score the "
+              "rest. fail: score nothing. rescore: remove its scores and score what is there now.")  # fmt: skip
+@fail_on_option
 @maps_option
 @engine_option
 @run_options
 @prices_option
 @config_option
-def command(out: str, **given: Any) -> None:  # noqa: ANN401 - Click's
+def command(out: str, fail_on: "FailOn", **given: Any) -> None:  # noqa: ANN401 - Click's
     """Score the photos of every INPUT and write the dataset OUT.
 
     INPUT is a folder (searched through, archives in it too), a photo, a .zip, .tar, .tar.gz, .tar.bz2, .tar.xz or
@@ -49,12 +53,13 @@ def command(out: str, **given: Any) -> None:  # noqa: ANN401 - Click's
       crackscan score photos.zip --out trial --limit 20
       crackscan score photos.zip --out scores --maps
       crackscan score s3://inspections/tonight/ --out s3://results/tonight
+      crackscan score s3://inspections/ --out s3://results/all --on-changed rescore --fail-on new
       crackscan score photos.zip --out scores --prices prices.yaml
       crackscan score --config tonight.yaml
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
     began_at = time.monotonic()
     summary = run_score(out=out, **given)
-    end_run(summary, out, time.monotonic() - began_at)
+    end_run(summary, out, time.monotonic() - began_at, fail_on)
 
 
 def run_score(

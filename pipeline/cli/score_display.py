@@ -3,15 +3,21 @@
 import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli.messages import DONE_WITH_FAILED_PHOTOS, list_kinds
+from pipeline.cli.messages import DONE_WITH_FAILED_PHOTOS, count_of, list_kinds, short_url
 from pipeline.cli.progress import progress
 
+if TYPE_CHECKING:
+    from pipeline.monitoring.changes import Change
+    from pipeline.scoring.progress import FailOn
+
+NAMED = 20
+"""Changed inputs that are named; the run report has all."""
 WORST_PHOTOS = 5
 """Photos that a run lists at its end."""
 WHY_FAILED = "SELECT image, failure_kind, failure_message FROM failures"
@@ -24,6 +30,7 @@ def show_run() -> Iterator[Any]:  # ScoreCallbacks, whose module loads pyarrow
     """Show the progress of a run while the context lasts."""
     from pipeline.dataset.lease import Holder
     from pipeline.models.engines import EngineChoice
+    from pipeline.monitoring.changes import Change
     from pipeline.scoring.progress import Progress, ScoreCallbacks
 
     began_at = time.monotonic()
@@ -42,6 +49,10 @@ def show_run() -> Iterator[Any]:  # ScoreCallbacks, whose module loads pyarrow
                     )
                 self.has_waited = True
 
+            def on_changes(self, changes: Sequence[Change], *, is_rescored: bool) -> None:
+                for line in describe_changes(changes, is_rescored=is_rescored):
+                    click.echo(line, err=True)
+
             def on_listed(self, archives: int, total: int) -> None:
                 show(0, 0, f"({archives:,} of {total:,} archives listed)")
 
@@ -54,11 +65,32 @@ def show_run() -> Iterator[Any]:  # ScoreCallbacks, whose module loads pyarrow
         yield ScoreDisplay()
 
 
-def end_run(summary: Any, out: str, seconds: float) -> None:  # noqa: ANN401 - its module loads pyarrow
+def describe_changes(changes: "Sequence[Change]", *, is_rescored: bool = False) -> list[str]:
+    """Say what has changed among the inputs since they were listed, by name, and what to do."""
+    lines = [_describe_change(change, is_rescored=is_rescored) for change in changes[:NAMED]]
+    return lines if len(changes) <= NAMED else [*lines, f"… and {len(changes) - NAMED:,} more; see run-report.json."]
+
+
+def _describe_change(change: "Change", *, is_rescored: bool) -> str:
+    lost = f" {count_of(change.lost, 'photo')} of it had no row yet and cannot be scored." if change.lost else ""
+    if change.what == "vanished":
+        return f"Vanished since it was listed: {short_url(change.url)}.{lost}"
+    replaced = f"Replaced since it was listed: {short_url(change.url)}."
+    if is_rescored:
+        return f"{replaced} What is there now is scored in its place."
+    if not change.scored:
+        return f"{replaced}{lost} Its failed row stays; `crackscan retry` scores what is there now."
+    return (
+        f"{replaced}{lost} {count_of(change.scored, 'score')} of what was there before stay; `crackscan score "
+        "--on-changed rescore` scores what is there now."
+    )
+
+
+def end_run(summary: Any, out: str, seconds: float, fail_on: "FailOn") -> None:  # noqa: ANN401 - its module loads pyarrow
     """Print how a run ended, and exit."""
     _print_run(summary, out, seconds)
     _print_worst(summary, out)
-    sys.exit(DONE_WITH_FAILED_PHOTOS if summary.failed else 0)
+    sys.exit(DONE_WITH_FAILED_PHOTOS if summary.has_trouble(fail_on) else 0)
 
 
 def _print_run(summary: Any, out: str, seconds: float) -> None:  # noqa: ANN401 - its module loads pyarrow
@@ -91,7 +123,17 @@ def _print_worst(summary: Any, out: str) -> None:  # noqa: ANN401 - its module l
     if count := count_out_of_domain(out):
         click.echo(f"{count:,} photos are unlike what the model was trained on; do not trust their scores. See which:")
         click.echo(f"  crackscan query {shlex.quote(out)} '{OUT_OF_DOMAIN}'")
-    if summary.failed:
-        click.echo(f"{summary.failed:,} photos failed; see why, or try them again:")
-        click.echo(f"  crackscan query {shlex.quote(out)} '{WHY_FAILED}'\n  crackscan retry {shlex.quote(out)}")
     click.echo(f"Next:\n  crackscan query {shlex.quote(out)} '{WORST}'")
+    if summary.failed:
+        click.echo(f"  crackscan query {shlex.quote(out)} '{WHY_FAILED}'\n  crackscan retry {shlex.quote(out)}")
+    click.echo(_describe_trouble(summary))
+
+
+def _describe_trouble(summary: Any) -> str:  # noqa: ANN401 - its module loads pyarrow
+    """Count failed photos and changed inputs, the new ones apart."""
+    changed = (
+        f"; changed inputs: {len(summary.new_changes):,} new, {len(summary.changes):,} in all"
+        if summary.changes or summary.new_changes
+        else ""
+    )
+    return f"Failed photos: {summary.run.failed:,} new, {summary.failed:,} in all{changed}."

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.messages import list_kinds
+from pipeline.cli.messages import count_of, list_kinds
+from pipeline.cli.score_display import describe_changes
 
 if TYPE_CHECKING:
     from pipeline.monitoring.status import Speed, Status, Writer
@@ -38,7 +39,11 @@ def command(out: str, as_json: bool) -> None:
 
     found = status(out)
     if as_json:
-        facts = asdict(found) | {"failed": found.failed, "cost": found.cost and found.cost._asdict()}
+        facts = asdict(found) | {
+            "failed": found.failed,
+            "changes": [change._asdict() for change in found.changes],
+            "cost": found.cost and found.cost._asdict(),
+        }
         click.echo(json.dumps(facts, indent=1, default=datetime.isoformat, ensure_ascii=False))
         return
     click.echo(f"{_format_state(found)}: {found.out}")
@@ -48,6 +53,8 @@ def command(out: str, as_json: bool) -> None:
     if found.failed:
         click.echo(f"failed   {list_kinds(found.failures)}")
         click.echo(f"         crackscan query {shlex.quote(out)} '{WHY_FAILED}'")
+    for line in describe_changes(found.changes):
+        click.echo(f"changed  {line}")
     if found.cost is not None:
         click.echo(f"cost     {found.cost} of all runs with prices, storage and traffic not included")
     click.echo(f"writer   {_format_writer(found.writer)}")
@@ -62,6 +69,8 @@ def _format_state(found: "Status") -> str:
 def _format_photos(found: "Status") -> str:
     share = f" ({found.done / found.planned:.1%})" if found.planned else ""
     text = f"{found.done:,} of {found.planned:,} done{share}, {found.failed:,} of them failed"
+    if found.unlisted_archives:
+        text += f"; {count_of(found.unlisted_archives, 'archive')} not listed yet"
     if found.unread_archives:
         text += f"; more will come from {found.unread_archives:,} archives that have not been read to their end"
     return text

@@ -17,7 +17,7 @@ from pipeline.core.errors import CrackscanError, UsageError
 PREFIX = "crackscan"
 KEY_DIGITS = 12
 
-WITHOUT_EFFECT = {"actors", "batch-tiles", "max-failures", "mlflow", "prices", "verbose"}
+WITHOUT_EFFECT = {"actors", "batch-tiles", "fail-on", "max-failures", "mlflow", "prices", "verbose"}
 """Options that change how the work is done, but not its result."""
 
 POLL_S = 1.0

@@ -24,6 +24,7 @@ Kind = Literal[
     "archive_unreadable",
     "archive_truncated",
     "archive_changed",
+    "vanished",
     "member_unreadable",
     "encrypted",
     "unsupported_compression",
@@ -38,7 +39,7 @@ Kind = Literal[
 ]
 """Why a photo failed: the `failure_kind` column."""
 
-KINDS_OF_INPUT: frozenset[Kind] = frozenset({"unsupported_format", "archive_unreadable"})
+KINDS_OF_INPUT: frozenset[str] = frozenset({"unsupported_format", "archive_unreadable", "archive_changed"})
 """Failures that say what lies among the inputs, never that a run goes wrong."""
 
 

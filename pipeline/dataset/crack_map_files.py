@@ -4,6 +4,7 @@ So a committed photo has its map. If a photo was not committed, the next run sco
 again. `models.crack_maps` draws the maps.
 """
 
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
@@ -27,6 +28,15 @@ def write_maps(scored: pa.Table, layout: Layout) -> pa.Table:
         with ThreadPoolExecutor(MAPS_AT_ONCE) as writers:
             list(writers.map(storage.write_whole, urls, mapped["crack_map"].to_pylist()))
     return scored.drop_columns(["crack_map"])
+
+
+def remove_maps(image_ids: Collection[str], layout: Layout) -> None:
+    """Remove the maps of photos that have one."""
+    files = storage.list_files(layout.maps) if storage.exists(layout.maps) else []
+    wanted = {storage.name(layout.map(image_id)) for image_id in image_ids}
+    for file in files:
+        if file.path in wanted:
+            storage.remove(file.url)
 
 
 def copy_maps(old: Layout, new: Layout) -> None:

@@ -1,8 +1,8 @@
 """The invariants of a dataset's rows: for each a sentence, and SQL that finds the files or photos that break it.
 
 `verify` creates the tables `image_files` and `tile_files` (the committed rows, each with its `filename`), `plan_files`,
-`files` (filename, kind, part, token) and `run` (model_id, threshold). `TABLES` derives the others from them. A query
-returns names for people; no row means no fault.
+`files` (filename, kind, part, token), `run` (model_id, threshold) and `forgotten` (image_id of photos that are being
+removed). `TABLES` derives the others from them. A query returns names for people; no row means no fault.
 """
 
 from collections.abc import Iterable, Iterator
@@ -138,7 +138,8 @@ INVARIANTS = (
         "Every tile is of a photo of its commit.",
         """
         SELECT cut.image AS name FROM cut LEFT JOIN image_rows i USING (part, image_id)
-        WHERE (i.status = 'ok' AND first_address = last_address
+        WHERE (i.image_id IS NOT NULL OR cut.image_id NOT IN (FROM forgotten))
+          AND (i.status = 'ok' AND first_address = last_address
                AND first_address = hash(i.archive, i.image)) IS NOT TRUE
         """,
     ),

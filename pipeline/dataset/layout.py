@@ -43,6 +43,16 @@ class Layout:
         """Table of the members of one archive."""
         return storage.join(self.plans, f"{hashlib.sha256(archive.encode()).hexdigest()[:16]}.parquet")
 
+    @property
+    def awaited(self) -> str:
+        """The archives that the latest run is to list, as JSON."""
+        return storage.join(self.plans, "awaited.json")
+
+    @property
+    def forgotten(self) -> str:
+        """Photos whose rows are being removed, as JSON; exists only meanwhile, and after a kill in that moment."""
+        return storage.join(self.plans, "forgotten.json")
+
     def log(self, run_id: str) -> str:
         """Log lines of one run, as JSON; a remote file appears when the run ends: object stores cannot append."""
         return storage.join(self.url, "logs", f"{run_id}.jsonl")

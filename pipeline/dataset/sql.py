@@ -7,7 +7,7 @@ to DuckDB come from this module.
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +79,14 @@ def list_worst(out: str, photos: int) -> list[WorstPhoto]:
     is_out_of_domain = "image_id IN (SELECT image_id FROM out_of_domain) AS is_out_of_domain"
     found = query(out, f"SELECT archive, image, crack_score, crack_tiles, tiles, {is_out_of_domain} {ranked}")
     return [WorstPhoto(**row) for row in found.to_pylist()]
+
+
+def read_statuses(layout: Layout, archives: Collection[str]) -> pa.Table:
+    """Read `archive`, `image_id` and `status` of all photos of some archives or folders."""
+    with views(layout) as connection:
+        connection.register("wanted", pa.table({"archive": pa.array(sorted(archives), pa.string())}))
+        found = connection.sql("SELECT archive, image_id, status FROM images SEMI JOIN wanted USING (archive)")
+        return found.to_arrow_table()
 
 
 def count_out_of_domain(out: str) -> int:

@@ -16,6 +16,7 @@ from pipeline.core import table_schemas
 from pipeline.core.errors import DatasetError
 from pipeline.core.progress import OnProgress
 from pipeline.dataset.diff import differences
+from pipeline.dataset.forgetting import read_forgotten
 from pipeline.dataset.invariants import ADD_GRIDS, COUNTS, INVARIANTS, SIZES, TABLES, Invariant, make_boxes
 from pipeline.dataset.inventory import Inventory, PartFile, take_inventory
 from pipeline.dataset.layout import Layout
@@ -135,6 +136,8 @@ def _make_tables(connection: Connection, layout: Layout, files: Sequence[PartFil
     named = [{"filename": file_name(file.url), **_facts(file)} for file in files]
     connection.register("files", pa.Table.from_pylist(named, _FILES))
     connection.register("run", pa.Table.from_pylist([facts], _RUN))
+    _, forgotten = read_forgotten(layout)
+    connection.register("forgotten", pa.table({"image_id": pa.array(forgotten, pa.string())}))
     for statement in TABLES:
         connection.execute(statement)
     for table in make_boxes(connection.execute(SIZES).fetchall(), spec):

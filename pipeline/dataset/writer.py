@@ -21,6 +21,7 @@ from pipeline.core.errors import DatasetError, LostPlaceError, NotFoundError
 from pipeline.core.log import get_logger
 from pipeline.dataset.commit_log import CommitLog, file_metadata, read_log, read_table, table_bytes
 from pipeline.dataset.crack_map_files import write_maps
+from pipeline.dataset.forgetting import finish_forgetting, note_forgotten
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import Lease
 from pipeline.dataset.run import Run, check_fingerprint, json_bytes
@@ -119,7 +120,18 @@ class DatasetWriter:
         while not self._put(table_schemas.SCORED.empty_table()):
             self.log = read_log(self._layout, self.log)  # an older writer was quicker
         self.log = read_log(self._layout, self.log)
+        if finish_forgetting(self._layout, self._lease.check):
+            self.log = read_log(self._layout)
         self._sweep()
+
+    def forget(self, image_ids: Collection[str]) -> None:
+        """Remove the rows, tiles and maps of photos whose files were replaced, so that the run scores them again."""
+        storage.remove(self._layout.summary)
+        note_forgotten(self._layout, image_ids)
+        gone = finish_forgetting(self._layout, self._lease.check)
+        self.log = read_log(self._layout)
+        self._added.difference_update(gone)
+        _log.info("forgot replaced photos", photos=len(gone))
 
     def forget_failed(self, kinds: Collection[str] | None) -> int:
         """Remove the rows of failed photos, so that the run scores these photos again.

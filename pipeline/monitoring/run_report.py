@@ -78,6 +78,7 @@ def run_figures(stats: RunStats, prices: Prices | None) -> dict[str, Any]:
         "photos": totals.photos,
         "failed": totals.failed,
         "failures": [{**failure._asdict(), "photos": photos} for failure, photos in failures],
+        "changes": [change._asdict() for change in stats.changes],
         "tiles": totals.tiles,
         "tiles_per_s": round(totals.tiles / wall_s, 3),
         "photo_bytes": totals.photo_bytes,

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from pipeline.cluster.session import Node
 from pipeline.core.usage import Usage
+from pipeline.monitoring.changes import Change
 
 Stage = Literal["list", "read", "decode", "score", "write"]
 STAGES: tuple[Stage, ...] = ("list", "read", "decode", "score", "write")
@@ -113,6 +114,10 @@ class RunStats:
         self.totals = Totals()
         self.nodes: tuple[Node, ...] = ()
         """The machines of Ray when work began."""
+        self.changes: tuple[Change, ...] = ()
+        """What has changed among the inputs since they were listed."""
+        self.new_changes: tuple[Change, ...] = ()
+        """Those of it that no earlier run has told."""
         self.first_photo_s: float | None = None
         """Seconds from the start of the run to its first photo; None before that."""
         self._began_s, self._began_cpu_s = time.monotonic(), time.process_time()

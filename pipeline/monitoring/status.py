@@ -3,6 +3,7 @@
 It counts with SQL over the files and holds nothing per photo in memory, so that a million photos take seconds.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,10 +11,12 @@ from typing import Literal
 
 from pipeline import storage
 from pipeline.core import table_schemas
+from pipeline.core.errors import DatasetError, NotFoundError
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import Holder, is_gone, read_lease
 from pipeline.dataset.run import read_run
 from pipeline.dataset.sql import create_file_view, views
+from pipeline.monitoring.changes import Change, read_changes
 from pipeline.monitoring.prices import Cost
 from pipeline.monitoring.run_report import read_reports, total_cost
 
@@ -75,7 +78,9 @@ class Status:
     is_sealed: bool
     """Whether `compact` made it."""
     planned: int
-    """Photos that are known; `unread_archives` may hold more."""
+    """Photos that are known; `unlisted_archives` and `unread_archives` may hold more."""
+    unlisted_archives: int
+    """Archives that the latest run found and has not listed yet."""
     unread_archives: int
     """Streams whose photos are not known until they have been read to their end."""
     done: int
@@ -87,6 +92,8 @@ class Status:
     left_s: float | None
     """Seconds that the known rest takes at that speed; None without a speed."""
     writer: Writer | None
+    changes: tuple[Change, ...]
+    """Archives and photos that were not what was listed any more when the last run that has ended looked."""
     cost: Cost | None
     """Cost of all runs that had prices; None if no run had."""
 
@@ -113,20 +120,34 @@ def status(out: str) -> Status:
         planned, unread = connection.execute(_PLANNED).fetchall()[0]
         counts = dict(connection.execute(_COUNTS).fetchall())
         speed = _measure_speed(*connection.execute(_SPEED, {"commits": LAST_COMMITS}).fetchall()[0])
-    done = sum(counts.values())
+    done, reports = sum(counts.values()), read_reports(layout)
     return Status(
         out=layout.url,
         is_finished=storage.exists(layout.summary),
         is_sealed=bool(run.get("sealed")),
         planned=planned,
+        unlisted_archives=len({*map(layout.plan, _read_awaited(layout))} - {*plans}),
         unread_archives=unread,
         done=done,
         failures={kind: photos for kind, photos in counts.items() if kind is not None},
         speed=speed,
         left_s=(planned - done) / speed.photos_per_s if speed else None,
         writer=_describe_writer(read_lease(layout)),
-        cost=total_cost(read_reports(layout)),
+        changes=read_changes(reports),
+        cost=total_cost(reports),
     )
+
+
+def _read_awaited(layout: Layout) -> list[str]:
+    """Read which archives the latest run is to list, or has listed."""
+    try:
+        return [str(url) for url in json.loads(storage.read_bytes(layout.awaited))["archives"]]
+    except NotFoundError:
+        return []
+    except (ValueError, KeyError, TypeError) as error:
+        raise DatasetError(
+            f"{layout.awaited} is damaged: {error!r}. Remove it; `crackscan score` writes it anew."
+        ) from error
 
 
 def _measure_speed(photos: int, tiles: int | None, first_s: float | None, last_s: float | None) -> Speed | None:

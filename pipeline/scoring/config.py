@@ -32,6 +32,8 @@ class ScoreConfig:
     """Share of a tile that it has in common with the next; None takes the model card's."""
     limit: int | None = None
     """Score at most this many photos, for a trial."""
+    on_changed: Literal["report", "fail", "rescore"] = "report"
+    """What to do about archives and photos that were replaced after they were listed: tell, stop, or score anew."""
     max_failures: float = 0.5
     """Stop when more than this share of the photos fails …"""
     max_failures_after: int = 100

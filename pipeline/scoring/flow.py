@@ -21,7 +21,8 @@ from pipeline.dataset.commit_log import CommitLog, read_log
 from pipeline.dataset.lease import Holder, Lease, hold
 from pipeline.dataset.run import read_run
 from pipeline.dataset.writer import DatasetWriter, open_writer
-from pipeline.monitoring.run_report import cost_of, report_run
+from pipeline.monitoring.changes import Change, known_changes, merge_changes, read_changes
+from pipeline.monitoring.run_report import cost_of, read_reports, report_run
 from pipeline.scoring.collector import Collector
 from pipeline.scoring.config import ScoreConfig
 from pipeline.scoring.estimate import Estimate, estimate
@@ -31,6 +32,7 @@ from pipeline.scoring.plan import (
     Plan,
     count_photos,
     expand_stream,
+    look_again,
     make_plan,
     read_planned_ids,
     read_planned_inputs,
@@ -62,10 +64,20 @@ def score(
     inputs, log = find_inputs(config.inputs, job.layout), read_log(job.layout)
     plan = make_plan(inputs, job.layout, log.done)
     plan.check_not_empty(config.inputs)
-    if plan.is_saved and not plan.without(log.done).num_rows and storage.exists(job.layout.summary):
+    if config.on_changed == "fail":
+        plan.check_unchanged()
+    outdated = plan.outdated if config.on_changed == "rescore" else ()
+    _tell_changes(job, plan.changes)
+    is_done = plan.is_saved and not plan.without(log.done).num_rows and storage.exists(job.layout.summary)
+    if is_done and not outdated and not job.stats.new_changes:
         return _summarise(job, plan, (log, log), Progress(0))
     with _open_run(job) as (lease, interrupt):
-        return _run(job, plan, open_writer(job.layout, job.run, lease, config.commit_limits), interrupt)
+        writer = open_writer(job.layout, job.run, lease, config.commit_limits)
+        if outdated:
+            writer.forget(outdated)
+            plan = make_plan(inputs, job.layout, writer.log.done)
+            job.stats.changes = plan.changes
+        return _run(job, plan, writer, interrupt)
 
 
 def retry(
@@ -83,16 +95,17 @@ def retry(
         make_engine: builds an engine in place of the chosen one.
 
     Raises:
-        CrackscanError: as for `score`; if an archive has changed, the failed rows stay.
+        CrackscanError: as for `score`.
     """
     job = prepare_job(config, callbacks or ScoreCallbacks(), make_engine)
     read_run(job.layout)  # raises without a dataset
     inputs = read_planned_inputs(job.layout)
-    make_plan(inputs, job.layout, read_log(job.layout).done)  # raises if an archive has changed
     with _open_run(job) as (lease, interrupt):
         writer = open_writer(job.layout, job.run, lease, config.commit_limits)
         writer.forget_failed(kinds)
-        return _run(job, make_plan(inputs, job.layout, writer.log.done), writer, interrupt)
+        plan = make_plan(look_again(inputs, writer.log.done), job.layout, writer.log.done)
+        _tell_changes(job, merge_changes(plan.changes, read_changes(read_reports(job.layout))))
+        return _run(job, plan, writer, interrupt)
 
 
 def preview(config: ScoreConfig, callbacks: ScoreCallbacks | None = None) -> Estimate:
@@ -105,6 +118,15 @@ def preview(config: ScoreConfig, callbacks: ScoreCallbacks | None = None) -> Est
     plan.check_not_empty(config.inputs)
     job.callbacks.on_engine(job.engine)
     return estimate(plan, log.done, job.scoring)
+
+
+def _tell_changes(job: ScoreJob, changes: tuple[Change, ...]) -> None:
+    """Note what has changed among the inputs, and which of it no earlier run has told."""
+    known = known_changes(read_reports(job.layout)) if changes else set()
+    job.stats.changes = changes
+    job.stats.new_changes = tuple(change for change in changes if change.key not in known)
+    if changes:
+        job.callbacks.on_changes(changes, is_rescored=job.config.on_changed == "rescore")
 
 
 def _run(job: ScoreJob, plan: Plan, writer: DatasetWriter, interrupt: Interrupt) -> ScoreSummary:
@@ -139,10 +161,11 @@ def _open_run(job: ScoreJob) -> Iterator[tuple[Lease, Interrupt]]:
 @contextmanager
 def _open_ray(job: ScoreJob, plan: Plan, before: CommitLog) -> Iterator[None]:
     """Run Ray while the context lasts, unless there is nothing to list and to score."""
-    to_read = plan.without(before.done)["archive"].unique().to_pylist()
-    if not plan.unlisted and not to_read:
+    left = plan.without(before.done)
+    if not plan.unlisted and not left.num_rows:
         yield
         return
+    to_read = left.filter(pc.is_null(left["failure_stage"]))["archive"].unique().to_pylist()
     from pipeline.monitoring.ray_metrics import RayMetrics  # loads Ray
 
     with ray_session(job.config.cluster, job.layout.ray_output(job.run.run_id)):
@@ -246,5 +269,7 @@ def _summarise(job: ScoreJob, plan: Plan, logs: tuple[CommitLog, CommitLog], pro
         uncounted=left.num_rows - count_photos(left),
         is_finished=storage.exists(job.layout.summary),
         skipped=plan.skipped,
+        changes=job.stats.changes,
+        new_changes=job.stats.new_changes,
         cost=cost_of(job.stats, job.config.prices),
     )

@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import partial
+from glob import escape
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -17,6 +19,7 @@ from pipeline.archives.members import SPLIT_PART, archive_suffix, file_kind, who
 from pipeline.archives.readers import entry_of_file, find_heads, list_folder
 from pipeline.core.errors import StorageError, UsageError
 from pipeline.core.secrets import refuse_credentials
+from pipeline.dataset.commit_log import read_table
 from pipeline.dataset.layout import Layout
 
 SUCH_AS = "such as jpg, png, tif, heic"
@@ -44,6 +47,13 @@ class Inputs:
     loose: tuple[LoosePhotos, ...]
     archives: tuple[storage.StoredFile, ...]
     """Each once, in the order of their URLs."""
+    patterns: tuple[str, ...] = ()
+    """What the inputs name, as patterns of `fnmatch` for URLs: all that lies in a folder, what a glob matches, one
+    file. They tell what has vanished since an earlier run planned it."""
+
+    def cover(self, url: str) -> bool:
+        """Tell whether the inputs name a file, whether it is there or not."""
+        return any(fnmatchcase(url, pattern) for pattern in self.patterns)
 
 
 def find_inputs(spelled: Sequence[str], layout: Layout) -> Inputs:
@@ -57,7 +67,8 @@ def find_inputs(spelled: Sequence[str], layout: Layout) -> Inputs:
         UsageError: an input is missing, or is neither photo nor archive nor folder.
     """
     with ThreadPoolExecutor(LOOKUPS_AT_ONCE) as threads:
-        urls = list(dict.fromkeys(url for found in threads.map(_expand, _read_lists(spelled)) for url in found))
+        expanded = list(threads.map(partial(_expand, layout=layout), _read_lists(spelled)))
+        urls = list(dict.fromkeys(url for found in expanded for url in found.urls))
         found = list(threads.map(partial(_look_up, layout=layout), urls))
     folders = {item.url: item for item in found if isinstance(item, _Folder)}
     files = [item for item in found if isinstance(item, storage.StoredFile)]
@@ -68,7 +79,8 @@ def find_inputs(spelled: Sequence[str], layout: Layout) -> Inputs:
     for url in archives:
         _check_utf8(url)
     loose = (*(LoosePhotos(table, is_whole=False) for table in single), *whole)
-    return Inputs(tuple(spelled), loose, tuple(archives[url] for url in sorted(archives)))
+    patterns = (*(f"{escape(url)}/*" for url in folders), *(item.pattern for item in expanded))
+    return Inputs(tuple(spelled), loose, tuple(archives[url] for url in sorted(archives)), patterns)
 
 
 def _choose_archives(files: Iterable[storage.StoredFile]) -> dict[str, storage.StoredFile]:
@@ -141,20 +153,37 @@ def _place_beside(list_path: str, line: str) -> str:
     return protocol + separator + posixpath.join(folder, rest)
 
 
-def _expand(spelled: _Spelled) -> list[str]:
+class _Expanded(NamedTuple):
+    """What one input names."""
+
+    pattern: str
+    """As in `Inputs.patterns`."""
+    urls: list[str]
+
+
+def _expand(spelled: _Spelled, layout: Layout) -> _Expanded:
     """Return the URLs of folders, archives and photos that a path, URL or glob names."""
     text = spelled.text
     if storage.exists(text):
         url = storage.canonical(text)
         if not _is_scorable(url) and not storage.is_folder(url):
             raise UsageError(f"{url} is no photo and no archive; expected a photo ({SUCH_AS}), a zip or a tar.")
-        return [url]
+        return _Expanded(escape(url), [url])
     found = storage.glob(text) if any(mark in text for mark in "*?[") else []
-    if not found:
+    if not found and not _was_planned(storage.canonical(text), layout):
         hint = "" if spelled.list_path is None else f" Paths in {spelled.list_path} are relative to its folder."
         hint += " Folders are separated by /." if "\\" in text else ""
         raise UsageError(f"{text} was not found; expected a folder, a photo or an archive. Check the spelling.{hint}")
-    return [url for url in found if storage.is_folder(url) or _is_scorable(url)]
+    urls = [url for url in found if storage.is_folder(url) or _is_scorable(url)]
+    return _Expanded(storage.canonical(text) if found else escape(storage.canonical(text)), urls)
+
+
+def _was_planned(url: str, layout: Layout) -> bool:
+    """Tell whether an earlier run planned an archive or a loose photo that is not there any more."""
+    if archive_suffix(url) is not None:
+        return storage.exists(layout.plan(url))
+    listing = layout.plan(storage.parent(url))
+    return storage.exists(listing) and storage.name(url) in read_table(listing)["image"].to_pylist()
 
 
 def _is_scorable(url: str) -> bool:

@@ -1,14 +1,16 @@
 """The plan: one table of all photos to score, each once.
 
 `OUT/plan` keeps the listing of every archive with the archive's version. So a resumed run opens no archive, and it
-refuses by name an archive that was replaced meanwhile. The commit log, not the plan, knows which photos are done.
+tells by name what was replaced meanwhile (`versions`). The commit log, not the plan, knows which photos are done.
 """
 
 import io
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from glob import escape
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,13 +18,29 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline import storage
-from pipeline.archives.listing import archive_of, inner_of, skipped_of, version_of, with_skipped
+from pipeline.archives.listing import Listing, archive_of, inner_of, skipped_of, version_of, with_skipped
 from pipeline.archives.members import archive_suffix
-from pipeline.core.errors import UsageError
+from pipeline.archives.readers import entry_of_file
+from pipeline.core.errors import NotFoundError, UsageError
 from pipeline.core.table_schemas import MEMBERS
 from pipeline.dataset.commit_log import parse_parquet, read_table, table_bytes
 from pipeline.dataset.layout import Layout
+from pipeline.dataset.run import json_bytes
+from pipeline.monitoring.changes import Change
 from pipeline.scoring.inputs import LOOKUPS_AT_ONCE, SUCH_AS, Inputs, LoosePhotos, group_by_folder
+from pipeline.scoring.versions import (
+    Survey,
+    find_changed_photos,
+    find_replaced,
+    merge_surveys,
+    survey_archives,
+    survey_photos,
+    survey_vanished,
+    without_rows,
+)
+
+NAMED = 5
+"""Archives and photos that a message names."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +56,10 @@ class Plan:
     """Listings that the dataset does not keep yet."""
     unlisted: tuple[storage.StoredFile, ...] = ()
     """Archives without a listing."""
+    changes: tuple[Change, ...] = ()
+    """Archives and photos that are not what was listed any more, and have rows, or had none and vanished."""
+    outdated: tuple[str, ...] = ()
+    """`image_id` of the rows that were made of former contents."""
 
     def with_listed(self, listings: Iterable[pa.Table]) -> "Plan":
         """Return the plan with these listings of all unlisted archives; as `Listing.table`."""
@@ -53,7 +75,9 @@ class Plan:
         return replace(self, members=members, skipped=self.skipped + skipped_of(stream))
 
     def save(self) -> None:
-        """Write the new listings to the dataset."""
+        """Write the new listings to the dataset, and which archives are not listed yet."""
+        if self.unlisted:
+            storage.write_whole(self.layout.awaited, json_bytes({"archives": [file.url for file in self.unlisted]}))
         for table in self.new_listings:
             self.save_listing(table)
 
@@ -63,15 +87,26 @@ class Plan:
 
     def without(self, image_ids: pa.ChunkedArray) -> pa.Table:
         """Return all other photos, and the streams whose photos are not known yet."""
-        if not len(image_ids):
-            return self.members
-        done = pc.is_in(self.members["image_id"], value_set=image_ids)
-        return self.members.filter(pc.invert(done))
+        return without_rows(self.members, image_ids) if len(image_ids) else self.members
 
     @property
     def is_saved(self) -> bool:
         """Whether the dataset keeps the whole plan."""
         return not self.new_listings and not self.unlisted
+
+    def check_unchanged(self) -> None:
+        """Refuse inputs that are not what was listed.
+
+        Raises:
+            UsageError: names them.
+        """
+        if self.changes:
+            names = ", ".join(f"{change.url} ({change.what})" for change in self.changes[:NAMED])
+            more = f" and {len(self.changes) - NAMED:,} more" if len(self.changes) > NAMED else ""
+            raise UsageError(
+                f"Not what was listed any more: {names}{more}. Nothing was scored, as --on-changed fail asks. With "
+                "report, the other photos are scored; with rescore, what was replaced is scored again."
+            )
 
     def check_not_empty(self, spelled: Sequence[str]) -> None:
         """Refuse inputs without photos.
@@ -90,42 +125,88 @@ class Plan:
 def make_plan(inputs: Inputs, layout: Layout, done: pa.ChunkedArray) -> Plan:
     """Plan the photos of all inputs, as far as that opens no archive; write nothing.
 
+    What was replaced and has no row is planned as it is now. What was replaced and has rows is planned as it was, so
+    that they stay; its photos without a row fail.
+
     Args:
         inputs: what the user's inputs name.
         layout: the dataset, which keeps the listings of earlier runs.
         done: `image_id` of every photo that has its row.
 
     Raises:
-        UsageError: a planned archive or photo has changed.
+        UsageError: of all that the inputs name and earlier runs planned, nothing is there.
     """
-    urls = [*(archive_of(found.photos) for found in inputs.loose), *(archive.url for archive in inputs.archives)]
-    saved = _read_listings(layout, urls)
-    folders = [_merge_saved(found, saved.get(archive_of(found.photos))) for found in inputs.loose]
-    listed = {file: saved[file.url] for file in inputs.archives if file.url in saved}
-    for file, table in listed.items():
-        _refuse_changed(file, version_of(table))
-    known = {file: table for file, table in listed.items() if not _needs_listing(table, done)}
-    tables = [*(photos for photos, _ in folders), *known.values()]
+    urls = {*(archive_of(found.photos) for found in inputs.loose), *(archive.url for archive in inputs.archives)}
+    ids_now = pa.chunked_array(
+        [chunk for found in inputs.loose for chunk in found.photos["image_id"].chunks], pa.string()
+    )
+    saved, vanished = dict[str, pa.Table](), []
+    for table in _read_tables([file.url for file in _listing_files(layout)]):
+        url = archive_of(table)
+        if url in urls:
+            saved[url] = table
+        if url not in urls or archive_suffix(url) is None:
+            vanished.append(survey_vanished(table, inputs, ids_now, done))
+    folders = [_merge_saved(found, saved.get(archive_of(found.photos)), layout, done) for found in inputs.loose]
+    archives = survey_archives(find_replaced(inputs.archives, saved) if len(done) else {}, saved, layout)
+    kept = {change.url for change in archives.changes}
+    known = {file: saved[file.url] for file in inputs.archives if file.url in kept or _is_current(file, saved, done)}
+    survey = merge_surveys([archives, *(folder.survey for folder in folders), *vanished])
+    if survey.lost.num_rows and not ids_now and not inputs.archives:
+        raise UsageError(
+            f"There is nothing in {', '.join(inputs.spelled)} any more; {survey.lost['image'][0]} and others were "
+            "planned and have no score yet. Is the disk mounted?"
+        )
+    tables = [*(folder.photos for folder in folders), *known.values()]
     return Plan(
         layout,
-        _drop_repeats(tables),
+        _drop_repeats(
+            [survey.lost, *(_drop_streams(table) if archive_of(table) in kept else table for table in tables)]
+        ),
         sum(map(skipped_of, tables), Counter[str]()),
-        new_listings=tuple(table for _, new in folders for table in new),
+        new_listings=tuple(folder.new_listing for folder in folders if folder.new_listing is not None),
         unlisted=tuple(file for file in inputs.archives if file not in known),
+        changes=survey.changes,
+        outdated=survey.outdated,
     )
 
 
 def read_planned_inputs(layout: Layout) -> Inputs:
-    """Read everything that was ever planned for a dataset, as inputs.
-
-    Raises:
-        StorageError: an archive has vanished.
-    """
+    """Read everything that was ever planned for a dataset, as inputs; archives that have vanished are left out."""
     tables = {archive_of(table): table for table in _read_tables([file.url for file in _listing_files(layout)])}
     with ThreadPoolExecutor(LOOKUPS_AT_ONCE) as threads:
-        archives = list(threads.map(storage.stat, (url for url in sorted(tables) if archive_suffix(url) is not None)))
+        archives = threads.map(_stat, (url for url in sorted(tables) if archive_suffix(url) is not None))
     folders = [LoosePhotos(table, is_whole=True) for url, table in tables.items() if archive_suffix(url) is None]
-    return Inputs(tuple(tables), tuple(folders), tuple(archives))
+    patterns = tuple(escape(url) if archive_suffix(url) is not None else f"{escape(url)}/*" for url in tables)
+    return Inputs(tuple(tables), tuple(folders), tuple(file for file in archives if file is not None), patterns)
+
+
+def look_again(inputs: Inputs, done: pa.ChunkedArray) -> Inputs:
+    """Return the inputs with their loose photos that have no row as these are now."""
+    with ThreadPoolExecutor(LOOKUPS_AT_ONCE) as threads:
+        return replace(inputs, loose=tuple(_look_at_photos(found, done, threads) for found in inputs.loose))
+
+
+def _look_at_photos(found: LoosePhotos, done: pa.ChunkedArray, threads: ThreadPoolExecutor) -> LoosePhotos:
+    left = without_rows(found.photos, done)
+    if left.num_rows == 0:
+        return found
+    folder = archive_of(found.photos)
+    files = threads.map(_stat, (storage.join(folder, image) for image in left["image"].to_pylist()))
+    listing = Listing(folder)
+    for file, image in zip(files, left["image"].to_pylist(), strict=True):
+        if file is not None:
+            listing.add(entry_of_file(replace(file, path=image)))
+    rest = without_rows(found.photos, left["image_id"])
+    photos = pa.concat_tables([rest, listing.table().replace_schema_metadata(rest.schema.metadata)])
+    return found._replace(photos=photos)
+
+
+def _stat(url: str) -> storage.StoredFile | None:
+    try:
+        return storage.stat(url)
+    except NotFoundError:
+        return None
 
 
 def read_planned_ids(layout: Layout) -> pa.ChunkedArray | None:
@@ -169,13 +250,6 @@ def _listing_files(layout: Layout) -> list[storage.StoredFile]:
     return [file for file in files if file.path.endswith(".parquet")]
 
 
-def _read_listings(layout: Layout, archives: Iterable[str]) -> dict[str, pa.Table]:
-    """Read the saved listings of archives and folders, by their URL."""
-    saved = {file.url for file in _listing_files(layout)}
-    urls = [url for url in map(layout.plan, archives) if url in saved]
-    return {archive_of(table): table for table in _read_tables(urls)}
-
-
 def _read_tables(urls: Sequence[str]) -> Iterator[pa.Table]:
     return map(parse_parquet, urls, storage.read_many(urls))
 
@@ -197,39 +271,40 @@ def _replace_stream(rows: pa.Table, stream: pa.Table) -> pa.Table | None:
     return pa.concat_tables([rest, stream.replace_schema_metadata(rest.schema.metadata)])
 
 
-def _refuse_changed(file: storage.StoredFile, version: str) -> None:
-    if file.version != version:
-        raise UsageError(
-            f"{file.url} has changed since this dataset was begun (version {version}, now {file.version}). "
-            "Score the new one into another --out."
-        )
+class _Folder(NamedTuple):
+    """The loose photos of a folder, now and as planned before."""
+
+    photos: pa.Table
+    """Those to plan; as `Listing.table`."""
+    new_listing: pa.Table | None
+    """The listing to save; None if the dataset has it."""
+    survey: Survey
 
 
-def _merge_saved(found: LoosePhotos, saved: pa.Table | None) -> tuple[pa.Table, tuple[pa.Table, ...]]:
-    """Merge a folder's photos with its saved listing.
-
-    Returns:
-        The photos to plan, and the new listing to save, if any.
-    """
+def _merge_saved(found: LoosePhotos, saved: pa.Table | None, layout: Layout, done: pa.ChunkedArray) -> _Folder:
+    """Merge a folder's photos with its saved listing; photos that were replaced and have a row stay as they were."""
     now = found.photos
     if saved is None:
-        return now, (now,)
-    _refuse_changed_photos(now, saved)
-    new = now.filter(pc.invert(pc.is_in(now["image_id"], value_set=saved["image_id"])))
+        return _Folder(now, now, Survey())
+    changed = find_changed_photos(now, saved)
+    changed_anew = without_rows(changed, done)
+    kept = without_rows(saved, changed_anew["image_id"])
+    new = without_rows(now, kept["image_id"])
     metadata = (now if found.is_whole else saved).schema.metadata
-    merged = pa.concat_tables([saved, new]).replace_schema_metadata(metadata)
-    return merged if found.is_whole else now, (merged,) if new.num_rows else ()
+    merged = pa.concat_tables([kept, new]).replace_schema_metadata(metadata)
+    survey = survey_photos(without_rows(changed, changed_anew["image_id"]), layout)
+    return _Folder(merged if found.is_whole else now, merged if new.num_rows else None, survey)
 
 
-def _refuse_changed_photos(now: pa.Table, saved: pa.Table) -> None:
-    both = saved.select(["image_id", "image", "version"]).join(now.select(["image_id", "version"]), "image_id",
-                                                             join_type="inner", right_suffix="_now")  # fmt: skip
-    changed = both.filter(pc.not_equal(both["version"], both["version_now"]))
-    if changed.num_rows:
-        raise UsageError(
-            f"{changed.num_rows} photos have changed since this dataset was begun, {changed['image'][0]} among them. "
-            "Score the new ones into another --out."
-        )
+def _is_current(file: storage.StoredFile, saved: Mapping[str, pa.Table], done: pa.ChunkedArray) -> bool:
+    """Tell whether the saved listing of an archive is that of the file, and complete."""
+    table = saved.get(file.url)
+    return table is not None and version_of(table) == file.version and not _needs_listing(table, done)
+
+
+def _drop_streams(table: pa.Table) -> pa.Table:
+    """Drop the streams of an archive that was replaced: nobody can tell what they held."""
+    return table.filter(pc.equal(table["entry"], "photo"))
 
 
 def _drop_repeats(tables: Iterable[pa.Table]) -> pa.Table:

@@ -1,7 +1,9 @@
 """How far a scoring run is, how it ended, and the callbacks that follow it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -9,7 +11,11 @@ import pyarrow.compute as pc
 from pipeline.core.errors import KINDS_OF_INPUT, CrackscanError
 from pipeline.dataset.lease import Holder
 from pipeline.models.engines import EngineChoice
+from pipeline.monitoring.changes import Change
 from pipeline.monitoring.prices import Cost
+
+FailOn = Literal["new", "any", "never"]
+"""Which failed photos and changed inputs make a finished run end with exit code 3."""
 
 
 @dataclass(frozen=True)
@@ -21,10 +27,14 @@ class Progress:
     uncounted: int = 0
     """Streams whose photos are counted only when they have been read to their end."""
     scored: int = 0
-    failed: int = 0
-    not_decoded: int = 0
-    """Photos among the failed ones that say nothing of the run: they are of a kind that is never decoded."""
+    failures: Mapping[str, int] = field(default_factory=dict)
+    """Failed photos by `failure_kind`."""
     tiles: int = 0
+
+    @property
+    def failed(self) -> int:
+        """Number of failed photos."""
+        return sum(self.failures.values())
 
     @property
     def tried(self) -> int:
@@ -33,33 +43,40 @@ class Progress:
 
     def with_photos(self, scored: pa.Table) -> "Progress":
         """Return the progress after more photos; schema `SCORED`."""
-        failed = pc.sum(pc.equal(scored["status"], "failed")).as_py() or 0
-        not_decoded = pc.sum(pc.is_in(scored["failure_kind"], pa.array(KINDS_OF_INPUT, pa.string()))).as_py() or 0
+        failures = Counter(scored["failure_kind"].drop_null().to_pylist())
         tiles = pc.sum(scored["tiles"]).as_py() or 0
-        return replace(self, scored=self.scored + scored.num_rows - failed, failed=self.failed + failed,
-                       not_decoded=self.not_decoded + not_decoded, tiles=self.tiles + tiles)  # fmt: skip
+        return replace(self, scored=self.scored + scored.num_rows - failures.total(),
+                       failures=Counter(self.failures) + failures, tiles=self.tiles + tiles)  # fmt: skip
 
     def with_stream(self, photos: int) -> "Progress":
         """Return the progress after the end of a stream with this number of photos."""
         return replace(self, photos=self.photos + photos, uncounted=self.uncounted - 1)
 
     def check_failures(self, max_share: float, after: int) -> None:
-        """Stop a run in which too many photos fail that could have been scored.
+        """Stop a run in which too many photos fail for reasons that say something of the run.
 
         Args:
             max_share: share of photos that may fail.
             after: photos to try before the share counts.
 
         Raises:
-            CrackscanError: more than that share has failed.
+            CrackscanError: more than that share has failed; the message names kinds and numbers.
         """
-        tried, failed = self.tried - self.not_decoded, self.failed - self.not_decoded
+        of_input = Counter({kind: photos for kind, photos in self.failures.items() if kind in KINDS_OF_INPUT})
+        counted = Counter(self.failures) - of_input
+        failed, tried = counted.total(), self.tried - of_input.total()
         if tried >= after and failed > max_share * tried:
+            others = f" Not counted, as they say nothing of the run: {_list(of_input)}." if of_input else ""
             raise CrackscanError(
-                f"{failed:,} of the first {tried:,} photos failed, more than the share of {max_share:g} that "
-                "--max-failures allows; photos of kinds that are never decoded do not count. The view `failures` of "
-                "`crackscan query` says why."
+                f"{failed:,} of the first {tried:,} photos failed ({_list(counted)}), more than the share of "
+                f"{max_share:g} that --max-failures allows.{others} The view `failures` of `crackscan query` says why "
+                "each did. Mend the cause and run the same command again, or give a greater share."
             )
+
+
+def _list(failures: Counter[str]) -> str:
+    """Write the number of each kind, the most frequent first."""
+    return ", ".join(f"{photos:,} x {kind}" for kind, photos in failures.most_common())
 
 
 @dataclass(frozen=True)
@@ -82,8 +99,20 @@ class ScoreSummary:
     """Whether every photo that was ever planned for the dataset has its row."""
     skipped: Mapping[str, int]
     """Files of the inputs that are no photos, counted by kind."""
+    changes: tuple[Change, ...] = ()
+    """Archives and photos that are not what was listed any more, and that the run has left as they were …"""
+    new_changes: tuple[Change, ...] = ()
+    """… and those of them that no earlier run has told."""
     cost: Cost | None = None
     """What the machines of this run cost; None without prices."""
+
+    def has_trouble(self, fail_on: FailOn) -> bool:
+        """Tell whether photos have failed or inputs have changed: in this run, or ever."""
+        if fail_on == "never":
+            return False
+        if fail_on == "new":
+            return bool(self.run.failed or self.new_changes)
+        return bool(self.failed or self.changes or self.new_changes)
 
 
 class ScoreCallbacks:
@@ -91,6 +120,9 @@ class ScoreCallbacks:
 
     def on_engine(self, engine: EngineChoice) -> None:
         """The engine is chosen."""
+
+    def on_changes(self, changes: Sequence[Change], *, is_rescored: bool) -> None:
+        """Archives and photos are not what was listed any more; what was replaced is scored anew if asked for."""
 
     def on_wait(self, holder: Holder) -> None:
         """Another writer holds the dataset, and the run checks whether it still lives."""

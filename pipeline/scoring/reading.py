@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 from pipeline import storage
 from pipeline.archives.listing import Listing, encode_listing, entry_of
 from pipeline.archives.members import Content, Entry, Limits, archive_suffix
-from pipeline.archives.readers import is_stream, read_loose, read_members
+from pipeline.archives.readers import explain_missing, is_stream, read_loose, read_members
 from pipeline.archives.streaming import RowContent, StreamedArchive
-from pipeline.core.errors import DataError
+from pipeline.core.errors import DataError, NotFoundError
 from pipeline.core.log import capture
 from pipeline.core.table_schemas import READ
 from pipeline.core.usage import measure, with_peak
@@ -198,12 +198,20 @@ def _pass_unchanged(of: Row, photos: Iterator[RowContent]) -> Iterator[pa.Table]
 
 
 def _check(of: Row, unchecked: _Unchecked) -> Iterator[pa.Table]:
-    url = of["archive"]
-    changed = None
-    if unchecked.photos and archive_suffix(url) is not None and storage.stat(url).version != of["version"]:
-        changed = DataError("read", "archive_changed", f"{storage.name(url)} was replaced while it was read.")
+    is_checked = unchecked.photos and archive_suffix(of["archive"]) is not None
+    changed = _find_change(of["archive"], of["version"]) if is_checked else None
     for row, content in unchecked.photos:
         yield _photo_table(row, changed or content)
+
+
+def _find_change(url: str, version: str) -> DataError | None:
+    """Return why the photos of an archive fail that is not the listed one any more; None if it is."""
+    try:
+        if storage.stat(url).version == version:
+            return None
+    except NotFoundError as error:
+        return explain_missing(url, error)
+    return DataError("read", "archive_changed", f"{storage.name(url)} was replaced while it was read.")
 
 
 def _photo_table(row: Row, content: Content | None) -> pa.Table:

@@ -353,7 +353,8 @@ def test_a_deleted_or_changed_loose_photo_fails_alone(tmp_path: Path, stored: St
     stored("c.jpg", b"another photo")
     folder = storage.canonical(str(tmp_path))
     (_, gone), (_, here), (_, changed) = read_loose(folder, entries, Limits())
-    assert str(gone) == f"{urls[0]} could not be read: it was not found."
+    assert isinstance(gone, DataError)
+    assert (gone.kind, gone.message) == ("vanished", "a.jpg has vanished since it was listed.")
     assert here == b"b.jpg"
     assert isinstance(changed, DataError)
     assert changed.kind == "archive_changed"

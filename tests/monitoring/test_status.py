@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from pipeline import storage
-from pipeline.core.errors import UsageError
+from pipeline.core.errors import DatasetError, UsageError
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import hold
+from pipeline.monitoring.changes import Change
 from pipeline.monitoring.status import Speed, status
-from tests.helpers.small_dataset import BEGAN_AT, COMMITS, failed, ok, write_dataset, write_plan
+from tests.helpers.small_dataset import ARCHIVES, BEGAN_AT, COMMITS, failed, ok, write_dataset, write_plan
 
 
 def of_speed(seconds: list[float], start_s: float = 0.0) -> list[dict[str, object]]:
@@ -91,3 +92,28 @@ def test_photos_of_a_stream_that_is_being_read_are_known(tmp_path: Path) -> None
         write_plan(layout, [{"entry": "stream", "archive": archive, "image": ""}])
     found = status(layout.url)
     assert (found.planned, found.done, found.left_s, found.unread_archives) == (4, 4, 0.0, 1)
+
+
+def test_archives_that_are_not_listed_yet_are_counted(tmp_path: Path) -> None:
+    """Those that the latest run is to list and the plan does not have; without its note there are none."""
+    layout = write_dataset(str(tmp_path / "out"), finish=False)
+    assert status(layout.url).unlisted_archives == 0
+    storage.write_whole(layout.awaited, json.dumps({"archives": [*ARCHIVES, "file:///new.zip"]}).encode())
+    assert status(layout.url).unlisted_archives == 1
+    storage.write_whole(layout.awaited, b"[]")
+    with pytest.raises(DatasetError, match=r"awaited\.json is damaged: TypeError.*Remove it"):
+        status(layout.url)
+
+
+def test_changes_are_those_of_the_last_run(tmp_path: Path) -> None:
+    """An older report without changes, or with others, says nothing of now."""
+    layout = write_dataset(str(tmp_path / "out"))
+    change = Change("file:///photos/one.zip", "replaced", "2", scored=3)
+    runs = [
+        {"changes": [change._replace(url="file:///old.zip")._asdict()]},
+        {"changes": [change._asdict(), {"odd": 1}]},
+    ]
+    storage.write_whole(layout.report, json.dumps({"runs": runs}).encode())
+    assert status(layout.url).changes == (change,)
+    storage.write_whole(layout.report, json.dumps({"runs": [*runs, {"run_id": "of 0.3"}]}).encode())
+    assert status(layout.url).changes == ()

@@ -10,7 +10,6 @@ import pytest
 from pipeline import storage
 from pipeline.archives.listing import decode_listing, entry_of, image_id
 from pipeline.archives.members import Limits
-from pipeline.core.errors import UsageError
 from pipeline.core.table_schemas import MEMBERS
 from pipeline.dataset.layout import Layout
 from pipeline.scoring.inputs import find_inputs
@@ -140,24 +139,6 @@ def test_a_plan_can_be_made_again_without_inputs(photos: Path, layout: Layout) -
     assert sorted(again.members["image_id"].to_pylist()) == sorted(first.members["image_id"].to_pylist())
 
 
-def test_a_changed_archive_is_refused_by_name(tmp_path: Path, layout: Layout) -> None:
-    """The message names both versions."""
-    place = tmp_path / "photos.zip"
-    write_zip(place, ["a.jpg"])
-    save_listed_plan([str(place)], layout)
-    before = storage.stat(f"file://{place}").version
-    write_zip(place, ["a.jpg", "b.jpg"])
-    now = storage.stat(f"file://{place}").version
-
-    with pytest.raises(UsageError) as caught:
-        make_listed_plan([str(place)], layout)
-
-    assert str(caught.value) == (
-        f"file://{place} has changed since this dataset was begun (version {before}, now {now}). "
-        "Score the new one into another --out."
-    )
-
-
 def test_a_folder_may_grow(photos: Path, layout: Layout) -> None:
     """New photos are added; earlier ones stay planned, even if they vanish."""
     save_listed_plan([str(photos)], layout)
@@ -171,19 +152,6 @@ def test_a_folder_may_grow(photos: Path, layout: Layout) -> None:
     ids = read_planned_ids(layout)
     assert ids is not None
     assert set(ids.to_pylist()) == set(plan.members["image_id"].to_pylist())
-
-
-def test_a_changed_photo_in_a_folder_is_refused(photos: Path, layout: Layout) -> None:
-    """Its score would be that of another photo."""
-    save_listed_plan([str(photos)], layout)
-    (photos / "a.jpg").write_bytes(b"another photo")
-
-    with pytest.raises(UsageError) as caught:
-        make_listed_plan([str(photos)], layout)
-
-    assert str(caught.value) == (
-        "1 photos have changed since this dataset was begun, a.jpg among them. Score the new ones into another --out."
-    )
 
 
 def test_without_leaves_out_done_photos(photos: Path, layout: Layout) -> None:

@@ -9,10 +9,15 @@ from pipeline.scoring.progress import Progress
 
 def test_too_many_failures_stop_the_run() -> None:
     """Once enough photos were tried and more than the allowed share failed, the run ends and says how many."""
-    Progress(100, scored=4, failed=5).check_failures(0.5, after=10)
-    Progress(100, scored=5, failed=5).check_failures(0.5, after=10)
-    with pytest.raises(CrackscanError, match=r"6 of the first 10 photos failed, more than the share of 0\.5 that"):
-        Progress(100, scored=4, failed=6).check_failures(0.5, after=10)
+    Progress(100, scored=4, failures={"empty_file": 5}).check_failures(0.5, after=10)
+    Progress(100, scored=5, failures={"empty_file": 5}).check_failures(0.5, after=10)
+    with pytest.raises(CrackscanError) as caught:
+        Progress(100, scored=4, failures={"empty_file": 2, "vanished": 4}).check_failures(0.5, after=10)
+    assert str(caught.value) == (
+        "6 of the first 10 photos failed (4 x vanished, 2 x empty_file), more than the share of 0.5 that "
+        "--max-failures allows. The view `failures` of `crackscan query` says why each did. Mend the cause and run "
+        "the same command again, or give a greater share."
+    )
 
 
 def test_photos_that_are_never_decoded_do_not_stop_a_run() -> None:
@@ -26,7 +31,11 @@ def test_photos_that_are_never_decoded_do_not_stop_a_run() -> None:
 
     progress = Progress(200).with_photos(table)
 
-    assert (progress.failed, progress.not_decoded) == (105, 100)
+    assert (progress.failed, progress.scored) == (105, 5)
     progress.check_failures(0.5, after=10)
-    with pytest.raises(CrackscanError, match=r"^5 of the first 10 photos failed, more than the share of 0\.4 that"):
+    with pytest.raises(CrackscanError) as caught:
         progress.check_failures(0.4, after=10)
+    assert str(caught.value).startswith(
+        "5 of the first 10 photos failed (5 x truncated_image), more than the share of 0.4 that --max-failures allows. "
+        "Not counted, as they say nothing of the run: 60 x unsupported_format, 40 x archive_unreadable. The view"
+    )

@@ -1,5 +1,6 @@
 """Scoring on a real Ray: no archive format, batch size or actor moves a score, and no failure loses a photo."""
 
+import shutil
 from pathlib import Path
 
 import pyarrow as pa
@@ -76,11 +77,12 @@ def test_scores_differ_from_tile_to_tile(reference: Boxes) -> None:
 
 
 def test_a_crackscan_error_of_a_worker_arrives_unchanged(packed: dict[str, Path], model: Model, tmp_path: Path) -> None:
-    """An archive that vanishes during scoring ends the run with the message of the storage."""
-    vanishing = tmp_path / "photos.tar"
+    """A folder that vanishes with its archive during scoring ends the run with the message of the storage."""
+    vanishing = tmp_path / "in" / "photos.tar"
+    vanishing.parent.mkdir()
     vanishing.write_bytes(packed["tar"].read_bytes())
     plan = make_listed_plan([str(vanishing)], Layout(f"file://{tmp_path}"))
-    vanishing.unlink()
+    shutil.rmtree(vanishing.parent)
     with pytest.raises(StorageError, match=r"photos\.tar could not be .*: it was not found"):
         score_boxes(plan.members, model)
 
@@ -97,4 +99,4 @@ def test_a_photo_that_vanishes_fails_alone(photos: Path, model: Model, tmp_path:
         list(score_photos(members, Scoring(model, rule, TorchEngine), ScorerOptions(1, "cpu"), NOTHING))
     ).to_pylist()
     outcome = {row["image"]: (row["status"], row["failure_stage"], row["failure_kind"]) for row in rows}
-    assert outcome == {"a.jpg": ("failed", "read", "member_unreadable"), "b.jpg": ("ok", None, None)}
+    assert outcome == {"a.jpg": ("failed", "read", "vanished"), "b.jpg": ("ok", None, None)}

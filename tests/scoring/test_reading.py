@@ -86,7 +86,7 @@ def test_a_unit_gives_each_photo_once_with_its_bytes_or_failure(tmp_path: Path) 
     outcome = {row["image"]: (row["data"], row["failure_stage"], row["failure_kind"]) for row in read.to_pylist()}
     assert outcome == {
         "a.jpg": (b"a.jpg", None, None),
-        "b.jpg": (None, "read", "member_unreadable"),
+        "b.jpg": (None, "read", "vanished"),
         "": (None, "open", "archive_unreadable"),
     }
 
