@@ -61,14 +61,15 @@ class MeasuredListing(NamedTuple):
     """Log lines of another process that made the listing."""
 
 
-def list_folder(url: str, without: str) -> tuple[Listing, list[storage.StoredFile]]:
+def list_folder(url: str, without: str, address: str | None = None) -> tuple[Listing, list[storage.StoredFile]]:
     """List the loose photos below a folder, and return the archives among them.
 
     Args:
         url: canonical URL.
         without: leave out files whose URL begins with this.
+        address: the address of the photos, if the folder lay elsewhere when it was listed first.
     """
-    listing, archives, parts = Listing(url), [], []
+    listing, archives, parts = Listing(address or url), [], []
     for file in storage.list_files(url):
         if file.url.startswith(without):
             continue
@@ -116,8 +117,13 @@ def entry_of_file(file: storage.StoredFile) -> Entry:
     return Entry(file.path, file.size_bytes, version=file.version)
 
 
-def list_archive(file: storage.StoredFile) -> pa.Table:
-    """List an archive, as `Listing.table`; one that is damaged or may not be read has a failed row."""
+def list_archive(file: storage.StoredFile, place: str | None = None) -> pa.Table:
+    """List an archive, as `Listing.table`; one that is damaged or may not be read has a failed row.
+
+    Args:
+        file: the archive, whose URL is its photos' address.
+        place: where it lies now; None if at that URL.
+    """
     listing, refusal = Listing(file.url, file.version), refuse_by_name(file.url)
     if refusal is not None:
         listing.fail(refusal)
@@ -126,7 +132,7 @@ def list_archive(file: storage.StoredFile) -> pa.Table:
         listing.add_stream()
         return listing.table()
     try:
-        _list_into(listing, FileRangeReader(file.url, file.size_bytes), None)
+        _list_into(listing, FileRangeReader(place or file.url, file.size_bytes), None)
     except StorageError as error:
         if not error.permanent:
             raise
@@ -134,10 +140,10 @@ def list_archive(file: storage.StoredFile) -> pa.Table:
     return listing.table()
 
 
-def list_and_measure(file: storage.StoredFile) -> MeasuredListing:
+def list_and_measure(file: storage.StoredFile, place: str | None = None) -> MeasuredListing:
     """List an archive as `list_archive` does, and measure the resources."""
     with bind(archive=file.url):
-        table, usage = measure(partial(list_archive, file))
+        table, usage = measure(partial(list_archive, file, place))
     return MeasuredListing(file.url, table, with_peak(usage))
 
 

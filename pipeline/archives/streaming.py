@@ -28,16 +28,18 @@ class StreamedArchive:
         listing: of the archive; empty at first, complete after the last photo.
         is_done: whether to leave a photo or failure out, by `image_id`.
         limits: on what is read into memory.
+        place: where the archive lies now; None if at the URL of the listing.
     """
 
     listing: Listing
     is_done: Callable[[str], bool]
     limits: Limits
+    place: str | None = None
 
     def photos(self, inner: Entry | None) -> Iterator[RowContent]:
         """Yield the photos of the archive, or those of one archive nested in it."""
         try:
-            source = open_archive(self.listing.url)
+            source = open_archive(self.place or self.listing.url)
             if inner is not None:
                 source = choose_reader(source).open_member(inner, self.limits)
             yield from self._read(source, inner)

@@ -13,6 +13,7 @@ answers at once. It may import every package but `jobs`. Start with `score`; the
 * `score`: photos in, a dataset of crack scores out
 * `status`: how far a dataset is, and which process writes it
 * `retry`: score the failed photos again
+* `relocate`: tell a dataset where its archives lie now
 * `verify`: check every invariant of a dataset
 * `compact`: rewrite many small files as a few large ones
 * `query`: run SQL over a dataset
@@ -44,8 +45,8 @@ from pipeline import __version__
 from pipeline.core.errors import CrackscanError, InterruptedRunError
 
 COMMANDS = (
-    "sample", "train", "evaluate", "models", "plan", "score", "status", "retry", "verify", "compact", "query",
-    "export", "report", "overlay", "compare", "review", "submit", "jobs", "doctor",
+    "sample", "train", "evaluate", "models", "plan", "score", "status", "retry", "relocate", "verify", "compact",
+    "query", "export", "report", "overlay", "compare", "review", "submit", "jobs", "doctor",
 )  # fmt: skip
 """In the order of use, which is that of `--help`."""
 

@@ -44,6 +44,11 @@ class Layout:
         return storage.join(self.plans, f"{hashlib.sha256(archive.encode()).hexdigest()[:16]}.parquet")
 
     @property
+    def moves(self) -> str:
+        """Where archives and folders lie now, as JSON; exists only after `crackscan relocate`."""
+        return storage.join(self.plans, "moves.json")
+
+    @property
     def awaited(self) -> str:
         """The archives that the latest run is to list, as JSON."""
         return storage.join(self.plans, "awaited.json")

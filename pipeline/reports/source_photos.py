@@ -14,6 +14,7 @@ from pipeline.archives.members import Limits
 from pipeline.core.errors import DataError, StorageError, UsageError
 from pipeline.dataset.commit_log import read_table
 from pipeline.dataset.layout import Layout
+from pipeline.dataset.moves import read_moves
 from pipeline.images.decode import Pixels, decode
 from pipeline.scoring.reading import read_unit, split_units
 
@@ -46,10 +47,10 @@ def _read_archive(layout: Layout, archive: str, image_ids: set[str]) -> Iterator
     place = layout.plan(archive)
     if not storage.exists(place):
         return
-    members = read_table(place)
+    members, moves = read_table(place), read_moves(layout)
     chosen = members.filter(pc.is_in(members["image_id"], pa.array(sorted(image_ids), pa.string())))
     for unit in split_units(chosen):
-        for table in read_unit(unit, Limits(), chosen["image_id"].slice(0, 0)):
+        for table in read_unit(unit, Limits(), chosen["image_id"].slice(0, 0), moves):
             for row in table.to_pylist():
                 yield row["image_id"], _decode(row["data"], row["failure_message"])
 

@@ -6,6 +6,8 @@ It may import every package below it but `labels`. Start with `flow`, which show
 * `config`: what a user can ask of a run
 * `inputs`: from folders, photos, archives, globs and lists to what they name
 * `plan`: one table of all photos to score, kept in the dataset
+* `planned_inputs`: everything that was ever planned, as inputs for `retry`
+* `relocate`: tells a dataset where its archives lie now
 * `versions`: which planned archives and photos were replaced or have vanished
 * `job`: a run with model, engine and rule settled before it starts
 * `placement`: how many scorers there are, what each reserves, and how much it gets at a time

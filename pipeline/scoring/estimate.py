@@ -124,5 +124,5 @@ def _take_spread(photos: pa.Table) -> pa.Table:
 def _read_photos(photos: pa.Table, scoring: Scoring) -> pa.Table:
     nothing_done = pa.chunked_array([], MEMBERS.field("image_id").type)
     return pa.concat_tables(
-        photo for unit in split_units(photos) for photo in read_unit(unit, scoring.limits, nothing_done)
+        photo for unit in split_units(photos) for photo in read_unit(unit, scoring.limits, nothing_done, scoring.moves)
     )

@@ -32,11 +32,10 @@ from pipeline.scoring.plan import (
     Plan,
     count_photos,
     expand_stream,
-    look_again,
     make_plan,
     read_planned_ids,
-    read_planned_inputs,
 )
+from pipeline.scoring.planned_inputs import look_again, read_planned_inputs
 from pipeline.scoring.progress import Progress, ScoreCallbacks, ScoreSummary
 from pipeline.scoring.scorer import MakeEngine, MakeMapper, torch_mapper
 
@@ -61,7 +60,7 @@ def score(
         CrackscanError: of the kinds drawn in `core.errors`; everything finished is committed.
     """
     job = prepare_job(config, callbacks or ScoreCallbacks(), make_engine, make_mapper)
-    inputs, log = find_inputs(config.inputs, job.layout), read_log(job.layout)
+    inputs, log = find_inputs(config.inputs, job.layout, job.scoring.moves), read_log(job.layout)
     plan = make_plan(inputs, job.layout, log.done)
     plan.check_not_empty(config.inputs)
     if config.on_changed == "fail":
@@ -99,7 +98,7 @@ def retry(
     """
     job = prepare_job(config, callbacks or ScoreCallbacks(), make_engine)
     read_run(job.layout)  # raises without a dataset
-    inputs = read_planned_inputs(job.layout)
+    inputs = read_planned_inputs(job.layout, job.scoring.moves)
     with _open_run(job) as (lease, interrupt):
         writer = open_writer(job.layout, job.run, lease, config.commit_limits)
         writer.forget_failed(kinds)
@@ -112,7 +111,7 @@ def preview(config: ScoreConfig, callbacks: ScoreCallbacks | None = None) -> Est
     """Return what `score` would do, and write nothing."""
     job = prepare_job(config, callbacks or ScoreCallbacks(), None)
     log = read_log(job.layout)
-    plan = make_plan(find_inputs(config.inputs, job.layout), job.layout, log.done)
+    plan = make_plan(find_inputs(config.inputs, job.layout, job.scoring.moves), job.layout, log.done)
     with Interrupt() as interrupt, ray_session(config.cluster) if len(plan.unlisted) > 1 else nullcontext():
         plan = plan.with_listed(_list_archives(plan, job, interrupt))
     plan.check_not_empty(config.inputs)
@@ -170,18 +169,19 @@ def _open_ray(job: ScoreJob, plan: Plan, before: CommitLog) -> Iterator[None]:
 
     with ray_session(job.config.cluster, job.layout.ray_output(job.run.run_id)):
         job.stats.begin_work(nodes(), RayMetrics())
-        check_shared([*to_read, *(file.url for file in plan.unlisted)])
+        check_shared(map(job.scoring.moves.place_of, [*to_read, *(file.url for file in plan.unlisted)]))
         yield
 
 
 def _list_archives(plan: Plan, job: ScoreJob, interrupt: Interrupt) -> Iterator[pa.Table]:
     """List unlisted archives in parallel; a single one in this process, because a worker takes seconds to start."""
+    moves = job.scoring.moves
     if len(plan.unlisted) > 1:
         from pipeline.scoring.ray_data import list_archives  # loads Ray
 
-        listings = list_archives(plan.unlisted)
+        listings = list_archives(plan.unlisted, moves)
     else:
-        listings = map(list_and_measure, plan.unlisted)
+        listings = map(list_and_measure, plan.unlisted, (moves.place_of(file.url) for file in plan.unlisted))
     found = 0
     with iterate_in_thread(listings) as passing:
         for listing in stop_on_interrupt(passing, interrupt):

@@ -5,7 +5,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import partial
 from glob import escape
@@ -21,6 +21,7 @@ from pipeline.core.errors import StorageError, UsageError
 from pipeline.core.secrets import refuse_credentials
 from pipeline.dataset.commit_log import read_table
 from pipeline.dataset.layout import Layout
+from pipeline.dataset.moves import NO_MOVES, Moves
 
 SUCH_AS = "such as jpg, png, tif, heic"
 """Some endings of photos, for messages."""
@@ -46,41 +47,45 @@ class Inputs:
     """As the user wrote them."""
     loose: tuple[LoosePhotos, ...]
     archives: tuple[storage.StoredFile, ...]
-    """Each once, in the order of their URLs."""
+    """Each once, in the order of their URLs, which are their addresses: of one that was moved, the former place."""
     patterns: tuple[str, ...] = ()
     """What the inputs name, as patterns of `fnmatch` for URLs: all that lies in a folder, what a glob matches, one
     file. They tell what has vanished since an earlier run planned it."""
+    moves: Moves = NO_MOVES
 
-    def cover(self, url: str) -> bool:
-        """Tell whether the inputs name a file, whether it is there or not."""
-        return any(fnmatchcase(url, pattern) for pattern in self.patterns)
+    def cover(self, address: str) -> bool:
+        """Tell whether the inputs name an archive or photo, whether it is there or not."""
+        place = self.moves.place_of(address)
+        return any(fnmatchcase(place, pattern) for pattern in self.patterns)
 
 
-def find_inputs(spelled: Sequence[str], layout: Layout) -> Inputs:
+def find_inputs(spelled: Sequence[str], layout: Layout, moves: Moves = NO_MOVES) -> Inputs:
     """Look up the inputs and list folders; open no archive.
 
     Args:
         spelled: folders, photos, archives, globs and `@list.txt`, whose paths are relative to its own folder.
         layout: the output, which is never an input, even inside an input folder.
+        moves: where what earlier runs listed lies now.
 
     Raises:
         UsageError: an input is missing, or is neither photo nor archive nor folder.
     """
     with ThreadPoolExecutor(LOOKUPS_AT_ONCE) as threads:
-        expanded = list(threads.map(partial(_expand, layout=layout), _read_lists(spelled)))
+        expanded = list(threads.map(partial(_expand, layout=layout, moves=moves), _read_lists(spelled)))
         urls = list(dict.fromkeys(url for found in expanded for url in found.urls))
-        found = list(threads.map(partial(_look_up, layout=layout), urls))
+        found = list(threads.map(partial(_look_up, layout=layout, moves=moves), urls))
     folders = {item.url: item for item in found if isinstance(item, _Folder)}
     files = [item for item in found if isinstance(item, storage.StoredFile)]
     archives = _choose_archives([*files, *(file for folder in folders.values() for file in folder.archives)])
     loose_files = [file for file in files if file.url not in archives]
-    single = group_by_folder(file for file in loose_files if storage.parent(file.url) not in folders)
+    single = group_by_folder((file for file in loose_files if storage.parent(file.url) not in folders), moves)
     whole = [LoosePhotos(folder.listing.table(), is_whole=True) for folder in folders.values()]
     for url in archives:
         _check_utf8(url)
     loose = (*(LoosePhotos(table, is_whole=False) for table in single), *whole)
     patterns = (*(f"{escape(url)}/*" for url in folders), *(item.pattern for item in expanded))
-    return Inputs(tuple(spelled), loose, tuple(archives[url] for url in sorted(archives)), patterns)
+    addressed = [replace(file, url=moves.address_of_archive(url)) for url, file in archives.items()]
+    return Inputs(tuple(spelled), loose, tuple(sorted(addressed, key=lambda file: file.url)), patterns, moves)
 
 
 def _choose_archives(files: Iterable[storage.StoredFile]) -> dict[str, storage.StoredFile]:
@@ -91,11 +96,11 @@ def _choose_archives(files: Iterable[storage.StoredFile]) -> dict[str, storage.S
     return archives | {head.url: head for head in find_heads(parts, archives)}
 
 
-def group_by_folder(photos: Iterable[storage.StoredFile]) -> Iterator[pa.Table]:
+def group_by_folder(photos: Iterable[storage.StoredFile], moves: Moves = NO_MOVES) -> Iterator[pa.Table]:
     """List single photos, a table for each folder, and count other files; as `Listing.table`."""
     listings = dict[str, Listing]()
     for file in photos:
-        folder = storage.parent(file.url)
+        folder = moves.address_of_folder(storage.parent(file.url))
         listings.setdefault(folder, Listing(folder)).add(entry_of_file(file))
     yield from (listing.table() for listing in listings.values())
 
@@ -161,7 +166,7 @@ class _Expanded(NamedTuple):
     urls: list[str]
 
 
-def _expand(spelled: _Spelled, layout: Layout) -> _Expanded:
+def _expand(spelled: _Spelled, layout: Layout, moves: Moves) -> _Expanded:
     """Return the URLs of folders, archives and photos that a path, URL or glob names."""
     text = spelled.text
     if storage.exists(text):
@@ -170,7 +175,7 @@ def _expand(spelled: _Spelled, layout: Layout) -> _Expanded:
             raise UsageError(f"{url} is no photo and no archive; expected a photo ({SUCH_AS}), a zip or a tar.")
         return _Expanded(escape(url), [url])
     found = storage.glob(text) if any(mark in text for mark in "*?[") else []
-    if not found and not _was_planned(storage.canonical(text), layout):
+    if not found and not _was_planned(storage.canonical(text), layout, moves):
         hint = "" if spelled.list_path is None else f" Paths in {spelled.list_path} are relative to its folder."
         hint += " Folders are separated by /." if "\\" in text else ""
         raise UsageError(f"{text} was not found; expected a folder, a photo or an archive. Check the spelling.{hint}")
@@ -178,11 +183,11 @@ def _expand(spelled: _Spelled, layout: Layout) -> _Expanded:
     return _Expanded(storage.canonical(text) if found else escape(storage.canonical(text)), urls)
 
 
-def _was_planned(url: str, layout: Layout) -> bool:
+def _was_planned(url: str, layout: Layout, moves: Moves) -> bool:
     """Tell whether an earlier run planned an archive or a loose photo that is not there any more."""
     if archive_suffix(url) is not None:
-        return storage.exists(layout.plan(url))
-    listing = layout.plan(storage.parent(url))
+        return storage.exists(layout.plan(moves.address_of_archive(url)))
+    listing = layout.plan(moves.address_of_folder(storage.parent(url)))
     return storage.exists(listing) and storage.name(url) in read_table(listing)["image"].to_pylist()
 
 
@@ -190,10 +195,10 @@ def _is_scorable(url: str) -> bool:
     return file_kind(storage.name(url)) in {"photo", "archive", SPLIT_PART}  # by its own name: its folder may be hidden
 
 
-def _look_up(url: str, layout: Layout) -> _Folder | storage.StoredFile:
+def _look_up(url: str, layout: Layout, moves: Moves) -> _Folder | storage.StoredFile:
     _check_utf8(url)
     if storage.is_folder(url):
-        return _list_folder(url, layout)
+        return _list_folder(url, layout, moves)
     if archive_suffix(url) is None:
         _check_folder_name(storage.parent(url))
     return storage.stat(url)
@@ -210,11 +215,11 @@ def _check_utf8(url: str) -> None:
         raise UsageError(f"{url!r} has a name that is not UTF-8. Rename it; names inside archives may be anything.")
 
 
-def _list_folder(url: str, layout: Layout) -> _Folder:
+def _list_folder(url: str, layout: Layout, moves: Moves) -> _Folder:
     """List a folder without the output, which may be inside it."""
     inside = f"{layout.url}/"
     if f"{url}/".startswith(inside):
         raise UsageError(f"The input {url} lies in the output {layout.url}. Give --out a folder of its own.")
     _check_folder_name(url)
-    listing, archives = list_folder(url, without=inside)
+    listing, archives = list_folder(url, inside, moves.address_of_folder(url))
     return _Folder(url, listing, archives)

@@ -13,6 +13,7 @@ from pipeline.cluster.session import has_gpus
 from pipeline.core.secrets import refuse_credentials
 from pipeline.core.table_schemas import SCHEMA_VERSION
 from pipeline.dataset.layout import Layout
+from pipeline.dataset.moves import read_moves
 from pipeline.dataset.run import Run, check_fingerprint, read_run
 from pipeline.images.tiles import TileSpec
 from pipeline.models import engines
@@ -75,7 +76,8 @@ def prepare_job(
     make_engine = make_engine or partial(engines.make, engine.name, tile_px)
     device = engines.device_for(engine.name, config.device)
     limits = Limits(photo_bytes=config.max_photo_bytes, ratio=config.max_ratio)
-    scoring = Scoring(model, rule, make_engine, limits, make_mapper=make_mapper if config.maps else None)
+    make_mapper_or_none = make_mapper if config.maps else None
+    scoring = Scoring(model, rule, make_engine, limits, make_mapper=make_mapper_or_none, moves=read_moves(layout))
     options = ScorerOptions(config.actors, device, config.sizes)
     return ScoreJob(config, layout, run, scoring, options, engine, callbacks, RunStats())
 

@@ -7,9 +7,7 @@ tells by name what was replaced meanwhile (`versions`). The commit log, not the 
 import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from glob import escape
 from typing import NamedTuple
 
 import numpy as np
@@ -18,16 +16,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline import storage
-from pipeline.archives.listing import Listing, archive_of, inner_of, skipped_of, version_of, with_skipped
+from pipeline.archives.listing import archive_of, inner_of, skipped_of, version_of, with_skipped
 from pipeline.archives.members import archive_suffix
-from pipeline.archives.readers import entry_of_file
-from pipeline.core.errors import NotFoundError, UsageError
+from pipeline.core.errors import UsageError
 from pipeline.core.table_schemas import MEMBERS
 from pipeline.dataset.commit_log import parse_parquet, read_table, table_bytes
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.run import json_bytes
 from pipeline.monitoring.changes import Change
-from pipeline.scoring.inputs import LOOKUPS_AT_ONCE, SUCH_AS, Inputs, LoosePhotos, group_by_folder
+from pipeline.scoring.inputs import SUCH_AS, Inputs, LoosePhotos, group_by_folder
 from pipeline.scoring.versions import (
     Survey,
     find_changed_photos,
@@ -141,7 +138,7 @@ def make_plan(inputs: Inputs, layout: Layout, done: pa.ChunkedArray) -> Plan:
         [chunk for found in inputs.loose for chunk in found.photos["image_id"].chunks], pa.string()
     )
     saved, vanished = dict[str, pa.Table](), []
-    for table in _read_tables([file.url for file in _listing_files(layout)]):
+    for table in read_listings(layout):
         url = archive_of(table)
         if url in urls:
             saved[url] = table
@@ -169,44 +166,6 @@ def make_plan(inputs: Inputs, layout: Layout, done: pa.ChunkedArray) -> Plan:
         changes=survey.changes,
         outdated=survey.outdated,
     )
-
-
-def read_planned_inputs(layout: Layout) -> Inputs:
-    """Read everything that was ever planned for a dataset, as inputs; archives that have vanished are left out."""
-    tables = {archive_of(table): table for table in _read_tables([file.url for file in _listing_files(layout)])}
-    with ThreadPoolExecutor(LOOKUPS_AT_ONCE) as threads:
-        archives = threads.map(_stat, (url for url in sorted(tables) if archive_suffix(url) is not None))
-    folders = [LoosePhotos(table, is_whole=True) for url, table in tables.items() if archive_suffix(url) is None]
-    patterns = tuple(escape(url) if archive_suffix(url) is not None else f"{escape(url)}/*" for url in tables)
-    return Inputs(tuple(tables), tuple(folders), tuple(file for file in archives if file is not None), patterns)
-
-
-def look_again(inputs: Inputs, done: pa.ChunkedArray) -> Inputs:
-    """Return the inputs with their loose photos that have no row as these are now."""
-    with ThreadPoolExecutor(LOOKUPS_AT_ONCE) as threads:
-        return replace(inputs, loose=tuple(_look_at_photos(found, done, threads) for found in inputs.loose))
-
-
-def _look_at_photos(found: LoosePhotos, done: pa.ChunkedArray, threads: ThreadPoolExecutor) -> LoosePhotos:
-    left = without_rows(found.photos, done)
-    if left.num_rows == 0:
-        return found
-    folder = archive_of(found.photos)
-    files = threads.map(_stat, (storage.join(folder, image) for image in left["image"].to_pylist()))
-    listing = Listing(folder)
-    for file, image in zip(files, left["image"].to_pylist(), strict=True):
-        if file is not None:
-            listing.add(entry_of_file(replace(file, path=image)))
-    rest = without_rows(found.photos, left["image_id"])
-    photos = pa.concat_tables([rest, listing.table().replace_schema_metadata(rest.schema.metadata)])
-    return found._replace(photos=photos)
-
-
-def _stat(url: str) -> storage.StoredFile | None:
-    try:
-        return storage.stat(url)
-    except NotFoundError:
-        return None
 
 
 def read_planned_ids(layout: Layout) -> pa.ChunkedArray | None:
@@ -245,13 +204,15 @@ def list_photos(urls: Iterable[str]) -> pa.Table:
     return _drop_repeats(group_by_folder(storage.stat(url) for url in sorted(urls)))
 
 
+def read_listings(layout: Layout) -> Iterator[pa.Table]:
+    """Read the listing of every archive and folder that was ever planned; as `Listing.table`."""
+    urls = [file.url for file in _listing_files(layout)]
+    return map(parse_parquet, urls, storage.read_many(urls))
+
+
 def _listing_files(layout: Layout) -> list[storage.StoredFile]:
     files = storage.list_files(layout.plans) if storage.exists(layout.plans) else []
     return [file for file in files if file.path.endswith(".parquet")]
-
-
-def _read_tables(urls: Sequence[str]) -> Iterator[pa.Table]:
-    return map(parse_parquet, urls, storage.read_many(urls))
 
 
 def _needs_listing(table: pa.Table, done: pa.ChunkedArray) -> bool:

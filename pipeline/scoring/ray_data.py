@@ -17,6 +17,7 @@ from pipeline.cluster.session import MALLOC_ENV, nodes
 from pipeline.core.errors import CrackscanError
 from pipeline.core.log import capture
 from pipeline.core.table_schemas import MEMBERS
+from pipeline.dataset.moves import Moves
 from pipeline.images.decode import Decoder
 from pipeline.images.isolated_decoder import IsolatedDecoder, with_watchdog
 from pipeline.models.batching import Device, Engine
@@ -38,14 +39,15 @@ LISTINGS_AT_ONCE = 64
 """Most archives that are listed at a time; their listings wait in the object store."""
 
 
-def list_archives(archives: Sequence[StoredFile]) -> Iterator[MeasuredListing]:
+def list_archives(archives: Sequence[StoredFile], moves: Moves) -> Iterator[MeasuredListing]:
     """List archives in parallel and yield them in any order; Ray must be running."""
     task = ray.remote(num_cpus=READ_CPUS, max_retries=-1)(_list_with_log)
     left, running = list(reversed(archives)), list["ray.ObjectRef[MeasuredListing]"]()
     try:
         while left or running:
             while left and len(running) < LISTINGS_AT_ONCE:
-                running.append(task.remote(left.pop()))
+                archive = left.pop()
+                running.append(task.remote(archive, moves.place_of(archive.url)))
             ready, running = ray.wait(running)
             yield from ray.get(ready)
     except ray.exceptions.RayError as error:
@@ -77,7 +79,7 @@ def score_photos(
     scored = (
         ray.data.from_arrow(to_read)
         .map_batches(
-            partial(read_measured, limits=scoring.limits, done=skipped),
+            partial(read_measured, limits=scoring.limits, done=skipped, moves=scoring.moves),
             batch_size=None,
             batch_format="pyarrow",
             compute=TaskPoolStrategy(size=min(placement.readers, len(to_read))),
@@ -118,10 +120,10 @@ def _scorer_arguments(scoring: Scoring, gpus: float) -> tuple[object, ...]:
     return make_engine, scoring.rule, partial(_choose_decoder, scoring.decode), make_mapper, gpus
 
 
-def _list_with_log(archive: StoredFile) -> MeasuredListing:
+def _list_with_log(archive: StoredFile, place: str) -> MeasuredListing:
     """List an archive in a worker; its log lines come along."""
     with capture() as lines:
-        return list_and_measure(archive)._replace(log=lines)
+        return list_and_measure(archive, place)._replace(log=lines)
 
 
 def _make_engine(make_engine: MakeEngine, model: "ray.ObjectRef[Model]", device: Device) -> Engine:

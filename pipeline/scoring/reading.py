@@ -21,6 +21,7 @@ from pipeline.core.errors import DataError, NotFoundError
 from pipeline.core.log import capture
 from pipeline.core.table_schemas import READ
 from pipeline.core.usage import measure, with_peak
+from pipeline.dataset.moves import NO_MOVES, Moves
 from pipeline.scoring.placement import BatchSizes
 
 CHECKED_BYTES = 8 << 20
@@ -80,13 +81,14 @@ def is_stream_unit(unit: pa.Table) -> bool:
     return _is_stream_archive(row["archive"]) or _nested_stream(row) is not None
 
 
-def read_unit(members: pa.Table, limits: Limits, done: pa.ChunkedArray) -> Iterator[pa.Table]:
+def read_unit(members: pa.Table, limits: Limits, done: pa.ChunkedArray, moves: Moves = NO_MOVES) -> Iterator[pa.Table]:
     """Read photos; a photo that cannot be read carries the reason instead of its bytes.
 
     Args:
         members: one of `split_units`.
         limits: what may be read into memory.
         done: `image_id` of photos to leave out of a stream that no run has read to its end yet.
+        moves: where archives and folders lie now.
 
     Shape: schema `MEMBERS` → tables of schema `READ`, one photo each, and one row for the end of such a stream.
     """
@@ -94,16 +96,20 @@ def read_unit(members: pa.Table, limits: Limits, done: pa.ChunkedArray) -> Itera
         yield from (_photo_table(row, None) for row in members.to_pylist())
         return
     if is_stream_unit(members):
-        yield from _read_stream(members, limits, done)
+        yield from _read_stream(members, limits, done, moves)
         return
     rows = members.to_pylist()
     yield from (_photo_table(row, None) for row in rows if row["failure_stage"] is not None)
-    yield from _pass_unchanged(rows[0], _read_members([row for row in rows if row["failure_stage"] is None], limits))
+    place = moves.place_of(rows[0]["archive"])
+    readable = [row for row in rows if row["failure_stage"] is None]
+    yield from _pass_unchanged(rows[0], place, _read_members(readable, place, limits))
 
 
-def read_measured(members: pa.Table, limits: Limits, done: pa.ChunkedArray) -> Iterator[pa.Table]:
+def read_measured(
+    members: pa.Table, limits: Limits, done: pa.ChunkedArray, moves: Moves = NO_MOVES
+) -> Iterator[pa.Table]:
     """Read photos as `read_unit` does, and add to each its resource usage and log lines."""
-    tables = read_unit(members, limits, done)
+    tables = read_unit(members, limits, done, moves)
     while True:
         with capture() as lines:
             table, usage = measure(partial(next, tables, None))
@@ -133,39 +139,41 @@ def _nested_stream(row: Row) -> Entry | None:
     return inner if is_nested else None
 
 
-def _read_members(rows: list[Row], limits: Limits) -> Iterator[RowContent]:
+def _read_members(rows: list[Row], place: str, limits: Limits) -> Iterator[RowContent]:
     """Read rows of one archive; if a name repeats, two rows may be one file."""
     by_entry = dict[Entry, list[Row]]()
     for row in rows:
         by_entry.setdefault(entry_of(row), []).append(row)
     if not by_entry:
         return
-    url, inner = rows[0]["archive"], rows[0]["inner"]
-    if archive_suffix(url) is None:
-        read = read_loose(url, list(by_entry), limits)
+    inner = rows[0]["inner"]
+    if archive_suffix(rows[0]["archive"]) is None:
+        read = read_loose(place, list(by_entry), limits)
     else:
-        read = read_members(url, None if inner is None else entry_of(inner), list(by_entry), limits)
+        read = read_members(place, None if inner is None else entry_of(inner), list(by_entry), limits)
     for entry, content in read:
         yield from ((row, content) for row in by_entry[entry])
 
 
-def _read_stream(members: pa.Table, limits: Limits, done: pa.ChunkedArray) -> Iterator[pa.Table]:
+def _read_stream(members: pa.Table, limits: Limits, done: pa.ChunkedArray, moves: Moves) -> Iterator[pa.Table]:
     """Read an archive from front to back; its last row has its listing."""
     [row] = members.slice(0, 1).to_pylist()
     listing, inner = Listing(row["archive"], row["version"]), _nested_stream(row)
+    place = moves.place_of(row["archive"])
     if row["entry"] != "stream":
-        yield from _read_known_stream(members, listing, inner, limits)
+        left = set(members["image_id"].to_pylist())
+        archive = StreamedArchive(listing, lambda image_id: image_id not in left, limits, place)
+        yield from _read_known_stream(members, place, archive.photos(inner))
         return
     is_done: Callable[[str], bool] = set(done.to_pylist()).__contains__
-    yield from _pass_unchanged(row, StreamedArchive(listing, is_done, limits).photos(inner))
+    yield from _pass_unchanged(row, place, StreamedArchive(listing, is_done, limits, place).photos(inner))
     yield pa.Table.from_pylist([row | {"entry": "end", "ended": encode_listing(listing.table(inner))}], schema=READ)
 
 
-def _read_known_stream(members: pa.Table, listing: Listing, inner: Entry | None, limits: Limits) -> Iterator[pa.Table]:
-    """Read some photos of a stream whose photos are known; yield each of them, at least as a failure."""
+def _read_known_stream(members: pa.Table, place: str, photos: Iterator[RowContent]) -> Iterator[pa.Table]:
+    """Pass on some photos of a stream whose photos are known; yield each of them, at least as a failure."""
     left = set(members["image_id"].to_pylist())
-    photos = StreamedArchive(listing, lambda image_id: image_id not in left, limits).photos(inner)
-    for table in _pass_unchanged(members.slice(0, 1).to_pylist()[0], photos):
+    for table in _pass_unchanged(members.slice(0, 1).to_pylist()[0], place, photos):
         left.difference_update(table["image_id"].to_pylist())
         yield table
     missing = DataError("read", "member_unreadable", "The archive does not yield this photo any more.")
@@ -187,19 +195,19 @@ class _Unchecked:
         return self.size_bytes >= CHECKED_BYTES
 
 
-def _pass_unchanged(of: Row, photos: Iterator[RowContent]) -> Iterator[pa.Table]:
+def _pass_unchanged(of: Row, place: str, photos: Iterator[RowContent]) -> Iterator[pa.Table]:
     """Pass photos on while the archive is still the listed one; loose photos are checked one by one when read."""
     unchecked = _Unchecked()
     for row, content in photos:
         if unchecked.add(row, content):
-            yield from _check(of, unchecked)
+            yield from _check(of, place, unchecked)
             unchecked = _Unchecked()
-    yield from _check(of, unchecked)
+    yield from _check(of, place, unchecked)
 
 
-def _check(of: Row, unchecked: _Unchecked) -> Iterator[pa.Table]:
+def _check(of: Row, place: str, unchecked: _Unchecked) -> Iterator[pa.Table]:
     is_checked = unchecked.photos and archive_suffix(of["archive"]) is not None
-    changed = _find_change(of["archive"], of["version"]) if is_checked else None
+    changed = _find_change(place, of["version"]) if is_checked else None
     for row, content in unchecked.photos:
         yield _photo_table(row, changed or content)
 

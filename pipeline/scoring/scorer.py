@@ -17,6 +17,7 @@ from pipeline.archives.members import Limits
 from pipeline.core.errors import DataError, UsageError
 from pipeline.core.table_schemas import SCORED
 from pipeline.core.usage import Usage, measure, usage_now, with_peak
+from pipeline.dataset.moves import NO_MOVES, Moves
 from pipeline.images.decode import MAX_PIXELS, Decoder, Photo, decode
 from pipeline.images.exif import PhotoFacts
 from pipeline.images.tiles import Tile, TileSpec, cut, grid
@@ -51,7 +52,7 @@ class ScoreRule:
 
 @dataclass(frozen=True)
 class Scoring:
-    """Model, rule, engine, limits, decoder and mapper for the photos of a run."""
+    """Model, rule, engine, limits, decoder, mapper and places for the photos of a run."""
 
     model: Model
     rule: ScoreRule
@@ -61,6 +62,8 @@ class Scoring:
     decode: Decoder = decode
     make_mapper: MakeMapper | None = None
     """Makes what maps cracks within tiles; None draws no crack maps."""
+    moves: Moves = NO_MOVES
+    """Where archives and folders lie now."""
 
 
 def torch_mapper(model: Model, device: Device) -> TileMapper:

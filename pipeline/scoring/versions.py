@@ -103,7 +103,7 @@ def survey_vanished(table: pa.Table, inputs: Inputs, found: pa.ChunkedArray, don
     """
     url, left = archive_of(table), without_rows(table, done)
     if left.num_rows and archive_suffix(url) is not None:
-        has_vanished = inputs.cover(url) and not storage.exists(url)
+        has_vanished = inputs.cover(url) and not storage.exists(inputs.moves.place_of(url))
         lost = _fail(left if has_vanished else left.slice(0, 0), "vanished", VANISHED)
         return Survey((Change(url, "vanished", "", lost=lost.num_rows),) if has_vanished else (), lost)
     left = without_rows(left, found)

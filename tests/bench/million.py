@@ -118,7 +118,8 @@ def commit(out: Path, left: int) -> None:
     from pipeline.dataset.lease import hold
     from pipeline.dataset.run import Run, read_run
     from pipeline.dataset.writer import open_writer
-    from pipeline.scoring.plan import make_plan, read_planned_inputs
+    from pipeline.scoring.plan import make_plan
+    from pipeline.scoring.planned_inputs import read_planned_inputs
 
     layout = Layout(storage.canonical(str(out)))
     plan = make_plan(read_planned_inputs(layout), layout, read_log(layout).done)

@@ -8,6 +8,7 @@ import pyarrow as pa
 import ray
 
 from pipeline.archives.members import Limits
+from pipeline.dataset.moves import Moves
 from pipeline.models.batching import Device, Engine
 from pipeline.models.model import Model
 from pipeline.scoring.reading import read_measured
@@ -28,7 +29,7 @@ def make_noting_engine(model: Model, device: Device) -> Engine:
     return make_brightness(model, device)
 
 
-def read_and_note(unit: pa.Table, limits: Limits, done: pa.ChunkedArray) -> Iterator[pa.Table]:
+def read_and_note(unit: pa.Table, limits: Limits, done: pa.ChunkedArray, moves: Moves) -> Iterator[pa.Table]:
     """Read as `read_measured`, and note where."""
     note("read")
-    yield from read_measured(unit, limits, done)
+    yield from read_measured(unit, limits, done, moves)

@@ -16,12 +16,14 @@ from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
 from pipeline import storage
+from pipeline.archives.listing import decode_listing
 from pipeline.archives.members import Limits
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import hold
 from pipeline.dataset.run import Run
 from pipeline.dataset.writer import open_writer
 from pipeline.images.tiles import TileSpec
+from pipeline.scoring.plan import expand_stream, read_planned_ids
 from pipeline.scoring.reading import read_unit, split_units
 from pipeline.scoring.scorer import PhotoScorer, ScoreRule
 from tests.helpers.plans import save_listed_plan
@@ -79,10 +81,13 @@ def score_archives(out: Path, *inputs: Path) -> Layout:
         writer = open_writer(layout, run, lease)
         for unit in split_units(members):
             for read in read_unit(unit, Limits(), nothing):
-                if read["ended"][0].as_py() is None:
+                ended = read["ended"][0].as_py()
+                if ended is None:
                     writer.add(scorer(read))
+                else:
+                    expand_stream(layout, decode_listing(ended))
         writer.commit()
-        writer.finish(members["image_id"])
+        writer.finish(read_planned_ids(layout))
     return layout
 
 

@@ -13,7 +13,8 @@ from pipeline.archives.members import Limits
 from pipeline.core.table_schemas import MEMBERS
 from pipeline.dataset.layout import Layout
 from pipeline.scoring.inputs import find_inputs
-from pipeline.scoring.plan import expand_stream, make_plan, read_planned_ids, read_planned_inputs
+from pipeline.scoring.plan import expand_stream, make_plan, read_planned_ids
+from pipeline.scoring.planned_inputs import read_planned_inputs
 from pipeline.scoring.reading import read_unit, split_units
 from tests.helpers.packing import pack, pack_zip
 from tests.helpers.plans import NOTHING, image_names, make_listed_plan, save_listed_plan, write_zip

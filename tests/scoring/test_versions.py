@@ -12,7 +12,8 @@ from pipeline.dataset.commit_log import read_log, table_bytes
 from pipeline.dataset.layout import Layout
 from pipeline.monitoring.changes import Change
 from pipeline.scoring.inputs import find_inputs
-from pipeline.scoring.plan import Plan, look_again, make_plan, read_planned_inputs
+from pipeline.scoring.plan import Plan, make_plan
+from pipeline.scoring.planned_inputs import look_again, read_planned_inputs
 from tests.helpers.scored_photos import photo, score_archives, zip_photos
 
 Change3 = tuple[str, str, tuple[int, int, int]]
