@@ -115,6 +115,7 @@ def preview(config: ScoreConfig, callbacks: ScoreCallbacks | None = None) -> Est
     with Interrupt() as interrupt, ray_session(config.cluster) if len(plan.unlisted) > 1 else nullcontext():
         plan = plan.with_listed(_list_archives(plan, job, interrupt))
     plan.check_not_empty(config.inputs)
+    _tell_changes(job, plan.changes)
     job.callbacks.on_engine(job.engine)
     return estimate(plan, log.done, job.scoring)
 

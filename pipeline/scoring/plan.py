@@ -137,18 +137,19 @@ def make_plan(inputs: Inputs, layout: Layout, done: pa.ChunkedArray) -> Plan:
     ids_now = pa.chunked_array(
         [chunk for found in inputs.loose for chunk in found.photos["image_id"].chunks], pa.string()
     )
-    saved, vanished = dict[str, pa.Table](), []
+    saved, others = dict[str, pa.Table](), []
     for table in read_listings(layout):
         url = archive_of(table)
         if url in urls:
             saved[url] = table
-        if url not in urls or archive_suffix(url) is None:
-            vanished.append(survey_vanished(table, inputs, ids_now, done))
+        if (url not in urls and inputs.cover(url)) or archive_suffix(url) is None:
+            others.append(table)
     folders = [_merge_saved(found, saved.get(archive_of(found.photos)), layout, done) for found in inputs.loose]
     archives = survey_archives(find_replaced(inputs.archives, saved) if len(done) else {}, saved, layout)
+    vanished = survey_vanished(others, inputs, ids_now, done)
     kept = {change.url for change in archives.changes}
     known = {file: saved[file.url] for file in inputs.archives if file.url in kept or _is_current(file, saved, done)}
-    survey = merge_surveys([archives, *(folder.survey for folder in folders), *vanished])
+    survey = merge_surveys([archives, *(folder.survey for folder in folders), vanished])
     if survey.lost.num_rows and not ids_now and not inputs.archives:
         raise UsageError(
             f"There is nothing in {', '.join(inputs.spelled)} any more; {survey.lost['image'][0]} and others were "

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import storage
-from pipeline.archives.listing import archive_of, version_of
+from pipeline.archives.listing import version_of
 from pipeline.archives.members import archive_suffix
 from pipeline.core.errors import DataError, Kind
 from pipeline.core.table_schemas import MEMBERS
@@ -90,27 +90,38 @@ def survey_photos(changed: pa.Table, layout: Layout) -> Survey:
     return Survey(tuple(changes), outdated=tuple(changed["image_id"].to_pylist()))
 
 
-def survey_vanished(table: pa.Table, inputs: Inputs, found: pa.ChunkedArray, done: pa.ChunkedArray) -> Survey:
-    """Survey what a saved listing has, the inputs name, is not there any more, and has no row.
+def survey_vanished(
+    listings: Iterable[pa.Table], inputs: Inputs, found: pa.ChunkedArray, done: pa.ChunkedArray
+) -> Survey:
+    """Survey what saved listings have, the inputs name, is not there any more, and has no row.
 
     What was scored before it vanished is no trouble: people put scored archives away.
 
     Args:
-        table: as `Listing.table`.
+        listings: of folders, and of archives that the inputs name and that were not found; as `Listing.table`.
         inputs: what the inputs name.
         found: `image_id` of the loose photos that are there.
         done: `image_id` of every photo that has its row.
     """
-    url, left = archive_of(table), without_rows(table, done)
-    if left.num_rows and archive_suffix(url) is not None:
-        has_vanished = inputs.cover(url) and not storage.exists(inputs.moves.place_of(url))
-        lost = _fail(left if has_vanished else left.slice(0, 0), "vanished", VANISHED)
-        return Survey((Change(url, "vanished", "", lost=lost.num_rows),) if has_vanished else (), lost)
+    tables = [MEMBERS.empty_table(), *(table.replace_schema_metadata() for table in listings)]
+    left = without_rows(pa.concat_tables(tables), done)  # once: each look-up costs as much as all photos that are done
+    of_archives = [left.filter(pc.equal(left["archive"], url)) for url in left["archive"].unique().to_pylist()]
+    return merge_surveys(_survey_left(rows, inputs, found) for rows in of_archives)
+
+
+def _survey_left(left: pa.Table, inputs: Inputs, found: pa.ChunkedArray) -> Survey:
+    """Survey the members of one archive or folder that have no row."""
+    url = left["archive"][0].as_py()
+    if archive_suffix(url) is not None:
+        if storage.exists(inputs.moves.place_of(url)):
+            return Survey()
+        lost = _fail(left, "vanished", VANISHED)
+        return Survey((Change(url, "vanished", "", lost=lost.num_rows),), lost)
     left = without_rows(left, found)
     places = [storage.join(url, image) for image in left["image"].to_pylist()]
-    is_covered = pa.array(map(inputs.cover, places), pa.bool_())
-    lost = _fail(left.filter(is_covered), "vanished", VANISHED)
-    gone = (place for place, is_named in zip(places, is_covered.to_pylist(), strict=True) if is_named)
+    is_named = [inputs.cover(place) for place in places]
+    lost = _fail(left.filter(pa.array(is_named, pa.bool_())), "vanished", VANISHED)
+    gone = (place for place, is_its in zip(places, is_named, strict=True) if is_its)
     return Survey(tuple(Change(place, "vanished", "", lost=1) for place in gone), lost)
 
 
