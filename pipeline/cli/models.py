@@ -15,9 +15,6 @@ from pipeline.cli.models_quantise import command as quantise
 if TYPE_CHECKING:
     from pipeline.models.card import Card
 
-SHIPPED = "shipped"
-"""The word for the model that comes with the package."""
-
 
 @click.group("models", invoke_without_command=True)
 @click.pass_context
@@ -53,9 +50,9 @@ def list_models(folders: tuple[str, ...]) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print card.json as it is.")
 def show(model: str, *, as_json: bool) -> None:
     """Print the card of a MODEL folder or URL; `shipped` is the model of the package."""
-    from pipeline.models.model import SHIPPED_MODEL, load_card
+    from pipeline.models.model import load_card
 
-    card = load_card(SHIPPED_MODEL if model == SHIPPED else model)
+    card = load_card(model)
     if as_json:
         click.echo(card.to_json(), nl=False)
     else:
@@ -73,11 +70,11 @@ def _backbones() -> list[tuple[str, ...]]:
 
 
 def _models(folders: tuple[str, ...]) -> list[tuple[str, ...]]:
-    from pipeline.models.model import SHIPPED_MODEL, load_card
+    from pipeline.models.model import SHIPPED, load_card
 
     rows: list[tuple[str, ...]] = []
     for place in (SHIPPED, *_model_folders(folders)):
-        card = load_card(SHIPPED_MODEL if place == SHIPPED else place)
+        card = load_card(place)
         sources = ", ".join(source.name for source in card.data if source.role == "training")
         precision = _format_value(card.metrics.get("average_precision"))
         rows.append((place, card.model_id, card.architecture, precision, sources))
@@ -110,14 +107,11 @@ def _print_card(card: "Card") -> None:
     for name, value in lines.items():
         if value is not None:
             click.echo(f"{name + ':':13s}{value}")
-    for title, section in (("metrics", card.metrics), ("training", card.training), ("software", card.software)):
+    sections = [("metrics", card.metrics), ("training", card.training), ("software", card.software)]
+    sections += [("data", asdict(source)) for source in card.data]
+    for title, section in sections:
         click.echo(f"\n{title}")
-        for name, value in section.items():
-            click.echo(f"  {name:34s}{_format_value(value)}")
-    click.echo("\ndata")
-    for source in card.data:
-        for name, value in asdict(source).items():
-            click.echo(f"  {name:34s}{_format_value(value)}")
+        click.echo(align_columns([(name, _format_value(value)) for name, value in section.items()]))
 
 
 def _describe_int8(card: "Card") -> str:

@@ -22,8 +22,8 @@ CLUSTER_OPTIONS = {"address", "cpus"}
 PLACES = {"inputs", "data", "out", "to", "model", "val", "masks", "storage", "calibrate_on", "weights", "prices_file"}
 """Parameters that are paths or URLs; a job runs in a folder of its own, so it gets absolute paths."""
 
-NO_PLACE = "none"
-"""A value of `--weights` that is no path."""
+NO_PLACES = {"weights": {"none", "shipped"}, "model": {"shipped"}}
+"""Values of parameters in `PLACES` that are no paths."""
 
 SUBMIT_OPTIONS = ("address", "image", "again", "is_followed")
 """Parameters of `submit`, not of the job."""
@@ -128,7 +128,7 @@ def _texts(parameter: click.Parameter, value: Any) -> tuple[str, ...]:  # noqa: 
     values = value if isinstance(value, (tuple, list)) else (value,)
     if parameter.name not in PLACES:
         return tuple(map(str, values))
-    return tuple(each if each == NO_PLACE else _absolute(each) for each in values)
+    return tuple(each if each in NO_PLACES.get(str(parameter.name), ()) else _absolute(each) for each in values)
 
 
 def _absolute(text: str) -> str:
@@ -139,7 +139,7 @@ def _absolute(text: str) -> str:
 
 
 def _check_report_has_a_place(name: str, options: dict[str, tuple[str, ...]]) -> None:
-    if name == "evaluate" and not options.keys() & {"out", "model"}:
+    if name == "evaluate" and "out" not in options and options.get("model", ("shipped",)) == ("shipped",):
         raise click.UsageError("The report would go with the job's folder: give --out, a folder or URL that stays.")
 
 

@@ -26,6 +26,9 @@ Readme = Callable[[Card], str]
 SHIPPED_MODEL = storage.LOCAL + str(Path(__file__).resolve().with_name("shipped"))
 """URL of the model that comes with the package."""
 
+SHIPPED = "shipped"
+"""Its name wherever a model is named; a folder of that name is `./shipped`."""
+
 
 class Int8(NamedTuple):
     """The network in eight-bit integers, as OpenVINO stores it."""
@@ -56,14 +59,23 @@ class Model:
         return self.card.model_id
 
 
+def find_model(name: str | None) -> str:
+    """Return the canonical URL of a model by what the user calls it.
+
+    Args:
+        name: path or URL of a model folder, or `shipped`; None for the shipped model, too.
+    """
+    return SHIPPED_MODEL if name in {None, SHIPPED} else storage.canonical(str(name))
+
+
 def load_card(folder_url: str) -> Card:
-    """Read the card of a model folder.
+    """Read the card of a model, by its folder or as `find_model` takes it.
 
     Raises:
         UsageError: there is no model.
         ModelError: the card is damaged, incomplete or too new.
     """
-    url = storage.join(storage.canonical(folder_url), CARD_FILE)
+    url = storage.join(find_model(folder_url), CARD_FILE)
     if not storage.exists(url):
         raise UsageError(
             f"No model at {folder_url}; expected a folder with {CARD_FILE}, as `crackscan train` writes it."
@@ -72,14 +84,14 @@ def load_card(folder_url: str) -> Card:
 
 
 def load_model(folder_url: str) -> Model:
-    """Read a model folder and check its weights against the card.
+    """Read a model, by its folder or as `find_model` takes it, and check its weights against the card.
 
     Raises:
         UsageError: there is no model.
         ModelError: the card is damaged, incomplete or too new, or the weights are missing or damaged.
     """
     found = load_card(folder_url)
-    folder = storage.canonical(folder_url)
+    folder = find_model(folder_url)
     url = storage.join(folder, WEIGHTS_FILE)
     if not storage.exists(url):
         raise ModelError(f"{folder} has a card and no {WEIGHTS_FILE}; copy the whole folder again, or train anew.")

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pipeline import storage
 from pipeline.core.errors import ModelError, UsageError
+from pipeline.models.model import WEIGHTS_FILE, find_model
 
 _UNREADABLE = (
     UnpicklingError, RuntimeError, ValueError, EOFError, LookupError, OSError, AttributeError, TypeError
@@ -20,15 +21,17 @@ _UNREADABLE = (
 
 
 def read_weights(path_or_url: str) -> dict[str, Tensor]:
-    """Read tensors by name from a `.safetensors` or PyTorch file.
+    """Read tensors by name from a `.safetensors` or PyTorch file, or from a model as `find_model` takes it.
 
     Raises:
         UsageError: there is no such file.
         ModelError: the file is damaged or holds no weights.
     """
-    url = storage.canonical(path_or_url)
-    if not storage.exists(url) or storage.is_folder(url):
-        raise UsageError(f"No weights file at {path_or_url}; expected a .safetensors or PyTorch file.")
+    url = find_model(path_or_url)
+    if storage.is_folder(url):
+        url = storage.join(url, WEIGHTS_FILE)
+    if not storage.exists(url):
+        raise UsageError(f"No weights file at {path_or_url}; expected a .safetensors or PyTorch file, or a model.")
     data = storage.read_bytes(url)
     if not url.endswith(".safetensors"):
         return parse_tensors(data, path_or_url)
