@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.options import threshold_option
+from pipeline.cli.options import overwrite_option, threshold_option
 
 if TYPE_CHECKING:
     from pipeline.reports.compare import Comparison
@@ -37,12 +37,23 @@ WORST_PHOTOS = 5
 @click.option("--top", type=click.IntRange(0, 100), default=12, show_default=True, metavar="N",
               help="Pairs that the page shows side by side; 0 reads no archive.")  # fmt: skip
 @click.option("--out", "to", default="comparison", show_default=True, metavar="FOLDER", help="Folder or URL to write.")
-def command(a: str, b: str, by: "By", within: float, margin: float, threshold: float | None, top: int, to: str) -> None:
+@overwrite_option
+def command(
+    a: str,
+    b: str,
+    by: "By",
+    within: float,
+    margin: float,
+    threshold: float | None,
+    top: int,
+    to: str,
+    overwrite: bool,
+) -> None:
     """Compare the dataset OUT_A with OUT_B: the same structure in two years, or two models on the same photos.
 
     Every photo is worse, better, same, new, gone, failed or unclear. FOLDER/comparison.parquet has a row for each, with
-    both scores; FOLDER/comparison.html shows what changed most. Agreement says on how many photos both find a crack, at
-    each model's threshold or at --threshold.
+    both scores; FOLDER/comparison.html shows what changed most; older ones are replaced. Agreement says on how many
+    photos both find a crack, at each model's threshold or at --threshold.
 
     By name, photos with the same path in their archives match; if several archives have such a path, those in archives
     of the same name. By place, the nearest photos match; those of one spot in the order in which they were taken.
@@ -56,7 +67,7 @@ def command(a: str, b: str, by: "By", within: float, margin: float, threshold: f
     from pipeline.reports.compare import CompareConfig, compare
     from pipeline.reports.photo_matching import Rule
 
-    _print_comparison(compare(CompareConfig(a, b, to, Rule(by, within), margin, threshold, top)))
+    _print_comparison(compare(CompareConfig(a, b, to, Rule(by, within), margin, threshold, top, overwrite=overwrite)))
 
 
 def _print_comparison(comparison: "Comparison") -> None:

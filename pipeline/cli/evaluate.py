@@ -11,6 +11,7 @@ from pipeline.cli.options import (
     cpus_option,
     model_option,
     negative_option,
+    overwrite_option,
     positive_option,
     verbose_option,
 )
@@ -66,6 +67,7 @@ class Measured(NamedTuple):
     help="Resampled data sets behind each 95 % interval.",
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Same seed, same intervals.")
+@overwrite_option
 @address_option
 @cpus_option
 @verbose_option
@@ -134,16 +136,19 @@ def _config(
     threshold: float | None,
     repeats: int,
     seed: int,
+    overwrite: bool,
     **ray: Any,  # noqa: ANN401 - Click's
 ) -> "EvaluationConfig":
     from pipeline.cluster.session import ClusterConfig
     from pipeline.evaluation.bootstrap import Bootstrap
     from pipeline.evaluation.evaluate import EvaluationConfig
-    from pipeline.models.model import SHIPPED_MODEL
+    from pipeline.models.model import SHIPPED, SHIPPED_MODEL, find_model
 
+    is_shipped = find_model(model) == SHIPPED_MODEL
     return EvaluationConfig(
-        model=model or SHIPPED_MODEL,
-        out=out or (f"{model.rstrip('/')}/evaluation" if model else "evaluation"),
+        model=model or SHIPPED,
+        out=out or ("evaluation" if is_shipped else f"{str(model).rstrip('/')}/evaluation"),
+        overwrite=overwrite,
         threshold=threshold,
         resampling=Bootstrap(repeats, seed),
         cluster=ClusterConfig(**ray),

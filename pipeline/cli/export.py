@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli.options import threshold_option
+from pipeline.cli.options import overwrite_option, threshold_option
 
 if TYPE_CHECKING:
     from pipeline.dataset.export import Exported
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.option("--table", type=click.Choice(["images", "tiles"]), default="images", show_default=True,
               help="What a CSV holds, a line each.")  # fmt: skip
 @threshold_option
-@click.option("--overwrite", is_flag=True, help="Also replace a file that is no export.")
+@overwrite_option
 def command(dataset: str, **given: Any) -> None:  # noqa: ANN401 - Click's
     """Write the dataset OUT as one file for other programs; an older export is replaced.
 

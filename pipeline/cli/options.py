@@ -35,7 +35,7 @@ verbose_option = click.option("-v", "--verbose", is_flag=True, help="Show Ray's 
 model_option = click.option(
     "--model",
     metavar="MODEL",
-    help="Model folder or URL, made by `crackscan train`.  [default: the dataset's, or the shipped model]",
+    help="Model folder or URL, made by `crackscan train`; or `shipped`.  [default: the dataset's, or shipped]",
 )
 
 engine_option = click.option(
@@ -60,6 +60,12 @@ fail_on_option = click.option(
     default="any",
     show_default=True,
     help="What ends with exit code 3: photos that failed and inputs that changed in this run (new), or ever (any).",
+)
+
+overwrite_option = click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Also replace a file of the same kind that this command did not write; never an input or another kind.",
 )
 
 maps_option = click.option(
@@ -107,7 +113,8 @@ _RUN = (
 
 
 _TRAINING = (
-    click.option("--weights", metavar="FILE", help='Weights to start from, or "none".  [default: pre-trained ones]'),
+    click.option("--weights", metavar="FILE",
+                 help='Weights to start from, of a file or a model; or "none".  [default: pre-trained ones]'),
     click.option("--epochs", type=click.IntRange(min=0), help="Epochs in which everything is trained."),
     click.option("--head-epochs", type=click.IntRange(min=0), help="Epochs before them for the last layer alone."),
     click.option("--epoch-tiles", type=click.IntRange(min=1), metavar="N", help="Tiles an epoch takes at most."),

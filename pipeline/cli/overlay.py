@@ -5,9 +5,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.cli.options import overwrite_option
 from pipeline.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from pipeline.dataset.export import ExportConfig
+    from pipeline.reports.overlay import OverlayConfig
     from pipeline.reports.thumbnails import Form
 
 FAILED = 1
@@ -22,7 +25,8 @@ FAILED = 1
 @click.option("--format", "form", type=click.Choice(["png", "jpeg"]), default="png", show_default=True,
               help="PNG keeps the photo as it is; JPEG is smaller.")  # fmt: skip
 @click.option("--geojson", metavar="FILE", help="Also write all photos with a position, for QGIS, as `export` does.")
-def command(out: str, images: tuple[str, ...], to: str, form: "Form", geojson: str | None) -> None:
+@overwrite_option
+def command(out: str, images: tuple[str, ...], to: str, form: "Form", geojson: str | None, overwrite: bool) -> None:
     """Draw photos of the dataset OUT with the scores of their tiles over them.
 
     IMAGE is a photo's path in its archive, the end of that path, or its image_id. The command reads the
@@ -37,19 +41,25 @@ def command(out: str, images: tuple[str, ...], to: str, form: "Form", geojson: s
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
     if not images and geojson is None:
         raise UsageError("No IMAGE was given; expected a photo's path in its archive or its image_id, or --geojson.")
-    is_complete = not images or _draw(out, images, to, form)
-    if geojson is not None:
-        _export_map(out, geojson)
+    from pipeline.dataset.export import ExportConfig, check_export
+    from pipeline.reports.overlay import OverlayConfig
+
+    table = None if geojson is None else ExportConfig(out, "geojson", geojson, overwrite=overwrite, option="--geojson")
+    if table is not None:
+        check_export(table)  # before the pictures, which take minutes
+    is_complete = not images or _draw(OverlayConfig(out, images, to, form, overwrite))
+    if table is not None:
+        _export_map(table)
     if not is_complete:
         sys.exit(FAILED)
 
 
-def _draw(out: str, images: tuple[str, ...], to: str, form: "Form") -> bool:
+def _draw(config: "OverlayConfig") -> bool:
     """Draw photos; return whether all could be read."""
-    from pipeline.reports.overlay import OverlayConfig, write_overlays
+    from pipeline.reports.overlay import write_overlays
 
     is_complete = True
-    for overlay in write_overlays(OverlayConfig(out, images, to, form)):
+    for overlay in write_overlays(config):
         if overlay.url is None:
             is_complete = False
             click.echo(f"{overlay.image} cannot be read any more: {overlay.why}", err=True)
@@ -58,10 +68,10 @@ def _draw(out: str, images: tuple[str, ...], to: str, form: "Form") -> bool:
     return is_complete
 
 
-def _export_map(out: str, file: str) -> None:
-    from pipeline.dataset.export import ExportConfig, export
+def _export_map(config: "ExportConfig") -> None:
+    from pipeline.dataset.export import export
 
-    made = export(ExportConfig(out, "geojson", file))
+    made = export(config)
     click.echo(
         f"{made.url}: {made.rows['images']:,} photos with a position; {made.unplaced:,} scored photos have none."
     )

@@ -2,7 +2,7 @@
 
 import click
 
-from pipeline.cli.options import threshold_option
+from pipeline.cli.options import overwrite_option, threshold_option
 
 
 @click.command("report")
@@ -13,11 +13,12 @@ from pipeline.cli.options import threshold_option
 @click.option("--top", type=click.IntRange(0, 200), default=24, show_default=True, metavar="N",
               help="Photos shown as cards, the worst ones; 0 reads no archive.")  # fmt: skip
 @threshold_option
-def command(out: str, to: str, top: int, threshold: float | None) -> None:
+@overwrite_option
+def command(out: str, to: str, top: int, threshold: float | None, overwrite: bool) -> None:
     """Make one HTML page of the dataset OUT: figures, the worst photos with their heat, all photos as a table.
 
     The page needs no network and no other file: you can mail, archive and print it. The pictures come from the
-    archives; if one cannot be read any more, the cards of its photos have no picture.
+    archives; if one cannot be read any more, the cards of its photos have no picture. An older report is replaced.
 
     \b
     Examples:
@@ -27,7 +28,7 @@ def command(out: str, to: str, top: int, threshold: float | None) -> None:
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
     from pipeline.reports.report import ReportConfig, write_report
 
-    made = write_report(ReportConfig(out, to, top, threshold))
+    made = write_report(ReportConfig(out, to, top, threshold, overwrite=overwrite))
     click.echo(
         f"{made.url}: {made.photos:,} photos, {made.cards:,} of them as cards, {made.size_bytes / 1000:,.0f} kB."
     )

@@ -13,6 +13,7 @@ It may import `core`, `storage` and `images`. Start with `writer`, which commits
 * `crack_map_files`: crack maps, written before their photos are committed
 * `compact`: rewrites a finished dataset as a few large files
 * `export`: a dataset's photos or tiles as one CSV, GeoJSON or DuckDB file
+* `targets`: what a command may write over
 * `verify`: checks every invariant of a dataset
 * `inventory`: the Parquet files of a dataset, and which of them are sound
 * `invariants`: the facts that hold for every row, as SQL

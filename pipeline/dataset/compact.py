@@ -2,15 +2,18 @@
 
 The new dataset is sorted by archive and image, and sealed: no run can add to it. The old one stays unchanged. DuckDB
 sorts one part at a time and spills to disk; tiles stream through.
+
+An older compaction of the same dataset is replaced on demand. The new one is made and proved in the temporary folder
+first. Then the old files go and the new ones come, so that nobody who reads `images/*.parquet` sees a row twice; see
+docs/decisions/0015-what-a-command-may-replace.md.
 """
 
 import json
-import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -29,6 +32,7 @@ from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import Lease, hold
 from pipeline.dataset.run import json_bytes, read_run
 from pipeline.dataset.sql import Connection, views
+from pipeline.dataset.targets import check_folder
 
 PART_BYTES = 256 << 20
 """Target size of a tiles file; readers such as Spark and Athena work best with 100 to 500 MB."""
@@ -109,8 +113,8 @@ class PartWriter:
         """Write a file on local disk, and upload it."""
         declared, tables = content
         metadata = file_metadata(self.token, self.model_id)
-        with tempfile.TemporaryDirectory(prefix="crackscan-") as folder:
-            path = Path(folder) / "part.parquet"
+        with storage.temporary_folder() as folder:
+            path = folder / "part.parquet"
             with pq.ParquetWriter(path, declared.with_metadata(metadata), **_encoding_options(declared)) as file:
                 for table in _group_rows(tables):
                     columns = {name: table[name] for name in table.schema.names}
@@ -120,7 +124,24 @@ class PartWriter:
             storage.upload(path, url)
 
 
-def compact(out: str, to: str, part_bytes: int, on_progress: OnProgress, part_photos: int = PART_PHOTOS) -> Compacted:
+@dataclass(frozen=True)
+class PartLimits:
+    """How large a part may be."""
+
+    bytes: int
+    """Target size of a tiles file."""
+    photos: int = PART_PHOTOS
+
+
+def compact(  # noqa: PLR0913 - its options, each a value of its own
+    out: str,
+    to: str,
+    part_bytes: int,
+    on_progress: OnProgress,
+    part_photos: int = PART_PHOTOS,
+    *,
+    overwrite: bool = False,
+) -> Compacted:
     """Rewrite a finished dataset as a dataset of few large files, and prove both equal.
 
     A compaction that was interrupted begins again.
@@ -131,6 +152,7 @@ def compact(out: str, to: str, part_bytes: int, on_progress: OnProgress, part_ph
         part_bytes: target size of a tiles file.
         on_progress: called with the number of tiles written, and of all tiles.
         part_photos: the most photos of a part.
+        overwrite: replace an older compaction of the same dataset.
 
     Raises:
         UsageError: the dataset is not finished, or compact already; or `to` holds something else.
@@ -138,24 +160,56 @@ def compact(out: str, to: str, part_bytes: int, on_progress: OnProgress, part_ph
     """
     refuse_credentials([("--to", to)])
     old, new = Layout(storage.canonical(out)), Layout(storage.canonical(to))
-    run = _make_run(old)
-    _check_free(old, new)
+    run, limits = _make_run(old), PartLimits(part_bytes, part_photos)
+    _check_free(old, new, overwrite=overwrite)
     run_id = str(run["run_id"])
-    with hold(new, run_id, lambda _holder: None) as lease:
-        _begin(old, new, run)
+    with hold(new, run_id, lambda _holder: None) as lease, ExitStack() as stack:
+        _check_free(old, new, overwrite=overwrite)  # again, now that we hold the lease
         summary = json.loads(storage.read_bytes(old.summary))
-        writer = PartWriter(new, run_id, run["fingerprint"]["model_id"])
-        with views(old) as connection:
-            limits = {"tiles": max(1.0, part_bytes / TILE_BYTES), "photos": part_photos}
-            connection.execute(_PHOTOS, limits)
-            _check_count(old, summary, connection)
-            parts, tiles = _rewrite(connection, writer, lease, on_progress)
-        if found := differences(old.url, new.url):
-            raise DatasetError(f"{new.url} is not equal to {old.url}: {'; '.join(found)}. Remove it, and try again.")
+        if storage.exists(new.summary):  # its readers see the older one until the new one is proved
+            made = Layout(storage.canonical(str(stack.enter_context(storage.temporary_folder()))))
+            storage.write_whole(made.run, json_bytes(run))
+            parts, tiles = _make(old, made, limits, lease, on_progress)
+            _begin(old, new, run)
+            _move(made, new, parts, lease)
+            _check_equal(old, new)
+        else:
+            _begin(old, new, run)
+            parts, tiles = _make(old, new, limits, lease, on_progress)
         lease.check()
         changes = {"run_id": run_id, "finished_at": run["compacted_at"], "commits": parts}
         storage.write_whole(new.summary, json_bytes(summary | changes))
     return Compacted(new.url, summary["photos"], tiles, parts, summary["commits"])
+
+
+def _make(old: Layout, new: Layout, limits: PartLimits, lease: Lease, on_progress: OnProgress) -> tuple[int, int]:
+    """Write and prove the parts of a dataset with a `run.json`; return the numbers of parts and tiles."""
+    run = read_run(new)
+    writer = PartWriter(new, run["run_id"], run["fingerprint"]["model_id"])
+    with views(old) as connection:
+        chosen = {"tiles": max(1.0, limits.bytes / TILE_BYTES), "photos": limits.photos}
+        connection.execute(_PHOTOS, chosen)
+        _check_count(old, connection)
+        made = _rewrite(connection, writer, lease, on_progress)
+    _check_equal(old, new)
+    return made
+
+
+def _check_equal(old: Layout, new: Layout) -> None:
+    if found := differences(old.url, new.url):
+        raise DatasetError(f"{new.url} is not equal to {old.url}: {'; '.join(found)}. Remove it, and try again.")
+
+
+def _move(made: Layout, new: Layout, parts: int, lease: Lease) -> None:
+    """Upload the parts of a local dataset, each in the order of a commit."""
+    tiles = {file.path: file for file in storage.list_files(storage.join(made.url, "tiles"))}
+    for part in range(parts):
+        lease.check()
+        names = [storage.join("tiles", name) for name in tiles if name.startswith(f"part-{part:06d}-")]
+        names += [f"images/{storage.name(layout(part))}" for layout in (made.failed, made.images)]
+        for name in names:
+            if storage.exists(url := storage.join(made.url, name)):
+                storage.upload(storage.local_path(url), storage.join(new.url, name))
 
 
 def _make_run(old: Layout) -> dict[str, Any]:
@@ -173,15 +227,30 @@ def _make_run(old: Layout) -> dict[str, Any]:
     return run | added | {"compacted_at": now.isoformat(timespec="seconds")}
 
 
-def _check_free(old: Layout, new: Layout) -> None:
-    """Refuse a place with anything but an interrupted compaction of the same dataset."""
+def _check_free(old: Layout, new: Layout, *, overwrite: bool) -> None:
+    """Refuse a place with anything but a compaction of the same dataset: an interrupted one, or one to replace."""
     if f"{new.url}/".startswith(f"{old.url}/") or f"{old.url}/".startswith(f"{new.url}/"):
         raise UsageError(f"{new.url} and {old.url} overlap. Give --to a folder of its own.")
     if storage.exists(new.run):
-        if storage.exists(new.summary) or read_run(new).get("compacted_from") != old.url:
-            raise UsageError(f"There is another dataset at {new.url}. Give another --to.")
-    elif storage.exists(new.url) and any(not _is_leftover(file.path) for file in storage.list_files(new.url)):
+        _check_older(old, new, overwrite=overwrite)
+        return
+    check_folder(new.url, [old], "--to")
+    if storage.exists(new.url) and any(not _is_leftover(file.path) for file in storage.list_files(new.url)):
         raise UsageError(f"{new.url} is not empty. Give another --to.")
+
+
+def _check_older(old: Layout, new: Layout, *, overwrite: bool) -> None:
+    """Refuse a dataset that was not made from the old one, or that is finished and not to be replaced."""
+    found, source = read_run(new), read_run(old)
+    of_this = {name: value for name, value in source.items() if name not in {"run_id", "sealed", "compacted_from"}}
+    # Another dataset may lie today where the one was that it was made from, and it may be the last copy of that.
+    if found.get("compacted_from") != old.url or {name: found.get(name) for name in of_this} != of_this:
+        raise UsageError(f"There is another dataset at {new.url}. Give another --to.")
+    if storage.exists(new.summary) and not overwrite:
+        raise UsageError(
+            f"There is another dataset at {new.url}: an older compaction of {old.url}. Give another --to, or "
+            "--overwrite to replace it once the new one is made and proved."
+        )
 
 
 def _is_leftover(path: str) -> bool:
@@ -190,10 +259,10 @@ def _is_leftover(path: str) -> bool:
 
 
 def _begin(old: Layout, new: Layout, run: Mapping[str, Any]) -> None:
-    """Remove what an interrupted compaction left, write `run.json`, and copy plan and maps."""
-    _check_free(old, new)  # again, now that we hold the lease
+    """Remove an interrupted or older compaction, the scored photos first; write `run.json`, and copy plan and maps."""
+    storage.remove(new.summary)
     storage.remove_leftovers(new.url)
-    for folder in ("images", "tiles"):
+    for folder in ("images", "tiles", "maps"):
         url = storage.join(new.url, folder)
         for file in storage.list_files(url) if storage.exists(url) else []:
             storage.remove(file.url)
@@ -204,8 +273,9 @@ def _begin(old: Layout, new: Layout, run: Mapping[str, Any]) -> None:
     copy_maps(old, new)
 
 
-def _check_count(old: Layout, summary: Mapping[str, Any], connection: Connection) -> None:
+def _check_count(old: Layout, connection: Connection) -> None:
     """Refuse a dataset whose number of rows is not that of its summary."""
+    summary = json.loads(storage.read_bytes(old.summary))
     photos = connection.execute("SELECT count(*) FROM photos").fetchall()[0][0]
     if photos != summary["photos"]:
         raise DatasetError(

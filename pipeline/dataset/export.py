@@ -5,8 +5,8 @@ a position, for QGIS and maps on the web.
 """
 
 import json
-import tempfile
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,10 +14,11 @@ from typing import Any, Literal
 from pipeline import storage
 from pipeline.core import table_schemas
 from pipeline.core.errors import UsageError
-from pipeline.dataset.layout import Layout, check_outside
+from pipeline.dataset.layout import Layout
 from pipeline.dataset.run import read_run
 from pipeline.dataset.sql import VIEWS, Connection, list_tables, quote, views
-from pipeline.storage.errors import translate_errors
+from pipeline.dataset.targets import Product, Target, check_targets
+from pipeline.storage.file_kinds import BOM
 
 Form = Literal["csv", "geojson", "duckdb"]
 Table = Literal["images", "tiles"]
@@ -84,7 +85,9 @@ class ExportConfig:
     threshold: float | None = None
     """The score from which on a tile counts in `crack_tiles`; None keeps the counts of scoring."""
     overwrite: bool = False
-    """Also replace a file that is not an export."""
+    """Also replace a file of this kind that is not an export."""
+    option: str = "--out"
+    """The option that names the file, for messages."""
 
     def __post_init__(self) -> None:
         """Refuse options without effect."""
@@ -111,35 +114,39 @@ def export(config: ExportConfig) -> Exported:
     """Write the file, which appears whole and replaces an older export.
 
     Raises:
-        UsageError: there is no dataset, the threshold is no probability, or the file is not an export.
+        UsageError: there is no dataset, the threshold is no probability, or the file may not be replaced.
         StorageError: the file cannot be written.
     """
     layout, url = Layout(storage.canonical(config.out)), storage.canonical(config.file)
-    with views(layout, config.threshold) as connection, tempfile.TemporaryDirectory(prefix="crackscan-") as folder:
-        check_outside(layout, url)
-        if storage.exists(url) and not config.overwrite:
-            _check_replaceable(connection, config.form, url)
+    with views(layout, config.threshold) as connection, storage.temporary_folder() as folder:
+        check_export(config)
         is_finished = storage.exists(layout.summary)
-        path = Path(folder) / "export"
-        with translate_errors(url, "written"):
-            rows = _WRITERS[config.form](connection, config, path)
+        path = folder / "export"
+        rows = _WRITERS[config.form](connection, config, path)
         storage.upload(path, url)
         unplaced = connection.execute(_UNPLACED).fetchall()[0][0] if config.form == "geojson" else 0
     return Exported(url, rows, unplaced, is_finished)
 
 
-def _check_replaceable(connection: Connection, form: Form, url: str) -> None:
-    """Refuse to replace a file that is not an export."""
-    if storage.is_folder(url):
-        raise UsageError(f"{url} is a folder; expected the name of a file to write. Give another --out.")
-    if form == "duckdb":
-        is_local = url.startswith(storage.LOCAL)
-        is_export = is_local and list_tables(connection, storage.local_path(url)) in ({*TABLES}, _TABLES_BEFORE_0_2)
-    else:
-        head = storage.read_ranges(url, [(0, max(map(len, _HEADS[form])))])[0]
-        is_export = head.startswith(_HEADS[form])
-    if not is_export:
-        raise UsageError(f"{url} exists and is no {form} that crackscan wrote. Give another --out, or --overwrite.")
+def check_export(config: ExportConfig) -> None:
+    """Refuse a file that an export may not replace.
+
+    Raises:
+        UsageError: says what is there.
+    """
+    product = Product("export", config.form, _IS_EXPORT[config.form])
+    target = Target(storage.canonical(config.file), product, config.overwrite, config.option)
+    check_targets([target], [Layout(storage.canonical(config.out))])
+
+
+def _is_database(url: str, _head: bytes) -> bool:
+    """Tell whether a database has the tables of an export; DuckDB opens only local ones."""
+    with storage.temporary_folder() as folder:
+        path = storage.local_path(url) if url.startswith(storage.LOCAL) else folder / "database"
+        if not path.exists():
+            with storage.open_file(url) as stored, path.open("wb") as local:
+                shutil.copyfileobj(stored, local)
+        return list_tables(path) in ({*TABLES}, _TABLES_BEFORE_0_2)
 
 
 _HEADS = {
@@ -147,6 +154,12 @@ _HEADS = {
     "geojson": (GEOJSON_HEAD.encode(),),
 }
 """The first bytes of exports."""
+
+_IS_EXPORT: Mapping[Form, Callable[[str, bytes], bool]] = {
+    "csv": lambda _url, head: head.removeprefix(BOM).startswith(_HEADS["csv"]),
+    "geojson": lambda _url, head: head.startswith(_HEADS["geojson"]),
+    "duckdb": _is_database,
+}
 
 _UNPLACED = "SELECT count(*) FROM images WHERE status = 'ok' AND (latitude IS NULL OR longitude IS NULL)"
 

@@ -5,7 +5,6 @@ import os
 from dataclasses import dataclass
 
 from pipeline import storage
-from pipeline.core.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -88,13 +87,3 @@ class Layout:
     def map(self, image_id: str) -> str:
         """Crack map of one photo."""
         return storage.join(self.maps, f"{image_id}.png")
-
-
-def check_outside(layout: Layout, url: str) -> None:
-    """Refuse a place inside a dataset.
-
-    Raises:
-        UsageError: `url` is the dataset, or below it.
-    """
-    if f"{url}/".startswith(f"{layout.url}/"):
-        raise UsageError(f"{url} lies in the dataset {layout.url}, which holds its own files only. Give another --out.")

@@ -22,6 +22,7 @@ from pipeline.dataset.commit_log import TOKEN
 from pipeline.dataset.duckdb_filesystem import StoredFiles
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.run import read_run
+from pipeline.storage.temporary import temporary_failure
 
 VIEWS = ("images", "tiles", "failures", "out_of_domain")
 """The views for queries."""
@@ -63,7 +64,8 @@ def query(out: str, sql: str, threshold: float | None = None) -> pa.Table:
         try:
             found = connection.sql(sql)
             table = pa.table({}) if found is None else found.to_arrow_table()
-        except duckdb.IOException as error:
+        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+            _raise_temporary(error)
             raise DatasetError(f"A file of {out} or of the query cannot be read: {error}") from error
         except duckdb.DatabaseError as error:  # those of the storage are no DatabaseError
             raise UsageError(f"DuckDB refuses the query: {error}") from error
@@ -144,6 +146,9 @@ _STATEMENTS = (
 
 _WILDCARD = re.compile(r"[*?\[]")
 
+_NOT_WRITTEN = re.compile(r'Could not write file .+?": (?P<cause>[^"\n]+)')
+"""What DuckDB says of a full disk."""
+
 _TOKENS = "SELECT file_name, value FROM parquet_kv_metadata(?) WHERE key = ?"
 
 
@@ -171,7 +176,16 @@ def connect(layout: Layout) -> Iterator[Connection]:
         except duckdb.Error as error:
             if files is not None and files.failure is not None:
                 raise files.failure from error
+            _raise_temporary(error)
             raise DatasetError(f"The files of {layout.url} cannot be read: {error}") from error
+
+
+def _raise_temporary(error: duckdb.Error) -> None:
+    """Raise a failure to write a temporary file, and nothing else is written, as what it is."""
+    if match := _NOT_WRITTEN.search(str(error)):
+        raise temporary_failure(match["cause"]) from error
+    if isinstance(error, duckdb.OutOfMemoryException):
+        raise temporary_failure("the work needs more room than memory and this disk have") from error
 
 
 def create_file_view(connection: Connection, view: str, urls: Sequence[str], columns: pa.Schema) -> None:
@@ -194,16 +208,15 @@ def quote(path: Path) -> str:
     return "'" + str(path).replace("'", "''") + "'"
 
 
-def list_tables(connection: Connection, path: Path) -> set[str]:
-    """List the tables and views of a DuckDB file; none if it is no DuckDB file."""
+def list_tables(path: Path) -> set[str]:
+    """List the tables and views of a DuckDB file; none if it cannot be opened."""
     try:
-        connection.execute(f"ATTACH {quote(path)} AS inspected (READ_ONLY)")
+        with duckdb.connect(path, read_only=True) as connection:
+            return {
+                name for (name,) in connection.execute("SELECT table_name FROM information_schema.tables").fetchall()
+            }
     except duckdb.Error:
         return set()
-    found = connection.execute("SELECT table_name FROM information_schema.tables WHERE table_catalog = 'inspected'")
-    names = {name for (name,) in found.fetchall()}
-    connection.execute("DETACH inspected")
-    return names
 
 
 def _escape_glob(url: str) -> str:

@@ -6,8 +6,10 @@ The scores come from the same flow as those of `crackscan score`.
 import csv
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,7 @@ from pipeline.cluster.session import ClusterConfig
 from pipeline.core.errors import CrackscanError, StorageError, UsageError
 from pipeline.core.progress import OnProgress, no_progress
 from pipeline.core.secrets import refuse_credentials
+from pipeline.dataset.targets import Product, Target, check_targets, has_mark, mark_of
 from pipeline.evaluation import figures
 from pipeline.evaluation.bootstrap import Bootstrap, bootstrap
 from pipeline.evaluation.figures import Curve, Mistake
@@ -25,9 +28,20 @@ from pipeline.images.decode import decode
 from pipeline.labels import crops
 from pipeline.labels.boxes import Box, cut
 from pipeline.labels.labelled_tiles import LabelledTiles
+from pipeline.storage.file_kinds import HEAD_BYTES, Kind
 
 ALL = "all"
 """Stands in place of a source for the tiles of all sources together."""
+REPORT: Mapping[str, Kind] = {
+    "tiles.csv": "csv",
+    "precision_recall.png": "png",
+    "roc.png": "png",
+    "reliability.png": "png",
+    "mistakes.png": "png",
+    "metrics.json": "json",
+}
+"""The files of a report; the last one is written last."""
+
 MISTAKES_SHOWN = 12
 """Of each kind; two rows of a contact sheet."""
 
@@ -45,13 +59,15 @@ class EvaluationConfig:
     """One evaluation."""
 
     model: str
-    """Model folder or URL."""
+    """Model folder or URL, or `shipped`."""
     out: str
     """Folder or URL for the report."""
     threshold: float | None = None
     """A tile at or over it is called cracked; None means the threshold of the model card."""
     resampling: Bootstrap = field(default_factory=Bootstrap)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
+    overwrite: bool = False
+    """Also replace files of the report's names that are no report."""
 
     def __post_init__(self) -> None:
         """Check the threshold."""
@@ -112,8 +128,10 @@ def evaluate(
 
     refuse_credentials([("--model", config.model), ("--out", config.out)])
     card = load_card(config.model)
-    out = check_writable(config.out)
-    with crops.write_crops(tiles, storage.join(out, CROPS)) as files:
+    inputs = {*tiles.urls, *(storage.canonical(source) for source in tiles.sources)}
+    out = check_report(config, REPORT, inputs)
+    _check_crops(storage.join(out, CROPS))
+    with crops.write_crops(tiles, storage.join(out, CROPS), mark_of("evaluate")) as files:
         score_of, reason_of = crack_scores(files, config.model, config.cluster, on_progress)
     # Parquet spells a name that is not UTF-8 differently, so that its tile has neither a score nor a reason.
     failures = {
@@ -150,20 +168,48 @@ def assess(
     )
 
 
-def check_writable(place: str) -> str:
+def check_report(config: EvaluationConfig, files: Mapping[str, Kind], inputs: Collection[str]) -> str:
     """Check before the work that the report can be written, and return its canonical URL.
+
+    Args:
+        config: the place, and whether to replace files that are no report.
+        files: the report's files and their kinds; the last one, which is written last, tells whether all are ours.
+        inputs: canonical URLs of what is read.
 
     Raises:
         UsageError: it cannot.
     """
-    out = storage.canonical(place)
+    out = storage.canonical(config.out)
+
+    @cache
+    def is_report() -> bool:
+        with suppress(StorageError, ValueError):
+            found = json.loads(storage.read_bytes(storage.join(out, [*files][-1])))
+            return isinstance(found, dict) and {"model_id", "threshold", "results", "failures"} <= found.keys()
+        return False
+
+    products = {name: Product("evaluate", kind, lambda _url, _head: is_report()) for name, kind in files.items()}
+    targets = [Target(storage.join(out, name), each, config.overwrite) for name, each in products.items()]
+    check_targets(targets, inputs=inputs)
+    _check_writable(out)
+    return out
+
+
+def _check_writable(out: str) -> None:
     trial = storage.join(out, ".crackscan-trial")
     try:
         storage.write_whole(trial, b"")
         storage.remove(trial)
     except (StorageError, OSError) as error:
         raise UsageError(f"The report cannot be written: {error} Give another place with --out.") from error
-    return out
+
+
+def _check_crops(folder: str) -> None:
+    """Refuse a folder that we did not fill, because it is removed at the end; a killed evaluation may have left it."""
+    for file in storage.list_files(folder) if storage.exists(folder) else []:
+        if not has_mark("evaluate", b"tEXtSoftware\0")(file.url, storage.read_ranges(file.url, [(0, HEAD_BYTES)])[0]):
+            raise UsageError(f"{file.url} is in the way of the tiles that are cut for the report. Give another --out.")
+        break  # all of them, or none, and there may be a hundred thousand
 
 
 def _write_report(evaluation: Evaluation) -> None:

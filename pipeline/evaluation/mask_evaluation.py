@@ -15,7 +15,7 @@ from pipeline.cluster.session import ClusterConfig
 from pipeline.core.errors import CrackscanError, UsageError
 from pipeline.core.progress import OnProgress
 from pipeline.evaluation import figures
-from pipeline.evaluation.evaluate import ALL, EvaluationConfig, check_writable
+from pipeline.evaluation.evaluate import ALL, EvaluationConfig, check_report
 from pipeline.evaluation.figures import MaskedMap
 from pipeline.evaluation.pixel_metrics import TOLERANCE_PX, MapQuality, PixelCounts
 from pipeline.labels import masks
@@ -23,6 +23,10 @@ from pipeline.labels.masks import MaskedPhoto
 from pipeline.models import crack_maps
 from pipeline.models.crack_maps import MappedPhoto
 from pipeline.models.model import load_card
+from pipeline.storage.file_kinds import Kind
+
+REPORT: Mapping[str, Kind] = {"masks.png": "png", "masks.json": "json"}
+"""The files of a report; the last one is written last."""
 
 SHOWN = 6
 """Photos of each source on the contact sheet, spread evenly over the source."""
@@ -88,7 +92,7 @@ def evaluate_masks(
     """
     urls_of = {source: [photo.url for photo in _read_photos(source)] for source in sources}
     card = load_card(config.model)
-    out = check_writable(config.out)
+    out = check_report(config, REPORT, {url for urls in urls_of.values() for url in urls})
     mapped, failures = crack_maps([*chain(*urls_of.values())], config.model, config.cluster, on_progress)
     threshold = card.threshold if config.threshold is None else config.threshold
     comparisons = {source: _compare(source, urls, mapped) for source, urls in urls_of.items()}

@@ -123,14 +123,18 @@ def measure_round(found: Mapping[str, TrialResult]) -> dict[str, Figures]:
     }
 
 
+FILES = ("comparison.csv", "quality_speed.png", "comparison.json")
+"""The files of a comparison."""
+
+
 def write_comparison(comparison: Comparison) -> None:
     """Write the files of a comparison, `comparison.json` last, so that a folder with that file is complete."""
-    files = {
-        "comparison.csv": _csv(comparison),
-        "quality_speed.png": figures.quality_speed([_point(entry) for entry in comparison.entries]),
-        "comparison.json": f"{json.dumps(as_dict(comparison), indent=2)}\n".encode(),
-    }
-    for name, data in files.items():
+    content = (
+        _csv(comparison),
+        figures.quality_speed([_point(entry) for entry in comparison.entries]),
+        f"{json.dumps(as_dict(comparison), indent=2)}\n".encode(),
+    )
+    for name, data in zip(FILES, content, strict=True):
         storage.write_whole(storage.join(comparison.out, name), data)
 
 

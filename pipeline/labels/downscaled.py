@@ -17,7 +17,7 @@ SIDE_PX = 224
 """Of a far tile; the four tiles in it have half of that."""
 
 
-def downscale_half(tiles: LabelledTiles, folder: str) -> LabelledTiles:
+def downscale_half(tiles: LabelledTiles, folder: str, mark: str | None = None) -> LabelledTiles:
     """Replace every other tile of each class by a far tile.
 
     A far cracked tile is made of one cracked tile and three sound ones, a far sound tile of four sound ones, all from
@@ -26,6 +26,7 @@ def downscale_half(tiles: LabelledTiles, folder: str) -> LabelledTiles:
     Args:
         tiles: of one source, both classes.
         folder: canonical URL of a folder for the far tiles, as PNG files.
+        mark: the program that made them, to be said in them.
     """
     far = np.zeros(len(tiles), dtype=np.bool_)
     for label in (False, True):
@@ -39,7 +40,7 @@ def downscale_half(tiles: LabelledTiles, folder: str) -> LabelledTiles:
         chosen = random.choice(sound, 4)
         chosen[random.integers(4)] = number
         url = storage.join(folder, f"{number}.png")
-        storage.write_whole(url, encode_png(_join_four(quarters[chosen])))
+        storage.write_whole(url, encode_png(_join_four(quarters[chosen]), mark))
         urls.append(url)
     return LabelledTiles(
         urls=(*near.urls, *urls),

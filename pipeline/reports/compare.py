@@ -12,11 +12,12 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline import storage
-from pipeline.core.errors import UsageError
-from pipeline.dataset.commit_log import table_bytes
-from pipeline.dataset.layout import Layout, check_outside
+from pipeline.core.errors import DatasetError, UsageError
+from pipeline.dataset.commit_log import read_table, table_bytes
+from pipeline.dataset.layout import Layout
 from pipeline.dataset.run import read_run
 from pipeline.dataset.sql import Connection, connect
+from pipeline.dataset.targets import Product, Target, check_targets, mark_of
 from pipeline.reports import dataset_stats, html_page, score_changes, svg_plots
 from pipeline.reports.html_page import MOST_ROWS, Column, PhotoTable, short_names
 from pipeline.reports.photo_cards import PhotoCard, make_cards
@@ -24,6 +25,9 @@ from pipeline.reports.photo_matching import By, Rule, match
 from pipeline.reports.score_changes import Agreement
 
 TABLE, PAGE = "comparison.parquet", "comparison.html"
+
+_MARK = b"crackscan.made_by"
+"""Key of the table's metadata."""
 
 _SCORED = """
     SELECT image_id, archive, image, occurrence, crack_score, crack_tiles, tiles, captured_at, latitude, longitude
@@ -50,6 +54,8 @@ class CompareConfig:
     """Pairs that the page shows with their pictures."""
     most_rows: int = MOST_ROWS
     """Photos and pairs in the page's table, the greatest changes first."""
+    overwrite: bool = False
+    """Also replace a table and a page that are no comparison."""
 
     def __post_init__(self) -> None:
         """Check the margin."""
@@ -97,14 +103,15 @@ def compare(config: CompareConfig) -> Comparison:
     """Compare two datasets, and write the table and the page.
 
     Raises:
-        UsageError: there is no dataset, the threshold is no probability, or the folder is in one of the datasets.
+        UsageError: there is no dataset, the threshold is no probability, or a file in the folder may not be replaced.
     """
     layouts = [Layout(storage.canonical(place)) for place in (config.a, config.b)]
     folder = storage.canonical(config.to)
-    for layout in layouts:
-        check_outside(layout, folder)
+    urls = (storage.join(folder, TABLE), storage.join(folder, PAGE))
     with ExitStack() as stack:
         sides = [stack.enter_context(dataset_stats.open_photos(layout, config.threshold)) for layout in layouts]
+        products = (_TABLE_PRODUCT, html_page.product("compare"))
+        check_targets([Target(*each, config.overwrite) for each in zip(urls, products, strict=True)], layouts)
         both = stack.enter_context(connect(layouts[0]))
         for name, side in zip(("a", "b"), sides, strict=True):
             both.register(name, side.sql(_SCORED).to_arrow_table())
@@ -113,12 +120,22 @@ def compare(config: CompareConfig) -> Comparison:
         table, agreement = score_changes.read_changes(both), score_changes.measure_agreement(both)
         worst = [row for row in table.slice(0, config.top).to_pylist() if row["change"] in {"worse", "better"}]
         described = [_describe_side(layout, side, config) for layout, side in zip(layouts, sides, strict=True)]
-        urls = (storage.join(folder, TABLE), storage.join(folder, PAGE))
         comparison = Comparison(score_changes.count_changes(both), agreement, described, worst, *urls)
         pairs = _make_pairs(worst, sides, layouts)
-    storage.write_whole(comparison.table_url, table_bytes(table))
+    storage.write_whole(comparison.table_url, table_bytes(table.replace_schema_metadata({_MARK: mark_of("compare")})))
     storage.write_whole(comparison.page_url, _render_page(config, comparison, table, pairs))
     return comparison
+
+
+def _is_comparison(url: str, _head: bytes) -> bool:
+    try:
+        made_by: bytes = (read_table(url).schema.metadata or {}).get(_MARK, b"")
+    except DatasetError:
+        return False
+    return made_by.startswith(b"crackscan compare ")
+
+
+_TABLE_PRODUCT = Product("compare", "parquet", _is_comparison)
 
 
 def _describe_side(layout: Layout, photos: Connection, config: CompareConfig) -> Side:

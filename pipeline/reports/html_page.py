@@ -21,6 +21,7 @@ from markupsafe import Markup
 
 from pipeline import __version__, storage
 from pipeline.archives.members import archive_suffix
+from pipeline.dataset.targets import Product, has_mark, mark_of
 from pipeline.reports import heatmap
 from pipeline.reports.svg_plots import count_of
 
@@ -32,6 +33,10 @@ MOST_ROWS = 20_000
 
 NO_SHARE = "-"
 """Stands for a share of nothing."""
+
+_RULES = b"base-uri 'none'; form-action 'none'\">\n<title>"
+_BEFORE_0_4 = {"report": _RULES + b"Crack report: ", "compare": _RULES + b"Comparison: "}
+"""How pages of older versions begin, by command; they have no mark."""
 
 BROWSER_SCHEMES = ("http://", "https://")
 """URLs that a browser can open, besides local files."""
@@ -67,7 +72,7 @@ def render(template: str | Template, **facts: object) -> bytes:
     """Fill in a template; return the page.
 
     Args:
-        template: its name, or a template of `load_templates()`.
+        template: its name, that of the command with `.html`; or a template of `load_templates()`.
         facts: values for the template.
     """
     style, script = read_asset("page.css"), read_asset("page.js")
@@ -82,10 +87,18 @@ def render(template: str | Template, **facts: object) -> bytes:
             stops=heatmap.STOPS,
             made_at=datetime.now(UTC),
             version=__version__,
+            mark=mark_of(str(template).removesuffix(".html")),
             **facts,
         )
     )
     return page.encode("utf-8", "replace")
+
+
+def product(command: str) -> Product:
+    """Return how to recognise the pages of a command."""
+    is_marked = has_mark(command, b'<meta name="generator" content="')
+    before_0_4 = _BEFORE_0_4[command]
+    return Product(command, "html", lambda url, head: is_marked(url, head) or before_0_4 in head)
 
 
 def find_link(archive: str, image: str) -> str | None:

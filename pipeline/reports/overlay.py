@@ -1,12 +1,13 @@
 """A photo with its heat over it, as a file: for a mail, a slide, or one photo of a dataset."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pipeline import storage
 from pipeline.core.errors import UsageError
-from pipeline.dataset.layout import Layout, check_outside
+from pipeline.dataset.layout import Layout
 from pipeline.dataset.sql import Connection
+from pipeline.dataset.targets import Product, Target, check_targets, has_mark, mark_of
 from pipeline.images.decode import Pixels
 from pipeline.reports import dataset_stats, heatmap, thumbnails
 from pipeline.reports.heatmap import TileScores
@@ -14,6 +15,10 @@ from pipeline.reports.source_photos import read_source_photos
 from pipeline.reports.thumbnails import Form
 
 SUFFIXES: dict[Form, str] = {"png": ".png", "jpeg": ".jpg"}
+_IS_OVERLAY: dict[Form, Callable[[str, bytes], bool]] = {
+    "png": has_mark("overlay", b"tEXtSoftware\0"),
+    "jpeg": has_mark("overlay", b""),  # behind the mark of a comment and its length
+}
 LISTED_MATCHES = 5
 """Photos that an error message lists."""
 
@@ -34,6 +39,8 @@ class OverlayConfig:
     to: str
     """Folder or URL to write into."""
     form: Form = "png"
+    overwrite: bool = False
+    """Also replace pictures that are no overlays."""
 
 
 @dataclass(frozen=True)
@@ -49,26 +56,31 @@ class Overlay:
 
 
 def write_overlays(config: OverlayConfig) -> Iterator[Overlay]:
-    """Draw photos one by one, in the order of their archives; draw none if one of the names is unknown.
+    """Draw photos one by one, in the order of their archives; draw none if a name is unknown or a file in the way.
 
     Raises:
-        UsageError: there is no dataset, a name means none or several of its photos, or the folder is in the dataset.
+        UsageError: there is no dataset, a name means none or several of its photos, or a file may not be replaced.
     """
     layout, folder = Layout(storage.canonical(config.out)), storage.canonical(config.to)
-    check_outside(layout, folder)
     with dataset_stats.open_photos(layout, None) as photos:
         ids = list(dict.fromkeys(_find_photo(photos, layout, name) for name in config.images))
         facts = {row["image_id"]: row for row in dataset_stats.read_photos(photos, ids)}
         scores = dataset_stats.read_tile_scores(photos, list(facts.values()))
+    urls = {
+        id_: storage.join(folder, f"{_file_stem(row['image'])}-{id_}{SUFFIXES[config.form]}")
+        for id_, row in facts.items()
+    }
+    product = Product("overlay", config.form, _IS_OVERLAY[config.form])
+    check_targets([Target(url, product, config.overwrite) for url in urls.values()], [layout])
     for image_id, source in read_source_photos(layout, {image_id: row["archive"] for image_id, row in facts.items()}):
         name, score = facts[image_id]["image"], facts[image_id]["crack_score"]
         if isinstance(source, str):
             yield Overlay(name, score, None, source)
             continue
         text = f"{storage.name(name)}   highest tile score {score:.3f}"
-        url = storage.join(folder, f"{_file_stem(name)}-{image_id}{SUFFIXES[config.form]}")
-        storage.write_whole(url, thumbnails.encode(draw_overlay(source, scores[image_id], text), config.form))
-        yield Overlay(name, score, url, "")
+        picture = draw_overlay(source, scores[image_id], text)
+        storage.write_whole(urls[image_id], thumbnails.encode(picture, config.form, mark_of("overlay")))
+        yield Overlay(name, score, urls[image_id], "")
 
 
 def draw_overlay(pixels: Pixels, photo: TileScores, text: str) -> Pixels:

@@ -10,10 +10,10 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline import storage
-from pipeline.core.errors import UsageError
-from pipeline.dataset.layout import Layout, check_outside
+from pipeline.dataset.layout import Layout
 from pipeline.dataset.run import read_run
 from pipeline.dataset.sql import Connection
+from pipeline.dataset.targets import Target, check_targets
 from pipeline.monitoring.run_report import cost_in, read_reports
 from pipeline.monitoring.status import status
 from pipeline.reports import dataset_stats, html_page, svg_plots
@@ -49,6 +49,8 @@ class ReportConfig:
     """A tile counts as cracked from this score on; None takes the counts at the model's threshold."""
     most_rows: int = MOST_ROWS
     """Photos in the table, the worst ones."""
+    overwrite: bool = False
+    """Also replace a page that is no report."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +69,11 @@ def write_report(config: ReportConfig) -> WrittenReport:
     """Write the report of a dataset, also of one that is unfinished or that a run is writing.
 
     Raises:
-        UsageError: there is no dataset, the threshold is no probability, or `to` is a folder or in the dataset.
+        UsageError: there is no dataset, the threshold is no probability, or `to` may not be replaced.
     """
     layout = Layout(storage.canonical(config.out))
     url = storage.canonical(config.to)
-    _refuse_folder(url)
-    check_outside(layout, url)
+    check_targets([Target(url, html_page.product("report"), config.overwrite)], [layout])
     run = read_run(layout)
     with dataset_stats.open_photos(layout, config.threshold) as photos:
         totals = dataset_stats.count_totals(photos)
@@ -96,11 +97,6 @@ def write_report(config: ReportConfig) -> WrittenReport:
     )
     storage.write_whole(url, data)
     return WrittenReport(url, len(data), totals.photos, len(worst), sum(photo.picture is None for photo in worst))
-
-
-def _refuse_folder(url: str) -> None:
-    if storage.is_folder(url):
-        raise UsageError(f"{url} is a folder; expected the name of a file to write, such as {url}/report.html.")
 
 
 def _threshold_line(threshold: float | None) -> dict[str, float | None]:

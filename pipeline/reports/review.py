@@ -15,9 +15,10 @@ from typing import Any, Literal
 from pipeline import storage
 from pipeline.core.errors import CrackscanError, DataError, UsageError
 from pipeline.core.progress import OnProgress
-from pipeline.dataset.layout import Layout, check_outside
+from pipeline.dataset.layout import Layout
 from pipeline.dataset.run import read_run
 from pipeline.dataset.sql import views
+from pipeline.dataset.targets import check_folder, has_mark, mark_of
 from pipeline.labels.boxes import cut
 from pipeline.labels.crops import encode_png
 from pipeline.labels.label_tables import REVIEW_TABLE
@@ -35,6 +36,8 @@ _COLUMNS = (
 because these tiles are cut already."""
 
 _TILE = re.compile(r"tiles/\d+\.png")
+
+_is_cut_by_us = has_mark("review", b"tEXtSoftware\0")
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ def review(config: ReviewConfig, on_progress: OnProgress) -> Reviewed:
     """
     layout, folder = Layout(storage.canonical(config.out)), storage.canonical(config.folder)
     with views(layout) as connection:
-        check_outside(layout, folder)
+        check_folder(folder, [layout])
         _clear_folder(folder)
         rule = ReviewRule(config.tiles, PICKS[config.pick], config.per_photo, _threshold(layout, config.threshold))
         chosen = choose_tiles(connection, rule)
@@ -98,6 +101,9 @@ def _clear_folder(folder: str) -> None:
     """Refuse a folder that holds anything, above all labels; remove the tiles of an interrupted review."""
     files = storage.list_files(folder) if storage.exists(folder) else []
     others = [file.path for file in files if not _TILE.fullmatch(file.path)]
+    if not others:
+        tiles = storage.read_many([file.url for file in files])
+        others = [file.path for file, tile in zip(files, tiles, strict=True) if not _is_cut_by_us(file.url, tile)]
     if others:
         raise UsageError(f"{folder} is not empty: it holds {others[0]}. Give --out a new folder.")
     for file in files:
@@ -137,7 +143,7 @@ def _cut_tile(source: SourcePhoto, tile: ReviewTile, url: str) -> str | None:
     if isinstance(source, str):
         return source
     try:
-        storage.write_whole(url, encode_png(cut(source, tile.box)))
+        storage.write_whole(url, encode_png(cut(source, tile.box), mark_of("review")))
     except DataError as error:
         return str(error)
     return None

@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from pipeline.images.decode import Pixels, resize
 from pipeline.images.tiles import Tile
@@ -53,14 +54,23 @@ def add_legend(pixels: Pixels, text: str) -> Pixels:
     return np.concatenate([pixels, np.asarray(strip)])
 
 
-def encode(pixels: Pixels, form: Form) -> bytes:
-    """Encode a picture of three or, as PNG, four channels."""
+def encode(pixels: Pixels, form: Form, mark: str | None = None) -> bytes:
+    """Encode a picture of three or, as PNG, four channels.
+
+    Args:
+        pixels: the picture.
+        form: the format.
+        mark: the program that made it, to be said among the first bytes.
+    """
     buffer = io.BytesIO()
     image = Image.fromarray(pixels)
     if form == "jpeg":
-        image.save(buffer, "JPEG", quality=QUALITY, optimize=True)
+        image.save(buffer, "JPEG", quality=QUALITY, optimize=True, comment=mark)
     else:
-        image.save(buffer, "PNG", optimize=True)
+        texts = PngInfo()
+        if mark is not None:
+            texts.add_text("Software", mark)
+        image.save(buffer, "PNG", optimize=True, pnginfo=texts)
     return buffer.getvalue()
 
 

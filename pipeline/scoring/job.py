@@ -15,10 +15,11 @@ from pipeline.core.table_schemas import SCHEMA_VERSION
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.moves import read_moves
 from pipeline.dataset.run import Run, check_fingerprint, read_run
+from pipeline.dataset.targets import check_dataset_place
 from pipeline.images.tiles import TileSpec
 from pipeline.models import engines
 from pipeline.models.engines import EngineChoice
-from pipeline.models.model import SHIPPED_MODEL, Model, load_model
+from pipeline.models.model import SHIPPED_MODEL, Model, find_model, load_model
 from pipeline.monitoring.run_stats import RunStats
 from pipeline.scoring.config import ScoreConfig
 from pipeline.scoring.placement import ScorerOptions
@@ -61,16 +62,20 @@ def prepare_job(
         [("--out", config.out), ("--model", config.model), *(("An input", text) for text in config.inputs)]
     )
     layout = Layout(storage.canonical(config.out))
+    check_dataset_place(layout)
     before = read_run(layout) if storage.exists(layout.run) else {"fingerprint": {}, "model": None}
-    given = before.get("model") if config.model is None else storage.canonical(config.model)
-    model, fingerprint = load_model(given or SHIPPED_MODEL), before["fingerprint"]
+    model_url = find_model(before.get("model") if config.model is None else config.model)
+    model, fingerprint = load_model(model_url), before["fingerprint"]
     tile_px = config.tile_px or fingerprint.get("tile_px", model.card.tile_px)
     overlap = fingerprint.get("overlap", model.card.overlap) if config.overlap is None else config.overlap
+    settled = settled_fingerprint(model, TileSpec(tile_px, overlap))
+    if fingerprint:  # before the engine, whose refusal would hide that the tiles are others
+        check_fingerprint(layout, {**fingerprint, **settled})
     wanted = fingerprint.get("engine", "auto") if config.engine == "auto" else config.engine
     engine = engines.choose(wanted, config.device, (model, tile_px), partial(has_gpus, config.cluster))
     batch_tiles = config.batch_tiles or engines.batch_tiles(engine.name)
     rule = ScoreRule(TileSpec(tile_px, overlap), model.card.threshold, config.max_pixels, batch_tiles)
-    run = new_run(model, rule, given, engine)
+    run = new_run(model, rule, None if model_url == SHIPPED_MODEL else model_url, engine)
     if fingerprint:
         check_fingerprint(layout, run.fingerprint)
     make_engine = make_engine or partial(engines.make, engine.name, tile_px)
@@ -80,6 +85,17 @@ def prepare_job(
     scoring = Scoring(model, rule, make_engine, limits, make_mapper=make_mapper_or_none, moves=read_moves(layout))
     options = ScorerOptions(config.actors, device, config.sizes)
     return ScoreJob(config, layout, run, scoring, options, engine, callbacks, RunStats())
+
+
+def settled_fingerprint(model: Model, tiles: TileSpec) -> dict[str, object]:
+    """Return the fingerprint without the engine."""
+    return {
+        "model_id": model.model_id,
+        "tile_px": tiles.tile_px,
+        "overlap": tiles.overlap,
+        "decoding": DECODING,
+        "schema_version": SCHEMA_VERSION,
+    }
 
 
 def new_run(model: Model, rule: ScoreRule, model_url: str | None, engine: EngineChoice) -> Run:
@@ -96,14 +112,8 @@ def new_run(model: Model, rule: ScoreRule, model_url: str | None, engine: Engine
     return Run(
         run_id=f"{began_at:%Y%m%dT%H%M%S}{uuid.uuid4().hex[:8]}",
         model_id=model.model_id,
-        fingerprint={
-            "model_id": model.model_id,
-            "tile_px": rule.tiles.tile_px,
-            "overlap": rule.tiles.overlap,
-            "decoding": DECODING,
-            "engine": engine.name,
-            "schema_version": SCHEMA_VERSION,
-        }
+        fingerprint=settled_fingerprint(model, rule.tiles)
+        | {"engine": engine.name}
         | ({} if int8 is None else {"int8": int8.sha256[:12]}),
         details={
             "began_at": began_at.isoformat(timespec="seconds"),

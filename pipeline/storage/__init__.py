@@ -6,11 +6,13 @@ It imports `core`. The verbs below are its interface: `from pipeline import stor
 * `byte_ranges`: readers of bytes by range: a stored file, a window of one, bytes in memory
 * `backends`: which store a URL leads to
 * `local`: local disk
+* `file_kinds`: what a file is, by its first bytes
 * `hidden`: which files are hidden or a system's own, by their folders
 * `s3`: S3, each verb made of single requests
 * `s3_requests`: single requests to S3, with checks of the answers
 * `fsspec_backend`: every other filesystem of fsspec
 * `remote_file`: a remote file that reads ahead
+* `temporary`: folders for temporary files
 * `retry`: the one retry policy
 * `errors`: failures of stores in words, and which of them are transient
 * `probe`: tries whether a place can be read and written
@@ -25,6 +27,7 @@ from pipeline.storage.files import (
     create,
     exists,
     filesystem_of,
+    find_files,
     glob,
     is_folder,
     is_folder_link,
@@ -48,6 +51,7 @@ from pipeline.storage.files import (
     write_whole,
 )
 from pipeline.storage.hidden import is_hidden, is_in_system_folder
+from pipeline.storage.temporary import temporary_folder
 
 __all__ = [
     "FILES_AT_ONCE",
@@ -58,6 +62,7 @@ __all__ = [
     "create",
     "exists",
     "filesystem_of",
+    "find_files",
     "glob",
     "is_folder",
     "is_folder_link",
@@ -79,6 +84,7 @@ __all__ = [
     "remove_leftovers",
     "resolve_link",
     "stat",
+    "temporary_folder",
     "upload",
     "write_whole",
 ]

@@ -123,11 +123,16 @@ def is_protected(url: str) -> bool:
 
 def list_files(url: str) -> list[StoredFile]:
     """List every file below a folder, sorted by path."""
+    return sorted(find_files(url), key=lambda file: file.path)
+
+
+def find_files(url: str) -> Iterator[StoredFile]:
+    """Find every file below a folder as the store comes to it, for callers that may stop early."""
     with translate_errors(url, "listed"):
         store, path = open_backend(url)
         filesystem = filesystem_of(url)
-        files = [_stored(filesystem, info, path) for info in store.find(path)]
-    return sorted(files, key=lambda file: file.path)
+        for info in store.find(path):
+            yield _stored(filesystem, info, path)
 
 
 def glob(pattern: str) -> list[str]:

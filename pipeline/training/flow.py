@@ -12,6 +12,7 @@ from pipeline.cluster import session
 from pipeline.core.errors import CrackscanError, InterruptedRunError, UsageError
 from pipeline.core.interrupt import Interrupt, iterate_in_thread
 from pipeline.core.secrets import refuse_credentials
+from pipeline.dataset.targets import check_folder
 from pipeline.evaluation.operating_point import OperatingPoint, OperatingTarget, choose_operating_point
 from pipeline.labels.labelled_tiles import LabelledTiles, compute_descriptors, read_labelled_tiles
 from pipeline.labels.split import SplitRule, TrainValSplit, split
@@ -59,6 +60,7 @@ def train(
     places = [("--out", config.out), ("--storage", config.storage), ("--weights", config.weights)]
     refuse_credentials([*places, ("--mlflow", config.mlflow)])
     callbacks, folder = callbacks or TrainCallbacks(), storage.canonical(config.out)
+    _check_folder(folder)
     augment = config.hyperparameters.augment
     point = None if target is None else choose_operating_point(target, config.backbone, augment)
     tiles, validation = _read_tiles(config, callbacks)
@@ -85,6 +87,20 @@ def train(
     if tracker.problem is not None:
         callbacks.on_not_tracked(tracker.problem)
     return TrainResult(folder, card, already_there=False)
+
+
+def _check_folder(folder: str) -> None:
+    """Refuse a folder in which files of others would be replaced; that of an interrupted run has a history.
+
+    Raises:
+        UsageError: says what is there.
+    """
+    check_folder(folder)
+    names = (model.WEIGHTS_FILE, model.README_FILE, *model.INT8_FILES, tracking.HISTORY_FILE)
+    found = [url for url in (storage.join(folder, name) for name in names) if storage.exists(url)]
+    is_model = storage.exists(storage.join(folder, model.CARD_FILE))  # `_load_finished` looks whose it is
+    if found and not is_model and not tracking.has_history(folder):
+        raise UsageError(f"{found[0]} is there already, and no training wrote it. Choose another --out.")
 
 
 def _read_tiles(config: TrainConfig, callbacks: TrainCallbacks) -> tuple[LabelledTiles, LabelledTiles | None]:

@@ -17,10 +17,11 @@ from pipeline import storage
 from pipeline.cluster import session
 from pipeline.core.errors import InterruptedRunError, UsageError
 from pipeline.core.interrupt import POLL_S, Interrupt
+from pipeline.dataset.targets import check_folder, has_mark, mark_of
 from pipeline.evaluation import metrics, trial_comparison
 from pipeline.evaluation.calibration import Sample, scores_of
 from pipeline.evaluation.trial_comparison import Comparison
-from pipeline.evaluation.trial_results import RESULTS, TrialResult, read_result
+from pipeline.evaluation.trial_results import RESULTS, TrialResult, read_result, read_results
 from pipeline.labels.downscaled import downscale_half
 from pipeline.labels.labelled_tiles import LabelledTiles, compute_descriptors, read_labelled_tiles
 from pipeline.labels.split import TrainValSplit
@@ -38,6 +39,9 @@ from pipeline.training.trials import (
     shorten_tile_names,
     split_trial,
 )
+
+COMMAND = "models-compare"
+"""This command in the marks of its files."""
 
 DOWNSCALED_FOLDER = "far"
 """Below the comparison's folder: the test tiles that were made smaller."""
@@ -95,6 +99,7 @@ def run_trials(config: LeaveOneSourceOutConfig, callbacks: TrialCallbacks) -> Co
         InterruptedRunError: Ctrl-C or SIGTERM; results and checkpoints stay.
         CrackscanError: the worker of a trial failed three times.
     """
+    _check_folder(storage.canonical(config.out))
     tiles = read_labelled_tiles(config.data, config.classes)
     if tiles.unlabelled:
         callbacks.on_unlabelled(tiles.unlabelled)
@@ -116,6 +121,27 @@ def run_trials(config: LeaveOneSourceOutConfig, callbacks: TrialCallbacks) -> Co
     )
     trial_comparison.write_comparison(comparison)
     return comparison
+
+
+def _check_folder(out: str) -> None:
+    """Refuse a folder in which files of others would be replaced; that of a comparison has trials, or far tiles first.
+
+    Raises:
+        UsageError: says what is there.
+    """
+    check_folder(out)
+    trials = storage.join(out, RESULTS)
+    if storage.exists(trials) and storage.list_files(trials):
+        next(read_results(out), None)  # raises if a file is no result of a trial
+        return
+    far = storage.join(out, DOWNSCALED_FOLDER)
+    found = [url for url in (storage.join(out, name) for name in trial_comparison.FILES) if storage.exists(url)]
+    for file in storage.list_files(far) if storage.exists(far) else []:
+        if not has_mark(COMMAND, b"tEXtSoftware\0")(file.url, storage.read_bytes(file.url)):
+            found.append(file.url)
+        break  # all of them are ours, or none
+    if found:
+        raise UsageError(f"{found[0]} is there already, and no comparison wrote it. Choose another --out.")
 
 
 def _check_both_classes(tiles: LabelledTiles, config: LeaveOneSourceOutConfig) -> None:
@@ -157,7 +183,7 @@ class _TrialInputs:
         for source in dict.fromkeys(trial.left_out for trial in trials):
             parts = split_trial(tiles, descriptors, source)
             folder = storage.join(storage.canonical(config.out), DOWNSCALED_FOLDER, shorten_place(source))
-            self.parts[source] = replace(parts, validation=downscale_half(parts.validation, folder))
+            self.parts[source] = replace(parts, validation=downscale_half(parts.validation, folder, mark_of(COMMAND)))
 
     def job(self, planned: _Planned) -> TrainingJob:
         """Return a trial as Ray Train needs it."""

@@ -4,6 +4,9 @@ from pipeline.evaluation.metrics import MEASURES
 from pipeline.evaluation.operating_point import OVERALL, PREFIX
 from pipeline.models.card import Card, DataSource
 
+TITLE = "# Crack classifier"
+"""The first line of every README begins with it."""
+
 LIMITS = (
     "These figures say how well it does on concrete, cracks and cameras like those of its data, and nothing about "
     "others. Thinner or wider cracks, other surfaces and other distances need `crackscan evaluate` on labelled tiles "
@@ -29,7 +32,7 @@ def render_readme(card: Card) -> str:
     sources = [line for source in card.data for line in _source_lines(source)]
     return "\n".join(
         [
-            f"# Crack classifier {card.model_id}",
+            f"{TITLE} {card.model_id}",
             "",
             *note,
             _purpose(card),

@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline.core.errors import CrackscanError
+from pipeline import storage
+from pipeline.core.errors import CrackscanError, UsageError
 from pipeline.core.progress import OnProgress, no_progress
 from pipeline.evaluation.metrics import measure
 from pipeline.images.decode import Pixels
@@ -28,7 +29,7 @@ from pipeline.models import domain, openvino_graph
 from pipeline.models.batching import CRACK, DOMAIN
 from pipeline.models.card import Quantised
 from pipeline.models.domain import Domain
-from pipeline.models.model import INT8_FILES, Int8, Model, add_int8, load_model
+from pipeline.models.model import INT8_FILES, README_FILE, SHIPPED_MODEL, Int8, Model, add_int8, load_model
 from pipeline.models.openvino_engine import OpenVinoEngine
 from pipeline.models.openvino_runtime import ov
 from pipeline.training import model_readme
@@ -74,6 +75,7 @@ def quantise_folder(
         CrackscanError: OpenVINO or NNCF cannot handle its architecture.
     """
     model = load_model(config.model)
+    _check_folder(model)
     tiles = read_labelled_tiles(config.data, config.classes)
     validation = read_labelled_tiles(config.val, config.classes) if config.val else None
     for part in (tiles, validation):
@@ -84,6 +86,21 @@ def quantise_folder(
     int8, cost = quantise(model, parts, partial(on_progress, "quantising"))
     add_int8(model, int8, cost, model_readme.render_readme)
     return cost
+
+
+def _check_folder(model: Model) -> None:
+    """Refuse to change the shipped model, and to replace a README that training did not write.
+
+    Raises:
+        UsageError: says which.
+    """
+    if model.url == SHIPPED_MODEL:
+        raise UsageError(
+            f"The shipped model is part of the package and stays as it is. Copy {model.url}, and give the copy."
+        )
+    readme = storage.join(model.url, README_FILE)
+    if storage.exists(readme) and not storage.read_bytes(readme).startswith(model_readme.TITLE.encode()):
+        raise UsageError(f"{readme} is there already, and no training wrote it. Give it another name.")
 
 
 def quantise(model: Model, parts: TrainValSplit, on_progress: OnProgress = no_progress) -> tuple[Int8, Quantised]:

@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import storage
-from pipeline.core.errors import InterruptedRunError, UsageError
+from pipeline.core.errors import DatasetError, InterruptedRunError, UsageError
+from pipeline.dataset.commit_log import read_table
 from pipeline.models.card import Card, Value
 from pipeline.training.progress import EpochResult
 
@@ -72,6 +73,15 @@ def write_history(folder: str, history: Sequence[EpochResult]) -> None:
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pylist([asdict(result) for result in history], schema=HISTORY), buffer)
     storage.write_whole(storage.join(folder, HISTORY_FILE), buffer.getvalue())
+
+
+def has_history(folder: str) -> bool:
+    """Tell whether a folder holds the history of a run."""
+    url = storage.join(folder, HISTORY_FILE)
+    try:
+        return storage.exists(url) and bool(read_table(url).schema.names == HISTORY.names)
+    except DatasetError:
+        return False
 
 
 class Tracking:

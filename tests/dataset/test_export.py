@@ -105,19 +105,43 @@ def test_an_export_replaces_an_older_one(layout: Layout, tmp_path: Path) -> None
     assert {path.name for path in tmp_path.iterdir()} == {*get_args(Form)}
 
 
-@pytest.mark.parametrize("form", get_args(Form))
-def test_a_file_that_is_no_export_stays(form: Form, layout: Layout, tmp_path: Path) -> None:
-    """Other files, even empty ones, are replaced only with `overwrite`."""
-    path = tmp_path / "mine"
-    for data in (b"", b"my notes", b'{"type": "FeatureCollection", "features": []}', b"image,score\na,1\n"):
-        path.write_bytes(data)
-        with pytest.raises(UsageError) as refused:
-            export(ExportConfig(layout.url, form, str(path)))
-        sentence = f"file://{path} exists and is no {form} that crackscan wrote. Give another --out, or --overwrite."
-        assert str(refused.value) == sentence
-        assert path.read_bytes() == data
+OTHERS: dict[str, tuple[Form, bytes, str]] = {
+    "empty": ("duckdb", b"", "an empty file"),
+    "notes": ("csv", b"my notes", "a text"),
+    "table.csv": ("csv", b"image,score\na,1\n", "a CSV table"),
+    "map.geojson": ("geojson", b'{"type": "FeatureCollection", "features": []}', "a GeoJSON file"),
+}
+"""Files of others, with the form that may replace them, and what they are in words."""
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_file_that_is_no_export_stays(name: str, layout: Layout, tmp_path: Path) -> None:
+    """Other files of the kind, even empty ones, are replaced only with `overwrite`."""
+    path, (form, data, words) = tmp_path / name, OTHERS[name]
+    path.write_bytes(data)
+    with pytest.raises(UsageError) as refused:
+        export(ExportConfig(layout.url, form, str(path)))
+    assert str(refused.value) == (
+        f"file://{path} is there already: {words} that `crackscan export` did not write. Give another --out, or "
+        "--overwrite."
+    )
+    assert path.read_bytes() == data
     export(ExportConfig(layout.url, form, str(path), overwrite=True))
     export(ExportConfig(layout.url, form, str(path)))
+
+
+@pytest.mark.parametrize(("form", "name"), [("duckdb", "notes"), ("geojson", "table.csv"), ("csv", "map.geojson")])
+def test_a_file_of_another_kind_always_stays(form: Form, name: str, layout: Layout, tmp_path: Path) -> None:
+    """Also with `overwrite`, which the message does not offer."""
+    path, (_, data, words) = tmp_path / name, OTHERS[name]
+    path.write_bytes(data)
+    with pytest.raises(UsageError) as refused:
+        export(ExportConfig(layout.url, form, str(path), overwrite=True))
+    becomes = {"csv": "a CSV table", "geojson": "a GeoJSON file", "duckdb": "a DuckDB database"}[form]
+    assert str(refused.value) == (
+        f"file://{path} is there already: {words}, which never becomes {becomes}. Give another --out."
+    )
+    assert path.read_bytes() == data
 
 
 def test_a_database_that_an_analyst_changed_stays(layout: Layout, tmp_path: Path) -> None:
@@ -126,7 +150,7 @@ def test_a_database_that_an_analyst_changed_stays(layout: Layout, tmp_path: Path
     export(config)
     with duckdb.connect(config.file) as connection:
         connection.execute("CREATE VIEW worst AS FROM images ORDER BY crack_score DESC LIMIT 10")
-    with pytest.raises(UsageError, match="exists and is no duckdb that crackscan wrote"):
+    with pytest.raises(UsageError, match="a DuckDB database that `crackscan export` did not write"):
         export(config)
     with duckdb.connect(config.file, read_only=True) as connection:
         assert len(connection.sql("FROM worst").fetchall()) == 10
@@ -134,7 +158,10 @@ def test_a_database_that_an_analyst_changed_stays(layout: Layout, tmp_path: Path
 
 @pytest.mark.parametrize(
     ("form", "message"),
-    [("geojson", r"could not be written: .*File too large"), ("csv", "File too large"), ("duckdb", "File too large")],
+    [
+        (form, r"A temporary file could not be written to .*: .*File too large\. Make room there")
+        for form in get_args(Form)
+    ],
 )
 def test_an_export_that_fails_leaves_the_older_one(form: Form, message: str, layout: Layout, tmp_path: Path) -> None:
     """The file appears whole or not at all, and nothing half written stays beside it."""
@@ -183,7 +210,10 @@ def refusals(out: Path) -> dict[str, tuple[list[str], str]]:
         ),
         "a folder": (
             ["--to", "csv", "--out", str(out.parent)],
-            f"file://{out.parent} is a folder; expected the name of a file to write. Give another --out.",
+            (
+                f"file://{out.parent} is a folder; expected the name of a file to write, such as "
+                f"file://{out.parent}/export.csv."
+            ),
         ),
         "inside the dataset": (
             ["--to", "csv", "--out", str(out / "photos.csv")],
@@ -205,11 +235,14 @@ def test_wrong_usage_is_refused_in_one_sentence(layout: Layout) -> None:
     assert sorted(out.parent.rglob("*")) == before
 
 
-def test_a_remote_file_appears_whole(layout: Layout) -> None:
-    """On any store; a remote database is replaced only with --overwrite."""
-    for form in get_args(Form):
+def test_a_remote_file_appears_whole(layout: Layout, tmp_path: Path) -> None:
+    """On any store, a second time, too; there a database that is no export stays as well."""
+    for form in (*get_args(Form), *get_args(Form)):
         made = export(ExportConfig(layout.url, form, f"memory://exports/{form}"))
         assert storage.stat(made.url).size_bytes > 1000
+    with duckdb.connect(tmp_path / "mine") as connection:
+        connection.execute("CREATE TABLE images AS SELECT 1")
+    storage.upload(tmp_path / "mine", "memory://exports/duckdb")
     with pytest.raises(UsageError, match="--overwrite"):
         export(ExportConfig(layout.url, "duckdb", "memory://exports/duckdb"))
 

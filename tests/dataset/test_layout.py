@@ -2,10 +2,7 @@
 
 import os
 
-import pytest
-
-from pipeline.core.errors import UsageError
-from pipeline.dataset.layout import Layout, check_outside
+from pipeline.dataset.layout import Layout
 
 HERE = Layout("file:///data/scores")
 
@@ -33,21 +30,3 @@ def test_the_output_of_ray_goes_to_local_disk_or_nowhere() -> None:
     """Ray's C++ side can write to nothing else."""
     assert HERE.ray_output("run") == "/data/scores/logs/run.ray.txt"
     assert Layout("s3://b/scores").ray_output("run") == os.devnull
-
-
-@pytest.mark.parametrize(
-    "url", ["s3://results/tonight-report", "s3://results", "file:///tonight/s3", "s3://results/tonigh"]
-)
-def test_a_place_beside_a_dataset_is_free(url: str) -> None:
-    """Also if its name only begins like that of the dataset."""
-    check_outside(Layout("s3://results/tonight"), url)
-
-
-@pytest.mark.parametrize("url", ["s3://results/tonight", "s3://results/tonight/maps/report.html"])
-def test_a_dataset_holds_its_own_files_only(url: str) -> None:
-    """At any depth, all other files are refused."""
-    with pytest.raises(UsageError) as refused:
-        check_outside(Layout("s3://results/tonight"), url)
-    assert str(refused.value) == (
-        f"{url} lies in the dataset s3://results/tonight, which holds its own files only. Give another --out."
-    )

@@ -241,7 +241,7 @@ def test_nothing_readable(bridges: list[str], config: EvaluationConfig) -> None:
 def test_place_that_cannot_be_written(bridges: list[str], config: EvaluationConfig, tmp_path: Path) -> None:
     """A report that cannot be written raises an error before the work."""
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(UsageError, match=r"The report cannot be written: .*Give another place with --out\."):
+    with pytest.raises(UsageError, match=r"/file is a text; expected a folder\. Give another --out\."):
         evaluate(
             read_labelled_tiles(bridges),
             replace(config, out=str(tmp_path / "file" / "x")),
