@@ -73,6 +73,8 @@ def prepare_job(
         check_fingerprint(layout, {**fingerprint, **settled})
     wanted = fingerprint.get("engine", "auto") if config.engine == "auto" else config.engine
     engine = engines.choose(wanted, config.device, (model, tile_px), partial(has_gpus, config.cluster))
+    if wanted != config.engine:
+        engine = engine._replace(why="the dataset's own")
     batch_tiles = config.batch_tiles or engines.batch_tiles(engine.name)
     rule = ScoreRule(TileSpec(tile_px, overlap), model.card.threshold, config.max_pixels, batch_tiles)
     run = new_run(model, rule, None if model_url == SHIPPED_MODEL else model_url, engine)
