@@ -90,12 +90,13 @@ def command(
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
     from typing import cast
 
-    from pipeline.storage import local_path
+    from pipeline import storage
+    from pipeline.dataset.targets import check_place
     from pipeline.synthetic.config import Format, SampleConfig
     from pipeline.synthetic.sample import write_sample
 
     config = SampleConfig(
-        out=local_path(out),
+        out=storage.local_path(out),
         photos=photos,
         height_px=size[0],
         width_px=size[1],
@@ -105,6 +106,7 @@ def command(
         seed=seed,
         widths_px=crack_width,
     )
+    check_place(storage.canonical(out))
     with progress("photos and tiles") as show:
         summary = write_sample(config, show)
     click.echo(_format_result(summary, out))

@@ -5,7 +5,7 @@ sorts one part at a time and spills to disk; tiles stream through.
 
 An older compaction of the same dataset is replaced on demand. The new one is made and proved in the temporary folder
 first. Then the old files go and the new ones come, so that nobody who reads `images/*.parquet` sees a row twice; see
-docs/decisions/0015-what-a-command-may-replace.md.
+docs/decisions/0016-what-a-command-may-replace.md.
 """
 
 import json

@@ -1,6 +1,6 @@
 """How good scores and crack maps are: metrics, calibration, intervals, figures, left-out sources.
 
-It imports `core`, `storage`, `images`, `labels`, `models` and `cluster`. Start with `evaluate`.
+It imports `core`, `storage`, `images`, `dataset`, `labels`, `models` and `cluster`. Start with `evaluate`.
 
 * `evaluate`: labelled tiles scored by a model, measured per source, and the report
 * `metrics`: the measures of scores, and their one implementation

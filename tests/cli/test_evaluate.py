@@ -102,7 +102,7 @@ def test_evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tile(tmp_path / "b" / "crack" / "Positive" / "one.jpg")
     (tmp_path / "b" / "Negative").mkdir()
     (tmp_path / "b" / "Negative" / "broken.jpg").write_bytes(b"no picture")
-    code, text, error = invoke("a", "b", "--model", SHIPPED_MODEL, "--out", "report", "--repeats", "20", "--cpus", "2")
+    code, text, error = invoke("a", "b", "--model", "shipped", "--out", "report", "--repeats", "20", "--cpus", "2")
     assert code == 3
     assert "average precision" in text
     assert "recall at 1 % false alarms" in text

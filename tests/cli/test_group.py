@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from pipeline.cli import COMMANDS, main
 from pipeline.core.errors import CrackscanError, InterruptedRunError, UsageError
+from pipeline.models.engines import EngineName
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -117,8 +118,13 @@ def test_query_prints_a_table_csv_or_json(tmp_path: Path, monkeypatch: pytest.Mo
     assert '"crack_score": 0.25' in forms["json"]
 
 
-def test_scores_of_other_settings_are_refused(tmp_path: Path) -> None:
-    """A dataset takes no tiles of another size: exit code 2 and both values, before any read or write."""
+@pytest.mark.parametrize("engine", ["torch-fp32", "openvino-int8"])
+@pytest.mark.parametrize("model", [(), ("--model", "shipped")])
+def test_scores_of_other_settings_are_refused(engine: EngineName, model: tuple[str, ...], tmp_path: Path) -> None:
+    """A dataset takes no tiles of another size: exit code 2 and both values, before any read or write.
+
+    Also where its engine would refuse them with other advice.
+    """
     from pipeline.dataset.layout import Layout
     from pipeline.dataset.lease import hold
     from pipeline.dataset.writer import open_writer
@@ -130,13 +136,16 @@ def test_scores_of_other_settings_are_refused(tmp_path: Path) -> None:
 
     rule = ScoreRule(TileSpec(224, 0.0), threshold=0.5)
     layout = Layout(f"file://{tmp_path}/scores")
-    run = new_run(load_model(SHIPPED_MODEL), rule, None, EngineChoice("torch-fp32", "asked for"))
+    run = new_run(load_model(SHIPPED_MODEL), rule, None, EngineChoice(engine, "asked for"))
     with hold(layout, run.run_id, lambda _holder: None) as lease:
         open_writer(layout, run, lease)
     words = ["score", str(tmp_path), "--out", str(tmp_path / "scores"), "--tile", "128"]
-    refused = CliRunner().invoke(main, words)
+    refused = CliRunner().invoke(main, [*words, "--overlap", "0", *model])
     assert refused.exit_code == 2
-    assert "tile_px is 224 there and 128 here" in refused.stderr
+    assert refused.stderr == (
+        f"crackscan: {layout.url} holds scores that were made otherwise: tile_px is 224 there and 128 here. Give the "
+        "options and the model of its first run, or another --out.\n"
+    )
 
 
 def test_defaults_of_the_command_are_those_of_the_code() -> None:

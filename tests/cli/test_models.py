@@ -58,6 +58,16 @@ def test_the_shipped_model_has_a_name() -> None:
     assert model.load_card(SHIPPED_MODEL).model_id in shown.stdout
 
 
+def test_values_of_a_card_stand_in_columns_of_their_own(tmp_path: Path) -> None:
+    """Names as long as those of left-out sources do not run into their values."""
+    shipped = model.load_model(SHIPPED_MODEL)
+    name = "left_out/a source with a very long name, as people give them/average_precision"
+    card = replace(shipped.card, metrics={"auc": 0.5, name: 0.25})
+    model.save_model(str(tmp_path / "long"), replace(shipped, card=card), lambda _: "")
+    shown = CliRunner().invoke(main, ["models", "show", str(tmp_path / "long")]).stdout
+    assert f"\nmetrics\n  {'auc':{len(name)}}  0.5\n  {name}  0.25\n" in shown
+
+
 def test_no_model_is_wrong_usage(tmp_path: Path) -> None:
     """The error names a folder without a card."""
     shown = CliRunner().invoke(main, ["models", "show", str(tmp_path)])

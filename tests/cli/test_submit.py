@@ -52,6 +52,14 @@ def test_without_follow_it_returns_at_once(server: FakeJobs) -> None:
     assert (sent.metadata, sent.image) == ({"command": "score", "out": "s3://b/out"}, None)
 
 
+def test_names_that_are_no_paths_stay(server: FakeJobs) -> None:
+    """`shipped` means the model of the package there, too, and `none` random weights."""
+    run(*SCORE, "--model", "shipped")
+    run("submit", "train", "/tiles", "--out", "s3://b/model", "--weights", "none", "--address", ADDRESS)
+    assert "--model=shipped" in server.requests[0].entrypoint
+    assert "--weights=none" in server.requests[1].entrypoint
+
+
 def test_a_second_submission_says_what_it_found(server: FakeJobs) -> None:
     """A running job, a finished one, another attempt: exit code 0 each time."""
     run(*SCORE)

@@ -1,6 +1,10 @@
 """Compaction: fewer and larger files, sorted, sealed and equal; and what it refuses."""
 
+import contextlib
 import json
+import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -16,7 +20,7 @@ from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import hold
 from pipeline.dataset.verify import verify
 from pipeline.dataset.writer import open_writer
-from tests.helpers.small_dataset import COMMITS, make_run, ok, write_dataset
+from tests.helpers.small_dataset import COMMITS, make_run, ok, write_dataset, write_plan
 
 LARGE = 1 << 28
 TWO_PARTS = 36
@@ -165,6 +169,94 @@ def test_nothing_is_overwritten(old: Layout, new: Layout, tmp_path: Path) -> Non
         with pytest.raises(UsageError, match=message):
             compact(old.url, place, LARGE, quiet)
     assert (tmp_path / "notes" / "note.txt").read_text() == "mine"
+
+
+MORE = [[ok("more.jpg"), ok("another.jpg")]]
+"""A night that follows."""
+
+
+def add_night(layout: Layout) -> None:
+    """Score two more photos of the same archives."""
+    write_dataset(layout.url, MORE, "two")
+    write_plan(layout, [row for commit in [*COMMITS, *MORE] for row in commit])
+
+
+def ids(layout: Layout, table: str) -> list[str]:
+    """What a reader of `images/*.parquet` sees now: key and writer of every row."""
+    files = sorted(storage.local_path(layout.url).glob(f"{table}/*.parquet"))
+    tables = [pq.read_table(file) for file in files]
+    assert len({found.schema.metadata[b"crackscan.token"] for found in tables}) <= 1, "old rows beside new"
+    columns = ("image_id", "row", "col") if table == "tiles" else ("image_id",)
+    return [str([row[name] for name in columns]) for found in tables for row in found.to_pylist()]
+
+
+def test_an_older_compaction_is_replaced_on_demand(old: Layout, new: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At every moment its readers see each row once, and old ones never beside new; at the end, all of them."""
+    compact(old.url, new.url, TWO_PARTS, quiet)
+    add_night(old)
+    seen = []
+
+    def look(change: str, real: Callable[..., object], *given: object) -> object:
+        done = real(*given)
+        for table in ("images", "tiles"):
+            found = ids(new, table)
+            assert len(found) == len({*found}), change
+            seen.append(len(found))
+        return done
+
+    for name in ("upload", "remove", "write_whole"):
+        monkeypatch.setattr(storage, name, partial(look, name, getattr(storage, name)))
+    compact(old.url, new.url, TWO_PARTS, quiet, overwrite=True)
+    monkeypatch.undo()
+    assert {0, len(ids(new, "images")), len(ids(new, "tiles"))} <= {*seen}
+    assert differences(old.url, new.url) == []
+    assert [check for check in verify(new.url, quiet) if check.broken != 0 or check.open] == []
+
+
+@pytest.mark.parametrize("name", ["upload", "remove", "write_whole"])
+@pytest.mark.parametrize("cut", [1, 2, 4, 6, 8])
+def test_a_replacement_that_is_interrupted_begins_again(
+    name: str, cut: int, old: Layout, new: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until the older files go, it stays whole; after that the place is not finished. The same command completes it."""
+    compact(old.url, new.url, TWO_PARTS, quiet)
+    before = ids(new, "images")
+    add_night(old)
+    calls, real = 0, getattr(storage, name)
+
+    def failing(*given: object) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == cut:
+            raise StorageError("the disk is full")
+        return real(*given)
+
+    monkeypatch.setattr(storage, name, failing)
+    with contextlib.suppress(StorageError):
+        compact(old.url, new.url, TWO_PARTS, quiet, overwrite=True)
+    monkeypatch.undo()
+    assert not storage.exists(new.summary) or len(ids(new, "images")) in {len(before), len(before) + 2}
+    compact(old.url, new.url, TWO_PARTS, quiet, overwrite=True)
+    assert differences(old.url, new.url) == []
+    assert [check for check in verify(new.url, quiet) if check.broken != 0 or check.open] == []
+
+
+def test_the_last_copy_of_other_scores_stays(old: Layout, new: Layout, tmp_path: Path) -> None:
+    """A compaction of a dataset that lay where another lies now is never replaced; an older one says how."""
+    compact(old.url, new.url, LARGE, quiet)
+    with pytest.raises(UsageError) as refused:
+        compact(old.url, new.url, LARGE, quiet)
+    assert str(refused.value) == (
+        f"There is another dataset at {new.url}: an older compaction of {old.url}. Give another --to, or --overwrite "
+        "to replace it once the new one is made and proved."
+    )
+    shutil.rmtree(storage.local_path(old.url))
+    write_dataset(old.url, card={"threshold": 0.75})
+    another = write_dataset(str(tmp_path / "another"))
+    for place in (new.url, another.url):
+        with pytest.raises(UsageError) as refused:
+            compact(old.url, place, LARGE, quiet, overwrite=True)
+        assert str(refused.value) == f"There is another dataset at {place}. Give another --to."
 
 
 def test_run_json_names_the_old_dataset(old: Layout, new: Layout) -> None:

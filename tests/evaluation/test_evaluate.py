@@ -238,6 +238,31 @@ def test_nothing_readable(bridges: list[str], config: EvaluationConfig) -> None:
     assert not storage.exists(storage.join(storage.canonical(config.out), "metrics.json"))
 
 
+def test_a_report_is_replaced_and_other_files_are_not(
+    bridges: list[str], config: EvaluationConfig, tmp_path: Path
+) -> None:
+    """Ours is known by `metrics.json`, which comes last; files of its names beside none need `overwrite`."""
+    tiles, report = read_labelled_tiles(bridges), tmp_path / "report" / "deep"
+    for _ in range(2):
+        evaluate(tiles, config, darkness, lambda _done, _total: None)
+    (report / "metrics.json").unlink()
+    (report / "tiles.csv").write_text("mine")
+    with pytest.raises(UsageError, match=r"tiles\.csv is there already: a CSV table that `crackscan evaluate` did not"):
+        evaluate(tiles, config, darkness, fail_on_progress)
+    assert (report / "tiles.csv").read_text() == "mine"
+    evaluate(tiles, replace(config, overwrite=True), darkness, lambda _done, _total: None)
+    assert (report / "metrics.json").exists()
+
+
+def test_labels_that_are_evaluated_stay(evaluation: Evaluation, config: EvaluationConfig) -> None:
+    """A table of the name `tiles.csv` is not replaced by the report on its own tiles, not even with `overwrite`."""
+    labels = storage.local_path(evaluation.out) / "tiles.csv"
+    before = labels.read_bytes()
+    with pytest.raises(UsageError, match=r"tiles\.csv is an input of this command, and never replaced"):
+        evaluate(read_labelled_tiles([str(labels)]), replace(config, overwrite=True), darkness, fail_on_progress)
+    assert labels.read_bytes() == before
+
+
 def test_place_that_cannot_be_written(bridges: list[str], config: EvaluationConfig, tmp_path: Path) -> None:
     """A report that cannot be written raises an error before the work."""
     (tmp_path / "file").write_text("in the way")

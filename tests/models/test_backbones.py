@@ -13,6 +13,7 @@ import torch
 from pipeline.core.errors import ModelError, UsageError
 from pipeline.models import backbones, weights
 from pipeline.models.backbones import DEFAULT_BACKBONE
+from pipeline.models.model import load_model
 
 SMALL = "test_efficientnet.r160_in1k"
 """The smallest network of timm: 0.4 million parameters."""
@@ -95,6 +96,13 @@ def test_a_model_of_ours_loads_with_its_head(tmp_path: Path) -> None:
     safetensors.torch.save_file(source, tmp_path / "model.safetensors")
     state = backbones.load(SMALL, str(tmp_path / "model.safetensors")).network.state_dict()
     assert all(torch.equal(state[name], source[name].float()) for name in source)
+
+
+def test_weights_come_from_a_model() -> None:
+    """By the name by which every command knows it."""
+    of_model = safetensors.torch.load(load_model("shipped").weights)
+    state = backbones.load(DEFAULT_BACKBONE, "shipped").network.state_dict()
+    assert all(torch.equal(state[name], of_model[name].to(state[name].dtype)) for name in state)
 
 
 def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:

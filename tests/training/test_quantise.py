@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from pipeline.cli import main
-from pipeline.core.errors import CrackscanError
+from pipeline.core.errors import CrackscanError, UsageError
 from pipeline.labels.labelled_tiles import LabelledTiles, read_labelled_tiles
 from pipeline.labels.split import TrainValSplit
 from pipeline.models import engines
@@ -98,6 +98,20 @@ def test_a_folder_with_another_int8_network_is_damaged(tmp_path: Path) -> None:
     (tmp_path / "model" / "int8.bin").unlink()
     with pytest.raises(ModelError, match=r"has no int8.bin, which the card describes"):
         load_model(written.url)
+
+
+def test_the_shipped_model_and_a_readme_of_others_stay(tmp_path: Path) -> None:
+    """The one belongs to the package, the other to the user; both are told before the work."""
+    from pipeline.training import quantise
+
+    with pytest.raises(UsageError, match=r"^The shipped model is part of the package and stays as it is\. Copy "):
+        quantise.quantise_folder(quantise.QuantiseConfig("shipped", ("tiles",)), lambda *_: None)
+    written = save_model(str(tmp_path / "model"), load_model(SHIPPED_MODEL), lambda _: "My notes.")
+    with pytest.raises(UsageError) as refused:
+        quantise.quantise_folder(quantise.QuantiseConfig(written.url, ("tiles",)), lambda *_: None)
+    assert str(refused.value) == (
+        f"{written.url}/README.md is there already, and no training wrote it. Give it another name."
+    )
 
 
 def test_a_kill_while_int8_is_added_leaves_the_model(tmp_path: Path) -> None:
