@@ -99,7 +99,8 @@ def _check_folder(model: Model) -> None:
             f"The shipped model is part of the package and stays as it is. Copy {model.url}, and give the copy."
         )
     readme = storage.join(model.url, README_FILE)
-    if storage.exists(readme) and not storage.read_bytes(readme).startswith(model_readme.TITLE.encode()):
+    found = storage.read_bytes(readme) if storage.exists(readme) else b""
+    if found and not found.startswith(model_readme.TITLE.encode()):
         raise UsageError(f"{readme} is there already, and no training wrote it. Give it another name.")
 
 
