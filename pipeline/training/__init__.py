@@ -1,6 +1,7 @@
 """Training: from labelled tiles to a model folder, with Ray Train.
 
-Imports `core`, `storage`, `images`, `synthetic`, `dataset`, `labels`, `models`, `cluster` and `evaluation`; start with `flow`.
+Imports `core`, `storage`, `images`, `synthetic`, `dataset`, `labels`, `models`, `cluster` and `evaluation`.
+Start with `flow`.
 
 * `flow`: the training flow on one page, from labelled tiles to a model folder
 * `config`: the settings of a training run and their presets
