@@ -30,6 +30,7 @@ answers at once. It may import every package but `jobs`. Start with `score`; the
 * `prices_file`: the prices of machines from a file
 * `messages`: words, tables and an exit code that several commands share
 * `progress`: a bar on a terminal, lines elsewhere
+* `storage_waits`: says that a command waits for storage, and why
 * `train_display`: what `train` shows
 * `evaluate_display`: what `evaluate` prints
 * `models_compare_display`: what `models compare` shows
@@ -42,6 +43,7 @@ from typing import Any
 import click
 
 from pipeline import __version__
+from pipeline.cli.storage_waits import say_waits
 from pipeline.core.errors import CrackscanError, InterruptedRunError
 
 COMMANDS = (
@@ -68,7 +70,8 @@ class CrackscanGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - Click's signature
         """Run the command; print an error as one plain sentence."""
         try:
-            return super().invoke(ctx)
+            with say_waits():
+                return super().invoke(ctx)
         except CrackscanError as error:
             click.echo(f"crackscan: {error}", err=True)
             ctx.exit(error.exit_code)

@@ -9,6 +9,7 @@ It imports nothing of ours. Start with `errors`: its tree says what each error d
 * `xml`: XML of unknown origin, parsed without entities
 * `usage`: time, processors, storage and memory that a step used
 * `progress`: how work tells its caller how far it is
+* `waits`: which requests wait for storage, and why
 * `process`: which process wrote something, and whether it has ended
 * `secrets`: refuses passwords and keys where others could read them
 """

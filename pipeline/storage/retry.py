@@ -14,6 +14,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_de
 
 from pipeline.core import usage
 from pipeline.core.log import get_logger
+from pipeline.core.waits import Request, requesting
 from pipeline.storage.errors import cause_of, is_transient
 
 Result = TypeVar("Result")
@@ -82,19 +83,22 @@ def retry(url: str, attempt: Callable[[], Result]) -> Result:
         raise OutOfTimeError(f"{cause_of(error)} (the last of {tried})") from error
 
     policy = current_policy()
-    retrying = Retrying(
-        retry=retry_if_exception(is_transient),
-        wait=wait_random_exponential(multiplier=policy.first_wait_s, max=policy.longest_wait_s),
-        stop=stop_after_delay(policy.limit_s),
-        before_sleep=lambda state: _note(url, state),
-        retry_error_callback=give_up,
-    )
-    return retrying(attempt)
+    with requesting(url) as request:
+        retrying = Retrying(
+            retry=retry_if_exception(is_transient),
+            wait=wait_random_exponential(multiplier=policy.first_wait_s, max=policy.longest_wait_s),
+            stop=stop_after_delay(policy.limit_s),
+            before_sleep=lambda state: _note(url, request, state),
+            retry_error_callback=give_up,
+        )
+        return retrying(attempt)
 
 
-def _note(url: str, state: RetryCallState) -> None:
+def _note(url: str, request: Request, state: RetryCallState) -> None:
+    cause = cause_of(_error_of(state))
     usage.count(retries=1)
-    _log.warning("tried again", url=url, cause=cause_of(_error_of(state)), wait_s=round(state.upcoming_sleep, 2))
+    request.has_failed(cause)
+    _log.warning("tried again", url=url, cause=cause, wait_s=round(state.upcoming_sleep, 2))
 
 
 def _error_of(state: RetryCallState) -> BaseException:
