@@ -93,6 +93,23 @@ negative_option = click.option(
     help="Name of sound tiles. May be given again.",
 )
 
+_SCORE = (
+    model_option,
+    click.option("--tile", "tile_px", type=click.IntRange(min=16), metavar="PX",
+                 help="Side of a tile.  [default: the model's]"),
+    click.option("--overlap", type=click.FloatRange(0, 0.9), metavar="SHARE",
+                 help="Share of a tile in common with the next, 0 to 0.9.  [default: the model's]"),
+    click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Score at most N photos, for a trial."),
+    click.option("--max-failures", type=click.FloatRange(0, 1), default=0.5, show_default=True, metavar="SHARE",
+                 help="Stop early when more than this share of the photos fails."),
+    click.option("--on-changed", type=click.Choice(["report", "fail", "rescore"]), default="report", show_default=True,
+                 help="An archive or photo was replaced after it was listed. report: name it, keep its scores, score "
+                 "the rest. fail: score nothing. rescore: remove its scores and score what is there now."),
+    fail_on_option,
+    maps_option,
+    engine_option,
+)  # fmt: skip
+
 _RUN = (
     click.option("--max-pixels", type=click.IntRange(min=1), default=200_000_000, show_default=True, metavar="N",
                  help="Photos of more pixels fail instead of filling the memory."),
@@ -137,8 +154,15 @@ def training_options(command: Command) -> Command:
     return command
 
 
+def score_options(command: Command) -> Command:
+    """Add the options that `score` and `plan` share, besides those of `run_options`."""
+    for option in reversed(_SCORE):
+        command = option(command)
+    return command
+
+
 def run_options(command: Command) -> Command:
-    """Add the options that `score` and `retry` share."""
+    """Add the options that `score`, `plan` and `retry` share."""
     for option in reversed(_RUN):
         command = option(command)
     return command

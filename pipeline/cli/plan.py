@@ -1,11 +1,15 @@
 """`crackscan plan`: what `score` would do, and how long it would take."""
 
+import time
 from typing import Any
 
 import click
 
-from pipeline.cli.messages import list_kinds
-from pipeline.cli.options import address_option, cpus_option, engine_option, model_option, verbose_option
+from pipeline.cli.config_file import config_option
+from pipeline.cli.messages import count_of, list_kinds
+from pipeline.cli.options import run_options, score_options
+from pipeline.cli.prices_file import prices_option
+from pipeline.cli.score import make_config
 from pipeline.cli.score_display import show_run
 
 NOWHERE = "memory://no-dataset"
@@ -17,42 +21,39 @@ NOWHERE = "memory://no-dataset"
 @click.option(
     "--out", default=NOWHERE, metavar="OUT", help="Dataset that the scores would go to.  [default: a new one]"
 )
-@model_option
-@engine_option
-@address_option
-@cpus_option
-@verbose_option
-def command(
-    inputs: tuple[str, ...],
-    out: str,
-    address: str | None,
-    cpus: int | None,
-    verbose: bool,
-    **options: Any,  # noqa: ANN401 - Click's
-) -> None:
+@score_options
+@run_options
+@prices_option
+@config_option
+def command(fail_on: str, **given: Any) -> None:  # noqa: ANN401 - Click's
     """Print what `crackscan score INPUT... --out OUT` would do, and write nothing.
 
-    It lists archives, photos and bytes, what is done already, and what is skipped and why. To estimate the time for the
-    rest, it scores a few of the photos here and now.
+    It lists archives, photos and bytes, what is done already, and what is skipped and why. Then it rehearses: it
+    starts what `score` would start and scores a few of the photos, to say how long the job takes, from its start to its
+    end. That takes some ten seconds. Take the options of `score`: tiles, overlap, maps, engine and scorers change the
+    time.
 
     \b
     Examples:
       crackscan plan photos.zip
-      crackscan plan s3://inspections/tonight/ --out s3://results/tonight
+      crackscan plan photos.zip --overlap 0.25 --maps
+      crackscan plan s3://inspections/tonight/ --out s3://results/tonight --address auto
+      crackscan plan --config tonight.yaml
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
-    from pipeline.cluster.session import ClusterConfig
-    from pipeline.scoring.config import ScoreConfig
+    began_at_s = time.monotonic()
     from pipeline.scoring.flow import preview
 
-    with show_run() as callbacks:
-        found = preview(ScoreConfig(inputs, out, cluster=ClusterConfig(address, cpus, verbose), **options), callbacks)
-    _print_archives(found)
-    if found.skipped:
-        click.echo(f"Skipped, for they are no photos: {list_kinds(dict(sorted(found.skipped.items())))}")
-    _print_time(found, cpus)
+    del fail_on  # says how `score` ends
+    config = make_config(**given)
+    with show_run(_print_counts) as callbacks:
+        found = preview(config, callbacks, began_at_s=began_at_s)
+    _print_time(found)
+    if config.prices is not None and found.pace is not None:
+        cost = config.prices.cost(found.pace.nodes, found.pace.job_time(found.counts).total_s)
+        click.echo(f"Cost: about {cost}, storage and traffic not included.")
 
 
-def _print_archives(found: Any) -> None:  # noqa: ANN401 - its module loads torch
+def _print_counts(counts: Any) -> None:  # noqa: ANN401 - its module loads pyarrow
     from rich.console import Console
     from rich.table import Table
 
@@ -60,33 +61,51 @@ def _print_archives(found: Any) -> None:  # noqa: ANN401 - its module loads torc
     table.add_column("archive", overflow="fold")
     for name in ("photos", "MB", "done", "unreadable"):
         table.add_column(name, justify="right")
-    for archive in found.archives:
+    for archive in counts.archives:
         photos = f"{archive.photos:,}" + (" + ?" if archive.uncounted else "")
         table.add_row(archive.archive, photos, f"{archive.size_bytes / 1e6:,.1f}", f"{archive.done:,}",
                       f"{archive.unreadable:,}")  # fmt: skip
     Console(markup=False, highlight=False, emoji=False).print(table)
-    if any(archive.uncounted for archive in found.archives):
+    if any(archive.uncounted for archive in counts.archives):
         click.echo("?: compressed as a whole; its photos are counted while they are scored.")
+    if counts.skipped:
+        click.echo(f"Skipped, for they are no photos: {list_kinds(dict(sorted(counts.skipped.items())))}")
 
 
-def _print_time(found: Any, cpus: int | None) -> None:  # noqa: ANN401 - its module loads torch
-    import os
-
-    if found.pace is None:
-        click.echo(f"{found.left:,} photos to score.")
+def _print_time(found: Any) -> None:  # noqa: ANN401 - its module loads pyarrow
+    counts, pace = found.counts, found.pace
+    photos, streams = count_of(counts.left, "photo"), count_of(counts.uncounted, "archive")
+    if pace is None:
+        unread = ", and those of archives that are read from front to back only, whose time is not known before"
+        click.echo(f"{photos} to score{unread if counts.left or counts.uncounted else ''}.")
         return
-    scorers, pace = cpus or os.cpu_count() or 1, found.pace
-    rate = found.photos_per_s(scorers)
+    needed = pace.job_time(counts)
+    maps = f", {_duration(needed.maps_s)} to draw crack maps" if needed.maps_s else ""
     click.echo(
-        f"{found.left:,} photos to score: about {_duration(found.left / rate)} on {scorers} CPUs like this "
-        f"machine's, {rate * 3600:,.0f} photos an hour, {rate * pace.size_bytes / pace.photos / 1e6:,.1f} MB/s read. "
-        f"Measured just now on {pace.photos} of them: {pace.tiles / pace.photos:,.0f} tiles a photo, "
-        f"{pace.tiles / pace.seconds:,.0f} tiles/s on one CPU."
+        f"{photos} to score: about {_duration(needed.total_s)} on {_machines(pace)}: {_duration(needed.start_s)} to "
+        f"start, {_duration(needed.photos_s)} to read and score{maps}, {_duration(needed.end_s)} to end."
+    )
+    if counts.uncounted:
+        click.echo(f"The photos of {streams} compressed as a whole come on top; their time is not known before.")
+    rate, tiles = pace.photos_per_s, pace.cost.tiles
+    click.echo(
+        f"Measured just now on {pace.tried} of them, with {count_of(pace.placement.actors, 'scorer')}: "
+        f"{tiles:,.0f} tiles a photo, {rate * tiles:,.0f} tiles/s, {rate * 3600:,.0f} photos an hour, "
+        f"{rate * counts.left_bytes / counts.left / 1e6:,.1f} MB/s read."
     )
 
 
+def _machines(pace: Any) -> str:  # noqa: ANN401 - its module loads pyarrow
+    cpus, gpus = (sum(values) for values in zip(*((node.cpus, node.gpus) for node in pace.nodes), strict=True))
+    gpu = f"{count_of(int(gpus), 'GPU')} and " if pace.placement.gpus else ""
+    return f"{gpu}{count_of(int(cpus), 'CPU')}"
+
+
 def _duration(seconds: float) -> str:
+    """Write a duration with two digits, because rounding must not spoil an estimate."""
+    if seconds < 120:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes = seconds / 60
-    if minutes < 1:
-        return f"{seconds:.0f} s"
-    return f"{minutes:.0f} min" if minutes < 60 else f"{minutes // 60:.0f} h {minutes % 60:.0f} min"
+    if minutes < 10:
+        return f"{minutes:.1f} min"
+    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes // 60:.0f} h {minutes % 60:.0f} min"

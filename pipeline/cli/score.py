@@ -6,32 +6,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.cli.config_file import config_option
-from pipeline.cli.options import engine_option, fail_on_option, maps_option, model_option, run_options
+from pipeline.cli.options import run_options, score_options
 from pipeline.cli.prices_file import prices_option, read_prices
 from pipeline.cli.score_display import end_run, show_run
 
 if TYPE_CHECKING:
+    from pipeline.scoring.config import ScoreConfig
     from pipeline.scoring.progress import FailOn, ScoreSummary
 
 
 @click.command("score")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @click.option("--out", required=True, metavar="OUT", help="Folder or URL of the dataset, new or unfinished.")
-@model_option
-@click.option(
-    "--tile", "tile_px", type=click.IntRange(min=16), metavar="PX", help="Side of a tile.  [default: the model's]"
-)
-@click.option("--overlap", type=click.FloatRange(0, 0.9), metavar="SHARE",
-              help="Share of a tile in common with the next, 0 to 0.9.  [default: the model's]")  # fmt: skip
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Score at most N photos, for a trial.")
-@click.option("--max-failures", type=click.FloatRange(0, 1), default=0.5, show_default=True, metavar="SHARE",
-              help="Stop early when more than this share of the photos fails.")  # fmt: skip
-@click.option("--on-changed", type=click.Choice(["report", "fail", "rescore"]), default="report", show_default=True,
-              help="An archive or photo was replaced after it was listed. report: name it, keep its scores, score the "
-              "rest. fail: score nothing. rescore: remove its scores and score what is there now.")  # fmt: skip
-@fail_on_option
-@maps_option
-@engine_option
+@score_options
 @run_options
 @prices_option
 @config_option
@@ -62,7 +49,16 @@ def command(out: str, fail_on: "FailOn", **given: Any) -> None:  # noqa: ANN401 
     end_run(summary, out, time.monotonic() - began_at, fail_on)
 
 
-def run_score(
+def run_score(**given: Any) -> "ScoreSummary":  # noqa: ANN401 - Click's
+    """Score as the options say, and show the progress."""
+    from pipeline.scoring.flow import score
+
+    config = make_config(**given)
+    with show_run() as callbacks:
+        return score(config, callbacks)
+
+
+def make_config(
     inputs: tuple[str, ...],
     out: str,
     address: str | None,
@@ -70,13 +66,10 @@ def run_score(
     verbose: bool,
     prices_file: str | None,
     **options: Any,  # noqa: ANN401 - Click's
-) -> "ScoreSummary":
-    """Score as the options say, and show the progress."""
+) -> "ScoreConfig":
+    """Make the configuration of a run from the options of `score`."""
     from pipeline.cluster.session import ClusterConfig
     from pipeline.scoring.config import ScoreConfig
-    from pipeline.scoring.flow import score
 
     cluster, prices = ClusterConfig(address, cpus, verbose), read_prices(prices_file)
-    config = ScoreConfig(inputs, out, cluster=cluster, prices=prices, **options)
-    with show_run() as callbacks:
-        return score(config, callbacks)
+    return ScoreConfig(inputs, out, cluster=cluster, prices=prices, **options)

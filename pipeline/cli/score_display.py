@@ -3,7 +3,7 @@
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +26,16 @@ OUT_OF_DOMAIN = "SELECT image, domain_score, crack_score FROM out_of_domain ORDE
 
 
 @contextmanager
-def show_run() -> Iterator[Any]:  # ScoreCallbacks, whose module loads pyarrow
-    """Show the progress of a run while the context lasts."""
+def show_run(print_counts: Callable[[Any], None] | None = None) -> Iterator[Any]:  # ScoreCallbacks: loads pyarrow
+    """Show the progress of a run while the context lasts.
+
+    Args:
+        print_counts: prints what a plan contains; only `plan` does.
+    """
     from pipeline.dataset.lease import Holder
     from pipeline.models.engines import EngineChoice
     from pipeline.monitoring.changes import Change
+    from pipeline.scoring.estimate import Counts
     from pipeline.scoring.progress import Progress, ScoreCallbacks
 
     began_at = time.monotonic()
@@ -41,6 +46,10 @@ def show_run() -> Iterator[Any]:  # ScoreCallbacks, whose module loads pyarrow
 
             def on_engine(self, engine: EngineChoice) -> None:
                 click.echo(f"Engine: {engine.name} ({engine.why})", err=True)
+
+            def on_counted(self, counts: Counts) -> None:
+                if print_counts is not None:
+                    print_counts(counts)
 
             def on_wait(self, holder: Holder) -> None:
                 if not self.has_waited:

@@ -10,14 +10,15 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import NamedTuple, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from pipeline.cluster.machine import detect_gpus
 from pipeline.core.errors import CrackscanError, UsageError
+from pipeline.core.log import get_logger
 
 OBJECT_STORE_BYTES = 1 << 30
 """Shared memory of a private Ray. The flows bound what they keep there; more memory would only hide a leak."""
@@ -52,6 +53,9 @@ Every process of Ray that wakes takes a scorer off its core (docs/experiments.md
 
 NODE_GROUP = "ray.io/node-group"
 """Ray's label for a worker group of KubeRay or a node type of `ray up`."""
+
+
+_log = get_logger("session")
 
 
 @dataclass(frozen=True)
@@ -109,10 +113,25 @@ def ray_session(config: ClusterConfig, output_path: str = os.devnull) -> Iterato
             started.result()
             _restore_sigterm_handler()
             _set_verbosity(verbose=config.verbose)
+            if not config.verbose:
+                log_ray_errors()
             yield
         finally:
             ended.set()
             host.join(SHUTDOWN_S)
+
+
+def log_ray_errors() -> None:
+    """Write what Ray's processes report to our log: Ray prints it to stdout, whatever `log_to_driver` says (2.60).
+
+    A run that ends early kills scorers at work, and Ray reports each of them.
+    """
+    from ray._private import worker
+
+    def log(message: Mapping[str, Any], **_options: object) -> None:
+        _log.warning("ray reports", lines=message["lines"])
+
+    worker.print_to_stdstream = log  # type: ignore[assignment]  # its parameters have other names
 
 
 def has_gpus(config: ClusterConfig) -> bool:

@@ -134,6 +134,7 @@ SCORED = pa.schema(
         *_READING,
         ("decode_usage", USAGE),
         ("score_usage", USAGE),
+        ("map_usage", USAGE),
     ]
 )
 """A photo from a scoring actor: its `IMAGES` columns, all its tiles in one list, and its crack map as PNG if the run

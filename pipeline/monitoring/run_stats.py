@@ -14,9 +14,9 @@ from pipeline.cluster.session import Node
 from pipeline.core.usage import Usage
 from pipeline.monitoring.changes import Change
 
-Stage = Literal["list", "read", "decode", "score", "write"]
-STAGES: tuple[Stage, ...] = ("list", "read", "decode", "score", "write")
-_PHOTO_STAGES: tuple[Stage, ...] = ("read", "decode", "score")
+Stage = Literal["list", "read", "decode", "score", "map", "write"]
+STAGES: tuple[Stage, ...] = ("list", "read", "decode", "score", "map", "write")
+_PHOTO_STAGES: tuple[Stage, ...] = ("read", "decode", "score", "map")
 """Stages whose usage comes with the photos; the driver measures the others."""
 
 _FACTS = ("status", "tiles", "size_bytes", "failure_stage", "failure_kind")

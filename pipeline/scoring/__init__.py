@@ -17,7 +17,8 @@ It may import every package below it but `labels`. Start with `flow`, which show
 * `collector`: passes scored photos to the writer, the log and the statistics
 * `progress`: how far a run is, how it ended, and its callbacks
 * `predict`: scores and crack maps of single photos, without a dataset
-* `estimate`: what a plan contains, and how long the rest will take
+* `estimate`: what a plan contains, and how long the rest takes by a sample of it
+* `rehearsal`: scores that sample where the job would, and measures it
 * `capacity`: formulas for throughput and cost
 * `doctor`: every check of this machine, in order
 """

@@ -1,6 +1,6 @@
 """Formulas for capacity: photos per hour, CPUs per GPU, bytes per second, dollars.
 
-`crackscan plan` applies them to what it measures on this machine, `docs/capacity.md` to figures of usual machines.
+`docs/capacity.md` applies them to figures of usual machines; `crackscan plan` measures instead.
 """
 
 from dataclasses import dataclass

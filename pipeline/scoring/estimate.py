@@ -1,29 +1,23 @@
-"""What a plan contains: photos and bytes by archive, done and skipped ones, and how long the rest will take.
+"""What a plan contains: photos and bytes by archive, done and skipped ones; and how long the rest takes.
 
-To estimate the time, this process reads and scores a few of the photos and measures how long that takes.
+Numbers only: `rehearsal` measures them on a sample of the photos.
 """
 
-import time
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.core.table_schemas import MEMBERS
-from pipeline.scoring.capacity import Machine, Photo, photos_per_s
-from pipeline.scoring.plan import Plan
-from pipeline.scoring.reading import is_stream_unit, read_unit, split_units
-from pipeline.scoring.scorer import PhotoScorer, Scoring
-
-SAMPLE_PHOTOS = 6
-"""Enough to show how large the photos are; seconds of work."""
+from pipeline.cluster.session import Node
+from pipeline.scoring.placement import BatchSizes, Placement
+from pipeline.scoring.plan import Plan, count_photos
 
 
 @dataclass(frozen=True)
-class ArchiveEstimate:
+class ArchiveCounts:
     """One archive or folder of a plan."""
 
     archive: str
@@ -39,54 +33,169 @@ class ArchiveEstimate:
 
 
 @dataclass(frozen=True)
-class Throughput:
-    """Time of one scorer of this machine for a few photos, reading and decoding included."""
+class Counts:
+    """What a plan contains."""
 
-    photos: int
-    tiles: int
-    size_bytes: int
+    archives: tuple[ArchiveCounts, ...]
+    skipped: Mapping[str, int]
+    """Files that are no photos, counted by kind."""
+    left: int
+    """Photos that the run would score, as far as they are counted."""
+    left_bytes: int
     """Of their files."""
-    seconds: float
+    uncounted: int
+    """Streams that the run would read."""
+
+
+@dataclass(frozen=True)
+class PhotoCost:
+    """What one photo takes, in a mean over photos."""
+
+    tiles: float
+    read_s: float
+    score_s: float
+    """Seconds of one scorer to decode, cut and score it."""
+    map_s: float
+    """Seconds of one scorer to draw its crack map; 0 for a photo without one."""
+
+    @property
+    def scorer_s(self) -> float:
+        """Seconds that it keeps a scorer busy."""
+        return self.score_s + self.map_s
+
+
+@dataclass(frozen=True)
+class SamplePhoto:
+    """A photo of a sample, measured."""
+
+    cost: PhotoCost
+    weight: float
+    """It stands for a number of photos in proportion to this."""
+
+
+@dataclass(frozen=True)
+class JobTime:
+    """How long a job takes, and in what."""
+
+    start_s: float
+    """From the command to the moment when its first photo is begun."""
+    photos_s: float
+    """Reading and scoring all photos."""
+    maps_s: float
+    """Drawing crack maps."""
+    end_s: float
+    """From the last photo to the end of the command."""
+
+    @property
+    def total_s(self) -> float:
+        """All together."""
+        return self.start_s + self.photos_s + self.maps_s + self.end_s
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What a rehearsal has measured."""
+
+    sample: tuple[SamplePhoto, ...]
+    tried: int
+    """Number of different photos that were scored for it."""
+    placement: Placement
+    """The scorers that measured it."""
+    nodes: tuple[Node, ...]
+    """The machines of Ray."""
+    start_s: float
+    end_s: float
+    """Both as in `JobTime`."""
+
+    @property
+    def cost(self) -> PhotoCost:
+        """The mean photo of the job."""
+        return mean_cost(self.sample)
+
+    @property
+    def photos_per_s(self) -> float:
+        """Compute the throughput in the middle of a large job."""
+        return 1 / max(self.cost.scorer_s / self.placement.actors, self.cost.read_s / self.placement.readers)
+
+    def job_time(self, counts: Counts) -> JobTime:
+        """Compute how long the counted photos take."""
+        units = max(1, math.ceil(counts.left_bytes / BatchSizes.small_unit_bytes))
+        busy = min(self.placement.actors, counts.left, units)  # a scorer without a unit has nothing to do
+        maps_s = counts.left * self.cost.map_s / busy
+        reading_s = counts.left * self.cost.read_s / min(self.placement.readers, units)
+        photos_s = max(counts.left * self.cost.score_s / busy, reading_s - maps_s)
+        return JobTime(self.start_s, photos_s, maps_s, self.end_s)
 
 
 @dataclass(frozen=True)
 class Estimate:
     """What `score` would do."""
 
-    archives: tuple[ArchiveEstimate, ...]
-    skipped: Mapping[str, int]
-    """Files that are no photos, counted by kind."""
-    pace: Throughput | None
-    """None if no remaining photo can be scored."""
-
-    @property
-    def left(self) -> int:
-        """Photos without a row, as far as they are counted."""
-        return sum(archive.photos - archive.done for archive in self.archives)
-
-    def photos_per_s(self, cpus: float) -> float | None:
-        """Estimate the throughput of a number of CPUs like this one; None without a measured pace."""
-        if self.pace is None:
-            return None
-        tiles = self.pace.tiles / self.pace.photos
-        photo = Photo(tiles, self.pace.size_bytes / self.pace.photos, decode_s=0.0)  # the measured pace includes it
-        return photos_per_s(Machine(cpus, self.pace.tiles / self.pace.seconds), photo)
+    counts: Counts
+    pace: Pace | None
+    """None if no photo could be tried: nothing is left, or all that is left is in streams."""
 
 
-def estimate(plan: Plan, done: pa.ChunkedArray, scoring: Scoring) -> Estimate:
-    """Count a plan's photos, and measure the pace on a few of them.
+def count_plan(plan: Plan, done: pa.ChunkedArray, todo: pa.Table) -> Counts:
+    """Count a plan's photos.
 
     Args:
         plan: with all archives listed.
         done: `image_id` of every photo that has its row.
-        scoring: how each photo is scored.
+        todo: what the run would score of it; schema `MEMBERS`.
     """
-    return Estimate(
-        tuple(_count_by_archive(plan.members, done)), plan.skipped, _measure_pace(plan.without(done), scoring)
-    )
+    photos = count_photos(todo)
+    size_bytes = int(pc.sum(todo["size_bytes"]).as_py() or 0)
+    archives = tuple(_count_by_archive(plan.members, done))
+    return Counts(archives, plan.skipped, photos, size_bytes, todo.num_rows - photos)
 
 
-def _count_by_archive(members: pa.Table, done: pa.ChunkedArray) -> Iterator[ArchiveEstimate]:
+def mean_cost(sample: Sequence[SamplePhoto]) -> PhotoCost:
+    """Compute the mean photo of a job from a sample of it."""
+    weights = [photo.weight for photo in sample]
+    costs = np.array([(cost.tiles, cost.read_s, cost.score_s, cost.map_s) for cost in (each.cost for each in sample)])
+    return PhotoCost(*np.average(costs, axis=0, weights=weights).tolist())
+
+
+def relative_error(sample: Sequence[SamplePhoto]) -> float:
+    """Compute the standard error of the mean scorer's time, as a share of it."""
+    weights = np.array([photo.weight for photo in sample])
+    seconds = np.array([photo.cost.scorer_s for photo in sample])
+    mean = np.average(seconds, weights=weights)
+    return float(np.sqrt(np.sum((weights * (seconds - mean)) ** 2)) / weights.sum() / mean) if mean else 0.0
+
+
+def choose_sample(sizes_bytes: Sequence[int], most: int) -> list[tuple[int, float]]:
+    """Choose photos that stand for all: large ones more often, because they take most of the time.
+
+    Systematic sampling along the sorted sizes, with a chance that grows with `size / mean size + 1`: by size alone,
+    small files with many pixels would hardly be tried. Every beginning of the sample is spread over all sizes, too, so
+    that measuring can end early.
+
+    Args:
+        sizes_bytes: of all photos.
+        most: how many photos to choose at most.
+
+    Returns:
+        The index of each chosen photo, and its weight; a large one may be chosen several times.
+    """
+    sizes = np.asarray(sizes_bytes, float)
+    order = np.argsort(sizes, kind="stable")
+    measures = 1 + sizes[order] / (sizes.mean() or 1)
+    ends = np.cumsum(measures)
+    points = min(most, len(sizes))
+    places = (np.array([*_spread(points)]) + 0.5) * ends[-1] / points
+    hits = np.searchsorted(ends, places, side="right").clip(max=len(sizes) - 1)
+    return [(int(order[hit]), float(1 / measures[hit])) for hit in hits]
+
+
+def _spread(number: int) -> Iterable[int]:
+    """Order 0, 1, … so that every beginning of the order is spread evenly (van der Corput)."""
+    bits = max(1, (number - 1).bit_length())
+    return sorted(range(number), key=lambda each: f"{each:0{bits}b}"[::-1])
+
+
+def _count_by_archive(members: pa.Table, done: pa.ChunkedArray) -> Iterator[ArchiveCounts]:
     is_photo = pc.equal(members["entry"], "photo")
     counted = pa.table({
         "archive": members["archive"],
@@ -99,30 +208,4 @@ def _count_by_archive(members: pa.Table, done: pa.ChunkedArray) -> Iterator[Arch
     names = counted.column_names[1:]
     sums = counted.group_by("archive").aggregate([(name, "sum") for name in names]).sort_by("archive")
     for row in sums.to_pylist():
-        yield ArchiveEstimate(row["archive"], **{name: row[f"{name}_sum"] for name in names})
-
-
-def _measure_pace(todo: pa.Table, scoring: Scoring) -> Throughput | None:
-    """Score a few photos, spread evenly over the remaining ones; open no stream."""
-    seekable = [unit for unit in split_units(todo) if not is_stream_unit(unit)]
-    if not seekable:
-        return None
-    chosen = _take_spread(pa.concat_tables(seekable))
-    scorer = PhotoScorer(partial(scoring.make_engine, scoring.model, "cpu"), scoring.rule)
-    scorer(_read_photos(chosen.slice(0, 1), scoring))  # not measured: the first photo warms the network up
-    began_at = time.perf_counter()
-    scored = scorer(_read_photos(chosen, scoring))
-    seconds, tiles = time.perf_counter() - began_at, pc.sum(scored["tiles"]).as_py()
-    return Throughput(scored.num_rows, tiles, pc.sum(scored["size_bytes"]).as_py() or 0, seconds) if tiles else None
-
-
-def _take_spread(photos: pa.Table) -> pa.Table:
-    last = photos.num_rows - 1
-    return photos.take(np.unique(np.linspace(0, last, min(photos.num_rows, SAMPLE_PHOTOS)).astype(int)))
-
-
-def _read_photos(photos: pa.Table, scoring: Scoring) -> pa.Table:
-    nothing_done = pa.chunked_array([], MEMBERS.field("image_id").type)
-    return pa.concat_tables(
-        photo for unit in split_units(photos) for photo in read_unit(unit, scoring.limits, nothing_done, scoring.moves)
-    )
+        yield ArchiveCounts(row["archive"], **{name: row[f"{name}_sum"] for name in names})

@@ -4,8 +4,10 @@ Pixels stay on the workers, which Ray hosts (`ray_data`). Scores stream to this 
 task or a lost actor can never write anything. This process holds only the photos that are not committed yet.
 """
 
+import time
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,7 +27,7 @@ from pipeline.monitoring.changes import Change, known_changes, merge_changes, re
 from pipeline.monitoring.run_report import cost_of, read_reports, report_run
 from pipeline.scoring.collector import Collector
 from pipeline.scoring.config import ScoreConfig
-from pipeline.scoring.estimate import Estimate, estimate
+from pipeline.scoring.estimate import Estimate, count_plan
 from pipeline.scoring.inputs import find_inputs
 from pipeline.scoring.job import ScoreJob, prepare_job
 from pipeline.scoring.plan import (
@@ -37,6 +39,7 @@ from pipeline.scoring.plan import (
 )
 from pipeline.scoring.planned_inputs import look_again, read_planned_inputs
 from pipeline.scoring.progress import Progress, ScoreCallbacks, ScoreSummary
+from pipeline.scoring.rehearsal import list_seekable, rehearse
 from pipeline.scoring.scorer import MakeEngine, MakeMapper, torch_mapper
 
 _log = get_logger("flow")
@@ -107,17 +110,48 @@ def retry(
         return _run(job, plan, writer, interrupt)
 
 
-def preview(config: ScoreConfig, callbacks: ScoreCallbacks | None = None) -> Estimate:
-    """Return what `score` would do, and write nothing."""
-    job = prepare_job(config, callbacks or ScoreCallbacks(), None)
-    log = read_log(job.layout)
-    plan = make_plan(find_inputs(config.inputs, job.layout, job.scoring.moves), job.layout, log.done)
-    with Interrupt() as interrupt, ray_session(config.cluster) if len(plan.unlisted) > 1 else nullcontext():
-        plan = plan.with_listed(_list_archives(plan, job, interrupt))
-    plan.check_not_empty(config.inputs)
+def preview(
+    config: ScoreConfig,
+    callbacks: ScoreCallbacks | None = None,
+    make_engine: MakeEngine | None = None,
+    began_at_s: float | None = None,
+) -> Estimate:
+    """Return what `score` would do, and how long it would take; write nothing.
+
+    Args:
+        config: the run.
+        callbacks: its events.
+        make_engine: builds an engine in place of the chosen one.
+        began_at_s: when the command began, on the clock of `time.monotonic`; None for now.
+    """
+    began_at_s = time.monotonic() if began_at_s is None else began_at_s
+    job = prepare_job(config, callbacks or ScoreCallbacks(), make_engine)
+    inputs, done = find_inputs(config.inputs, job.layout, job.scoring.moves), read_log(job.layout).done
+    plan = make_plan(inputs, job.layout, done)
+    if config.on_changed == "fail":
+        plan.check_unchanged()
+    if config.on_changed == "rescore" and plan.outdated:
+        done = done.filter(pc.invert(pc.is_in(done, value_set=pa.array(plan.outdated))))
+        plan = make_plan(inputs, job.layout, done)
     _tell_changes(job, plan.changes)
-    job.callbacks.on_engine(job.engine)
-    return estimate(plan, log.done, job.scoring)
+    session, needs_ray = ray_session(config.cluster), len(plan.unlisted) > 1
+    with Interrupt() as interrupt:
+        with ExitStack() as stack:
+            if needs_ray:
+                stack.enter_context(session)
+            plan = plan.with_listed(_list_archives(plan, job, interrupt))
+            plan.check_not_empty(config.inputs)
+            todo = plan.without(done).slice(0, config.limit)
+            counts, photos = count_plan(plan, done, todo), list_seekable(todo)
+            job.callbacks.on_counted(counts)
+            job.callbacks.on_engine(job.engine)
+            if not photos.num_rows:
+                return Estimate(counts, None)
+            if not needs_ray:
+                stack.enter_context(session)
+            pace = rehearse(photos, job, began_at_s, interrupt)
+            done_at_s = time.monotonic()
+        return Estimate(counts, replace(pace, end_s=pace.end_s + time.monotonic() - done_at_s))
 
 
 def _tell_changes(job: ScoreJob, changes: tuple[Change, ...]) -> None:

@@ -13,6 +13,7 @@ from pipeline.dataset.lease import Holder
 from pipeline.models.engines import EngineChoice
 from pipeline.monitoring.changes import Change
 from pipeline.monitoring.prices import Cost
+from pipeline.scoring.estimate import Counts
 
 FailOn = Literal["new", "any", "never"]
 """Which failed photos and changed inputs make a finished run end with exit code 3."""
@@ -126,6 +127,9 @@ class ScoreCallbacks:
 
     def on_wait(self, holder: Holder) -> None:
         """Another writer holds the dataset, and the run checks whether it still lives."""
+
+    def on_counted(self, counts: Counts) -> None:
+        """The photos are counted; only `preview` says so."""
 
     def on_listed(self, archives: int, total: int) -> None:
         """This many of the archives are listed."""

@@ -86,6 +86,8 @@ class _Outcome:
     """Columns of the failure; the error itself would keep the photo in memory."""
     decode_usage: Usage = field(default_factory=Usage)
     """Usage of decoding and cutting."""
+    map_usage: Usage = field(default_factory=Usage)
+    """Usage of drawing the crack map, the second decoding included."""
 
 
 class PhotoScorer:
@@ -112,6 +114,15 @@ class PhotoScorer:
         self._decode = make_decoder()
         self._draw_map = None if make_mapper is None else make_mapper()
         self._rule = rule
+        self._warm_up()
+
+    def _warm_up(self) -> None:
+        """Score and map blank tiles: engines compile at their first batch, and that is no photo's time."""
+        side_px = self._rule.tiles.tile_px
+        np.asarray(self._engine(np.zeros((self._rule.batch_tiles, side_px, side_px, 3), np.uint8)))
+        if self._draw_map is not None:
+            pixels = np.zeros((side_px, side_px, 3), np.uint8)
+            self._draw_map(ScoredPhoto("", pixels, grid(side_px, side_px, self._rule.tiles), np.ones(1, np.float32)))
 
     def __call__(self, photos: pa.Table) -> pa.Table:
         """Score photos, and pass the ends of streams on.
@@ -132,12 +143,16 @@ class PhotoScorer:
 
         The scorer reserves its share of a GPU all the time: the GPU computes while the next tiles are decoded.
         """
-        rest = total - sum((outcome.decode_usage for outcome in outcomes), Usage())
+        rest = total - sum((outcome.decode_usage + outcome.map_usage for outcome in outcomes), Usage())
         scoring = replace(with_peak(rest), gpu_s=self._gpus * total.wall_s)
         tiles = sum(len(outcome.grid) for outcome in outcomes)
         for row, outcome in zip(rows, outcomes, strict=True):
             share = len(outcome.grid) / tiles if tiles else 1 / len(outcomes)
-            row |= {"decode_usage": vars(outcome.decode_usage), "score_usage": vars(scoring.share(share))}
+            row |= {
+                "decode_usage": vars(outcome.decode_usage),
+                "score_usage": vars(scoring.share(share)),
+                "map_usage": vars(outcome.map_usage),
+            }
 
     def _cut_photos(self, photos: pa.Table, outcomes: list[_Outcome]) -> Iterator[NDArray[np.uint8]]:
         """Yield the tiles of all photos, a few at a time, and append the outcome of each row."""
@@ -182,11 +197,16 @@ class PhotoScorer:
         if self._draw_map is None or not row.get("crack_tiles"):
             return row
         try:
-            pixels = self._decode_row(outcome.row, data.as_py()).pixels
+            drawn = measure(partial(self._draw, self._draw_map, outcome, scores, data))
         except DataError as error:  # a second decoding can fail when memory is short or the machine hangs
             outcome.failure = error.columns()
             return self._row(outcome, scores)
-        return row | {"crack_map": self._draw_map(ScoredPhoto(row["image"], pixels, outcome.grid, scores[:, CRACK]))}
+        outcome.map_usage = drawn.usage
+        return row | {"crack_map": drawn.result}
+
+    def _draw(self, draw_map: PhotoMapper, outcome: _Outcome, scores: NDArray[np.float32], data: pa.Scalar) -> bytes:
+        pixels = self._decode_row(outcome.row, data.as_py()).pixels
+        return draw_map(ScoredPhoto(outcome.row["image"], pixels, outcome.grid, scores[:, CRACK]))
 
     def _row(self, outcome: _Outcome, scores: NDArray[np.float32]) -> dict[str, Any]:
         passed_on = {name: outcome.row[name] for name in _PASSED_ON}

@@ -56,7 +56,7 @@ def test_the_report_has_the_figures_of_the_run() -> None:
     assert (found["photos"], found["failed"], found["tiles"], found["photo_bytes"]) == (2, 1, 6, 1010)
     assert found["failures"] == [{"stage": "decode", "kind": "not_an_image", "photos": 1}]
     assert (found["read_bytes"], found["storage_retries"], found["cost"]) == (300, 3, None)
-    assert [*found["stages"]] == ["list", "read", "decode", "score", "write"]
+    assert [*found["stages"]] == ["list", "read", "decode", "score", "map", "write"]
     assert found["stages"]["score"] == {
         "wall_s": 2.0, "cpu_s": 1.0, "gpu_s": 0.5, "read_bytes": 100, "retries": 1, "peak_bytes": 7,
     }  # fmt: skip

@@ -74,7 +74,7 @@ PHOTOS = {
 }
 
 
-NOT_COMPARED = ["scored_at", "log", "read_usage", "decode_usage", "score_usage"]
+NOT_COMPARED = ["scored_at", "log", "read_usage", "decode_usage", "score_usage", "map_usage"]
 
 
 def _compared_rows(scored: pa.Table) -> list[dict[str, object]]:
@@ -333,6 +333,38 @@ def test_a_photo_that_cannot_be_decoded_for_its_map_fails() -> None:
     assert (row["status"], row["failure_kind"], row["crack_score"], row["crack_map"]) == (
         "failed", "too_large", None, None,
     )  # fmt: skip
+
+
+def test_drawing_a_map_is_a_step_of_its_own() -> None:
+    """A photo without a map has no time of it."""
+
+    def map_slowly(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        time.sleep(0.05)
+        return _map_redness(tiles)
+
+    rule = ScoreRule(SPEC, 0.5, batch_tiles=4)
+    scorer = PhotoScorer(lambda: brightness, rule, make_mapper=lambda: PhotoMapper(map_slowly, SPEC.tile_px, "model00"))
+    files = {name: _encode_png(np.full((16, 16, 3), grey, np.uint8)) for name, grey in (("dark", 0), ("light", 255))}
+
+    dark, light = scorer(_make_photos(files)).to_pylist()
+
+    assert (dark["crack_map"], dark["map_usage"]["wall_s"]) == (None, 0)
+    assert light["crack_map"] is not None
+    assert light["map_usage"]["wall_s"] >= 0.05
+
+
+def test_a_scorer_is_warm_before_its_first_photo() -> None:
+    """Engines compile for the shape of their first batch, which has the shape of all others."""
+    shapes = []
+
+    def engine(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        shapes.append(tiles.shape)
+        return brightness(tiles)
+
+    scorer = PhotoScorer(lambda: engine, ScoreRule(SPEC, 0.5, batch_tiles=4))
+    assert shapes == [(4, SPEC.tile_px, SPEC.tile_px, 3)]
+    scorer(_make_photos({"a.png": PHOTOS["a.png"]}))
+    assert {*shapes} == {(4, SPEC.tile_px, SPEC.tile_px, 3)}
 
 
 @pytest.mark.parametrize("wrong", [{"batch_tiles": 0}, {"max_pixels": 0}])
