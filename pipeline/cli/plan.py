@@ -70,12 +70,12 @@ def _print_archives(found: Any) -> None:  # noqa: ANN401 - its module loads torc
 
 
 def _print_time(found: Any, cpus: int | None) -> None:  # noqa: ANN401 - its module loads torch
-    import os
+    from pipeline.core.cpus import count_cpus
 
     if found.pace is None:
         click.echo(f"{found.left:,} photos to score.")
         return
-    scorers, pace = cpus or os.cpu_count() or 1, found.pace
+    scorers, pace = cpus or count_cpus(), found.pace
     rate = found.photos_per_s(scorers)
     click.echo(
         f"{found.left:,} photos to score: about {_duration(found.left / rate)} on {scorers} CPUs like this "

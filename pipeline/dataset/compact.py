@@ -5,12 +5,10 @@ sorts one part at a time and spills to disk; tiles stream through.
 """
 
 import json
-import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -21,6 +19,7 @@ from pipeline import storage
 from pipeline.core import table_schemas
 from pipeline.core.errors import DatasetError, UsageError
 from pipeline.core.progress import OnProgress
+from pipeline.core.scratch import temporary_folder
 from pipeline.core.secrets import refuse_credentials
 from pipeline.dataset.commit_log import file_metadata
 from pipeline.dataset.crack_map_files import copy_maps
@@ -109,8 +108,8 @@ class PartWriter:
         """Write a file on local disk, and upload it."""
         declared, tables = content
         metadata = file_metadata(self.token, self.model_id)
-        with tempfile.TemporaryDirectory(prefix="crackscan-") as folder:
-            path = Path(folder) / "part.parquet"
+        with temporary_folder() as folder:
+            path = folder / "part.parquet"
             with pq.ParquetWriter(path, declared.with_metadata(metadata), **_encoding_options(declared)) as file:
                 for table in _group_rows(tables):
                     columns = {name: table[name] for name in table.schema.names}

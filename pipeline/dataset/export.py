@@ -5,7 +5,6 @@ a position, for QGIS and maps on the web.
 """
 
 import json
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, Literal
 from pipeline import storage
 from pipeline.core import table_schemas
 from pipeline.core.errors import UsageError
+from pipeline.core.scratch import temporary_folder
 from pipeline.dataset.layout import Layout, check_outside
 from pipeline.dataset.run import read_run
 from pipeline.dataset.sql import VIEWS, Connection, list_tables, quote, views
@@ -115,12 +115,12 @@ def export(config: ExportConfig) -> Exported:
         StorageError: the file cannot be written.
     """
     layout, url = Layout(storage.canonical(config.out)), storage.canonical(config.file)
-    with views(layout, config.threshold) as connection, tempfile.TemporaryDirectory(prefix="crackscan-") as folder:
+    with views(layout, config.threshold) as connection, temporary_folder() as folder:
         check_outside(layout, url)
         if storage.exists(url) and not config.overwrite:
             _check_replaceable(connection, config.form, url)
         is_finished = storage.exists(layout.summary)
-        path = Path(folder) / "export"
+        path = folder / "export"
         with translate_errors(url, "written"):
             rows = _WRITERS[config.form](connection, config, path)
         storage.upload(path, url)
