@@ -20,7 +20,8 @@ MOST_LINES = 400
 
 ENVIRONMENT_READERS = {
     "cli",  # reads what the user has set
-    "cluster.job_server",  # Ray's client reads its token there
+    "cluster.job_server",  # tells Ray's client its address
+    "cluster.ray_token",  # Ray reads its token there
     "cluster.session",  # tells Ray's processes their settings
     "training.ray_trainer",
     "training.tracking",  # tells MLflow its own

@@ -38,13 +38,16 @@ answers at once. It may import every package but `jobs`. Start with `score`; the
 """
 
 import importlib
+import os
+import sys
 from typing import Any
 
 import click
 
 from pipeline import __version__
 from pipeline.cli.storage_waits import say_waits
-from pipeline.core.errors import CrackscanError, InterruptedRunError
+from pipeline.core.errors import CrackscanError, InterruptedRunError, UsageError
+from pipeline.core.streams import prepare_streams
 
 COMMANDS = (
     "sample", "train", "evaluate", "models", "plan", "score", "status", "retry", "relocate", "verify", "compact",
@@ -55,6 +58,15 @@ COMMANDS = (
 
 class CrackscanGroup(click.Group):
     """Finds a command in the file of its name, and turns a `CrackscanError` into its message and exit code."""
+
+    def main(self, *words: Any, **options: Any) -> Any:  # noqa: ANN401 - Click's signature
+        """Run the command line of this process."""
+        prepare_streams()
+        try:
+            return super().main(*words, **options)
+        except CrackscanError as error:  # not of a command: of the help or a message
+            click.echo(f"crackscan: {error}", err=True)
+            sys.exit(error.exit_code)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - Click's signature
         """List the commands in the order of use."""
@@ -67,9 +79,19 @@ class CrackscanGroup(click.Group):
         command: click.Command = importlib.import_module(f"pipeline.cli.{cmd_name}").command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; for a word that is none, name the commands that are like it."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as error:  # Click looks only among commands that are imported
+            raise click.NoSuchCommand(error.command_name, possibilities=COMMANDS, ctx=ctx) from error
+
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - Click's signature
         """Run the command; print an error as one plain sentence."""
         try:
+            check_current_folder()
             with say_waits():
                 return super().invoke(ctx)
         except CrackscanError as error:
@@ -78,6 +100,18 @@ class CrackscanGroup(click.Group):
         except KeyboardInterrupt:
             click.echo("crackscan: Interrupted; run the same command again to go on.", err=True)
             ctx.exit(InterruptedRunError.exit_code)
+
+
+def check_current_folder() -> None:
+    """Check that the folder in which this process runs exists: hardly anything works without it.
+
+    Raises:
+        UsageError: it was removed.
+    """
+    try:
+        os.getcwd()  # noqa: PTH109 - pathlib adds nothing
+    except FileNotFoundError as error:
+        raise UsageError("The folder in which crackscan runs has been removed. Go to another one (cd).") from error
 
 
 @click.group(cls=CrackscanGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

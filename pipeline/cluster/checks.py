@@ -28,11 +28,6 @@ MIN_FREE_BYTES = GIB
 RAY_FULL_SHARE = 0.95
 """Ray spills no more objects to a local disk that is fuller than this share."""
 
-SOCKET_BYTES = 107
-"""The longest path of a socket on Linux."""
-RAY_SOCKET_BYTES = len("/ray/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store")
-"""What Ray appends to the temporary folder for its sockets."""
-
 INSTRUCTIONS = {
     "AVX2": {"avx2"},
     "AVX-512": {"avx512f"},
@@ -133,10 +128,6 @@ def check_folder(found: Folder) -> Finding:
     if found.write_error is not None:
         advice = f"Make it writable{'' if found.is_temporary else ', or work in another'}."
         return Finding(found.name, "failed", f"{found.path} cannot be written: {found.write_error}", advice)
-    if found.is_temporary and len(found.path.encode()) + RAY_SOCKET_BYTES > SOCKET_BYTES:
-        longest = SOCKET_BYTES - RAY_SOCKET_BYTES
-        advice = f"Set TMPDIR to a folder whose path has at most {longest} bytes: Ray's sockets do not fit below it."
-        return Finding(found.name, "failed", f"{found.path}: a path too long for Ray", advice)
     is_full = found.is_temporary and found.free_bytes < (1 - RAY_FULL_SHARE) * found.total_bytes
     if is_full or found.free_bytes < MIN_FREE_BYTES:
         choose = "set TMPDIR to a folder on another disk" if found.is_temporary else "work on another disk"

@@ -7,15 +7,17 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import aiohttp
+import requests
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobSubmissionClient
 
+from pipeline.cluster.ray_token import no_token, token_for, wrong_token
 from pipeline.cluster.submission import Job, Request, State
 from pipeline.core.errors import CrackscanError, UsageError
+from pipeline.core.scratch import temporary_folder
 
 TIMEOUT_S = (10.0, 120.0)
 """Limits for connecting, and between two bytes of an answer."""
@@ -48,18 +50,31 @@ class TimeLimitedClient(JobSubmissionClient):
         return super()._do_request(method, endpoint, timeout=TIMEOUT_S, **options)
 
 
+def make_client_with_token(address: str) -> JobSubmissionClient:
+    """Make Ray's client; it gives the user's token to a server that asks for one."""
+    with token_for(address, lambda: _asks_for_token(address)):
+        return TimeLimitedClient(address)
+
+
+def _asks_for_token(address: str) -> bool:
+    answer = requests.get(f"{address.rstrip('/')}/api/authentication_mode", timeout=TIMEOUT_S)
+    if answer.ok and "json" in answer.headers.get("Content-Type", ""):
+        return bool(answer.json().get("authentication_mode") == "token")
+    return answer.status_code in {401, 403}  # something in between asks
+
+
 class RayJobServer:
     """The job server at an address.
 
     Args:
         address: of the cluster's dashboard.
-        make_client: makes Ray's client for an address.
+        make_client: makes Ray's client for an address, with the token of the cluster.
 
     Raises:
         UsageError: there is no job server.
     """
 
-    def __init__(self, address: str, make_client: Callable[[str], JobSubmissionClient] = TimeLimitedClient) -> None:
+    def __init__(self, address: str, make_client: Callable[[str], JobSubmissionClient] | None = None) -> None:
         # Ray prefers these two variables to the address that it gets.
         os.environ.pop("RAY_ADDRESS", None)
         os.environ["RAY_API_SERVER_ADDRESS"] = address
@@ -67,7 +82,7 @@ class RayJobServer:
             logging.getLogger(name).setLevel(logging.ERROR)
         self.address = address
         with self._translate_errors():
-            self._client = make_client(address)
+            self._client = (make_client or make_client_with_token)(address)
 
     def jobs(self) -> list[Job]:
         """List all jobs, also those of other programs."""
@@ -121,7 +136,8 @@ class RayJobServer:
         try:
             yield
         except AuthenticationError as error:
-            raise UsageError(f"{self.address} lets in nobody without its token; set RAY_AUTH_TOKEN to it.") from error
+            is_wrong = str(error).startswith("Authentication failed")
+            raise (wrong_token if is_wrong else no_token)(self.address) from error
         except RuntimeError as error:
             if job_id is not None and "status code 404" in str(error):
                 raise UsageError(
@@ -151,10 +167,11 @@ async def _next_line(lines: AsyncIterator[str]) -> str | None:
 @contextmanager
 def _copy_source() -> Iterator[str]:
     """Copy the package's own source to a temporary folder, which exists while the context lasts."""
-    with TemporaryDirectory(prefix="crackscan-") as folder:
+    with temporary_folder() as made:
+        folder = made / "source"
         for name in SENT_FOLDERS:
-            shutil.copytree(SOURCE / name, Path(folder) / name, ignore=shutil.ignore_patterns("__pycache__"))
-        yield folder
+            shutil.copytree(SOURCE / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        yield str(folder)
 
 
 def _parse_job(found: JobDetails) -> Job:

@@ -1,6 +1,5 @@
 """Facts of this machine, which `checks` judges. Nothing here loads torch or Ray, which would take seconds."""
 
-import os
 import platform
 import runpy
 import shutil
@@ -16,6 +15,9 @@ from typing import NamedTuple
 import psutil
 from packaging.requirements import Requirement
 from PIL import features
+
+from pipeline.core.cpus import count_cpus
+from pipeline.core.scratch import system_folder
 
 DISTRIBUTION = "crackscan"
 
@@ -91,8 +93,7 @@ def _installed_version(name: str) -> str | None:
 
 def detect_processor() -> Processor:
     """Return the CPU."""
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Processor(platform.machine(), cpus, cpu_flags())
+    return Processor(platform.machine(), count_cpus(), cpu_flags())
 
 
 def cpu_flags(cpuinfo: Path = CPU_INFO) -> frozenset[str] | None:
@@ -145,7 +146,7 @@ def shared_memory_bytes() -> int | None:
 
 def probe_temporary_folder() -> Folder:
     """Probe the folder for temporary files."""
-    return _probe_folder("temporary folder", tempfile.gettempdir(), is_temporary=True)
+    return _probe_folder("temporary folder", system_folder(), is_temporary=True)
 
 
 def probe_current_folder() -> Folder:

@@ -12,13 +12,16 @@ import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TextIO
 
 from pipeline.cluster.machine import detect_gpus
+from pipeline.core.cpus import count_cpus
 from pipeline.core.errors import CrackscanError, UsageError
 from pipeline.core.log import get_logger
+from pipeline.core.scratch import system_folder, temporary_folder
+from pipeline.core.streams import open_remarks
 
 OBJECT_STORE_BYTES = 1 << 30
 """Shared memory of a private Ray. The flows bound what they keep there; more memory would only hide a leak."""
@@ -51,6 +54,16 @@ IDLE_ENV = {
 Every process of Ray that wakes takes a scorer off its core (docs/experiments.md). Values that are set already stay.
 """
 
+SOCKET_BYTES = 107
+"""The longest path of a socket on Linux."""
+RAY_SOCKET_BYTES = len("/crackscan-12345678/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store")
+"""What we and Ray append to a place for temporary files."""
+SHORT_PLACES = ("/tmp", "/var/tmp")  # noqa: S108 - `temporary_folder` makes a folder of its own there
+"""Where Ray's files go if the path of the usual place is too long for sockets."""
+
+RAY_LOGGERS = ("ray.data", "ray.train")
+"""Loggers of Ray that have a level of their own."""
+
 NODE_GROUP = "ray.io/node-group"
 """Ray's label for a worker group of KubeRay or a node type of `ray up`."""
 
@@ -65,7 +78,7 @@ class ClusterConfig:
     address: str | None = None
     """Address of a running cluster; None starts a private one on this machine."""
     cpus: int | None = None
-    """Number of CPUs of the private Ray; None takes all."""
+    """Number of CPUs of the private Ray; None takes all that this process may use."""
     verbose: bool = False
     """Show Ray's own log lines and progress bars."""
 
@@ -117,6 +130,8 @@ def ray_session(config: ClusterConfig, output_path: str = os.devnull) -> Iterato
                 log_ray_errors()
             yield
         finally:
+            if not config.verbose:
+                _mute_leftover_threads()
             ended.set()
             host.join(SHUTDOWN_S)
 
@@ -132,6 +147,19 @@ def log_ray_errors() -> None:
         _log.warning("ray reports", lines=message["lines"])
 
     worker.print_to_stdstream = log  # type: ignore[assignment]  # its parameters have other names
+
+
+def _mute_leftover_threads() -> None:
+    """Keep threads of Ray Data off the terminal that outlive a run which ends early: they complain that Ray is gone."""
+    logging.getLogger("ray").setLevel(logging.CRITICAL)
+    for name in RAY_LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    threading.excepthook = _report_unless_of_ray
+
+
+def _report_unless_of_ray(failed: threading.ExceptHookArgs) -> None:
+    if not failed.exc_type.__module__.startswith("ray."):
+        threading.__excepthook__(failed)
 
 
 def has_gpus(config: ClusterConfig) -> bool:
@@ -167,30 +195,84 @@ def _run_ray(config: ClusterConfig, started: "Future[None]", ended: threading.Ev
     In the main thread Ray would replace our SIGTERM handler. The thread lives as long as the session, because Linux
     ends Ray's processes with the thread that started them.
     """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(_private_ray(config) if config.address is None else _joined_ray(config, config.address))
+        except CrackscanError as error:
+            started.set_exception(error)
+            return
+        # Ray raises a bare Exception if its processes start too slowly (`Node.__init__`, 2.60), and whatever escaped
+        # here would leave the session waiting for ever.
+        except Exception as error:  # noqa: BLE001
+            started.set_exception(CrackscanError(f"Ray did not start: {error} {_advise(error)}"))
+            return
+        started.set_result(None)
+        ended.wait()
+
+
+@contextmanager
+def _private_ray(config: ClusterConfig) -> Iterator[None]:
+    """Start a Ray that leaves nothing behind: its files lie in a temporary folder, its token in this process."""
     import ray
 
-    try:
-        with nullcontext() if config.address or config.verbose else _idle_env():
-            ray.init(
-                address=config.address or "local",
-                include_dashboard=False if config.address is None else None,
-                log_to_driver=config.verbose,
-                logging_level=logging.INFO if config.verbose else logging.ERROR,
-                num_cpus=config.cpus,
-                object_store_memory=OBJECT_STORE_BYTES if config.address is None else None,
-            )
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        place = "on this machine" if config.address is None else f"at {config.address}"
-        started.set_exception(UsageError(f"Ray cannot be used {place}: {error}. Is --address right?"))
-        return
-    # Ray raises a bare Exception if its processes start too slowly (`Node.__init__`, 2.60), and whatever escaped here
-    # would leave the session waiting for ever.
-    except Exception as error:  # noqa: BLE001
-        started.set_exception(CrackscanError(f"Ray did not start: {error} Run the same command again."))
-        return
-    started.set_result(None)
-    ended.wait()
-    ray.shutdown()
+    from pipeline.cluster.ray_token import own_token
+
+    with temporary_folder(_places_for_ray()) as folder, own_token():
+        try:
+            with nullcontext() if config.verbose else _idle_env():
+                _init_ray(
+                    config,
+                    address="local",
+                    include_dashboard=False,
+                    num_cpus=config.cpus or count_cpus(),
+                    object_store_memory=OBJECT_STORE_BYTES,
+                    _temp_dir=str(folder),
+                )
+            yield
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _joined_ray(config: ClusterConfig, address: str) -> Iterator[None]:
+    import ray
+
+    from pipeline.cluster.ray_token import token_of_cluster
+
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(token_of_cluster(address))
+            _init_ray(config, address=address)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise UsageError(f"Ray cannot be used at {address}: {error}. Is --address right?") from error
+        yield
+        ray.shutdown()
+
+
+def _init_ray(config: ClusterConfig, **options: Any) -> None:  # noqa: ANN401 - Ray's
+    import ray
+    from ray._private import ray_constants
+
+    # Below `uv run`, Ray would pack the current folder for its workers, and start them with `uv run` in it. Ray reads
+    # the variable of this name when it is imported, which may be long ago.
+    ray_constants.RAY_ENABLE_UV_RUN_RUNTIME_ENV = False
+    ray.init(log_to_driver=config.verbose, logging_level=logging.INFO if config.verbose else logging.ERROR, **options)
+
+
+def _places_for_ray() -> list[str]:
+    """Return where the files of a private Ray may go, the best place first."""
+    own = os.environ.get("RAY_TMPDIR")  # Ray's variable
+    places = [*([os.path.abspath(own)] if own else []), system_folder(), *SHORT_PLACES]  # noqa: PTH100 - links are fine
+    return [place for place in places if len(os.fsencode(place)) + RAY_SOCKET_BYTES <= SOCKET_BYTES]
+
+
+def _advise(error: Exception) -> str:
+    """Say what helps against an error of Ray's start."""
+    if isinstance(error, OSError):
+        return "`crackscan doctor` checks the folders and limits of this machine."
+    if "timed out" in str(error):
+        return "The machine is too busy: run the same command again."
+    return "Run it with --verbose to see what Ray says."
 
 
 @contextmanager
@@ -215,15 +297,16 @@ def _restore_sigterm_handler() -> None:
 def _redirect_stderr(output_path: str) -> Iterator[None]:
     """Redirect file descriptor 2, which Ray's C++ side writes to, to a file; Python's stderr keeps the terminal."""
     terminal, python_stderr = os.dup(2), sys.stderr
-    with open(output_path, "ab") as file, open(terminal, "w", buffering=1, closefd=True) as stderr:  # noqa: PTH123 - descriptors
+    with open(output_path, "ab") as file:  # noqa: PTH123 - os.devnull is no path of ours
         os.dup2(file.fileno(), 2)
         if _writes_to_terminal(python_stderr):
-            sys.stderr = stderr
+            sys.stderr = open_remarks(terminal)
         try:
             yield
         finally:
             sys.stderr = python_stderr
             os.dup2(terminal, 2)
+            os.close(terminal)
 
 
 def _writes_to_terminal(stream: TextIO) -> bool:
@@ -241,5 +324,5 @@ def _set_verbosity(*, verbose: bool) -> None:
     context.enable_progress_bars = context.enable_operator_progress_bars = verbose
     if not verbose:  # Ray warns if scorers outnumber blocks of photos: harmless
         warnings.filterwarnings("ignore", message="The minimum number of concurrent actors")
-    for name in ("ray.data", "ray.train"):
+    for name in RAY_LOGGERS:
         logging.getLogger(name).setLevel(logging.INFO if verbose else logging.ERROR)

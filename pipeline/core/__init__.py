@@ -11,5 +11,8 @@ It imports nothing of ours. Start with `errors`: its tree says what each error d
 * `progress`: how work tells its caller how far it is
 * `waits`: which requests wait for storage, and why
 * `process`: which process wrote something, and whether it has ended
+* `cpus`: how many CPUs this process may use
+* `scratch`: temporary folders that stay nowhere, even if their process is killed
+* `streams`: standard streams that are closed, broken or full
 * `secrets`: refuses passwords and keys where others could read them
 """

@@ -5,7 +5,6 @@ to DuckDB come from this module.
 """
 
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ import pyarrow as pa
 from pipeline import storage
 from pipeline.core import table_schemas
 from pipeline.core.errors import DatasetError, UsageError
+from pipeline.core.scratch import temporary_folder
 from pipeline.dataset.commit_log import TOKEN
 from pipeline.dataset.duckdb_filesystem import StoredFiles
 from pipeline.dataset.layout import Layout
@@ -160,12 +160,12 @@ def connect(layout: Layout) -> Iterator[Connection]:
         DatasetError: a file is damaged.
         StorageError: a file cannot be read.
     """
-    with tempfile.TemporaryDirectory(prefix="crackscan-") as spilled, duckdb.connect() as connection:
+    with temporary_folder() as spilled, duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         if connection.execute("SELECT current_setting('enable_progress_bar')").fetchone() == (True,):
             connection.execute("SET enable_progress_bar = false")  # fails in notebooks without widgets
         connection.execute("SET memory_limit = ?", [MEMORY_LIMIT])
-        connection.execute("SET temp_directory = ?", [spilled])
+        connection.execute("SET temp_directory = ?", [str(spilled)])
         files = None if layout.url.startswith(storage.LOCAL) else StoredFiles(layout.url.partition("://")[0])
         if files is not None:
             connection.execute("SET parquet_metadata_cache = true")  # else DuckDB fetches a file's footer each time

@@ -4,7 +4,6 @@
 """
 
 import platform
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -13,6 +12,7 @@ from pipeline.cluster import checks, machine
 from pipeline.cluster.checks import Finding
 from pipeline.cluster.session import ClusterConfig
 from pipeline.core.errors import CrackscanError, InterruptedRunError
+from pipeline.core.scratch import temporary_folder
 from pipeline.models.model import SHIPPED_MODEL, load_model
 from pipeline.storage import probe
 from pipeline.synthetic.drawing import draw_photo
@@ -74,8 +74,8 @@ def check_ray(predict: Predict | None = None) -> Finding:
     began_at = time.monotonic()
     advice = "Run `crackscan score` on one photo with --verbose: it shows what Ray says."
     try:
-        with tempfile.TemporaryDirectory(prefix="crackscan-") as folder:
-            url = storage.join(storage.canonical(folder), "drawn.jpg")
+        with temporary_folder() as folder:
+            url = storage.join(storage.canonical(str(folder)), "drawn.jpg")
             storage.write_whole(url, encode(draw_photo(TRIAL_PX, TRIAL_PX, seed=0).pixels, 0, QUALITY))
             scores, failures = predict([url], SHIPPED_MODEL, ClusterConfig(cpus=1))
     except InterruptedRunError:

@@ -7,10 +7,10 @@ encoding). Every failure is a `StorageError` that names the place. Each request 
 
 import io
 import os
-import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import IO, Any, cast
 
 from pipeline.core import usage
 from pipeline.core.errors import UsageError
+from pipeline.core.scratch import temporary_folder
 from pipeline.storage.backends import is_local, open_backend, open_filesystem
 from pipeline.storage.errors import TranslatingFile, translate_errors
 from pipeline.storage.local import LocalDisk
@@ -279,8 +280,9 @@ class TextUpload(io.TextIOWrapper):
 
     def __init__(self, store: Callable[[Path], None]) -> None:
         self._store = store
-        self._file = tempfile.NamedTemporaryFile(prefix="crackscan-")  # noqa: SIM115 - closed with this
-        super().__init__(self._file, encoding="utf-8", errors="backslashreplace", line_buffering=True)
+        self._stack = ExitStack()
+        self._path = self._stack.enter_context(temporary_folder()) / "text"
+        super().__init__(self._path.open("wb"), encoding="utf-8", errors="backslashreplace", line_buffering=True)
 
     def close(self) -> None:
         """Store the text and close; do nothing the second time."""
@@ -288,6 +290,7 @@ class TextUpload(io.TextIOWrapper):
             return
         try:
             self.flush()
-            self._store(Path(self._file.name))
+            self._store(self._path)
         finally:
             super().close()
+            self._stack.close()

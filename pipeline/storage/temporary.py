@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pipeline.core import scratch
 from pipeline.core.errors import StorageError
 from pipeline.storage.errors import cause_of
 
@@ -17,8 +18,8 @@ def temporary_folder() -> Iterator[Path]:
         StorageError: a temporary file could not be written, or the folder not made.
     """
     try:
-        with tempfile.TemporaryDirectory(prefix="crackscan-") as folder:
-            yield Path(folder)
+        with scratch.temporary_folder() as folder:
+            yield folder
     except OSError as error:  # the verbs of `storage` raise none
         raise temporary_failure(cause_of(error)) from error
 

@@ -6,12 +6,10 @@
 import contextlib
 import io
 import logging
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,6 +18,7 @@ from numpy.typing import NDArray
 from pipeline import storage
 from pipeline.core.errors import CrackscanError, UsageError
 from pipeline.core.progress import OnProgress, no_progress
+from pipeline.core.scratch import temporary_folder
 from pipeline.evaluation.metrics import measure
 from pipeline.images.decode import Pixels
 from pipeline.labels.label_tables import ClassNames
@@ -200,7 +199,7 @@ def _serialise(graph: ov.Model) -> Int8:
     """Write a graph in OpenVINO's format; the same graph gives the same bytes."""
     for number, step in enumerate(graph.get_ordered_ops()):  # OpenVINO counts on within a process
         step.set_friendly_name(f"{step.get_type_name()}_{number}")
-    with tempfile.TemporaryDirectory() as folder:
-        graph_file, constants_file = (Path(folder, name) for name in INT8_FILES)
+    with temporary_folder() as folder:
+        graph_file, constants_file = (folder / name for name in INT8_FILES)
         ov.save_model(graph, graph_file, compress_to_fp16=False)
         return Int8(graph_file.read_bytes(), constants_file.read_bytes())

@@ -1,6 +1,5 @@
 """What each Ray Train worker runs: the loop, resumed from its checkpoint, with reports to Ray and the driver."""
 
-import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +11,7 @@ import ray.train.torch
 import torch
 from ray.train import Checkpoint
 
+from pipeline.core.scratch import temporary_folder
 from pipeline.training import loop
 from pipeline.training.data_loader import Share
 from pipeline.training.learner import State
@@ -42,9 +42,11 @@ class _RayCallbacks:
         if self._rank != 0:
             ray.train.report(metrics)
             return
-        with tempfile.TemporaryDirectory() as folder:
-            torch.save(state, Path(folder) / CHECKPOINT_FILE)
-            ray.train.report(metrics, checkpoint=Checkpoint.from_directory(folder))
+        with temporary_folder() as folder:
+            checkpoint = folder / "checkpoint"
+            checkpoint.mkdir()
+            torch.save(state, checkpoint / CHECKPOINT_FILE)
+            ray.train.report(metrics, checkpoint=Checkpoint.from_directory(str(checkpoint)))
         ray.get(self._progress.write_history.remote(history))
 
 

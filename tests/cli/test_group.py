@@ -1,5 +1,6 @@
 """The command group: help at once, errors in one sentence."""
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -157,3 +158,26 @@ def test_defaults_of_the_command_are_those_of_the_code() -> None:
     for parameter in command.params:
         if parameter.name in {"max_pixels", "max_failures", "device", "engine"}:
             assert parameter.default == getattr(config, parameter.name)
+
+
+def test_a_misspelt_command_finds_its_like() -> None:
+    """For commands, and for those below a command."""
+    shown = {
+        words: CliRunner().invoke(main, words.split()).stderr
+        for words in ("scor", "jobs lst", "models shw", "submit scor")
+    }
+    assert "No such command 'scor'. (Did you mean one of: 'doctor', 'score'?)" in shown["scor"]
+    assert "No such command 'lst'. Did you mean 'list'?" in shown["jobs lst"]
+    assert "Did you mean 'show'?" in shown["models shw"]
+    assert "Did you mean 'score'?" in shown["submit scor"]
+
+
+def test_a_removed_working_folder_is_named(tmp_path: Path) -> None:
+    """Whatever the command; help needs none."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    words = shlex.join([sys.executable, "-m", "pipeline.cli"])
+    script = f"cd {gone} && rmdir {gone} && {words} status x; echo $?; {words} --version"
+    ran = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert ran.stderr == "crackscan: The folder in which crackscan runs has been removed. Go to another one (cd).\n"
+    assert ran.stdout.startswith("2\ncrackscan")

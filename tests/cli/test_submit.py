@@ -239,7 +239,7 @@ def test_a_real_cluster(photos: Path, tmp_path: Path, crackscan: Crackscan, monk
         monkeypatch.setenv(name, value)
     inputs = tmp_path / "photos"
     inputs.symlink_to(photos)
-    with run_head() as address:
+    with run_head() as (address, _):
         words = ("submit", "score", "photos", "--out", "scores", "--actors", "1", "--address", address)
         ran = crackscan(*words, "--follow", timeout_s=500)
         assert ran.returncode == 0, ran.stdout + ran.stderr
@@ -252,6 +252,9 @@ def test_a_real_cluster(photos: Path, tmp_path: Path, crackscan: Crackscan, monk
         assert TOKEN not in ran.stdout + ran.stderr + log + json.dumps(job)
         monkeypatch.setenv("RAY_AUTH_TOKEN", TOKEN[::-1])
         stranger = crackscan("jobs", "list", "--address", address)
-    refused = f"crackscan: {address} lets in nobody without its token; set RAY_AUTH_TOKEN to it.\n"
+    refused = (
+        f"crackscan: {address} does not accept the token from RAY_AUTH_TOKEN. Set RAY_AUTH_TOKEN to what "
+        "`ray get-auth-token` prints on its head.\n"
+    )
     assert (stranger.returncode, stranger.stderr) == (2, refused)
     assert crackscan("verify", "scores").returncode == 0

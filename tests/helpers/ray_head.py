@@ -7,9 +7,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import requests
 
@@ -32,18 +33,30 @@ def find_free_ports(count: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
+class Head(NamedTuple):
+    """The head of a running cluster."""
+
+    jobs: str
+    """Address of its job server."""
+    ray: str
+    """Address of Ray itself."""
+
+
 @contextmanager
-def run_head() -> Iterator[str]:
-    """Run the head of a cluster while the context lasts; yield the address of its job server, which needs `TOKEN`.
+def run_head(given: Mapping[str, str] = AUTHENTICATION) -> Iterator[Head]:
+    """Run the head of a cluster while the context lasts.
 
     It finds crackscan only in the packages of jobs: neither PYTHONPATH nor its folder leads here.
+
+    Args:
+        given: environment variables; with the default, it needs `TOKEN`.
     """
     ports = dict(zip(PORTS, find_free_ports(len(PORTS)), strict=True))
     address = f"http://127.0.0.1:{ports['dashboard-port']}"
     with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder:
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         environment |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "RAY_USAGE_STATS_ENABLED": "0"}
-        environment |= AUTHENTICATION
+        environment |= given
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus", str(CPUS),
                    "--node-ip-address", "127.0.0.1", "--dashboard-host", "127.0.0.1", "--temp-dir", folder,
                    "--object-store-memory", str(256 << 20)]  # fmt: skip
@@ -53,7 +66,7 @@ def run_head() -> Iterator[str]:
             process = subprocess.Popen(command, cwd=folder, env=environment, stdout=file, stderr=file)
         try:
             _wait(address, process, log)
-            yield address
+            yield Head(address, f"127.0.0.1:{ports['port']}")
         finally:
             process.send_signal(signal.SIGTERM)  # with --block it ends its own processes, and no others
             try:
