@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import click
 
-from pipeline.cli.messages import DONE_WITH_FAILED_PHOTOS
+from pipeline.cli.messages import DONE_WITH_FAILED_PHOTOS, echo_error
 from pipeline.core.errors import CrackscanError, InterruptedRunError, UsageError
 
 Facts = Mapping[str, object]
@@ -30,7 +30,7 @@ def _run(job: click.Command, words: Sequence[str] | None) -> dict[str, Any] | No
         error.show()
         code, message = UsageError.exit_code, error.format_message()
     except CrackscanError as error:
-        click.echo(f"crackscan: {error}", err=True)
+        echo_error(error)
         code, message = error.exit_code, str(error)
     except click.Abort:
         code, message = InterruptedRunError.exit_code, "Interrupted; run the same job again to go on."

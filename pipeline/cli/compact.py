@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli.config_file import config_option
+from pipeline.cli.messages import echo
 from pipeline.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -30,11 +31,11 @@ def command(out: str, to: str, part_mb: float) -> None:
       crackscan compact s3://results/tonight --to s3://archive/tonight
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
     made = run_compaction(out, to, part_mb)
-    click.echo(
+    echo(
         f"Rewrote {made.photos:,} photos and {made.tiles:,} tiles from {made.parts_before:,} parts to {made.parts:,}. "
         f"{made.url} is sealed, and equal to {out} row for row."
     )
-    click.echo(f"Next:\n  crackscan verify {shlex.quote(to)} --equals {shlex.quote(out)}")
+    echo("Next:", f"  crackscan verify {shlex.quote(to)} --equals {shlex.quote(out)}")
 
 
 def run_compaction(out: str, to: str, part_mb: float) -> "Compacted":

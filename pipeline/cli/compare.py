@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.cli.messages import echo
 from pipeline.cli.options import threshold_option
 
 if TYPE_CHECKING:
@@ -61,12 +62,12 @@ def command(a: str, b: str, by: "By", within: float, margin: float, threshold: f
 
 def _print_comparison(comparison: "Comparison") -> None:
     for kind, count in comparison.counts.items():
-        click.echo(f"{kind:<8}{count:>9,}  {MEANINGS[kind]}")
-    click.echo(_format_agreement(comparison.agreement))
+        echo(f"{kind:<8}{count:>9,}  {MEANINGS[kind]}")
+    echo(_format_agreement(comparison.agreement))
     for row in comparison.worst[:WORST_PHOTOS]:
         scores = f"{row['crack_score_a']:.3f} to {row['crack_score_b']:.3f}"
-        click.echo(f"{row['difference']:+.3f}  {scores}  {row['image_b']}")
-    click.echo(f"{comparison.table_url}\n{comparison.page_url}")
+        echo(f"{row['difference']:+.3f}  {scores}  {row['image_b']}")
+    echo(comparison.table_url, comparison.page_url)
 
 
 def _format_agreement(agreed: "Agreement") -> str:

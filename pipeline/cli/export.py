@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipeline.cli.messages import echo
 from pipeline.cli.options import threshold_option
 
 if TYPE_CHECKING:
@@ -38,9 +39,9 @@ def command(dataset: str, **given: Any) -> None:  # noqa: ANN401 - Click's
     from pipeline.dataset.export import ExportConfig, export
 
     made = export(ExportConfig(dataset, **given))
-    click.echo(_format_result(made, given["form"]))
+    echo(_format_result(made, given["form"]))
     if not made.is_finished:
-        click.echo(f"{dataset} is not finished: more photos will come. `crackscan status` shows how many.", err=True)
+        echo(f"{dataset} is not finished: more photos will come. `crackscan status` shows how many.", err=True)
 
 
 def _format_result(made: "Exported", form: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.messages import align_columns
+from pipeline.cli.messages import align_columns, echo
 from pipeline.cli.models_compare import command as compare
 from pipeline.cli.models_quantise import command as quantise
 
@@ -40,12 +40,12 @@ def command(ctx: click.Context) -> None:
 @click.argument("folders", nargs=-1, metavar="[FOLDER]...")
 def list_models(folders: tuple[str, ...]) -> None:
     """List backbones, the shipped model, and the models in each FOLDER (default: this one)."""
-    click.echo("Backbones whose pre-trained weights are here:")
-    click.echo(align_columns([("name", "million parameters", "weights"), *_backbones()]))
-    click.echo("Any other model name of timm works with --weights FILE, or where timm's hub can be reached.\n")
-    click.echo("Models:")
-    click.echo(align_columns([("model", "id", "backbone", "validation AP", "trained on"), *_models(folders or (".",))]))
-    click.echo("`crackscan models show MODEL` prints a card.")
+    echo("Backbones whose pre-trained weights are here:")
+    echo(*align_columns([("name", "million parameters", "weights"), *_backbones()]))
+    echo("Any other model name of timm works with --weights FILE, or where timm's hub can be reached.", "")
+    echo("Models:")
+    echo(*align_columns([("model", "id", "backbone", "validation AP", "trained on"), *_models(folders or (".",))]))
+    echo("`crackscan models show MODEL` prints a card.")
 
 
 @command.command("show")
@@ -109,15 +109,15 @@ def _print_card(card: "Card") -> None:
     }
     for name, value in lines.items():
         if value is not None:
-            click.echo(f"{name + ':':13s}{value}")
+            echo(f"{name + ':':13s}{value}")
     for title, section in (("metrics", card.metrics), ("training", card.training), ("software", card.software)):
-        click.echo(f"\n{title}")
+        echo("", title)
         for name, value in section.items():
-            click.echo(f"  {name:34s}{_format_value(value)}")
-    click.echo("\ndata")
+            echo(f"  {name:34s}{_format_value(value)}")
+    echo("", "data")
     for source in card.data:
         for name, value in asdict(source).items():
-            click.echo(f"  {name:34s}{_format_value(value)}")
+            echo(f"  {name:34s}{_format_value(value)}")
 
 
 def _describe_int8(card: "Card") -> str:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.cli.messages import echo
 from pipeline.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -52,9 +53,9 @@ def _draw(out: str, images: tuple[str, ...], to: str, form: "Form") -> bool:
     for overlay in write_overlays(OverlayConfig(out, images, to, form)):
         if overlay.url is None:
             is_complete = False
-            click.echo(f"{overlay.image} cannot be read any more: {overlay.why}", err=True)
+            echo(f"{overlay.image} cannot be read any more: {overlay.why}", err=True)
         else:
-            click.echo(f"{overlay.url}  {overlay.crack_score:.3f}  {overlay.image}")
+            echo(f"{overlay.url}  {overlay.crack_score:.3f}  {overlay.image}")
     return is_complete
 
 
@@ -62,6 +63,4 @@ def _export_map(out: str, file: str) -> None:
     from pipeline.dataset.export import ExportConfig, export
 
     made = export(ExportConfig(out, "geojson", file))
-    click.echo(
-        f"{made.url}: {made.rows['images']:,} photos with a position; {made.unplaced:,} scored photos have none."
-    )
+    echo(f"{made.url}: {made.rows['images']:,} photos with a position; {made.unplaced:,} scored photos have none.")

@@ -4,12 +4,14 @@ from typing import Any
 
 import click
 
-from pipeline.cli.messages import list_kinds
+from pipeline.cli.messages import echo, list_kinds, print_table
 from pipeline.cli.options import address_option, cpus_option, engine_option, model_option, verbose_option
 from pipeline.cli.score_display import show_run
 
 NOWHERE = "memory://no-dataset"
 """Stands for the dataset if none is given: an empty place."""
+PIPE_WIDTH = 200
+"""Columns of a table without a terminal."""
 
 
 @click.command("plan")
@@ -48,12 +50,11 @@ def command(
         found = preview(ScoreConfig(inputs, out, cluster=ClusterConfig(address, cpus, verbose), **options), callbacks)
     _print_archives(found)
     if found.skipped:
-        click.echo(f"Skipped, for they are no photos: {list_kinds(dict(sorted(found.skipped.items())))}")
+        echo(f"Skipped, for they are no photos: {list_kinds(dict(sorted(found.skipped.items())))}")
     _print_time(found, cpus)
 
 
 def _print_archives(found: Any) -> None:  # noqa: ANN401 - its module loads torch
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, header_style="bold")
@@ -64,20 +65,20 @@ def _print_archives(found: Any) -> None:  # noqa: ANN401 - its module loads torc
         photos = f"{archive.photos:,}" + (" + ?" if archive.uncounted else "")
         table.add_row(archive.archive, photos, f"{archive.size_bytes / 1e6:,.1f}", f"{archive.done:,}",
                       f"{archive.unreadable:,}")  # fmt: skip
-    Console(markup=False, highlight=False, emoji=False).print(table)
+    print_table(table, PIPE_WIDTH)
     if any(archive.uncounted for archive in found.archives):
-        click.echo("?: compressed as a whole; its photos are counted while they are scored.")
+        echo("?: compressed as a whole; its photos are counted while they are scored.")
 
 
 def _print_time(found: Any, cpus: int | None) -> None:  # noqa: ANN401 - its module loads torch
     import os
 
     if found.pace is None:
-        click.echo(f"{found.left:,} photos to score.")
+        echo(f"{found.left:,} photos to score.")
         return
     scorers, pace = cpus or os.cpu_count() or 1, found.pace
     rate = found.photos_per_s(scorers)
-    click.echo(
+    echo(
         f"{found.left:,} photos to score: about {_duration(found.left / rate)} on {scorers} CPUs like this "
         f"machine's, {rate * 3600:,.0f} photos an hour, {rate * pace.size_bytes / pace.photos / 1e6:,.1f} MB/s read. "
         f"Measured just now on {pace.photos} of them: {pace.tiles / pace.photos:,.0f} tiles a photo, "

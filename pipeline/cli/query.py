@@ -1,6 +1,5 @@
 """`crackscan query`: run SQL over a dataset."""
 
-import json
 import sys
 from datetime import datetime
 from decimal import Decimal
@@ -9,7 +8,7 @@ from typing import Any
 
 import click
 
-from pipeline.cli.messages import print_table
+from pipeline.cli.messages import echo, echo_json, print_table
 from pipeline.cli.options import threshold_option
 from pipeline.core.errors import UsageError
 
@@ -56,7 +55,7 @@ def _print(found: Any, form: str, max_rows: int) -> None:  # noqa: ANN401 - a ta
 
         csv.write_csv(found, sys.stdout.buffer)
     elif form == "json":
-        click.echo(json.dumps(found.to_pylist(), indent=1, default=_json_value, ensure_ascii=False))
+        echo_json(found.to_pylist(), _json_value)
     else:
         _print_rows(found, max_rows)
 
@@ -84,9 +83,9 @@ def _print_rows(found: Any, max_rows: int) -> None:  # noqa: ANN401 - a table of
         table.add_column(field.name, justify="right" if _is_number(field.type) else "left", overflow="fold")
     for row in found.slice(0, max_rows).to_pylist():
         table.add_row(*[_format_cell(value) for value in row.values()])
-    print_table(table, PIPE_WIDTH, markup=False, highlight=False, emoji=False)
+    print_table(table, PIPE_WIDTH)
     if found.num_rows > max_rows:
-        click.echo(f"… {found.num_rows - max_rows:,} more rows; see --max-rows, or --format csv.", err=True)
+        echo(f"… {found.num_rows - max_rows:,} more rows; see --max-rows, or --format csv.", err=True)
 
 
 def _format_cell(value: object) -> str:

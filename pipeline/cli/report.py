@@ -2,6 +2,7 @@
 
 import click
 
+from pipeline.cli.messages import echo
 from pipeline.cli.options import threshold_option
 
 
@@ -28,11 +29,9 @@ def command(out: str, to: str, top: int, threshold: float | None) -> None:
     from pipeline.reports.report import ReportConfig, write_report
 
     made = write_report(ReportConfig(out, to, top, threshold))
-    click.echo(
-        f"{made.url}: {made.photos:,} photos, {made.cards:,} of them as cards, {made.size_bytes / 1000:,.0f} kB."
-    )
+    echo(f"{made.url}: {made.photos:,} photos, {made.cards:,} of them as cards, {made.size_bytes / 1000:,.0f} kB.")
     missing = made.without_picture
     if missing:
         verbs = "has no picture, for its photo" if missing == 1 else "have no picture, for their photos"
         said = "it says" if missing == 1 else "they say"
-        click.echo(f"{missing:,} of the cards {verbs} cannot be read any more; {said} why.")
+        echo(f"{missing:,} of the cards {verbs} cannot be read any more; {said} why.")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipeline.cli.messages import echo
 from pipeline.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -49,17 +50,15 @@ def command(dataset: str, **given: Any) -> None:  # noqa: ANN401 - Click's
 
     with progress("tiles") as show:
         made = review(ReviewConfig(dataset, **given), show)
-    click.echo(_format_result(made, given["folder"]))
+    echo(*_format_result(made, given["folder"]))
     for reason, tiles in made.unreachable.most_common(MOST_REASONS):
-        click.echo(f"{tiles:,} tiles could not be cut out of their photos: {reason}", err=True)
+        echo(f"{tiles:,} tiles could not be cut out of their photos: {reason}", err=True)
 
 
-def _format_result(made: "Reviewed", folder: str) -> str:
+def _format_result(made: "Reviewed", folder: str) -> list[str]:
     place = shlex.quote(folder.rstrip("/") or folder)
-    return "\n".join(
-        [
-            f"Cut {made.tiles:,} tiles of {made.photos:,} photos: {made.url}",
-            f"Next: look at {place}/tiles, and fill in the column label of {place}/review.csv",
-            f"  crackscan train DATA… {place} --out MODEL",
-        ]
-    )
+    return [
+        f"Cut {made.tiles:,} tiles of {made.photos:,} photos: {made.url}",
+        f"Next: look at {place}/tiles, and fill in the column label of {place}/review.csv",
+        f"  crackscan train DATA… {place} --out MODEL",
+    ]

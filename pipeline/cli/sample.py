@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.cli.messages import echo
 from pipeline.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -107,10 +108,10 @@ def command(
     )
     with progress("photos and tiles") as show:
         summary = write_sample(config, show)
-    click.echo(_format_result(summary, out))
+    echo(*_format_result(summary, out))
 
 
-def _format_result(summary: "SampleSummary", out: str) -> str:
+def _format_result(summary: "SampleSummary", out: str) -> list[str]:
     """Write what is where, and what to type next."""
     place = out.rstrip("/") or out
     lines = ["Next:"]
@@ -129,4 +130,4 @@ def _format_result(summary: "SampleSummary", out: str) -> str:
             f"  crackscan query {place}/scores @{place}/check.sql",
         ]
     done = "This sample is already there and was left as it is" if summary.already_there else "Drew a synthetic sample"
-    return "\n".join([f"{done}: {place}", *lines])
+    return [f"{done}: {place}", *lines]

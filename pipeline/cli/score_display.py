@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import click
-
-from pipeline.cli.messages import DONE_WITH_FAILED_PHOTOS, list_kinds
+from pipeline.cli.messages import DONE_WITH_FAILED_PHOTOS, echo, list_kinds
 from pipeline.cli.progress import progress
 
 WORST_PHOTOS = 5
@@ -33,13 +31,11 @@ def show_run() -> Iterator[Any]:  # ScoreCallbacks, whose module loads pyarrow
             has_waited = False
 
             def on_engine(self, engine: EngineChoice) -> None:
-                click.echo(f"Engine: {engine.name} ({engine.why})", err=True)
+                echo(f"Engine: {engine.name} ({engine.why})", err=True)
 
             def on_wait(self, holder: Holder) -> None:
                 if not self.has_waited:
-                    click.echo(
-                        f"The dataset is held by {holder}; waiting to see whether that run still lives.", err=True
-                    )
+                    echo(f"The dataset is held by {holder}; waiting to see whether that run still lives.", err=True)
                 self.has_waited = True
 
             def on_listed(self, archives: int, total: int) -> None:
@@ -64,22 +60,22 @@ def end_run(summary: Any, out: str, seconds: float) -> None:  # noqa: ANN401 - i
 def _print_run(summary: Any, out: str, seconds: float) -> None:  # noqa: ANN401 - its module loads pyarrow
     run = summary.run
     if run.tried == 0 and not summary.left and not summary.uncounted:
-        click.echo(f"Nothing left to score: all {summary.listed:,} photos have their row in {out}.")
+        echo(f"Nothing left to score: all {summary.listed:,} photos have their row in {out}.")
     else:
-        click.echo(
+        echo(
             f"Scored {run.scored:,} photos ({run.tiles:,} tiles) in {seconds:,.0f} s; {run.failed:,} failed, "
             f"{summary.done_before:,} were done before."
         )
     if summary.cost is not None:
-        click.echo(f"Cost: {summary.cost}, storage and traffic not included; more in {out}/run-report.json.")
+        echo(f"Cost: {summary.cost}, storage and traffic not included; more in {out}/run-report.json.")
     if summary.skipped:
-        click.echo(f"Skipped files that are no photos: {list_kinds(dict(sorted(summary.skipped.items())))}")
+        echo(f"Skipped files that are no photos: {list_kinds(dict(sorted(summary.skipped.items())))}")
     if summary.left:
-        click.echo(f"{summary.left:,} photos are left; run it again without --limit to score them.")
+        echo(f"{summary.left:,} photos are left; run it again without --limit to score them.")
     if not summary.is_finished and not summary.left and not summary.uncounted:
-        click.echo("The dataset is not finished: photos that were planned before are not among these inputs.")
+        echo("The dataset is not finished: photos that were planned before are not among these inputs.")
     if summary.uncounted:
-        click.echo(f"{summary.uncounted:,} archives were not read to their end; run it again without --limit.")
+        echo(f"{summary.uncounted:,} archives were not read to their end; run it again without --limit.")
 
 
 def _print_worst(summary: Any, out: str) -> None:  # noqa: ANN401 - its module loads pyarrow
@@ -87,11 +83,11 @@ def _print_worst(summary: Any, out: str) -> None:  # noqa: ANN401 - its module l
 
     for photo in list_worst(out, WORST_PHOTOS):
         note = "  (unlike the training data)" if photo.is_out_of_domain else ""
-        click.echo(f"  {photo.crack_score:.3f}  {photo.crack_tiles:>4} of {photo.tiles} tiles  {photo.image}{note}")
+        echo(f"  {photo.crack_score:.3f}  {photo.crack_tiles:>4} of {photo.tiles} tiles  {photo.image}{note}")
     if count := count_out_of_domain(out):
-        click.echo(f"{count:,} photos are unlike what the model was trained on; do not trust their scores. See which:")
-        click.echo(f"  crackscan query {shlex.quote(out)} '{OUT_OF_DOMAIN}'")
+        echo(f"{count:,} photos are unlike what the model was trained on; do not trust their scores. See which:")
+        echo(f"  crackscan query {shlex.quote(out)} '{OUT_OF_DOMAIN}'")
     if summary.failed:
-        click.echo(f"{summary.failed:,} photos failed; see why, or try them again:")
-        click.echo(f"  crackscan query {shlex.quote(out)} '{WHY_FAILED}'\n  crackscan retry {shlex.quote(out)}")
-    click.echo(f"Next:\n  crackscan query {shlex.quote(out)} '{WORST}'")
+        echo(f"{summary.failed:,} photos failed; see why, or try them again:")
+        echo(f"  crackscan query {shlex.quote(out)} '{WHY_FAILED}'", f"  crackscan retry {shlex.quote(out)}")
+    echo("Next:", f"  crackscan query {shlex.quote(out)} '{WORST}'")

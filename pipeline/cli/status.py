@@ -1,6 +1,5 @@
 """`crackscan status`: show how far a dataset is, and which process writes it."""
 
-import json
 import shlex
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.messages import list_kinds
+from pipeline.cli.messages import echo, echo_json, list_kinds
 
 if TYPE_CHECKING:
     from pipeline.monitoring.status import Speed, Status, Writer
@@ -39,18 +38,18 @@ def command(out: str, as_json: bool) -> None:
     found = status(out)
     if as_json:
         facts = asdict(found) | {"failed": found.failed, "cost": found.cost and found.cost._asdict()}
-        click.echo(json.dumps(facts, indent=1, default=datetime.isoformat, ensure_ascii=False))
+        echo_json(facts, datetime.isoformat)
         return
-    click.echo(f"{_format_state(found)}: {found.out}")
-    click.echo(f"photos   {_format_photos(found)}")
+    echo(f"{_format_state(found)}: {found.out}")
+    echo(f"photos   {_format_photos(found)}")
     if found.speed is not None:
-        click.echo(f"speed    {_format_speed(found.speed, found.left_s if found.planned > found.done else None)}")
+        echo(f"speed    {_format_speed(found.speed, found.left_s if found.planned > found.done else None)}")
     if found.failed:
-        click.echo(f"failed   {list_kinds(found.failures)}")
-        click.echo(f"         crackscan query {shlex.quote(out)} '{WHY_FAILED}'")
+        echo(f"failed   {list_kinds(found.failures)}")
+        echo(f"         crackscan query {shlex.quote(out)} '{WHY_FAILED}'")
     if found.cost is not None:
-        click.echo(f"cost     {found.cost} of all runs with prices, storage and traffic not included")
-    click.echo(f"writer   {_format_writer(found.writer)}")
+        echo(f"cost     {found.cost} of all runs with prices, storage and traffic not included")
+    echo(f"writer   {_format_writer(found.writer)}")
 
 
 def _format_state(found: "Status") -> str:

@@ -10,5 +10,6 @@ It imports nothing of ours. Start with `errors`: its tree says what each error d
 * `usage`: time, processors, storage and memory that a step used
 * `progress`: how work tells its caller how far it is
 * `process`: which process wrote something, and whether it has ended
+* `control_characters`: characters that steer a terminal or turn a line around, made visible
 * `secrets`: refuses passwords and keys where others could read them
 """

@@ -66,11 +66,20 @@ def query(out: str, sql: str, threshold: float | None = None) -> pa.Table:
         except duckdb.IOException as error:
             raise DatasetError(f"A file of {out} or of the query cannot be read: {error}") from error
         except duckdb.DatabaseError as error:  # those of the storage are no DatabaseError
-            raise UsageError(f"DuckDB refuses the query: {error}") from error
+            raise _refuse_query(error) from error
     twice = [name for name, count in Counter(table.schema.names).items() if count > 1]
     if twice:
         raise UsageError(f"The result has two columns called {twice[0]}. Give one another name with AS.")
     return table
+
+
+def _refuse_query(error: duckdb.DatabaseError) -> UsageError:
+    """Say why DuckDB refuses a query; its lines about the place in the query are notes."""
+    reason, *lines = [line for line in str(error).split("\n") if line]
+    refusal = UsageError(f"DuckDB refuses the query: {reason}")
+    for line in lines:
+        refusal.add_note(line)
+    return refusal
 
 
 def list_worst(out: str, photos: int) -> list[WorstPhoto]:

@@ -209,15 +209,16 @@ def compute_descriptors(tiles: LabelledTiles, on_progress: OnProgress | None = N
         if on_progress is not None:
             on_progress(done, len(tiles))
     if failures:
-        raise UsageError(_describe(failures, failed, len(tiles)))
+        raise _make_error(failures, failed, len(tiles))
     return np.stack(rows)
 
 
-def _describe(failures: list[str], failed: int, total: int) -> str:
+def _make_error(failures: list[str], failed: int, total: int) -> UsageError:
+    error = UsageError(f"{failed} of {total} labelled tiles cannot be read; repair or remove them:")
     unnamed = len(failures) - NAMED_FAILURES
-    more = [f"… and {unnamed} more"] if unnamed > 0 else []
-    named = "\n  ".join([*failures[:NAMED_FAILURES], *more])
-    return f"{failed} of {total} labelled tiles cannot be read; repair or remove them:\n  {named}"
+    for named in [*failures[:NAMED_FAILURES], *([f"… and {unnamed} more"] if unnamed > 0 else [])]:
+        error.add_note(f"  {named}")
+    return error
 
 
 def _read_source(source: str, names: ClassNames) -> _Source:

@@ -411,7 +411,7 @@ def test_unreadable_tiles_are_named(folder: Path) -> None:
         (folder / "Positive" / f"bad{number:02d}.jpg").write_bytes(b"no picture")
     with pytest.raises(UsageError) as caught:
         compute_descriptors(read_labelled_tiles([str(folder)]))
-    message = str(caught.value)
+    message = "\n".join([str(caught.value), *caught.value.__notes__])
     assert message.startswith("12 of 16 labelled tiles cannot be read; repair or remove them:")
     assert "bad09.jpg" in message
     assert "bad10.jpg" not in message
