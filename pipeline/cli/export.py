@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 @click.option("--out", "file", required=True, metavar="FILE", help="Path or URL of the file to write.")
 @click.option("--table", type=click.Choice(["images", "tiles"]), default="images", show_default=True,
               help="What a CSV holds, a line each.")  # fmt: skip
+@click.option("--for", "program", type=click.Choice(["excel"]), help="Make a CSV for a spreadsheet: see below.")
 @threshold_option
 @click.option("--overwrite", is_flag=True, help="Also replace a file that is no export.")
 def command(dataset: str, **given: Any) -> None:  # noqa: ANN401 - Click's
@@ -27,12 +28,16 @@ def command(dataset: str, **given: Any) -> None:  # noqa: ANN401 - Click's
     geojson  photos with a position as points with their scores, for QGIS (RFC 7946)
     duckdb   a database with the tables images, tiles, failures, out_of_domain, run: what scored them
 
+    A CSV holds every value as it is. --for excel marks it as UTF-8, and puts a ' before texts that Excel would run as
+    formulas (they begin with = + - @ or a control character) or take for numbers; numbers and times stay as they are.
+
     The file appears when it is whole. Until then it needs room in the temporary folder; TMPDIR chooses another.
 
     \b
     Examples:
       crackscan export scores --to csv --out photos.csv
       crackscan export scores --to csv --table tiles --out tiles.csv
+      crackscan export scores --to csv --for excel --out photos.csv
       crackscan export scores --to geojson --out photos.geojson --threshold 0.9
       crackscan export s3://results/tonight --to duckdb --out tonight.duckdb
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"

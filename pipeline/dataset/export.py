@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import pyarrow as pa
+
 from pipeline import storage
-from pipeline.core import table_schemas
+from pipeline.core import spreadsheets, table_schemas
 from pipeline.core.errors import UsageError
 from pipeline.dataset.layout import Layout, check_outside
 from pipeline.dataset.run import read_run
@@ -21,6 +23,7 @@ from pipeline.storage.errors import translate_errors
 
 Form = Literal["csv", "geojson", "duckdb"]
 Table = Literal["images", "tiles"]
+Program = Literal["excel"]
 
 TABLES = ("failures", "images", "out_of_domain", "run", "tiles")
 """The tables of a DuckDB file, in alphabetical order."""
@@ -81,6 +84,8 @@ class ExportConfig:
     """Path or URL of the file to write."""
     table: Table = "images"
     """The rows of a CSV."""
+    program: Program | None = None
+    """For which program a CSV is made; None keeps every value as it is."""
     threshold: float | None = None
     """The score from which on a tile counts in `crack_tiles`; None keeps the counts of scoring."""
     overwrite: bool = False
@@ -90,6 +95,8 @@ class ExportConfig:
         """Refuse options without effect."""
         if self.table == "tiles" and self.form != "csv":
             raise UsageError(f"--table chooses what a CSV holds, and --to is {self.form}. Leave one of them out.")
+        if self.program is not None and self.form != "csv":
+            raise UsageError(f"--for chooses how a CSV is written, and --to is {self.form}. Leave one of them out.")
         if self.table == "tiles" and self.threshold is not None:
             raise UsageError("--threshold moves crack_tiles, which is a column of images. Leave out one of the two.")
 
@@ -142,8 +149,14 @@ def _check_replaceable(connection: Connection, form: Form, url: str) -> None:
         raise UsageError(f"{url} exists and is no {form} that crackscan wrote. Give another --out, or --overwrite.")
 
 
+_COLUMNS: dict[Table, pa.Schema] = {"images": table_schemas.IMAGES, "tiles": table_schemas.TILES}
+
 _HEADS = {
-    "csv": tuple(f"{','.join(columns.names)}\n".encode() for columns in (table_schemas.IMAGES, table_schemas.TILES)),
+    "csv": tuple(
+        f"{mark}{','.join(columns.names)}\n".encode()
+        for columns in _COLUMNS.values()
+        for mark in ("", spreadsheets.MARK)
+    ),
     "geojson": (GEOJSON_HEAD.encode(),),
 }
 """The first bytes of exports."""
@@ -152,8 +165,19 @@ _UNPLACED = "SELECT count(*) FROM images WHERE status = 'ok' AND (latitude IS NU
 
 
 def _write_csv(connection: Connection, config: ExportConfig, path: Path) -> dict[str, int]:
-    rows = connection.execute(f"COPY ({_ROWS[config.table]}) TO {quote(path)} (FORMAT csv, HEADER)").fetchall()[0][0]
-    return {config.table: rows}
+    rows, columns = _ROWS[config.table], _COLUMNS[config.table]
+    if config.program == "excel":
+        first = columns.names[0]
+        marked = f'{first} AS "{spreadsheets.MARK}{first}"'  # the first letters of the file
+        rows = f"SELECT * REPLACE ({_guarded_columns(columns)}) RENAME ({marked}) FROM ({rows})"  # noqa: S608 - ours
+    written = connection.execute(f"COPY ({rows}) TO {quote(path)} (FORMAT csv, HEADER)").fetchall()[0][0]
+    return {config.table: written}
+
+
+def _guarded_columns(columns: pa.Schema) -> str:
+    """Return the texts of a table in SQL, guarded as `spreadsheets.guard` does it."""
+    guarded = f"if(regexp_matches({{name}}, '{spreadsheets.GUARDED}'), '''' || {{name}}, {{name}}) AS {{name}}"
+    return ", ".join(guarded.format(name=field.name) for field in columns if field.type == pa.string())
 
 
 def _write_geojson(connection: Connection, _config: ExportConfig, path: Path) -> dict[str, int]:

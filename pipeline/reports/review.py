@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pipeline import storage
 from pipeline.core.errors import CrackscanError, DataError, UsageError
 from pipeline.core.progress import OnProgress
+from pipeline.core.spreadsheets import guard
 from pipeline.dataset.layout import Layout, check_outside
 from pipeline.dataset.run import read_run
 from pipeline.dataset.sql import views
@@ -151,8 +152,10 @@ def _make_row(tile: ReviewTile, path: str) -> dict[str, Any]:
 
 
 def _encode_table(rows: Sequence[dict[str, Any]]) -> bytes:
+    """Write the table for a spreadsheet, in which people fill in the labels."""
     text = io.StringIO(newline="")
     table = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
     table.writeheader()
-    table.writerows(rows)
+    for row in rows:
+        table.writerow({name: guard(value) if isinstance(value, str) else value for name, value in row.items()})
     return text.getvalue().encode()

@@ -2,6 +2,7 @@
 
 import json
 import math
+from csv import reader
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,8 +16,9 @@ from pipeline import storage
 from pipeline.cli import main
 from pipeline.core import table_schemas
 from pipeline.core.errors import CrackscanError, UsageError
+from pipeline.core.spreadsheets import guard
 from pipeline.dataset import sql
-from pipeline.dataset.export import TABLES, ExportConfig, Form, export
+from pipeline.dataset.export import TABLES, ExportConfig, Form, Program, Table, export
 from pipeline.dataset.layout import Layout
 from tests.helpers.limits import files_of_at_most
 from tests.helpers.small_dataset import BEGAN_AT, ok, write_dataset
@@ -47,6 +49,43 @@ def test_a_csv_holds_every_row_and_column(table: str, key: str, layout: Layout, 
     assert found.to_pylist() == expected.cast(declared).to_pylist()
     assert made.rows == {table: expected.num_rows}
     assert made.is_finished
+
+
+FORMULAS = ("=1+1.jpg", "+1.jpg", "-2.jpg", "@sum.jpg", "\t=1.jpg", "\r=1.jpg", "＝1.jpg", "12345678901234567", "12e4")  # noqa: RUF001
+PLAIN = ("a=1.jpg", "Brücke 7.jpg", "'=1.jpg", "7.jpg", "x-1.jpg")
+
+
+def rows_of(path: Path) -> list[list[str]]:
+    """The cells of a CSV, without the mark."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return [*reader(file)]
+
+
+@pytest.mark.parametrize("table", ["images", "tiles"])
+def test_a_csv_for_excel_has_no_formulas(table: Table, tmp_path: Path) -> None:
+    """It begins with the mark of UTF-8; a `'` stands before names that would be formulas or numbers, nowhere else."""
+    layout = write_dataset(str(tmp_path / "out"), [[*map(ok, FORMULAS), *map(ok, PLAIN)]])
+    export(ExportConfig(layout.url, "csv", str(tmp_path / "plain"), table))
+    export(ExportConfig(layout.url, "csv", str(tmp_path / "file"), table, "excel"))
+    data = (tmp_path / "file").read_bytes()
+    assert data.startswith(b"\xef\xbb\xbfpart,image_id,")
+    rows, plain = rows_of(tmp_path / "file"), rows_of(tmp_path / "plain")
+    for row, before in zip(rows, plain, strict=True):
+        assert row == [guard(cell) if name in {"image", "image_id"} else cell
+                       for name, cell in zip(rows[0], before, strict=True)]  # fmt: skip
+    shown = {dict(zip(rows[0], row, strict=True))["image"] for row in rows[1:]}
+    assert shown == {*(f"'{name}" for name in FORMULAS), *PLAIN}
+
+
+def test_numbers_of_a_csv_for_excel_are_numbers(layout: Layout, tmp_path: Path) -> None:
+    """A longitude west of Greenwich begins with a minus and stays; an id like `8e37` is guarded."""
+    programs: dict[str, Program | None] = {"plain": None, "excel": "excel"}
+    for name, program in programs.items():
+        export(ExportConfig(layout.url, "csv", str(tmp_path / name), "images", program))
+    for guarded, plain in zip(rows_of(tmp_path / "excel"), rows_of(tmp_path / "plain"), strict=True):
+        assert guarded[3:] == plain[3:]
+        assert guarded[1] == guard(plain[1])
+    assert any(row[10].startswith("-8.") for row in rows_of(tmp_path / "excel"))
 
 
 def test_images_of_a_csv_are_sorted(layout: Layout, tmp_path: Path) -> None:
@@ -102,6 +141,9 @@ def test_an_export_replaces_an_older_one(layout: Layout, tmp_path: Path) -> None
         for _ in range(2):
             export(ExportConfig(layout.url, form, str(path)))
     export(ExportConfig(layout.url, "csv", str(tmp_path / "csv"), "tiles"))
+    for table in get_args(Table):
+        export(ExportConfig(layout.url, "csv", str(tmp_path / "csv"), table, "excel"))
+        export(ExportConfig(layout.url, "csv", str(tmp_path / "csv"), table))
     assert {path.name for path in tmp_path.iterdir()} == {*get_args(Form)}
 
 
@@ -176,6 +218,10 @@ def refusals(out: Path) -> dict[str, tuple[list[str], str]]:
         "a table of no CSV": (
             ["--to", "duckdb", "--table", "tiles", "--out", "x"],
             "--table chooses what a CSV holds, and --to is duckdb. Leave one of them out.",
+        ),
+        "a spreadsheet of no CSV": (
+            ["--to", "geojson", "--for", "excel", "--out", "x"],
+            "--for chooses how a CSV is written, and --to is geojson. Leave one of them out.",
         ),
         "a threshold of tiles": (
             ["--to", "csv", "--table", "tiles", "--threshold", "0.9", "--out", "x"],

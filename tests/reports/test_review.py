@@ -94,6 +94,16 @@ def test_the_table_says_where_each_tile_comes_from(layout: Layout, tmp_path: Pat
     }
 
 
+def test_a_name_is_no_formula(tmp_path: Path) -> None:
+    """People open the table in a spreadsheet, which would run such a cell; the folder can still be trained on."""
+    formula = "=cmd|'/C calc'!A0.png"
+    zipped = zip_photos(tmp_path / "x.zip", {formula: photo(250), "b.png": photo(10)})
+    make_review(score_archives(tmp_path / "out", zipped), tmp_path / "look")
+    assert {row["image"] for row in table(tmp_path / "look")} == {f"'{formula}", "b.png"}
+    fill_in(tmp_path / "look", {f"'{formula}": "1", "b.png": "0"})
+    assert read_labelled_tiles([str(tmp_path / "look")]).labels.tolist() == [True, False]
+
+
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_a_filled_in_folder_is_labelled_data(delimiter: str, layout: Layout, tmp_path: Path) -> None:
     """Also as a spreadsheet saves it: empty labels are left out and counted, and whole files are the tiles."""
