@@ -46,7 +46,9 @@ def command(a: str, b: str, by: "By", within: float, margin: float, threshold: f
     each model's threshold or at --threshold.
 
     By name, photos with the same path in their archives match; if several archives have such a path, those in archives
-    of the same name. By place, the nearest photos match; those of one spot in the order in which they were taken.
+    of the same name. Others match by the longest common end of their paths, if no other photo has it: 1.jpg of the
+    folder north and north/1.jpg of a zip. By place, the nearest photos match; those of one spot in the order in which
+    they were taken.
 
     \b
     Examples:
@@ -64,6 +66,7 @@ def _print_comparison(comparison: "Comparison") -> None:
     for kind, count in comparison.counts.items():
         echo(f"{kind:<8}{count:>9,}  {MEANINGS[kind]}")
     echo(_format_agreement(comparison.agreement))
+    echo(*comparison.hints)
     for row in comparison.worst[:WORST_PHOTOS]:
         scores = f"{row['crack_score_a']:.3f} to {row['crack_score_b']:.3f}"
         echo(f"{row['difference']:+.3f}  {scores}  {row['image_b']}")

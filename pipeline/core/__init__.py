@@ -12,5 +12,6 @@ It imports nothing of ours. Start with `errors`: its tree says what each error d
 * `process`: which process wrote something, and whether it has ended
 * `control_characters`: characters that steer a terminal or turn a line around, made visible
 * `spreadsheets`: what Excel needs to read a CSV in UTF-8, and to take names for text
+* `counts`: numbers with their nouns, for people
 * `secrets`: refuses passwords and keys where others could read them
 """
