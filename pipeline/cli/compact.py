@@ -8,6 +8,7 @@ import click
 from pipeline.cli.config_file import config_option
 from pipeline.cli.messages import echo
 from pipeline.cli.progress import progress
+from pipeline.core.counts import count_of
 
 if TYPE_CHECKING:
     from pipeline.dataset.compact import Compacted
@@ -32,7 +33,8 @@ def command(out: str, to: str, part_mb: float) -> None:
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
     made = run_compaction(out, to, part_mb)
     echo(
-        f"Rewrote {made.photos:,} photos and {made.tiles:,} tiles from {made.parts_before:,} parts to {made.parts:,}. "
+        f"Rewrote {count_of(made.photos, 'photo')} and {count_of(made.tiles, 'tile')} from "
+        f"{count_of(made.parts_before, 'part')} to {made.parts:,}. "
         f"{made.url} is sealed, and equal to {out} row for row."
     )
     echo("Next:", f"  crackscan verify {shlex.quote(to)} --equals {shlex.quote(out)}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli.messages import echo, echo_json
+from pipeline.core.counts import count_of
 
 if TYPE_CHECKING:
     from pipeline.cluster.checks import Finding
@@ -42,7 +43,7 @@ def command(places: tuple[str, ...], with_ray: bool, as_json: bool) -> None:
         echo_json([finding._asdict() for finding in findings])
     counts = {state: sum(finding.state == state for finding in findings) for state in COLOURS}
     if counts["failed"]:
-        echo(f"{counts['failed']} of {len(findings)} checks failed.", err=True)
+        echo(f"{counts['failed']} of {count_of(len(findings), 'check')} failed.", err=True)
         sys.exit(FAILED)
     if not as_json:
         echo(f"Nothing failed; warnings: {counts['warning']}." if counts["warning"] else "All is well.")

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from pipeline.cli.messages import echo, print_table, short_url
+from pipeline.core.counts import count_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -58,7 +59,7 @@ def print_tiles(evaluation: "Evaluation") -> None:
     for url, message in sorted(evaluation.failures.items())[:MOST_FAILURES]:
         echo(f"failed: {short_url(url)}: {message}", err=True)
     if count := len(evaluation.failures):
-        words = "1 tile could not be scored and is" if count == 1 else f"{count:,} tiles could not be scored and are"
+        words = count_of(count, "tile could not be scored and is", "tiles could not be scored and are")
         echo(f"{words} not counted; metrics.json names {'it' if count == 1 else 'them all'}.", err=True)
 
 

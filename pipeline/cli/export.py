@@ -6,6 +6,7 @@ import click
 
 from pipeline.cli.messages import echo
 from pipeline.cli.options import threshold_option
+from pipeline.core.counts import count_of
 
 if TYPE_CHECKING:
     from pipeline.dataset.export import Exported
@@ -53,6 +54,5 @@ def _format_result(made: "Exported", form: str) -> str:
     counts = ", ".join(f"{count:,} {table}" for table, count in sorted(made.rows.items()) if table != "run")
     if form != "geojson":
         return f"Wrote {counts} to {made.url}"
-    return (
-        f"Wrote {made.rows['images']:,} photos to {made.url}; {made.unplaced:,} more were scored and have no position"
-    )
+    more = count_of(made.unplaced, "more was scored and has", "more were scored and have")
+    return f"Wrote {count_of(made.rows['images'], 'photo')} to {made.url}; {more} no position"

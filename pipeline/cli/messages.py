@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.core.control_characters import dump_json, escape_controls
+from pipeline.core.counts import count_of
 from pipeline.core.errors import CrackscanError
 
 if TYPE_CHECKING:
@@ -22,11 +23,6 @@ DONE_WITH_FAILED_PHOTOS = 3
 """Exit code of a command that did its work, but could not score some photos or tiles."""
 
 
-def count_of(number: int, noun: str) -> str:
-    """Write a number with its noun."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
 def list_kinds(counts: Mapping[str, int]) -> str:
     """Write how many there are of each kind."""
     return ", ".join(f"{count:,} x {kind}" for kind, count in counts.items())
@@ -34,7 +30,7 @@ def list_kinds(counts: Mapping[str, int]) -> str:
 
 def format_unlabelled(rows: int) -> str:
     """Say that rows of tables without a label, such as `review` writes them, are left out."""
-    return f"{rows:,} rows have no label yet and are left out."
+    return f"{count_of(rows, 'row has no label yet and is', 'rows have no label yet and are')} left out."
 
 
 def format_unused(tiles: "LabelledTiles") -> list[str]:
@@ -44,8 +40,9 @@ def format_unused(tiles: "LabelledTiles") -> list[str]:
     lines = []
     if unmatched := sum(tiles.unmatched.values()):
         are_in = "is in a folder" if unmatched == 1 else "are in folders"
+        pictures = count_of(unmatched + len({*tiles.urls}), "picture")
         lines.append(
-            f"{unmatched:,} of {unmatched + len({*tiles.urls}):,} pictures {are_in} that no class name takes: "
+            f"{unmatched:,} of {pictures} {are_in} that no class name takes: "
             f"{list_counts(tiles.unmatched)}. Give --positive or --negative NAME for each that belongs."
         )
     if undecoded := sum(tiles.undecoded.values()):

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli.messages import count_of, echo, print_table, short_url
+from pipeline.cli.messages import echo, print_table, short_url
 from pipeline.cli.options import training_options
+from pipeline.core.counts import count_of
 
 if TYPE_CHECKING:
     from rich.table import Table

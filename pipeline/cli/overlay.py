@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli.messages import echo
+from pipeline.core.counts import count_of
 from pipeline.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -63,4 +64,7 @@ def _export_map(out: str, file: str) -> None:
     from pipeline.dataset.export import ExportConfig, export
 
     made = export(ExportConfig(out, "geojson", file))
-    echo(f"{made.url}: {made.rows['images']:,} photos with a position; {made.unplaced:,} scored photos have none.")
+    echo(
+        f"{made.url}: {count_of(made.rows['images'], 'photo')} with a position; "
+        f"{count_of(made.unplaced, 'scored photo has', 'scored photos have')} none."
+    )

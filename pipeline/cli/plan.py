@@ -7,6 +7,7 @@ import click
 from pipeline.cli.messages import echo, list_kinds, print_table
 from pipeline.cli.options import address_option, cpus_option, engine_option, model_option, verbose_option
 from pipeline.cli.score_display import show_run
+from pipeline.core.counts import count_of
 
 NOWHERE = "memory://no-dataset"
 """Stands for the dataset if none is given: an empty place."""
@@ -74,15 +75,15 @@ def _print_time(found: Any, cpus: int | None) -> None:  # noqa: ANN401 - its mod
     import os
 
     if found.pace is None:
-        echo(f"{found.left:,} photos to score.")
+        echo(f"{count_of(found.left, 'photo')} to score.")
         return
     scorers, pace = cpus or os.cpu_count() or 1, found.pace
     rate = found.photos_per_s(scorers)
     echo(
-        f"{found.left:,} photos to score: about {_duration(found.left / rate)} on {scorers} CPUs like this "
-        f"machine's, {rate * 3600:,.0f} photos an hour, {rate * pace.size_bytes / pace.photos / 1e6:,.1f} MB/s read. "
-        f"Measured just now on {pace.photos} of them: {pace.tiles / pace.photos:,.0f} tiles a photo, "
-        f"{pace.tiles / pace.seconds:,.0f} tiles/s on one CPU."
+        f"{count_of(found.left, 'photo')} to score: about {_duration(found.left / rate)} on "
+        f"{count_of(scorers, 'CPU')} like this machine's, {rate * 3600:,.0f} photos an hour, "
+        f"{rate * pace.size_bytes / pace.photos / 1e6:,.1f} MB/s read. Measured just now on {pace.photos} of them: "
+        f"{pace.tiles / pace.photos:,.0f} tiles a photo, {pace.tiles / pace.seconds:,.0f} tiles/s on one CPU."
     )
 
 

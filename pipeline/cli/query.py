@@ -10,6 +10,7 @@ import click
 
 from pipeline.cli.messages import echo, echo_json, print_table
 from pipeline.cli.options import threshold_option
+from pipeline.core.counts import count_of
 from pipeline.core.errors import UsageError
 
 FORMATS = ("table", "csv", "json")
@@ -85,7 +86,7 @@ def _print_rows(found: Any, max_rows: int) -> None:  # noqa: ANN401 - a table of
         table.add_row(*[_format_cell(value) for value in row.values()])
     print_table(table, PIPE_WIDTH)
     if found.num_rows > max_rows:
-        echo(f"… {found.num_rows - max_rows:,} more rows; see --max-rows, or --format csv.", err=True)
+        echo(f"… {count_of(found.num_rows - max_rows, 'more row')}; see --max-rows, or --format csv.", err=True)
 
 
 def _format_cell(value: object) -> str:

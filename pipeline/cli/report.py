@@ -4,6 +4,7 @@ import click
 
 from pipeline.cli.messages import echo
 from pipeline.cli.options import threshold_option
+from pipeline.core.counts import count_of
 
 
 @click.command("report")
@@ -29,7 +30,10 @@ def command(out: str, to: str, top: int, threshold: float | None) -> None:
     from pipeline.reports.report import ReportConfig, write_report
 
     made = write_report(ReportConfig(out, to, top, threshold))
-    echo(f"{made.url}: {made.photos:,} photos, {made.cards:,} of them as cards, {made.size_bytes / 1000:,.0f} kB.")
+    echo(
+        f"{made.url}: {count_of(made.photos, 'photo')}, {made.cards:,} of them as cards, "
+        f"{made.size_bytes / 1000:,.0f} kB."
+    )
     missing = made.without_picture
     if missing:
         verbs = "has no picture, for its photo" if missing == 1 else "have no picture, for their photos"

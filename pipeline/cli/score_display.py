@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.cli.messages import DONE_WITH_FAILED_PHOTOS, echo, list_kinds
 from pipeline.cli.progress import progress
+from pipeline.core.counts import count_of
 
 WORST_PHOTOS = 5
 """Photos that a run lists at its end."""
@@ -39,12 +40,16 @@ def show_run() -> Iterator[Any]:  # ScoreCallbacks, whose module loads pyarrow
                 self.has_waited = True
 
             def on_listed(self, archives: int, total: int) -> None:
-                show(0, 0, f"({archives:,} of {total:,} archives listed)")
+                show(0, 0, f"({archives:,} of {count_of(total, 'archive')} listed)")
 
             def on_progress(self, now: Progress) -> None:
                 rate = now.tiles / (time.monotonic() - began_at)
-                more = f", and {now.uncounted:,} archives whose photos are not counted yet" if now.uncounted else ""
-                note = f"({now.tiles:,} tiles, {rate:,.0f}/s, {now.failed:,} failed{more})"
+                more = (
+                    f", and {count_of(now.uncounted, 'archive')} whose photos are not counted yet"
+                    if now.uncounted
+                    else ""
+                )
+                note = f"({count_of(now.tiles, 'tile')}, {rate:,.0f}/s, {now.failed:,} failed{more})"
                 show(now.tried, max(now.photos, now.tried), note)
 
         yield ScoreDisplay()
@@ -60,22 +65,24 @@ def end_run(summary: Any, out: str, seconds: float) -> None:  # noqa: ANN401 - i
 def _print_run(summary: Any, out: str, seconds: float) -> None:  # noqa: ANN401 - its module loads pyarrow
     run = summary.run
     if run.tried == 0 and not summary.left and not summary.uncounted:
-        echo(f"Nothing left to score: all {summary.listed:,} photos have their row in {out}.")
+        rows = count_of(summary.listed, "photo has its row", "photos have their rows")
+        echo(f"Nothing left to score: {rows} in {out}.")
     else:
         echo(
-            f"Scored {run.scored:,} photos ({run.tiles:,} tiles) in {seconds:,.0f} s; {run.failed:,} failed, "
-            f"{summary.done_before:,} were done before."
+            f"Scored {count_of(run.scored, 'photo')} ({count_of(run.tiles, 'tile')}) in {seconds:,.0f} s; "
+            f"{run.failed:,} failed, {summary.done_before:,} were done before."
         )
     if summary.cost is not None:
         echo(f"Cost: {summary.cost}, storage and traffic not included; more in {out}/run-report.json.")
     if summary.skipped:
         echo(f"Skipped files that are no photos: {list_kinds(dict(sorted(summary.skipped.items())))}")
     if summary.left:
-        echo(f"{summary.left:,} photos are left; run it again without --limit to score them.")
+        echo(f"{count_of(summary.left, 'photo is', 'photos are')} left; run it again without --limit to go on.")
     if not summary.is_finished and not summary.left and not summary.uncounted:
         echo("The dataset is not finished: photos that were planned before are not among these inputs.")
     if summary.uncounted:
-        echo(f"{summary.uncounted:,} archives were not read to their end; run it again without --limit.")
+        archives = count_of(summary.uncounted, "archive was not read to its end", "archives were not read to their end")
+        echo(f"{archives}; run it again without --limit.")
 
 
 def _print_worst(summary: Any, out: str) -> None:  # noqa: ANN401 - its module loads pyarrow
@@ -83,11 +90,13 @@ def _print_worst(summary: Any, out: str) -> None:  # noqa: ANN401 - its module l
 
     for photo in list_worst(out, WORST_PHOTOS):
         note = "  (unlike the training data)" if photo.is_out_of_domain else ""
-        echo(f"  {photo.crack_score:.3f}  {photo.crack_tiles:>4} of {photo.tiles} tiles  {photo.image}{note}")
+        echo(
+            f"  {photo.crack_score:.3f}  {photo.crack_tiles:>4} of {count_of(photo.tiles, 'tile')}  {photo.image}{note}"
+        )
     if count := count_out_of_domain(out):
-        echo(f"{count:,} photos are unlike what the model was trained on; do not trust their scores. See which:")
+        echo(f"{count_of(count, 'photo is', 'photos are')} unlike the training photos: look yourself. See which:")
         echo(f"  crackscan query {shlex.quote(out)} '{OUT_OF_DOMAIN}'")
     if summary.failed:
-        echo(f"{summary.failed:,} photos failed; see why, or try them again:")
+        echo(f"{count_of(summary.failed, 'photo')} failed; see why, or try them again:")
         echo(f"  crackscan query {shlex.quote(out)} '{WHY_FAILED}'", f"  crackscan retry {shlex.quote(out)}")
     echo("Next:", f"  crackscan query {shlex.quote(out)} '{WORST}'")

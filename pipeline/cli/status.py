@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli.messages import echo, echo_json, list_kinds
+from pipeline.core.counts import count_of
 
 if TYPE_CHECKING:
     from pipeline.monitoring.status import Speed, Status, Writer
@@ -62,7 +63,8 @@ def _format_photos(found: "Status") -> str:
     share = f" ({found.done / found.planned:.1%})" if found.planned else ""
     text = f"{found.done:,} of {found.planned:,} done{share}, {found.failed:,} of them failed"
     if found.unread_archives:
-        text += f"; more will come from {found.unread_archives:,} archives that have not been read to their end"
+        words = ("archive that has not been read to its end", "archives that have not been read to their end")
+        text += f"; more will come from {count_of(found.unread_archives, *words)}"
     return text
 
 

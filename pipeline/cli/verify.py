@@ -7,6 +7,7 @@ import click
 
 from pipeline.cli.messages import echo
 from pipeline.cli.progress import progress
+from pipeline.core.counts import count_of
 
 if TYPE_CHECKING:
     from pipeline.dataset.verify import Check
@@ -44,7 +45,7 @@ def command(out: str, other: str | None) -> None:
         echo(f"{'':<8}{sentence}")
     broken = sum(check.broken != 0 for check in checks) + bool(different)
     if broken:
-        echo(f"{broken} invariants are broken or could not be checked.", err=True)
+        echo(f"{count_of(broken, 'invariant is', 'invariants are')} broken or could not be checked.", err=True)
         sys.exit(BROKEN)
     is_open = any(check.open for check in checks)
     echo("Nothing is broken; the dataset is not finished." if is_open else "Every invariant holds.")

@@ -22,8 +22,8 @@ from markupsafe import Markup
 from pipeline import __version__, storage
 from pipeline.archives.members import archive_suffix
 from pipeline.core.control_characters import escape_controls
+from pipeline.core.counts import count_of
 from pipeline.reports import heatmap
-from pipeline.reports.svg_plots import count_of
 
 FOLDER = "templates"
 """Folder of templates, style and script in the package."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pipeline import storage
+from pipeline.core.counts import none_of
 from pipeline.core.errors import CrackscanError, DataError, UsageError
 from pipeline.core.progress import OnProgress
 from pipeline.core.spreadsheets import guard
@@ -89,7 +90,7 @@ def review(config: ReviewConfig, on_progress: OnProgress) -> Reviewed:
     paths, unreachable = _cut_tiles(layout, folder, chosen, on_progress)
     if not paths:
         [(reason, _)] = unreachable.most_common(1)
-        raise CrackscanError(f"Not one of {len(chosen):,} tiles could be cut out of its photo: {reason}")
+        raise CrackscanError(f"{none_of(len(chosen), 'tile')} could be cut out of its photo: {reason}")
     rows = [_make_row(tile, paths[number]) for number, tile in enumerate(chosen) if number in paths]
     storage.write_whole(storage.join(folder, REVIEW_TABLE), _encode_table(rows))
     return Reviewed(folder, len(rows), len({row["image_id"] for row in rows}), unreachable)

@@ -11,6 +11,7 @@ from math import ceil, cos, floor, log10, radians
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.core.counts import count_of
 from pipeline.reports import heatmap
 from pipeline.reports.dataset_stats import Dot
 
@@ -180,8 +181,3 @@ def _time_ticks(first_s: float, last_s: float) -> list[tuple[float, str]]:
 
 def _utc(seconds: float) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
-
-
-def count_of(number: int, noun: str = "photo") -> str:
-    """Write a number with its noun."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

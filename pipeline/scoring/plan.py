@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from pipeline import storage
 from pipeline.archives.listing import archive_of, inner_of, skipped_of, version_of, with_skipped
 from pipeline.archives.members import archive_suffix
+from pipeline.core.counts import count_of
 from pipeline.core.errors import UsageError
 from pipeline.core.table_schemas import MEMBERS
 from pipeline.dataset.commit_log import parse_parquet, read_table, table_bytes
@@ -227,8 +228,8 @@ def _refuse_changed_photos(now: pa.Table, saved: pa.Table) -> None:
     changed = both.filter(pc.not_equal(both["version"], both["version_now"]))
     if changed.num_rows:
         raise UsageError(
-            f"{changed.num_rows} photos have changed since this dataset was begun, {changed['image'][0]} among them. "
-            "Score the new ones into another --out."
+            f"{count_of(changed.num_rows, 'photo has', 'photos have')} changed since this dataset was begun, "
+            f"{changed['image'][0]} among them. Score the new ones into another --out."
         )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.core.counts import count_of
 from pipeline.core.errors import KINDS_OF_INPUT, CrackscanError
 from pipeline.dataset.lease import Holder
 from pipeline.models.engines import EngineChoice
@@ -56,7 +57,7 @@ class Progress:
         tried, failed = self.tried - self.not_decoded, self.failed - self.not_decoded
         if tried >= after and failed > max_share * tried:
             raise CrackscanError(
-                f"{failed:,} of the first {tried:,} photos failed, more than the share of {max_share:g} that "
+                f"{failed:,} of the first {count_of(tried, 'photo')} failed, more than the share of {max_share:g} that "
                 "--max-failures allows; photos of kinds that are never decoded do not count. The view `failures` of "
                 "`crackscan query` says why."
             )

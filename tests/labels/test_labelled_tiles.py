@@ -265,7 +265,7 @@ def test_a_table_whose_files_are_all_missing(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         read_labelled_tiles([str(tmp_path / "t.csv")])
     assert str(caught.value) == (
-        f"Not one of the 2 files in file://{tmp_path}/t.csv was found; the first is D\\CD\\a.jpg, looked for at "
+        f"None of the 2 files in file://{tmp_path}/t.csv was found; the first is D\\CD\\a.jpg, looked for at "
         f"file://{tmp_path}/D/CD/a.jpg. Backslashes were read as /. Paths in a table are relative to its folder: "
         "correct them, or move the table."
     )

@@ -135,7 +135,7 @@ def test_a_folder_without_a_label_is_refused(layout: Layout, tmp_path: Path) -> 
     with pytest.raises(UsageError) as refused:
         read_labelled_tiles([str(tmp_path / "look")])
     assert str(refused.value) == (
-        f"Not one of the 4 rows of file://{tmp_path}/look/review.csv has a label. Write Positive or 1 for cracked and "
+        f"None of the 4 rows of file://{tmp_path}/look/review.csv has a label. Write Positive or 1 for cracked and "
         "Negative or 0 for sound into the column label; rows left empty are left out."
     )
 
@@ -155,7 +155,7 @@ def test_without_any_photo_there_is_no_table(layout: Layout, tmp_path: Path) -> 
     """The review fails with the reason and works in another attempt."""
     for name in ("one.zip", "two.zip"):
         (tmp_path / name).rename(tmp_path / f"moved-{name}")
-    with pytest.raises(CrackscanError, match=r"Not one of 4 tiles could be cut out of its photo: .*zip"):
+    with pytest.raises(CrackscanError, match=r"None of the 4 tiles could be cut out of its photo: .*zip"):
         make_review(layout, tmp_path / "look")
     assert not (tmp_path / "look" / "review.csv").exists()
     for name in ("one.zip", "two.zip"):
@@ -211,7 +211,7 @@ def test_the_command_says_what_to_do_next(layout: Layout, tmp_path: Path, monkey
         "Next: look at look/tiles, and fill in the column label of look/review.csv\n"
         "  crackscan train DATA… look --out MODEL\n"
     )
-    assert "1 tiles could not be cut out of their photos: " in shown.stderr
+    assert "1 tile could not be cut out of its photo: " in shown.stderr
 
 
 def test_wrong_use_is_one_sentence(layout: Layout, tmp_path: Path) -> None:

@@ -182,7 +182,7 @@ def test_a_changed_photo_in_a_folder_is_refused(photos: Path, layout: Layout) ->
         make_listed_plan([str(photos)], layout)
 
     assert str(caught.value) == (
-        "1 photos have changed since this dataset was begun, a.jpg among them. Score the new ones into another --out."
+        "1 photo has changed since this dataset was begun, a.jpg among them. Score the new ones into another --out."
     )
 
 
