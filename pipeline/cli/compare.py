@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from pipeline.reports.score_changes import Agreement
 
 MEANINGS = {
-    "worse": "the score is higher in B, by the margin or more",
-    "better": "the score is lower in B, by the margin or more",
+    "rose": "the score is higher in B, by the margin or more",
+    "fell": "the score is lower in B, by the margin or more",
     "same": "the scores differ by less",
     "new": "only in B",
     "gone": "only in A",
@@ -41,9 +41,9 @@ WORST_PHOTOS = 5
 def command(a: str, b: str, by: "By", within: float, margin: float, threshold: float | None, top: int, to: str) -> None:
     """Compare the dataset OUT_A with OUT_B: the same structure in two years, or two models on the same photos.
 
-    Every photo is worse, better, same, new, gone, failed or unclear. FOLDER/comparison.parquet has a row for each, with
-    both scores; FOLDER/comparison.html shows what changed most. Agreement says on how many photos both find a crack, at
-    each model's threshold or at --threshold.
+    The score of a photo rose, fell or is the same, or the photo is new, gone, failed or unclear.
+    FOLDER/comparison.parquet has a row for each, with both scores; FOLDER/comparison.html shows what changed most.
+    Agreement says how many photos have a tile over the threshold in both, at each model's threshold or at --threshold.
 
     By name, photos with the same path in their archives match; if several archives have such a path, those in archives
     of the same name. Others match by the longest common end of their paths, if no other photo has it: 1.jpg of the
@@ -78,6 +78,7 @@ def _format_agreement(agreed: "Agreement") -> str:
         return "No photo has a score in both."
     kappa = "not defined, as both say the same of all" if agreed.kappa is None else f"{agreed.kappa:.3f}"
     return (
-        f"Cracked in both {agreed.both:,}, only in A {agreed.only_a:,}, only in B {agreed.only_b:,}, in neither "
-        f"{agreed.neither:,}: the same for {agreed.share:.1%}, Cohen's kappa {kappa}."
+        f"With a tile at or over the threshold: in both {agreed.both:,}, only in A {agreed.only_a:,}, only in B "
+        f"{agreed.only_b:,}, in neither {agreed.neither:,}. The same for {agreed.share:.1%}; Cohen's kappa (1 full "
+        f"agreement, 0 as by chance) {kappa}."
     )

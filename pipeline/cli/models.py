@@ -98,6 +98,8 @@ def _print_card(card: "Card") -> None:
     """Print the most important facts first, then all settings."""
     from dataclasses import asdict
 
+    from pipeline.models.threshold_words import describe_threshold
+
     lines = {
         "model": card.model_id,
         "note": card.note,
@@ -110,6 +112,8 @@ def _print_card(card: "Card") -> None:
     for name, value in lines.items():
         if value is not None:
             echo(f"{name + ':':13s}{value}")
+        if name == "threshold":
+            echo(*(f"{'':13s}{sentence}" for sentence in describe_threshold(asdict(card))))
     for title, section in (("metrics", card.metrics), ("training", card.training), ("software", card.software)):
         echo("", title)
         for name, value in section.items():

@@ -89,7 +89,7 @@ def _print_worst(summary: Any, out: str) -> None:  # noqa: ANN401 - its module l
     from pipeline.dataset.sql import count_out_of_domain, list_worst
 
     for photo in list_worst(out, WORST_PHOTOS):
-        note = "  (unlike the training data)" if photo.is_out_of_domain else ""
+        note = "  (unlike the training photos)" if photo.is_out_of_domain else ""
         echo(
             f"  {photo.crack_score:.3f}  {photo.crack_tiles:>4} of {count_of(photo.tiles, 'tile')}  {photo.image}{note}"
         )

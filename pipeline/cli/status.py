@@ -56,7 +56,7 @@ def command(out: str, as_json: bool) -> None:
 def _format_state(found: "Status") -> str:
     if not found.is_finished:
         return "Not finished"
-    return "Finished and sealed" if found.is_sealed else "Finished"
+    return "Finished and sealed (takes no more photos)" if found.is_sealed else "Finished"
 
 
 def _format_photos(found: "Status") -> str:

@@ -70,7 +70,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Pair:
-    """A photo that got worse or better, with its cards of both sides."""
+    """A photo whose score rose or fell, with its cards of both sides."""
 
     card_id: str
     """The id of the pair's element in the page."""
@@ -116,7 +116,7 @@ def compare(config: CompareConfig) -> Comparison:
         hints = explain(config.rule, *(count_matched(both, side) for side in SIDES))
         score_changes.make_changes(both, config.margin)
         table, agreement = score_changes.read_changes(both), score_changes.measure_agreement(both)
-        worst = [row for row in table.slice(0, config.top).to_pylist() if row["change"] in {"worse", "better"}]
+        worst = [row for row in table.slice(0, config.top).to_pylist() if row["change"] in {"rose", "fell"}]
         described = [_describe_side(layout, side, config) for layout, side in zip(layouts, sides, strict=True)]
         urls = (storage.join(folder, TABLE), storage.join(folder, PAGE))
         comparison = Comparison(score_changes.count_changes(both), agreement, described, worst, hints, *urls)

@@ -14,6 +14,7 @@ from pipeline.core.errors import UsageError
 from pipeline.dataset.layout import Layout, check_outside
 from pipeline.dataset.run import read_run
 from pipeline.dataset.sql import Connection
+from pipeline.models.threshold_words import describe_threshold
 from pipeline.monitoring.run_report import cost_in, read_reports
 from pipeline.monitoring.status import status
 from pipeline.reports import dataset_stats, html_page, svg_plots
@@ -88,6 +89,7 @@ def write_report(config: ReportConfig) -> WrittenReport:
         status=status(layout.url),
         costs={run.get("run_id"): cost for run in read_reports(layout) if (cost := cost_in(run)) is not None},
         measures=MEASURES,
+        threshold_words=describe_threshold(run.get("model_card", {})),
         totals=totals,
         worst=worst,
         rows=_make_table(rows, worst),
@@ -136,7 +138,7 @@ def _make_table(listed: pa.Table, worst: list[PhotoCard]) -> PhotoTable:
         [
             Column("Photo", "text", rows["image"]),
             Column("Score", "score", rows["crack_score"]),
-            Column("Cracked tiles", "number", rows["crack_tiles"]),
+            Column("Tiles over", "number", rows["crack_tiles"]),
             Column("Tiles", "number", rows["tiles"]),
             Column("State", "choice", list(states)),
             Column("Taken", "text", rows["captured_at"]),
@@ -151,5 +153,5 @@ def _make_table(listed: pa.Table, worst: list[PhotoCard]) -> PhotoTable:
 def _describe_state(failure_kind: str | None, crack_tiles: int | None, is_out_of_domain: bool) -> str:  # noqa: FBT001 - a column
     if failure_kind is not None:
         return f"failed: {failure_kind}"
-    state = "cracked" if crack_tiles else "below threshold"
-    return f"{state}, unlike the training data" if is_out_of_domain else state
+    state = "over threshold" if crack_tiles else "below threshold"
+    return f"{state}, unlike the training photos" if is_out_of_domain else state

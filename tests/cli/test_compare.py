@@ -8,8 +8,8 @@ from pipeline.cli import main
 from tests.helpers.scored_photos import photo, score_archives, zip_photos
 
 AGREED = (
-    "Cracked in both 1, only in A 0, only in B 0, in neither 0: the same for 100.0%, Cohen's kappa not defined, as "
-    "both say the same of all."
+    "With a tile at or over the threshold: in both 1, only in A 0, only in B 0, in neither 0. The same for 100.0%; "
+    "Cohen's kappa (1 full agreement, 0 as by chance) not defined, as both say the same of all."
 )
 
 
@@ -20,8 +20,8 @@ def test_a_comparison_is_printed_and_written(tmp_path: Path) -> None:
     words = ["compare", a.url, b.url, "--out", str(tmp_path / "made"), "--threshold", "0.1"]
     shown = CliRunner().invoke(main, words)
     assert (shown.exit_code, shown.output.splitlines()) == (0, [
-        "worse           1  the score is higher in B, by the margin or more",
-        "better          0  the score is lower in B, by the margin or more",
+        "rose            1  the score is higher in B, by the margin or more",
+        "fell            0  the score is lower in B, by the margin or more",
         "same            0  the scores differ by less",
         "new             1  only in B",
         "gone            1  only in A",

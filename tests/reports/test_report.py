@@ -48,9 +48,9 @@ def test_a_report_has_every_photo_and_all_figures(tmp_path: Path) -> None:
     assert rows_of(page) == {
         "Photo": ["bad.png", "good.png", "broken.png"],
         "Score": [0.9804, 0.098, None],
-        "Cracked tiles": [1, 0, None],
+        "Tiles over": [1, 0, None],
         "Tiles": [6, 6, None],
-        "State": ["cracked", "below threshold", "failed: not_an_image"],
+        "State": ["over threshold", "below threshold", "failed: not_an_image"],
         "Taken": [None] * 3,
         "Archive": ["one.zip"] * 3,
         "Latitude": [48.1, None, None],
@@ -76,8 +76,8 @@ def test_another_threshold_moves_the_line(tmp_path: Path) -> None:
     assert "<dd>0 %<small>0 of 2 scored</small></dd>" in page_of(layout, tmp_path)
     page = page_of(layout, tmp_path, threshold=0.1)
     assert "<dd>50 %<small>1 of 2 scored</small></dd>" in page
-    assert "cracked from a score of 0.1" in page
-    assert rows_of(page)["State"] == ["cracked", "below threshold"]
+    assert "tiles are counted from a score of 0.1" in page
+    assert rows_of(page)["State"] == ["over threshold", "below threshold"]
 
 
 def test_no_cards_need_no_archive(tmp_path: Path) -> None:
