@@ -129,7 +129,9 @@ def _find_failure(header: Header) -> DataError | None:
         found = "The file is the end of one that begins in another part of this tar."
         return DataError("read", "member_unreadable", found)
     if header.is_sparse:
-        found = "The file is stored without its zeros (GNU sparse), which cannot be read. Pack it without --sparse."
+        found = (
+            "The file is stored without its zeros (GNU sparse), which cannot be read. Pack it without `tar --sparse`."
+        )
         return DataError("read", "unsupported_compression", found)
     return None
 

@@ -129,7 +129,7 @@ def check_object_store(free_bytes: int | None) -> Finding:
     if free_bytes >= OBJECT_STORE_BYTES:
         return Finding("object store", "ok", f"{_gib(free_bytes)} of shared memory free; Ray takes 1.0 GiB")
     found = f"{_gib(free_bytes)} of shared memory free; Ray takes 1.0 GiB, and falls back on the disk"
-    advice = "Free some of /dev/shm; start a container with --shm-size=2g."
+    advice = "Free some of /dev/shm; start a container with `docker run --shm-size=2g`."
     return Finding("object store", "warning", found, advice)
 
 

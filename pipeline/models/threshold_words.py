@@ -31,18 +31,15 @@ def _describe_cost(metrics: Mapping[str, float | None]) -> list[str]:
     if recall is None or false_alarms is None:
         return []
     told = (
-        f"On sources that neither network nor threshold had seen it found {_percent(recall)} of the cracked tiles and called "
-        f"{_percent(false_alarms)} of the sound ones cracked."
+        f"On sources that neither network nor threshold had seen it found {_percent(recall)} of the cracked tiles and "
+        f"called {_percent(false_alarms)} of the sound ones cracked."
     )
     lower = [value for name, value in metrics.items() if _AT_5_PERCENT.fullmatch(name) and value is not None]
     if not lower:
         return [told]
     found = f"{_percent(min(lower))} to {_percent(max(lower))}" if len(lower) > 1 else _percent(lower[0])
-    return [
-        told,
-        f"One that calls 5 % of the sound tiles cracked would have found {found}. A lower --threshold finds more, and "
-        "raises more false alarms.",
-    ]
+    another = f"One that calls 5 % of the sound tiles cracked would have found {found}."
+    return [told, f"{another} A lower --threshold finds more, and raises more false alarms."]
 
 
 def _percent(share: float) -> str:

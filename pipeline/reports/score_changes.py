@@ -13,8 +13,8 @@ from pipeline.dataset.sql import Connection
 from pipeline.reports.dataset_stats import read_rows
 
 KINDS = ("rose", "fell", "same", "new", "gone", "failed", "unclear")
-"""Each photo, or pair of photos, is one of these: `rose` and `fell` say what the score did, `failed` if one of a pair has
-no score, `unclear` if the other side may have the photo, but the rule cannot tell."""
+"""Each photo, or pair of photos, is one of these: `rose` and `fell` say what the score did, `failed` if one of a pair
+has no score, `unclear` if the other side may have the photo, but the rule cannot tell."""
 
 _CREATE_CHANGES = """
     CREATE OR REPLACE TEMP TABLE changes AS
