@@ -31,8 +31,8 @@ def command(out: str, sql: str, form: str, threshold: float | None, max_rows: in
     """Run the DuckDB query SQL (or @file.sql) over the dataset OUT.
 
     Views: `images` (one row per photo), `tiles` (one row per tile), `failures` (the photos that failed),
-    `out_of_domain` (those unlike the training data). docs/dataset.md lists their columns; "DESCRIBE images" shows
-    them, too.
+    `out_of_domain` (those unlike the training photos), `folders` (one row per folder of photos). docs/dataset.md lists
+    their columns; "DESCRIBE images" shows them, too.
 
     \b
     Examples:

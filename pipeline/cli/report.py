@@ -1,10 +1,15 @@
 """`crackscan report`: make one HTML page of a dataset."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from pipeline.cli.messages import echo
 from pipeline.cli.options import threshold_option
 from pipeline.core.counts import count_of
+
+if TYPE_CHECKING:
+    from pipeline.reports.dataset_stats import GroupBy
 
 
 @click.command("report")
@@ -14,8 +19,10 @@ from pipeline.core.counts import count_of
 )
 @click.option("--top", type=click.IntRange(0, 200), default=24, show_default=True, metavar="N",
               help="Photos shown as cards, the worst ones; 0 reads no archive.")  # fmt: skip
+@click.option("--group-by", type=click.Choice(["archive", "folder"]),
+              help="Rows of the table of groups.  [default: folder, if there is one archive with several]")  # fmt: skip
 @threshold_option
-def command(out: str, to: str, top: int, threshold: float | None) -> None:
+def command(out: str, to: str, top: int, group_by: "GroupBy | None", threshold: float | None) -> None:
     """Make one HTML page of the dataset OUT: figures, the worst photos with their heat, all photos as a table.
 
     The page needs no network and no other file: you can mail, archive and print it. The pictures come from the
@@ -25,11 +32,12 @@ def command(out: str, to: str, top: int, threshold: float | None) -> None:
     Examples:
       crackscan report scores
       crackscan report scores --out bridge-7.html --top 50
+      crackscan report scores --group-by folder
       crackscan report s3://results/tonight --threshold 0.95
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
     from pipeline.reports.report import ReportConfig, write_report
 
-    made = write_report(ReportConfig(out, to, top, threshold))
+    made = write_report(ReportConfig(out, to, top, threshold, group_by))
     echo(
         f"{made.url}: {count_of(made.photos, 'photo')}, {made.cards:,} of them as cards, "
         f"{made.size_bytes / 1000:,.0f} kB."

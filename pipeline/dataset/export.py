@@ -22,13 +22,14 @@ from pipeline.dataset.sql import VIEWS, Connection, list_tables, quote, views
 from pipeline.storage.errors import translate_errors
 
 Form = Literal["csv", "geojson", "duckdb"]
-Table = Literal["images", "tiles"]
+Table = Literal["images", "tiles", "folders"]
 Program = Literal["excel"]
 
-TABLES = ("failures", "images", "out_of_domain", "run", "tiles")
+TABLES = ("failures", "folders", "images", "out_of_domain", "run", "tiles")
 """The tables of a DuckDB file, in alphabetical order."""
 
-_TABLES_BEFORE_0_2 = {*TABLES} - {"out_of_domain"} | {"strange"}
+_OLDER_TABLES = ({*TABLES} - {"folders"}, {*TABLES} - {"folders", "out_of_domain"} | {"strange"})
+"""Those of exports before 0.4 and 0.2."""
 
 STORAGE_VERSION = "v1.0.0"
 """Every DuckDB from this one on opens the file; by default only the newest would."""
@@ -40,6 +41,7 @@ _ROWS = {
         FROM images ORDER BY archive, image, occurrence
     """,
     "tiles": "SELECT * FROM tiles",
+    "folders": "SELECT * FROM folders ORDER BY archive, folder",
 }
 """The rows of a CSV, with times in ISO 8601. Tiles come in the order of the files: sorting millions takes minutes."""
 
@@ -93,7 +95,7 @@ class ExportConfig:
 
     def __post_init__(self) -> None:
         """Refuse options without effect."""
-        if self.table == "tiles" and self.form != "csv":
+        if self.table != "images" and self.form != "csv":
             raise UsageError(f"--table chooses what a CSV holds, and --to is {self.form}. Leave one of them out.")
         if self.program is not None and self.form != "csv":
             raise UsageError(f"--for chooses how a CSV is written, and --to is {self.form}. Leave one of them out.")
@@ -141,7 +143,7 @@ def _check_replaceable(connection: Connection, form: Form, url: str) -> None:
         raise UsageError(f"{url} is a folder; expected the name of a file to write. Give another --out.")
     if form == "duckdb":
         is_local = url.startswith(storage.LOCAL)
-        is_export = is_local and list_tables(connection, storage.local_path(url)) in ({*TABLES}, _TABLES_BEFORE_0_2)
+        is_export = is_local and list_tables(connection, storage.local_path(url)) in ({*TABLES}, *_OLDER_TABLES)
     else:
         head = storage.read_ranges(url, [(0, max(map(len, _HEADS[form])))])[0]
         is_export = head.startswith(_HEADS[form])
@@ -149,7 +151,11 @@ def _check_replaceable(connection: Connection, form: Form, url: str) -> None:
         raise UsageError(f"{url} exists and is no {form} that crackscan wrote. Give another --out, or --overwrite.")
 
 
-_COLUMNS: dict[Table, pa.Schema] = {"images": table_schemas.IMAGES, "tiles": table_schemas.TILES}
+_COLUMNS: dict[Table, pa.Schema] = {
+    "images": table_schemas.IMAGES,
+    "tiles": table_schemas.TILES,
+    "folders": table_schemas.FOLDERS,
+}
 
 _HEADS = {
     "csv": tuple(
@@ -169,7 +175,8 @@ def _write_csv(connection: Connection, config: ExportConfig, path: Path) -> dict
     if config.program == "excel":
         first = columns.names[0]
         marked = f'{first} AS "{spreadsheets.MARK}{first}"'  # the first letters of the file
-        rows = f"SELECT * REPLACE ({_guarded_columns(columns)}) RENAME ({marked}) FROM ({rows})"  # noqa: S608 - ours
+        guarded = f"SELECT * REPLACE ({_guarded_columns(columns)}) FROM ({rows})"  # noqa: S608 - our own columns
+        rows = f"SELECT * RENAME ({marked}) FROM ({guarded})"  # noqa: S608
     written = connection.execute(f"COPY ({rows}) TO {quote(path)} (FORMAT csv, HEADER)").fetchall()[0][0]
     return {config.table: written}
 

@@ -1,4 +1,4 @@
-"""Reads a dataset with SQL: DuckDB over the views `images`, `tiles`, `failures` and `out_of_domain`.
+"""Reads a dataset with SQL: DuckDB over views of its photos, tiles, failures and folders.
 
 The views show committed photos only, each once, also in the moment of a crash and while a run writes. All connections
 to DuckDB come from this module.
@@ -23,7 +23,7 @@ from pipeline.dataset.duckdb_filesystem import StoredFiles
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.run import read_run
 
-VIEWS = ("images", "tiles", "failures", "out_of_domain")
+VIEWS = ("images", "tiles", "failures", "out_of_domain", "folders")
 """The views for queries."""
 
 MEMORY_LIMIT = "2GiB"
@@ -136,7 +136,19 @@ _RECOUNTED_IMAGES = """
 """
 """With `crack_tiles` counted anew; it filters tiles before it counts, because most show sound concrete."""
 
+FOLDER = "regexp_extract(image, '(?s)^(.*)/[^/]*$', 1)"
+"""The folder of a photo in its archive; empty at its top."""
+
+_FOLDERS = f"""
+    CREATE VIEW folders AS
+    SELECT archive, {FOLDER} AS folder, count(*) AS photos, count(*) FILTER (status = 'failed') AS failed,
+           count(*) FILTER (crack_tiles > 0) AS crack_photos, coalesce(sum(tiles), 0)::BIGINT AS tiles,
+           coalesce(sum(crack_tiles), 0)::BIGINT AS crack_tiles, max(crack_score) AS crack_score
+    FROM images GROUP BY ALL
+"""  # noqa: S608 - our own SQL
+
 _STATEMENTS = (
+    _FOLDERS,
     "CREATE VIEW failures AS SELECT * FROM images WHERE status = 'failed'",
     "CREATE VIEW out_of_domain AS SELECT * FROM images WHERE domain_score >= getvariable('domain_threshold')",
     "CREATE VIEW tiles AS SELECT * EXCLUDE (filename) FROM tiles_files SEMI JOIN images_files USING (part, image_id)",

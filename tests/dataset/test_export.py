@@ -21,7 +21,7 @@ from pipeline.dataset import sql
 from pipeline.dataset.export import TABLES, ExportConfig, Form, Program, Table, export
 from pipeline.dataset.layout import Layout
 from tests.helpers.limits import files_of_at_most
-from tests.helpers.small_dataset import BEGAN_AT, ok, write_dataset
+from tests.helpers.small_dataset import BEGAN_AT, failed, ok, write_dataset
 from tests.helpers.two_inspections import CARD, photos, write_inspections
 
 
@@ -88,6 +88,24 @@ def test_numbers_of_a_csv_for_excel_are_numbers(layout: Layout, tmp_path: Path) 
     assert any(row[10].startswith("-8.") for row in rows_of(tmp_path / "excel"))
 
 
+def test_folders_are_counted(tmp_path: Path) -> None:
+    """A row for each folder of each archive, the top of an archive too; the threshold moves the counts."""
+    rows = [ok("a.jpg"), ok("x/y/b.jpg"), ok("x/y/cc.jpg"), failed("x/y/ddd.jpg"), ok("x/\n/f.jpg")]
+    for row in rows:
+        row["archive"] = "file:///one.zip"
+    layout = write_dataset(str(tmp_path / "out"), [rows])
+    export(ExportConfig(layout.url, "csv", str(tmp_path / "file"), "folders", threshold=0.0))
+    head, *found = rows_of(tmp_path / "file")
+    assert head == table_schemas.FOLDERS.names
+    assert [row[:5] for row in found] == [
+        ["file:///one.zip", "", "1", "0", "1"],
+        ["file:///one.zip", "x/\n", "1", "0", "1"],
+        ["file:///one.zip", "x/y", "3", "1", "2"],
+    ]
+    shown = sql.query(layout.url, "FROM folders")
+    assert shown.schema.equals(table_schemas.FOLDERS)
+
+
 def test_images_of_a_csv_are_sorted(layout: Layout, tmp_path: Path) -> None:
     """By archive and image, so that exports can be compared line by line."""
     export(ExportConfig(layout.url, "csv", str(tmp_path / "file")))
@@ -107,7 +125,7 @@ def test_a_duckdb_file_has_all_tables(layout: Layout, tmp_path: Path) -> None:
     made = export(ExportConfig(layout.url, "duckdb", str(tmp_path / "file"), threshold=0.25))
     with duckdb.connect(str(tmp_path / "file"), read_only=True) as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        for table in ("images", "tiles", "failures", "out_of_domain"):
+        for table in ("images", "tiles", "failures", "out_of_domain", "folders"):
             found = connection.sql(f"FROM {table} ORDER BY ALL").to_arrow_table()
             assert found.equals(sql.query(layout.url, f"FROM {table} ORDER BY ALL", 0.25))
             assert made.rows[table] == found.num_rows > 0
@@ -204,11 +222,12 @@ def test_an_unfinished_dataset_says_so(tmp_path: Path) -> None:
 def test_the_command_says_what_it_wrote(layout: Layout, tmp_path: Path) -> None:
     """Rows by table, and the URL."""
     words = ["export", layout.url, "--to", "duckdb", "--out", str(tmp_path / "file")]
-    failed = sum(row["status"] == "failed" for row in photos())
+    lost = sum(row["status"] == "failed" for row in photos())
     tiles = sum(len(row.get("grid", [])) for row in photos())
+    folders = len({(row["archive"], row["image"].rpartition("/")[0]) for row in photos()})
     unlike = sum(row.get("domain_score", 0) > CARD["domain_threshold"] for row in photos())
     assert CliRunner().invoke(main, words).output == (
-        f"Wrote {failed} failures, {len(photos())} images, {unlike} out_of_domain, {tiles} tiles to file://{tmp_path}/file\n"
+        f"Wrote {lost} failures, {folders} folders, {len(photos())} images, {unlike} out_of_domain, {tiles} tiles to file://{tmp_path}/file\n"
     )
 
 

@@ -138,3 +138,14 @@ def test_costs_of_runs_are_shown_and_escaped(tmp_path: Path) -> None:
     page = page_of(layout, tmp_path)
     assert "UTC, 1.50 &lt;i&gt;</dd>" in page
     assert "<dd>3.50 &lt;i&gt; of all runs with prices; storage and traffic not included</dd>" in page
+
+
+@pytest.mark.parametrize(
+    ("names", "heading"), [(("a.png", "b.png"), "By archive"), (("n/a.png", "s/b.png"), "By folder")]
+)
+def test_one_archive_is_grouped_by_its_folders(names: tuple[str, str], heading: str, tmp_path: Path) -> None:
+    """A whole inspection in one zip would be one row; another grouping can be asked for."""
+    layout = score_archives(tmp_path / "out", zip_photos(tmp_path / "one.zip", {name: photo(200) for name in names}))
+    assert f"<h2>{heading}</h2>" in page_of(layout, tmp_path)
+    asked = write_report(ReportConfig(layout.url, str(tmp_path / "asked.html"), group_by="archive"))
+    assert "<h2>By archive</h2>" in storage.read_bytes(asked.url).decode()
