@@ -71,7 +71,7 @@ def echo(*lines: str, err: bool = False) -> None:
 
 def echo_json(value: object, default: Callable[[Any], object] | None = None) -> None:
     """Print JSON for programs; `default` turns values that are none of JSON's into some that are."""
-    click.echo(dump_json(value, indent=1, default=default))
+    click.echo(dump_json(value, indent=1, default=default, allow_nan=False))
 
 
 def echo_error(error: CrackscanError) -> None:

@@ -1,7 +1,6 @@
 """`crackscan query`: run SQL over a dataset."""
 
 import sys
-from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,8 @@ def command(out: str, sql: str, form: str, threshold: float | None, max_rows: in
     `out_of_domain` (those unlike the training photos), `folders` (one row per folder of photos). docs/dataset.md lists
     their columns; "DESCRIBE images" shows them, too.
 
+    Times are in ISO 8601, scores in the fewest digits that keep them, in every form; a table rounds to four decimals.
+
     \b
     Examples:
       crackscan query scores "SELECT image, crack_score FROM images ORDER BY crack_score DESC LIMIT 10"
@@ -42,8 +43,9 @@ def command(out: str, sql: str, form: str, threshold: float | None, max_rows: in
       crackscan query scores "SELECT * FROM tiles WHERE crack_score > 0.9" --format csv > cracks.csv
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
     from pipeline.dataset.sql import query
+    from pipeline.dataset.written_values import write_values
 
-    found = query(out, _read_sql(sql), threshold)
+    found = write_values(query(out, _read_sql(sql), threshold))
     try:
         _print(found, form, max_rows)
     except (ValueError, OverflowError) as error:
@@ -92,8 +94,6 @@ def _print_rows(found: Any, max_rows: int) -> None:  # noqa: ANN401 - a table of
 def _format_cell(value: object) -> str:
     if value is None:
         return "-"
-    if isinstance(value, datetime):
-        return value.isoformat(sep=" ", timespec="seconds")
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 

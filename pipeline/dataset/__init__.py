@@ -10,6 +10,7 @@ It may import `core`, `storage` and `images`. Start with `writer`, which commits
 * `lease`: the file by which crackscan refuses a second writer
 * `crack_map_files`: crack maps, written before their photos are committed
 * `compact`: rewrites a finished dataset as a few large files
+* `written_values`: how values are written for people and programs
 * `export`: a dataset's photos or tiles as one CSV, GeoJSON or DuckDB file
 * `verify`: checks every invariant of a dataset
 * `inventory`: the Parquet files of a dataset, and which of them are sound
