@@ -65,7 +65,7 @@ def end_run(summary: Any, out: str, seconds: float) -> None:  # noqa: ANN401 - i
 def _print_run(summary: Any, out: str, seconds: float) -> None:  # noqa: ANN401 - its module loads pyarrow
     run = summary.run
     if run.tried == 0 and not summary.left and not summary.uncounted:
-        rows = count_of(summary.listed, "photo has its row", "photos have their rows")
+        rows = count_of(summary.listed, "photo has its row", "photos have their row")
         echo(f"Nothing left to score: {rows} in {out}.")
     else:
         echo(

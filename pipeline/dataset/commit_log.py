@@ -16,7 +16,6 @@ import pyarrow.parquet as pq
 
 from pipeline import storage
 from pipeline.core import table_schemas
-from pipeline.core.counts import count_of
 from pipeline.core.errors import DatasetError, StorageError
 from pipeline.dataset.layout import Layout
 
@@ -142,8 +141,8 @@ def _parse_log(layout: Layout, files: list[_Numbered], known: CommitLog) -> Comm
     expected = range(max([len(known.tokens), *(file.part + 1 for file in parts)]))
     if missing := sorted({*expected} - {file.part for file in parts}):
         raise DatasetError(
-            f"The commit log {layout.url}/images has a gap: {len(missing)} of {count_of(len(expected), 'part')} "
-            f"missing, part-{missing[0]:06d}.parquet among them. Restore them, or score into another --out."
+            f"The commit log {layout.url}/images has a gap: of {len(expected)} parts {len(missing)} are missing, "
+            f"part-{missing[0]:06d}.parquet among them. Restore them, or score into another --out."
         )
     if known.failed_parts - {file.part for file in files if file.kind == "failed"}:
         known = EMPTY_LOG  # a late `retry` removed failed photos that were known

@@ -26,6 +26,7 @@ NEVER_ONE = {
     **dict.fromkeys(["folder", "source", "kind", "file.url", "size_text", "found", "', '.join(data)"], "a text"),
     "longest": "bytes of a path",
     "down": "pixels of a step",
+    "len(expected)": "parts with a gap between them",
     "height_px": "pixels of a photo that is smaller than a tile",
 }
 """Expressions that are no number, or never 1, and why."""
