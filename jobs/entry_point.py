@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from pipeline.cli import check_current_folder
-from pipeline.cli.messages import DONE_WITH_FAILED_PHOTOS
+from pipeline.cli.messages import DONE_WITH_FAILED_PHOTOS, echo_error
 from pipeline.core.errors import CrackscanError, InterruptedRunError, UsageError
 from pipeline.core.streams import prepare_streams
 
@@ -41,7 +41,7 @@ def _run(job: click.Command, words: Sequence[str] | None) -> dict[str, Any] | No
         error.show()
         code, message = UsageError.exit_code, error.format_message()
     except CrackscanError as error:
-        click.echo(f"crackscan: {error}", err=True)
+        echo_error(error)
         code, message = error.exit_code, str(error)
     except click.Abort:
         code, message = InterruptedRunError.exit_code, "Interrupted; run the same job again to go on."

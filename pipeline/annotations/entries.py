@@ -11,6 +11,7 @@ from typing import NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.core.counts import count_of
 from pipeline.core.errors import UsageError
 from pipeline.images.decode import MAX_PIXELS
 
@@ -31,7 +32,7 @@ class Size(NamedTuple):
 
     def __str__(self) -> str:
         """Say it in words."""
-        return f"{self.height_px} pixels high and {self.width_px} wide"
+        return f"{count_of(self.height_px, 'pixel')} high and {self.width_px} wide"
 
 
 class Entry(NamedTuple):

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from pipeline import storage
 from pipeline.annotations.entries import Entry
+from pipeline.core.counts import count_of
 from pipeline.core.errors import UsageError
 from pipeline.images.formats import DECODED_SUFFIXES, PHOTO_SUFFIXES
 
@@ -96,7 +97,7 @@ class PhotoFolder:
         chosen = [candidate for candidate in candidates if rank(candidate) == best]
         if len(chosen) > 1:
             raise UsageError(
-                f"{entry} names the photo {path!r}, and {len(chosen)} photos in {self.url} fit: "
+                f"{entry} names the photo {path!r}, and {count_of(len(chosen), 'photo')} in {self.url} fit: "
                 f"{', '.join(chosen[:3])}{', …' if len(chosen) > 3 else ''}. Give their folders one by one, each with "
                 "its annotations."
             )

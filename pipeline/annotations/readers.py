@@ -14,6 +14,7 @@ from pipeline.annotations import coco, cvat, documents, label_studio, labelme, p
 from pipeline.annotations.documents import Companion, Document, Format
 from pipeline.annotations.photos import PhotoFolder, fold
 from pipeline.annotations.shapes import AnnotatedPhoto
+from pipeline.core.counts import none_of
 from pipeline.core.errors import UsageError
 
 ANNOTATION_FOLDERS = frozenset({"annotations", "annotation", "labels", "json", "xml", "ann", "label"})
@@ -90,7 +91,7 @@ def read(url: str) -> Export:
         raise UsageError(str(companions[0]))
     if drawn.missing and not drawn.photos:
         raise UsageError(
-            f"None of the {len(drawn.missing)} photos that {url} names was found below {root}; the first is "
+            f"{none_of(len(drawn.missing), 'photo')} that {url} names was found below {root}; the first is "
             f"{drawn.missing[0]!r}. Put the photos beside their annotations."
         )
     return Export(drawn.photos, drawn.missing, _count_unannotated(folder, drawn), companions)

@@ -17,6 +17,7 @@ from pipeline import storage
 from pipeline.annotations.entries import Entry, coordinates, number, whole
 from pipeline.annotations.photos import PhotoFolder, fold
 from pipeline.annotations.shapes import AnnotatedPhoto, Label, Shape, area, frame
+from pipeline.core.counts import count_of
 from pipeline.core.errors import UsageError
 
 IMAGES, LABELS = "images", "labels"
@@ -211,4 +212,6 @@ def _number(names: object, url: str) -> Names:
 
 def _check_length(url: str, data: bytes) -> None:
     if len(data) > MOST_NAMES_BYTES:
-        raise UsageError(f"{url} has {len(data):,} bytes; expected names of classes, at most {MOST_NAMES_BYTES:,}.")
+        raise UsageError(
+            f"{url} has {count_of(len(data), 'byte')}; expected names of classes, at most {MOST_NAMES_BYTES:,}."
+        )

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from pipeline.archives.members import DAMAGED, Content, Entry, Limits, archive_suffix
 from pipeline.archives.tar_headers import BLOCK_BYTES, MAX_PADDING_BYTES, is_header, make_entry, read_headers
+from pipeline.core.counts import count_of
 from pipeline.core.errors import DataError
 from pipeline.storage.byte_ranges import RangeReader, double_check, open_reader
 
@@ -130,7 +131,7 @@ class _StreamCursor:
         for _ in self._read_pieces(position - self.position):
             pass
         if self.position < position:
-            raise tarfile.ReadError(f"it ends {position - self.position:,} bytes too early")
+            raise tarfile.ReadError(f"it ends {count_of(position - self.position, 'byte')} too early")
 
     def check_rest(self) -> None:
         """Read to the end, where the compression has its checksum."""

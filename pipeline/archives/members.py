@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from pipeline import storage
+from pipeline.core.counts import count_of
 from pipeline.core.errors import DataError
 from pipeline.images.formats import PHOTO_SUFFIXES
 from pipeline.storage.byte_ranges import RangeReader
@@ -72,7 +73,7 @@ class Limits:
         """
         limit_bytes = self.nested_bytes if nested else self.photo_bytes
         if entry.size_bytes > limit_bytes:
-            found = f"{entry.size_bytes:,} bytes; at most {limit_bytes:,} are read"
+            found = f"{count_of(entry.size_bytes, 'byte')}; at most {limit_bytes:,} are read"
             raise DataError("read", "too_large", f"The file has {found}.")
         grows_much = entry.method and entry.size_bytes > self.ratio * entry.stored_bytes
         if grows_much and entry.size_bytes > self.ratio_from_bytes:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple, Protocol
 
 from pipeline.archives.members import Entry
+from pipeline.core.counts import count_of
 from pipeline.core.errors import DataError
 
 BLOCK_BYTES = tarfile.BLOCKSIZE
@@ -128,7 +129,9 @@ def _find_failure(header: Header) -> DataError | None:
         found = "The file is the end of one that begins in another part of this tar."
         return DataError("read", "member_unreadable", found)
     if header.is_sparse:
-        found = "The file is stored without its zeros (GNU sparse), which cannot be read. Pack it without --sparse."
+        found = (
+            "The file is stored without its zeros (GNU sparse), which cannot be read. Pack it without `tar --sparse`."
+        )
         return DataError("read", "unsupported_compression", found)
     return None
 
@@ -177,7 +180,7 @@ def _read_extended(cursor: Cursor, info: tarfile.TarInfo) -> dict[str, str]:
     """Read an extended header: its facts about the next file, by PAX keyword."""
     limit_bytes = MAX_EXTENDED_BYTES if info.type in _LONG_NAMES else MAX_RECORDS_BYTES
     if info.size > limit_bytes:
-        found = f"{info.size:,} bytes of headers before byte {cursor.position:,}"
+        found = f"{count_of(info.size, 'byte')} of headers before byte {cursor.position:,}"
         raise tarfile.ReadError(f"{found}; at most {limit_bytes:,} are read")
     end = cursor.position + _round_up(info.size)
     if keyword := _LONG_NAMES.get(info.type):
@@ -230,7 +233,7 @@ class _Records:
 
     def _take_value(self, value_at: int, length: int) -> str:
         if length > MAX_EXTENDED_BYTES:
-            found = f"a record of {length:,} bytes before byte {self._cursor.position:,}"
+            found = f"a record of {count_of(length, 'byte')} before byte {self._cursor.position:,}"
             raise tarfile.ReadError(f"{found}; at most {MAX_EXTENDED_BYTES:,} are read")
         self._fill(length)
         record = self._data[self._at : self._at + length]

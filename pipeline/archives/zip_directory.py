@@ -16,6 +16,7 @@ import numpy as np
 
 from pipeline.archives.members import Entry
 from pipeline.archives.zip_names import decode_name, find_extra_field
+from pipeline.core.counts import count_of
 from pipeline.core.errors import DataError
 from pipeline.storage.byte_ranges import RangeReader, read_whole
 
@@ -129,7 +130,7 @@ def parse_entries(directory: Directory) -> Iterator[Entry]:
         # Positional arguments, not keywords, save a quarter of a second for a million members.
         yield Entry(path, size, position, stored, method, crc32, "", is_link, failure)
     if (number + 1) % (1 << directory.count_bits) != directory.count:
-        raise BadZipFile(f"its directory shows {number + 1:,} members and should show {directory.count:,}")
+        raise BadZipFile(f"its directory shows {count_of(number + 1, 'member')} and should show {directory.count:,}")
 
 
 def find_refusal(flags: int, method: int) -> DataError | None:
@@ -229,7 +230,7 @@ def _find_shift(source: RangeReader, begin: int, stated: int, count: int) -> int
         if position >= 0 and (not count or source.read([(position, position + 4)]) == [b"PK\1\2"]):
             shift = position - stated
             if shift < 0:
-                raise BadZipFile(f"{-shift:,} bytes are missing before its directory")
+                raise BadZipFile(f"{count_of(-shift, 'byte is', 'bytes are')} missing before its directory")
             if shift % _WRAP_BYTES and source.read([(0, 4)]) == [b"PK\3\4"]:
                 raise BadZipFile("it ends with the directory of a zip inside it, and its own is missing")
             return shift

@@ -13,6 +13,7 @@ from zipfile import BadZipFile
 from pipeline.archives.members import DAMAGED, Content, Entry, Limits
 from pipeline.archives.zip_directory import LOCAL_BYTES, find_directory, parse_entries
 from pipeline.archives.zip_salvage import salvage
+from pipeline.core.counts import count_of
 from pipeline.core.errors import DataError
 from pipeline.storage.byte_ranges import (
     BytesRangeReader,
@@ -110,9 +111,9 @@ def _unpack(entry: Entry, found: bytes) -> bytes:
     try:
         content = _decompress(entry, data)
     except DAMAGED as error:
-        raise _unreadable(f"its {entry.stored_bytes:,} bytes cannot be decompressed: {error}") from error
+        raise _unreadable(f"its {count_of(entry.stored_bytes, 'byte')} cannot be decompressed: {error}") from error
     if len(content) != entry.size_bytes:
-        raise _unreadable(f"it does not have the {entry.size_bytes:,} bytes that it should have")
+        raise _unreadable(f"it does not have the {count_of(entry.size_bytes, 'byte')} that it should have")
     if entry.crc32 is not None and zlib.crc32(content) != entry.crc32:
         raise _unreadable("its checksum is not the one that was stored with it")
     return content

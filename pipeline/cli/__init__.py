@@ -28,7 +28,7 @@ answers at once. It may import every package but `jobs`. Start with `score`; the
 * `options`: options that several commands share
 * `config_file`: options from a YAML or JSON file
 * `prices_file`: the prices of machines from a file
-* `messages`: words, tables and an exit code that several commands share
+* `messages`: words, lines, tables and an exit code that several commands share
 * `progress`: a bar on a terminal, lines elsewhere
 * `storage_waits`: says that a command waits for storage, and why
 * `train_display`: what `train` shows
@@ -45,7 +45,9 @@ from typing import Any
 import click
 
 from pipeline import __version__
+from pipeline.cli.messages import echo, echo_error
 from pipeline.cli.storage_waits import say_waits
+from pipeline.core.control_characters import escape_controls
 from pipeline.core.errors import CrackscanError, InterruptedRunError, UsageError
 from pipeline.core.streams import prepare_streams
 
@@ -95,10 +97,13 @@ class CrackscanGroup(click.Group):
             with say_waits():
                 return super().invoke(ctx)
         except CrackscanError as error:
-            click.echo(f"crackscan: {error}", err=True)
+            echo_error(error)
             ctx.exit(error.exit_code)
+        except click.ClickException as error:
+            error.message = escape_controls(error.message)  # type: ignore[misc] # Click has no other way in
+            raise
         except KeyboardInterrupt:
-            click.echo("crackscan: Interrupted; run the same command again to go on.", err=True)
+            echo("crackscan: Interrupted; run the same command again to go on.", err=True)
             ctx.exit(InterruptedRunError.exit_code)
 
 

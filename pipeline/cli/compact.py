@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli.config_file import config_option
+from pipeline.cli.messages import echo
 from pipeline.cli.progress import progress
+from pipeline.core.counts import count_of
 
 if TYPE_CHECKING:
     from pipeline.dataset.compact import Compacted
@@ -37,11 +39,12 @@ def command(out: str, to: str, part_mb: float, overwrite: bool) -> None:
       crackscan compact s3://results/bridge-7 --to s3://archive/bridge-7 --overwrite
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
     made = run_compaction(out, to, part_mb, overwrite=overwrite)
-    click.echo(
-        f"Rewrote {made.photos:,} photos and {made.tiles:,} tiles from {made.parts_before:,} parts to {made.parts:,}. "
+    echo(
+        f"Rewrote {count_of(made.photos, 'photo')} and {count_of(made.tiles, 'tile')} from "
+        f"{count_of(made.parts_before, 'part')} to {made.parts:,}. "
         f"{made.url} is sealed, and equal to {out} row for row."
     )
-    click.echo(f"Next:\n  crackscan verify {shlex.quote(to)} --equals {shlex.quote(out)}")
+    echo("Next:", f"  crackscan verify {shlex.quote(to)} --equals {shlex.quote(out)}")
 
 
 def run_compaction(out: str, to: str, part_mb: float, *, overwrite: bool = False) -> "Compacted":

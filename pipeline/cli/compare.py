@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.cli.messages import echo
 from pipeline.cli.options import overwrite_option, threshold_option
 
 if TYPE_CHECKING:
@@ -12,8 +13,8 @@ if TYPE_CHECKING:
     from pipeline.reports.score_changes import Agreement
 
 MEANINGS = {
-    "worse": "the score is higher in B, by the margin or more",
-    "better": "the score is lower in B, by the margin or more",
+    "rose": "the score is higher in B, by the margin or more",
+    "fell": "the score is lower in B, by the margin or more",
     "same": "the scores differ by less",
     "new": "only in B",
     "gone": "only in A",
@@ -51,12 +52,15 @@ def command(
 ) -> None:
     """Compare the dataset OUT_A with OUT_B: the same structure in two years, or two models on the same photos.
 
-    Every photo is worse, better, same, new, gone, failed or unclear. FOLDER/comparison.parquet has a row for each, with
-    both scores; FOLDER/comparison.html shows what changed most; older ones are replaced. Agreement says on how many
-    photos both find a crack, at each model's threshold or at --threshold.
+    The score of a photo rose, fell or is the same, or the photo is new, gone, failed or unclear.
+    FOLDER/comparison.parquet has a row for each, with both scores; FOLDER/comparison.html shows what changed most;
+    older ones are replaced. Agreement says how many photos have a tile over the threshold in both, at each model's
+    threshold or at --threshold.
 
     By name, photos with the same path in their archives match; if several archives have such a path, those in archives
-    of the same name. By place, the nearest photos match; those of one spot in the order in which they were taken.
+    of the same name. Others match by the longest common end of their paths, if no other photo has it: 1.jpg of the
+    folder north and north/1.jpg of a zip. By place, the nearest photos match; those of one spot in the order in which
+    they were taken.
 
     \b
     Examples:
@@ -72,12 +76,13 @@ def command(
 
 def _print_comparison(comparison: "Comparison") -> None:
     for kind, count in comparison.counts.items():
-        click.echo(f"{kind:<8}{count:>9,}  {MEANINGS[kind]}")
-    click.echo(_format_agreement(comparison.agreement))
+        echo(f"{kind:<8}{count:>9,}  {MEANINGS[kind]}")
+    echo(_format_agreement(comparison.agreement))
+    echo(*comparison.hints)
     for row in comparison.worst[:WORST_PHOTOS]:
         scores = f"{row['crack_score_a']:.3f} to {row['crack_score_b']:.3f}"
-        click.echo(f"{row['difference']:+.3f}  {scores}  {row['image_b']}")
-    click.echo(f"{comparison.table_url}\n{comparison.page_url}")
+        echo(f"{row['difference']:+.3f}  {scores}  {row['image_b']}")
+    echo(comparison.table_url, comparison.page_url)
 
 
 def _format_agreement(agreed: "Agreement") -> str:
@@ -85,6 +90,7 @@ def _format_agreement(agreed: "Agreement") -> str:
         return "No photo has a score in both."
     kappa = "not defined, as both say the same of all" if agreed.kappa is None else f"{agreed.kappa:.3f}"
     return (
-        f"Cracked in both {agreed.both:,}, only in A {agreed.only_a:,}, only in B {agreed.only_b:,}, in neither "
-        f"{agreed.neither:,}: the same for {agreed.share:.1%}, Cohen's kappa {kappa}."
+        f"With a tile at or over the threshold: in both {agreed.both:,}, only in A {agreed.only_a:,}, only in B "
+        f"{agreed.only_b:,}, in neither {agreed.neither:,}. The same for {agreed.share:.1%}; Cohen's kappa (1 full "
+        f"agreement, 0 as by chance) {kappa}."
     )

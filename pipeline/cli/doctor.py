@@ -1,10 +1,12 @@
 """`crackscan doctor`: check this machine, and say what to do about problems."""
 
-import json
 import sys
 from typing import TYPE_CHECKING
 
 import click
+
+from pipeline.cli.messages import echo, echo_json
+from pipeline.core.counts import count_of
 
 if TYPE_CHECKING:
     from pipeline.cluster.checks import Finding
@@ -38,17 +40,17 @@ def command(places: tuple[str, ...], with_ray: bool, as_json: bool) -> None:
         if not as_json:
             _print_finding(finding)
     if as_json:
-        click.echo(json.dumps([finding._asdict() for finding in findings], indent=1, ensure_ascii=False))
+        echo_json([finding._asdict() for finding in findings])
     counts = {state: sum(finding.state == state for finding in findings) for state in COLOURS}
     if counts["failed"]:
-        click.echo(f"{counts['failed']} of {len(findings)} checks failed.", err=True)
+        echo(f"{counts['failed']} of {count_of(len(findings), 'check')} failed.", err=True)
         sys.exit(FAILED)
     if not as_json:
-        click.echo(f"Nothing failed; warnings: {counts['warning']}." if counts["warning"] else "All is well.")
+        echo(f"Nothing failed; warnings: {counts['warning']}." if counts["warning"] else "All is well.")
 
 
 def _print_finding(finding: "Finding") -> None:
-    state = click.style(f"{finding.state:<8}", fg=COLOURS[finding.state])
-    click.echo(f"{state}{finding.subject:<17} {finding.found}")
+    click.secho(f"{finding.state:<8}", fg=COLOURS[finding.state], nl=False)
+    echo(f"{finding.subject:<17} {finding.found}")
     if finding.advice is not None:
-        click.echo(f"{'':<26}→ {finding.advice}")
+        echo(f"{'':<26}→ {finding.advice}")

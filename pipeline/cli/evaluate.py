@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from pipeline.cli.config_file import config_option
-from pipeline.cli.messages import DONE_WITH_FAILED_PHOTOS, format_unlabelled, format_unused
+from pipeline.cli.messages import DONE_WITH_FAILED_PHOTOS, echo, format_unlabelled, format_unused
 from pipeline.cli.options import (
     address_option,
     cpus_option,
@@ -125,9 +125,9 @@ def run_evaluation(
 def _print_left_out(tiles: "LabelledTiles") -> None:
     """Say what the labelled data holds besides its tiles."""
     if tiles.unlabelled:
-        click.echo(format_unlabelled(tiles.unlabelled), err=True)
+        echo(format_unlabelled(tiles.unlabelled), err=True)
     for line in format_unused(tiles):
-        click.echo(line, err=True)
+        echo(line, err=True)
 
 
 def _config(

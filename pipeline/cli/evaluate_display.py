@@ -2,9 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-import click
-
-from pipeline.cli.messages import print_table, short_url
+from pipeline.cli.messages import echo, print_table, short_url
+from pipeline.core.counts import count_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -55,14 +54,13 @@ crack is right, and a crack's pixel is found, if the other has a crack within as
 def print_tiles(evaluation: "Evaluation") -> None:
     """Print the table, the place of the report and how to read it; failed tiles go to stderr."""
     print_table(_tile_table(evaluation), _pipe_width(evaluation))
-    click.echo(f"The report, with curves and the worst mistakes: {short_url(evaluation.out)}")
-    click.echo(READING)
+    echo(f"The report, with curves and the worst mistakes: {short_url(evaluation.out)}")
+    echo(*READING.splitlines())
     for url, message in sorted(evaluation.failures.items())[:MOST_FAILURES]:
-        name = short_url(url).encode(errors="backslashreplace").decode()
-        click.echo(f"failed: {name}: {message}", err=True)
+        echo(f"failed: {short_url(url)}: {message}", err=True)
     if count := len(evaluation.failures):
-        words = "1 tile could not be scored and is" if count == 1 else f"{count:,} tiles could not be scored and are"
-        click.echo(f"{words} not counted; metrics.json names {'it' if count == 1 else 'them all'}.", err=True)
+        words = count_of(count, "tile could not be scored and is", "tiles could not be scored and are")
+        echo(f"{words} not counted; metrics.json names {'it' if count == 1 else 'them all'}.", err=True)
 
 
 def print_masks(evaluation: "MaskEvaluation") -> None:
@@ -71,10 +69,10 @@ def print_masks(evaluation: "MaskEvaluation") -> None:
 
     print_table(_mask_table(evaluation), _pipe_width(evaluation))
     out = short_url(evaluation.out)
-    click.echo(f"The report: {out}/masks.json, and photos beside their masks and maps: {out}/masks.png")
-    click.echo(MASK_READING.format(tolerance=TOLERANCE_PX))
+    echo(f"The report: {out}/masks.json, and photos beside their masks and maps: {out}/masks.png")
+    echo(*MASK_READING.format(tolerance=TOLERANCE_PX).splitlines())
     for url, message in sorted(evaluation.failures.items()):
-        click.echo(f"failed: {short_url(url)}: {message}", err=True)
+        echo(f"failed: {short_url(url)}: {message}", err=True)
 
 
 def _pipe_width(evaluation: "Evaluation | MaskEvaluation") -> int:
@@ -106,7 +104,7 @@ def _mask_table(evaluation: "MaskEvaluation") -> "Table":
     table.add_row("crack pixels", *[f"{each.quality.crack_pixels / each.quality.pixels:.2%}" for each in results])
     for heading, kind in (("to the pixel", "exact"), (f"within {TOLERANCE_PX} pixels", "tolerant")):
         table.add_section()
-        table.add_row(f"[bold]{heading}")
+        table.add_row(heading, style="bold")
         for name, label in MASK_ROWS.items():
             table.add_row(label, *[f"{getattr(getattr(each.quality, kind), name):.4f}" for each in results])
     return table

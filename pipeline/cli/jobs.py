@@ -1,6 +1,5 @@
 """`crackscan jobs`: list, inspect, follow and stop jobs on a Ray cluster."""
 
-import json
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -8,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.messages import print_table
+from pipeline.cli.messages import echo, echo_json, print_table
 from pipeline.cli.options import dashboard_option
 from pipeline.cli.submit import connect_to, follow_to_end
+from pipeline.core.control_characters import escape_controls
 
 if TYPE_CHECKING:
     from pipeline.cluster.submission import Job
@@ -45,11 +45,11 @@ def list_jobs(address: str, as_json: bool) -> None:
 
     jobs = own_jobs(connect_to(address).jobs())
     if as_json:
-        click.echo(json.dumps([_facts(job) for job in jobs], indent=1))
+        echo_json([_facts(job) for job in jobs])
     elif jobs:
         _print_rows(["job", "state", "command", "began", "took", "out"], [_row(job) for job in jobs])
     else:
-        click.echo(f"No jobs of crackscan at {address}. Next:\n  crackscan submit score --help")
+        echo(f"No jobs of crackscan at {address}. Next:", "  crackscan submit score --help")
 
 
 @command.command("status")
@@ -60,7 +60,7 @@ def status(job_id: str, address: str, as_json: bool) -> None:
     """Show the state of a JOB and its command line; `crackscan status OUT` shows the progress of its dataset."""
     facts = _facts(connect_to(address).job(job_id))
     if as_json:
-        click.echo(json.dumps(facts, indent=1))
+        echo_json(facts)
     else:
         _print_rows([], [(name, "-" if fact is None else str(fact)) for name, fact in facts.items()])
 
@@ -74,7 +74,7 @@ def logs(job_id: str, address: str, is_followed: bool) -> None:
     server = connect_to(address)
     if is_followed:
         follow_to_end(server, job_id)
-    click.echo(server.log(job_id), nl=False)
+    click.echo(server.log(job_id), nl=False)  # a program's own output, with its lines and colours
 
 
 @command.command("stop")
@@ -83,9 +83,9 @@ def logs(job_id: str, address: str, is_followed: bool) -> None:
 def stop(job_id: str, address: str) -> None:
     """Stop a JOB; it commits what is finished, and the next submission continues from there."""
     if connect_to(address).stop(job_id):
-        click.echo(f"Asked {job_id} to stop; it commits what is finished first. Submit the same again to go on.")
+        echo(f"Asked {job_id} to stop; it commits what is finished first. Submit the same again to go on.")
     else:
-        click.echo(f"{job_id} had ended already.")
+        echo(f"{job_id} had ended already.")
 
 
 def _facts(job: "Job") -> dict[str, object]:
@@ -123,5 +123,5 @@ def _print_rows(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
     table = Table(*heading, show_header=bool(heading))
     for row in rows:
-        table.add_row(*(Text(cell, COLOURS.get(cell, "")) for cell in row))
+        table.add_row(*(Text(escape_controls(cell), COLOURS.get(cell, "")) for cell in row))
     print_table(table, PIPE_WIDTH)

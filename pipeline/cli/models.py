@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.messages import align_columns
+from pipeline.cli.messages import align_columns, echo
 from pipeline.cli.models_compare import command as compare
 from pipeline.cli.models_quantise import command as quantise
 
@@ -37,12 +37,12 @@ def command(ctx: click.Context) -> None:
 @click.argument("folders", nargs=-1, metavar="[FOLDER]...")
 def list_models(folders: tuple[str, ...]) -> None:
     """List backbones, the shipped model, and the models in each FOLDER (default: this one)."""
-    click.echo("Backbones whose pre-trained weights are here:")
-    click.echo(align_columns([("name", "million parameters", "weights"), *_backbones()]))
-    click.echo("Any other model name of timm works with --weights FILE, or where timm's hub can be reached.\n")
-    click.echo("Models:")
-    click.echo(align_columns([("model", "id", "backbone", "validation AP", "trained on"), *_models(folders or (".",))]))
-    click.echo("`crackscan models show MODEL` prints a card.")
+    echo("Backbones whose pre-trained weights are here:")
+    echo(*align_columns([("name", "million parameters", "weights"), *_backbones()]))
+    echo("Any other model name of timm works with --weights FILE, or where timm's hub can be reached.", "")
+    echo("Models:")
+    echo(*align_columns([("model", "id", "backbone", "validation AP", "trained on"), *_models(folders or (".",))]))
+    echo("`crackscan models show MODEL` prints a card.")
 
 
 @command.command("show")
@@ -95,6 +95,8 @@ def _print_card(card: "Card") -> None:
     """Print the most important facts first, then all settings."""
     from dataclasses import asdict
 
+    from pipeline.models.threshold_words import describe_threshold
+
     lines = {
         "model": card.model_id,
         "note": card.note,
@@ -106,12 +108,14 @@ def _print_card(card: "Card") -> None:
     }
     for name, value in lines.items():
         if value is not None:
-            click.echo(f"{name + ':':13s}{value}")
+            echo(f"{name + ':':13s}{value}")
+        if name == "threshold":
+            echo(*(f"{'':13s}{sentence}" for sentence in describe_threshold(asdict(card))))
     sections = [("metrics", card.metrics), ("training", card.training), ("software", card.software)]
     sections += [("data", asdict(source)) for source in card.data]
     for title, section in sections:
-        click.echo(f"\n{title}")
-        click.echo(align_columns([(name, _format_value(value)) for name, value in section.items()]))
+        rows = align_columns([(name, _format_value(value)) for name, value in section.items()])
+        echo("", title, *rows.splitlines())
 
 
 def _describe_int8(card: "Card") -> str:

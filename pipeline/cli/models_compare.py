@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli.messages import count_of, print_table, short_url
+from pipeline.cli.messages import echo, print_table, short_url
 from pipeline.cli.options import training_options
+from pipeline.core.counts import count_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -121,9 +122,9 @@ def _print_comparison(comparison: "Comparison") -> None:
     for difference in comparison.differences:
         interval = _format_interval(difference.auc, "+.4f")
         seeds = count_of(difference.auc.n, "seed")
-        click.echo(f"{difference.name}: AUC {interval} against {difference.than}, by seed, {seeds}.")
-    click.echo(f"Tables and plot: {short_url(comparison.out)}")
-    click.echo(READING)
+        echo(f"{difference.name}: AUC {interval} against {difference.than}, by seed, {seeds}.")
+    echo(f"Tables and plot: {short_url(comparison.out)}")
+    echo(*READING.splitlines())
 
 
 def _table(comparison: "Comparison") -> "Table":
@@ -135,7 +136,8 @@ def _table(comparison: "Comparison") -> "Table":
         table.add_column(label, justify="right")
     for entry in comparison.entries:
         n = entry.macro["auc"].n
-        table.add_row(f"{entry.name}\n{entry.tiles_per_s:.0f} tiles/s, {count_of(n, 'seed')}")
+        table.add_row(entry.name)
+        table.add_row(f"{entry.tiles_per_s:.0f} tiles/s, {count_of(n, 'seed')}")
         for source, figures in entry.sources.items():
             table.add_row(f"  {source}", *[f"{getattr(figures, name):.4f}" for name in COLUMNS])
         table.add_row("  mean", *[_format_interval(entry.macro[name], ".4f") for name in COLUMNS], end_section=True)

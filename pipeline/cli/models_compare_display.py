@@ -2,6 +2,7 @@
 
 from pipeline.cli.messages import format_unlabelled, format_unused
 from pipeline.cli.progress import StageBar
+from pipeline.core.counts import count_of
 from pipeline.evaluation.calibration import scores_of
 from pipeline.evaluation.metrics import measure
 from pipeline.evaluation.trial_results import TrialResult
@@ -29,7 +30,7 @@ class CompareDisplay(StageBar):
         """Say how much there is to do."""
         self._waiting = waiting
         before = f", {finished} of them are done" if finished else ""
-        self.print(f"{finished + waiting} trials{before}.")
+        self.print(f"{count_of(finished + waiting, 'trial')}{before}.")
 
     def on_descriptors(self, done: int, total: int) -> None:
         """Show the search for repeats."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli.messages import format_unused
+from pipeline.cli.messages import echo, format_unused
 from pipeline.cli.options import negative_option, positive_option
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ def command(model: str, positive: tuple[str, ...], negative: tuple[str, ...], **
     config = QuantiseConfig(model, classes=ClassNames(positive, negative), **places)
     with StageBar() as bar:
         quantised = quantise_folder(config, bar.show, partial(_print_unused, bar))
-    click.echo(f"Wrote int8.xml and int8.bin into {model}")
-    click.echo(_describe_loss(quantised))
+    echo(f"Wrote int8.xml and int8.bin into {model}")
+    echo(*_describe_loss(quantised))
 
 
 def _print_unused(bar: "StageBar", tiles: "LabelledTiles") -> None:
@@ -58,14 +58,12 @@ def _print_unused(bar: "StageBar", tiles: "LabelledTiles") -> None:
         bar.print(line, err=True)
 
 
-def _describe_loss(quantised: "Quantised") -> str:
+def _describe_loss(quantised: "Quantised") -> tuple[str, str]:
     """Write the loss, and whether `score` will use the network."""
     from pipeline.models.engines import why_not_trusted
 
     aucs = "" if quantised.auc is None else f"AUC {quantised.auc:.5f}, in floats {quantised.auc_float:.5f}; "
     refusal = why_not_trusted(quantised)
     verdict = "`score` will use it on CPUs." if refusal is None else f"`score` will not use it on its own: {refusal}."
-    return (
-        f"  on {quantised.tiles:,} held-out tiles: {aucs}scores move by {quantised.mean_shift:.4f} in the mean, "
-        f"{quantised.greatest_shift:.2f} at most\n{verdict}"
-    )
+    shifts = f"scores move by {quantised.mean_shift:.4f} in the mean, {quantised.greatest_shift:.2f} at most"
+    return f"  on {quantised.tiles:,} held-out tiles: {aucs}{shifts}", verdict

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.cli.messages import echo
 from pipeline.cli.options import overwrite_option
+from pipeline.core.counts import count_of
 from pipeline.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -62,9 +64,9 @@ def _draw(config: "OverlayConfig") -> bool:
     for overlay in write_overlays(config):
         if overlay.url is None:
             is_complete = False
-            click.echo(f"{overlay.image} cannot be read any more: {overlay.why}", err=True)
+            echo(f"{overlay.image} cannot be read any more: {overlay.why}", err=True)
         else:
-            click.echo(f"{overlay.url}  {overlay.crack_score:.3f}  {overlay.image}")
+            echo(f"{overlay.url}  {overlay.crack_score:.3f}  {overlay.image}")
     return is_complete
 
 
@@ -72,6 +74,7 @@ def _export_map(config: "ExportConfig") -> None:
     from pipeline.dataset.export import export
 
     made = export(config)
-    click.echo(
-        f"{made.url}: {made.rows['images']:,} photos with a position; {made.unplaced:,} scored photos have none."
+    echo(
+        f"{made.url}: {count_of(made.rows['images'], 'photo')} with a position; "
+        f"{count_of(made.unplaced, 'scored photo has', 'scored photos have')} none."
     )

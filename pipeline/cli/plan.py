@@ -6,14 +6,17 @@ from typing import Any
 import click
 
 from pipeline.cli.config_file import config_option
-from pipeline.cli.messages import count_of, list_kinds
+from pipeline.cli.messages import echo, list_kinds, print_table
 from pipeline.cli.options import run_options, score_options
 from pipeline.cli.prices_file import prices_option
 from pipeline.cli.score import make_config
 from pipeline.cli.score_display import show_run
+from pipeline.core.counts import count_of
 
 NOWHERE = "memory://no-dataset"
 """Stands for the dataset if none is given: an empty place."""
+PIPE_WIDTH = 200
+"""Columns of a table without a terminal."""
 
 
 @click.command("plan")
@@ -50,11 +53,10 @@ def command(fail_on: str, **given: Any) -> None:  # noqa: ANN401 - Click's
     _print_time(found)
     if config.prices is not None and found.pace is not None:
         cost = config.prices.cost(found.pace.nodes, found.pace.job_time(found.counts).total_s)
-        click.echo(f"Cost: about {cost}, storage and traffic not included.")
+        echo(f"Cost: about {cost}, storage and traffic not included.")
 
 
 def _print_counts(counts: Any) -> None:  # noqa: ANN401 - its module loads pyarrow
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, header_style="bold")
@@ -65,11 +67,11 @@ def _print_counts(counts: Any) -> None:  # noqa: ANN401 - its module loads pyarr
         photos = f"{archive.photos:,}" + (" + ?" if archive.uncounted else "")
         table.add_row(archive.archive, photos, f"{archive.size_bytes / 1e6:,.1f}", f"{archive.done:,}",
                       f"{archive.unreadable:,}")  # fmt: skip
-    Console(markup=False, highlight=False, emoji=False).print(table)
+    print_table(table, PIPE_WIDTH)
     if any(archive.uncounted for archive in counts.archives):
-        click.echo("?: compressed as a whole; its photos are counted while they are scored.")
+        echo("?: compressed as a whole; its photos are counted while they are scored.")
     if counts.skipped:
-        click.echo(f"Skipped, for they are no photos: {list_kinds(dict(sorted(counts.skipped.items())))}")
+        echo(f"Skipped, for they are no photos: {list_kinds(dict(sorted(counts.skipped.items())))}")
 
 
 def _print_time(found: Any) -> None:  # noqa: ANN401 - its module loads pyarrow
@@ -77,18 +79,18 @@ def _print_time(found: Any) -> None:  # noqa: ANN401 - its module loads pyarrow
     photos, streams = count_of(counts.left, "photo"), count_of(counts.uncounted, "archive")
     if pace is None:
         unread = ", and those of archives that are read from front to back only, whose time is not known before"
-        click.echo(f"{photos} to score{unread if counts.left or counts.uncounted else ''}.")
+        echo(f"{photos} to score{unread if counts.left or counts.uncounted else ''}.")
         return
     needed = pace.job_time(counts)
     maps = f", {_duration(needed.maps_s)} to draw crack maps" if needed.maps_s else ""
-    click.echo(
+    echo(
         f"{photos} to score: about {_duration(needed.total_s)} on {_machines(pace)}: {_duration(needed.start_s)} to "
         f"start, {_duration(needed.photos_s)} to read and score{maps}, {_duration(needed.end_s)} to end."
     )
     if counts.uncounted:
-        click.echo(f"The photos of {streams} compressed as a whole come on top; their time is not known before.")
+        echo(f"The photos of {streams} compressed as a whole come on top; their time is not known before.")
     rate, tiles = pace.photos_per_s, pace.cost.tiles
-    click.echo(
+    echo(
         f"Measured just now on {pace.tried} of them, with {count_of(pace.placement.actors, 'scorer')}: "
         f"{tiles:,.0f} tiles a photo, {rate * tiles:,.0f} tiles/s, {rate * 3600:,.0f} photos an hour, "
         f"{rate * counts.left_bytes / counts.left / 1e6:,.1f} MB/s read."

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-import click
+from pipeline.cli.messages import echo
 
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
@@ -69,12 +69,12 @@ class StageBar:
         self._bar.update(self._bar.task_ids[0], description=stage, completed=done, total=total)
         if self._bar.disable and total and time.monotonic() - self._printed_at > STAGES_EVERY_S:
             self._printed_at = time.monotonic()
-            click.echo(f"{stage}: {done / total:.0%}", err=True)
+            echo(f"{stage}: {done / total:.0%}", err=True)
 
     def print(self, line: str, *, err: bool = False) -> None:
         """Print a line above the bar, on stdout or stderr."""
         self._bar.stop()
-        click.echo(line, err=err)
+        echo(line, err=err)
         self._bar.start()
 
 
@@ -114,4 +114,4 @@ class _CountLines:
         seconds = seconds_left(done, total, (first, now - first_at)) if done < total else None
         left = "" if seconds is None else f", about {seconds:.0f} s left"
         counts = f"{done:,} of {total:,} {self.noun} " if total else ""
-        click.echo(f"{counts}{note} in {now - self.began_at:.0f} s{left}", err=True)
+        echo(f"{counts}{note} in {now - self.began_at:.0f} s{left}", err=True)

@@ -1,16 +1,15 @@
 """`crackscan query`: run SQL over a dataset."""
 
-import json
 import sys
-from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import click
 
-from pipeline.cli.messages import print_table
+from pipeline.cli.messages import echo, echo_json, print_table
 from pipeline.cli.options import threshold_option
+from pipeline.core.counts import count_of
 from pipeline.core.errors import UsageError
 
 FORMATS = ("table", "csv", "json")
@@ -31,8 +30,10 @@ def command(out: str, sql: str, form: str, threshold: float | None, max_rows: in
     """Run the DuckDB query SQL (or @file.sql) over the dataset OUT.
 
     Views: `images` (one row per photo), `tiles` (one row per tile), `failures` (the photos that failed),
-    `out_of_domain` (those unlike the training data). docs/dataset.md lists their columns; "DESCRIBE images" shows
-    them, too.
+    `out_of_domain` (those unlike the training photos), `folders` (one row per folder of photos). docs/dataset.md lists
+    their columns; "DESCRIBE images" shows them, too.
+
+    Times are in ISO 8601, scores in the fewest digits that keep them, in every form; a table rounds to four decimals.
 
     \b
     Examples:
@@ -42,8 +43,9 @@ def command(out: str, sql: str, form: str, threshold: float | None, max_rows: in
       crackscan query scores "SELECT * FROM tiles WHERE crack_score > 0.9" --format csv > cracks.csv
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
     from pipeline.dataset.sql import query
+    from pipeline.dataset.written_values import write_values
 
-    found = query(out, _read_sql(sql), threshold)
+    found = write_values(query(out, _read_sql(sql), threshold))
     try:
         _print(found, form, max_rows)
     except (ValueError, OverflowError) as error:
@@ -56,7 +58,7 @@ def _print(found: Any, form: str, max_rows: int) -> None:  # noqa: ANN401 - a ta
 
         csv.write_csv(found, sys.stdout.buffer)
     elif form == "json":
-        click.echo(json.dumps(found.to_pylist(), indent=1, default=_json_value, ensure_ascii=False))
+        echo_json(found.to_pylist(), _json_value)
     else:
         _print_rows(found, max_rows)
 
@@ -84,16 +86,14 @@ def _print_rows(found: Any, max_rows: int) -> None:  # noqa: ANN401 - a table of
         table.add_column(field.name, justify="right" if _is_number(field.type) else "left", overflow="fold")
     for row in found.slice(0, max_rows).to_pylist():
         table.add_row(*[_format_cell(value) for value in row.values()])
-    print_table(table, PIPE_WIDTH, markup=False, highlight=False, emoji=False)
+    print_table(table, PIPE_WIDTH)
     if found.num_rows > max_rows:
-        click.echo(f"… {found.num_rows - max_rows:,} more rows; see --max-rows, or --format csv.", err=True)
+        echo(f"… {count_of(found.num_rows - max_rows, 'more row')}; see --max-rows, or --format csv.", err=True)
 
 
 def _format_cell(value: object) -> str:
     if value is None:
         return "-"
-    if isinstance(value, datetime):
-        return value.isoformat(sep=" ", timespec="seconds")
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 

@@ -2,7 +2,8 @@
 
 import click
 
-from pipeline.cli.messages import count_of
+from pipeline.cli.messages import echo
+from pipeline.core.counts import count_of
 
 PROOFS = {"version": "by date or version", "content": "by content", "none": "not proven"}
 """What proved that an archive or folder is the one that was listed."""
@@ -33,6 +34,6 @@ def command(out: str, before: str, now: str, unchecked: bool) -> None:
     moved = relocate(out, before, now, is_checked=not unchecked)
     how = ", ".join(f"{number:,} {PROOFS[proof]}" for proof, number in moved.proofs.items())
     things = [count_of(moved.archives, "archive"), count_of(moved.folders, "folder")]
-    click.echo(f"{' and '.join(things)} with {count_of(moved.photos, 'photo')} of {out} lie at {now} now ({how}).")
+    echo(f"{' and '.join(things)} with {count_of(moved.photos, 'photo')} of {out} lie at {now} now ({how}).")
     if moved.missing:
-        click.echo(f"{count_of(moved.missing, 'loose photo')} of the folders were not found there.")
+        echo(f"{count_of(moved.missing, 'loose photo')} of the folders were not found there.")

@@ -1,8 +1,15 @@
 """`crackscan report`: make one HTML page of a dataset."""
 
+from typing import TYPE_CHECKING
+
 import click
 
+from pipeline.cli.messages import echo
 from pipeline.cli.options import overwrite_option, threshold_option
+from pipeline.core.counts import count_of
+
+if TYPE_CHECKING:
+    from pipeline.reports.dataset_stats import GroupBy
 
 
 @click.command("report")
@@ -12,9 +19,11 @@ from pipeline.cli.options import overwrite_option, threshold_option
 )
 @click.option("--top", type=click.IntRange(0, 200), default=24, show_default=True, metavar="N",
               help="Photos shown as cards, the worst ones; 0 reads no archive.")  # fmt: skip
+@click.option("--group-by", type=click.Choice(["archive", "folder"]),
+              help="Rows of the table of groups.  [default: folder, if there is one archive with several]")  # fmt: skip
 @threshold_option
 @overwrite_option
-def command(out: str, to: str, top: int, threshold: float | None, overwrite: bool) -> None:
+def command(out: str, to: str, top: int, group_by: "GroupBy | None", threshold: float | None, overwrite: bool) -> None:
     """Make one HTML page of the dataset OUT: figures, the worst photos with their heat, all photos as a table.
 
     The page needs no network and no other file: you can mail, archive and print it. The pictures come from the
@@ -24,16 +33,18 @@ def command(out: str, to: str, top: int, threshold: float | None, overwrite: boo
     Examples:
       crackscan report scores
       crackscan report scores --out bridge-7.html --top 50
+      crackscan report scores --group-by folder
       crackscan report s3://results/tonight --threshold 0.95
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
     from pipeline.reports.report import ReportConfig, write_report
 
-    made = write_report(ReportConfig(out, to, top, threshold, overwrite=overwrite))
-    click.echo(
-        f"{made.url}: {made.photos:,} photos, {made.cards:,} of them as cards, {made.size_bytes / 1000:,.0f} kB."
+    made = write_report(ReportConfig(out, to, top, threshold, group_by, overwrite=overwrite))
+    echo(
+        f"{made.url}: {count_of(made.photos, 'photo')}, {made.cards:,} of them as cards, "
+        f"{made.size_bytes / 1000:,.0f} kB."
     )
     missing = made.without_picture
     if missing:
         verbs = "has no picture, for its photo" if missing == 1 else "have no picture, for their photos"
         said = "it says" if missing == 1 else "they say"
-        click.echo(f"{missing:,} of the cards {verbs} cannot be read any more; {said} why.")
+        echo(f"{missing:,} of the cards {verbs} cannot be read any more; {said} why.")

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipeline.cli.messages import echo
 from pipeline.cli.progress import progress
+from pipeline.core.counts import count_of
 
 if TYPE_CHECKING:
     from pipeline.reports.review import Reviewed
@@ -49,17 +51,16 @@ def command(dataset: str, **given: Any) -> None:  # noqa: ANN401 - Click's
 
     with progress("tiles") as show:
         made = review(ReviewConfig(dataset, **given), show)
-    click.echo(_format_result(made, given["folder"]))
+    echo(*_format_result(made, given["folder"]))
     for reason, tiles in made.unreachable.most_common(MOST_REASONS):
-        click.echo(f"{tiles:,} tiles could not be cut out of their photos: {reason}", err=True)
+        words = ("tile could not be cut out of its photo", "tiles could not be cut out of their photos")
+        echo(f"{count_of(tiles, *words)}: {reason}", err=True)
 
 
-def _format_result(made: "Reviewed", folder: str) -> str:
+def _format_result(made: "Reviewed", folder: str) -> list[str]:
     place = shlex.quote(folder.rstrip("/") or folder)
-    return "\n".join(
-        [
-            f"Cut {made.tiles:,} tiles of {made.photos:,} photos: {made.url}",
-            f"Next: look at {place}/tiles, and fill in the column label of {place}/review.csv",
-            f"  crackscan train DATA… {place} --out MODEL",
-        ]
-    )
+    return [
+        f"Cut {count_of(made.tiles, 'tile')} of {count_of(made.photos, 'photo')}: {made.url}",
+        f"Next: look at {place}/tiles, and fill in the column label of {place}/review.csv",
+        f"  crackscan train DATA… {place} --out MODEL",
+    ]

@@ -4,7 +4,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.cli.messages import echo
 from pipeline.cli.progress import progress
+from pipeline.core.counts import count_of
 
 if TYPE_CHECKING:
     from pipeline.synthetic.sample import SampleSummary
@@ -109,26 +111,28 @@ def command(
     check_place(storage.canonical(out))
     with progress("photos and tiles") as show:
         summary = write_sample(config, show)
-    click.echo(_format_result(summary, out))
+    echo(*_format_result(summary, out))
 
 
-def _format_result(summary: "SampleSummary", out: str) -> str:
+def _format_result(summary: "SampleSummary", out: str) -> list[str]:
     """Write what is where, and what to type next."""
     place = out.rstrip("/") or out
     lines = ["Next:"]
     if summary.train_tiles:
         tiles = f"{place}/tiles"
-        lines.insert(0, f"  {tiles}  {summary.train_tiles} tiles to train on, {summary.val_tiles} to validate on")
+        lines.insert(
+            0, f"  {tiles}  {count_of(summary.train_tiles, 'tile')} to train on, {summary.val_tiles} to validate on"
+        )
         lines.append(f"  crackscan train {tiles}/train --val {tiles}/val --out {place}/model --preset quick")
     if summary.photos:
         photos = f"{place}/{summary.photos_path.name}"
         model = f" --model {place}/model" if summary.train_tiles else ""
         lines = [
-            f"  {photos}  {summary.photos} photos, {summary.cracked_photos} of them with cracks",
+            f"  {photos}  {count_of(summary.photos, 'photo')}, {summary.cracked_photos} of them with cracks",
             f"  {place}/masks  the truth: white = crack",
             *lines,
             f"  crackscan score {photos}{model} --out {place}/scores",
             f"  crackscan query {place}/scores @{place}/check.sql",
         ]
     done = "This sample is already there and was left as it is" if summary.already_there else "Drew a synthetic sample"
-    return "\n".join([f"{done}: {place}", *lines])
+    return [f"{done}: {place}", *lines]

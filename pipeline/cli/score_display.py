@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from pipeline.cli.messages import DONE_WITH_FAILED_PHOTOS, count_of, list_kinds, short_url
+from pipeline.cli.messages import DONE_WITH_FAILED_PHOTOS, echo, list_kinds, short_url
 from pipeline.cli.progress import progress
+from pipeline.core.counts import count_of
 
 if TYPE_CHECKING:
     from pipeline.monitoring.changes import Change
@@ -45,7 +44,7 @@ def show_run(print_counts: Callable[[Any], None] | None = None) -> Iterator[Any]
             has_waited = False
 
             def on_engine(self, engine: EngineChoice) -> None:
-                click.echo(f"Engine: {engine.name} ({engine.why})", err=True)
+                echo(f"Engine: {engine.name} ({engine.why})", err=True)
 
             def on_counted(self, counts: Counts) -> None:
                 if print_counts is not None:
@@ -53,22 +52,24 @@ def show_run(print_counts: Callable[[Any], None] | None = None) -> Iterator[Any]
 
             def on_wait(self, holder: Holder) -> None:
                 if not self.has_waited:
-                    click.echo(
-                        f"The dataset is held by {holder}; waiting to see whether that run still lives.", err=True
-                    )
+                    echo(f"The dataset is held by {holder}; waiting to see whether that run still lives.", err=True)
                 self.has_waited = True
 
             def on_changes(self, changes: Sequence[Change], *, is_rescored: bool) -> None:
                 for line in describe_changes(changes, is_rescored=is_rescored):
-                    click.echo(line, err=True)
+                    echo(line, err=True)
 
             def on_listed(self, archives: int, total: int) -> None:
-                show(0, 0, f"({archives:,} of {total:,} archives listed)")
+                show(0, 0, f"({archives:,} of {count_of(total, 'archive')} listed)")
 
             def on_progress(self, now: Progress) -> None:
                 rate = now.tiles / (time.monotonic() - began_at)
-                more = f", and {now.uncounted:,} archives whose photos are not counted yet" if now.uncounted else ""
-                note = f"({now.tiles:,} tiles, {rate:,.0f}/s, {now.failed:,} failed{more})"
+                more = (
+                    f", and {count_of(now.uncounted, 'archive')} whose photos are not counted yet"
+                    if now.uncounted
+                    else ""
+                )
+                note = f"({count_of(now.tiles, 'tile')}, {rate:,.0f}/s, {now.failed:,} failed{more})"
                 show(now.tried, max(now.photos, now.tried), note)
 
         yield ScoreDisplay()
@@ -105,37 +106,41 @@ def end_run(summary: Any, out: str, seconds: float, fail_on: "FailOn") -> None: 
 def _print_run(summary: Any, out: str, seconds: float) -> None:  # noqa: ANN401 - its module loads pyarrow
     run = summary.run
     if run.tried == 0 and not summary.left and not summary.uncounted:
-        click.echo(f"Nothing left to score: all {summary.listed:,} photos have their row in {out}.")
+        rows = count_of(summary.listed, "photo has its row", "photos have their row")
+        echo(f"Nothing left to score: {rows} in {out}.")
     else:
-        click.echo(
-            f"Scored {run.scored:,} photos ({run.tiles:,} tiles) in {seconds:,.0f} s; {run.failed:,} failed, "
-            f"{summary.done_before:,} were done before."
+        echo(
+            f"Scored {count_of(run.scored, 'photo')} ({count_of(run.tiles, 'tile')}) in {seconds:,.0f} s; "
+            f"{run.failed:,} failed, {summary.done_before:,} were done before."
         )
     if summary.cost is not None:
-        click.echo(f"Cost: {summary.cost}, storage and traffic not included; more in {out}/run-report.json.")
+        echo(f"Cost: {summary.cost}, storage and traffic not included; more in {out}/run-report.json.")
     if summary.skipped:
-        click.echo(f"Skipped files that are no photos: {list_kinds(dict(sorted(summary.skipped.items())))}")
+        echo(f"Skipped files that are no photos: {list_kinds(dict(sorted(summary.skipped.items())))}")
     if summary.left:
-        click.echo(f"{summary.left:,} photos are left; run it again without --limit to score them.")
+        echo(f"{count_of(summary.left, 'photo is', 'photos are')} left; run it again without --limit to go on.")
     if not summary.is_finished and not summary.left and not summary.uncounted:
-        click.echo("The dataset is not finished: photos that were planned before are not among these inputs.")
+        echo("The dataset is not finished: photos that were planned before are not among these inputs.")
     if summary.uncounted:
-        click.echo(f"{summary.uncounted:,} archives were not read to their end; run it again without --limit.")
+        archives = count_of(summary.uncounted, "archive was not read to its end", "archives were not read to their end")
+        echo(f"{archives}; run it again without --limit.")
 
 
 def _print_worst(summary: Any, out: str) -> None:  # noqa: ANN401 - its module loads pyarrow
     from pipeline.dataset.sql import count_out_of_domain, list_worst
 
     for photo in list_worst(out, WORST_PHOTOS):
-        note = "  (unlike the training data)" if photo.is_out_of_domain else ""
-        click.echo(f"  {photo.crack_score:.3f}  {photo.crack_tiles:>4} of {photo.tiles} tiles  {photo.image}{note}")
+        note = "  (unlike the training photos)" if photo.is_out_of_domain else ""
+        echo(
+            f"  {photo.crack_score:.3f}  {photo.crack_tiles:>4} of {count_of(photo.tiles, 'tile')}  {photo.image}{note}"
+        )
     if count := count_out_of_domain(out):
-        click.echo(f"{count:,} photos are unlike what the model was trained on; do not trust their scores. See which:")
-        click.echo(f"  crackscan query {shlex.quote(out)} '{OUT_OF_DOMAIN}'")
-    click.echo(f"Next:\n  crackscan query {shlex.quote(out)} '{WORST}'")
+        echo(f"{count_of(count, 'photo is', 'photos are')} unlike the training photos: look yourself. See which:")
+        echo(f"  crackscan query {shlex.quote(out)} '{OUT_OF_DOMAIN}'")
+    echo("Next:", f"  crackscan query {shlex.quote(out)} '{WORST}'")
     if summary.failed:
-        click.echo(f"  crackscan query {shlex.quote(out)} '{WHY_FAILED}'\n  crackscan retry {shlex.quote(out)}")
-    click.echo(_describe_trouble(summary))
+        echo(f"  crackscan query {shlex.quote(out)} '{WHY_FAILED}'", f"  crackscan retry {shlex.quote(out)}")
+    echo(_describe_trouble(summary))
 
 
 def _describe_trouble(summary: Any) -> str:  # noqa: ANN401 - its module loads pyarrow

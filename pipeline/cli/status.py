@@ -1,6 +1,5 @@
 """`crackscan status`: show how far a dataset is, and which process writes it."""
 
-import json
 import shlex
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -8,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.messages import count_of, list_kinds
+from pipeline.cli.messages import echo, echo_json, list_kinds
 from pipeline.cli.score_display import describe_changes
+from pipeline.core.counts import count_of
 
 if TYPE_CHECKING:
     from pipeline.monitoring.status import Speed, Status, Writer
@@ -44,26 +44,26 @@ def command(out: str, as_json: bool) -> None:
             "changes": [change._asdict() for change in found.changes],
             "cost": found.cost and found.cost._asdict(),
         }
-        click.echo(json.dumps(facts, indent=1, default=datetime.isoformat, ensure_ascii=False))
+        echo_json(facts, datetime.isoformat)
         return
-    click.echo(f"{_format_state(found)}: {found.out}")
-    click.echo(f"photos   {_format_photos(found)}")
+    echo(f"{_format_state(found)}: {found.out}")
+    echo(f"photos   {_format_photos(found)}")
     if found.speed is not None:
-        click.echo(f"speed    {_format_speed(found.speed, found.left_s if found.planned > found.done else None)}")
+        echo(f"speed    {_format_speed(found.speed, found.left_s if found.planned > found.done else None)}")
     if found.failed:
-        click.echo(f"failed   {list_kinds(found.failures)}")
-        click.echo(f"         crackscan query {shlex.quote(out)} '{WHY_FAILED}'")
+        echo(f"failed   {list_kinds(found.failures)}")
+        echo(f"         crackscan query {shlex.quote(out)} '{WHY_FAILED}'")
     for line in describe_changes(found.changes):
-        click.echo(f"changed  {line}")
+        echo(f"changed  {line}")
     if found.cost is not None:
-        click.echo(f"cost     {found.cost} of all runs with prices, storage and traffic not included")
-    click.echo(f"writer   {_format_writer(found.writer)}")
+        echo(f"cost     {found.cost} of all runs with prices, storage and traffic not included")
+    echo(f"writer   {_format_writer(found.writer)}")
 
 
 def _format_state(found: "Status") -> str:
     if not found.is_finished:
         return "Not finished"
-    return "Finished and sealed" if found.is_sealed else "Finished"
+    return "Finished and sealed (takes no more photos)" if found.is_sealed else "Finished"
 
 
 def _format_photos(found: "Status") -> str:
@@ -72,7 +72,8 @@ def _format_photos(found: "Status") -> str:
     if found.unlisted_archives:
         text += f"; {count_of(found.unlisted_archives, 'archive')} not listed yet"
     if found.unread_archives:
-        text += f"; more will come from {found.unread_archives:,} archives that have not been read to their end"
+        words = ("archive that has not been read to its end", "archives that have not been read to their end")
+        text += f"; more will come from {count_of(found.unread_archives, *words)}"
     return text
 
 

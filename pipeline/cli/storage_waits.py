@@ -5,8 +5,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import click
-
 from pipeline.cli.messages import short_url
 from pipeline.core.waits import Wait, longest_wait
 
@@ -62,7 +60,7 @@ def say_waits() -> Iterator[None]:
     def watch() -> None:
         while not ended.wait(POLL_S):
             if line := outages.look(longest_wait()):
-                click.echo(line, err=True)
+                echo(line, err=True)
 
     watching = threading.Thread(target=watch, name="storage-waits", daemon=True)
     watching.start()

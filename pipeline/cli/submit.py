@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.cli import compact, evaluate, score, train
+from pipeline.cli.messages import echo
 from pipeline.cli.options import dashboard_option
 from pipeline.core.errors import InterruptedRunError
 
@@ -82,11 +83,11 @@ def _submit(name: str, address: str, image: str | None, again: bool, is_followed
     check_no_secrets([*work.texts(), ("--image", image or "")], secrets_of(os.environ.items()))
     server = connect_to(address)
     submitted = submit(server, work, image, again=again)
-    click.echo(_describe(submitted, address), err=is_followed)
+    echo(_describe(submitted, address), err=is_followed)
     if is_followed and submitted.outcome != "done":
         follow_to_end(server, submitted.job_id)
     elif submitted.outcome != "done":
-        click.echo(_format_next(submitted.job_id, address, work.out))
+        echo(*_format_next(submitted.job_id, address, work.out))
 
 
 def connect_to(address: str) -> "JobServer":
@@ -152,7 +153,7 @@ def _describe(submitted: "Submitted", address: str) -> str:
     return words[submitted.outcome]
 
 
-def _format_next(job_id: str, address: str, out: str) -> str:
+def _format_next(job_id: str, address: str, out: str) -> list[str]:
     at = f"{job_id} --address {shlex.quote(address)}"
     lines = [
         "Next:",
@@ -160,7 +161,7 @@ def _format_next(job_id: str, address: str, out: str) -> str:
         f"  crackscan jobs status {at}",
         f"  crackscan jobs stop {at}",
     ]
-    return "\n".join([*lines, *([f"  crackscan status {shlex.quote(out)}"] if out else [])])
+    return [*lines, *([f"  crackscan status {shlex.quote(out)}"] if out else [])]
 
 
 def follow_to_end(server: "JobServer", job_id: str) -> None:
@@ -173,7 +174,7 @@ def follow_to_end(server: "JobServer", job_id: str) -> None:
         raise InterruptedRunError(
             f"Stopped following; {job_id} continues. `crackscan jobs stop {job_id}` ends it."
         ) from error
-    click.echo(f"{job_id} {job.state}.{'' if job.state == 'succeeded' else f' {job.message}'}", err=True)
+    echo(f"{job_id} {job.state}.{'' if job.state == 'succeeded' else f' {job.message}'}", err=True)
     sys.exit(exit_code(job))
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.cli.config_file import config_option
+from pipeline.cli.messages import echo
 from pipeline.cli.options import training_options
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def command(out: str, **given: Any) -> None:  # noqa: ANN401 - Click's
       crackscan train coco.json --out model --positive crack --negative "no crack"
       crackscan train a/ b/ --out model --backbone convnext_tiny --weights convnext.safetensors
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
-    click.echo(_format_result(run_training(out=out, **given), out))
+    echo(*_format_result(run_training(out=out, **given), out))
 
 
 def run_training(out: str, preset: str, **given: Any) -> "TrainResult":  # noqa: ANN401 - Click's
@@ -142,7 +143,7 @@ def _config(out: str, preset: str, given: dict[str, Any]) -> "TrainConfig":
     )
 
 
-def _format_result(result: "TrainResult", out: str) -> str:
+def _format_result(result: "TrainResult", out: str) -> list[str]:
     """Write the figures, and what to type next."""
     card, metrics = result.card, result.card.metrics
     opening = "This model is already there and was left as it is" if result.already_there else "Wrote model"
@@ -152,7 +153,7 @@ def _format_result(result: "TrainResult", out: str) -> str:
         f"AUC {metrics['auc']:.5f}",
         f"accuracy {metrics['accuracy']:.4f}",
     )
-    lines = [
+    return [
         f"{opening}: {out}  ({card.model_id}, epoch {epoch} of {card.training['epochs_done']})",
         f"  on the validation tiles: {', '.join(figures)} at threshold {card.threshold}",
         "Next:",
@@ -160,4 +161,3 @@ def _format_result(result: "TrainResult", out: str) -> str:
         f"  crackscan evaluate --model {out} DATA…",
         f"  crackscan score PHOTOS… --model {out} --out SCORES",
     ]
-    return "\n".join(lines)

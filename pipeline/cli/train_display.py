@@ -1,7 +1,8 @@
 """What `train` shows: a bar while it works, and a row for each epoch."""
 
-from pipeline.cli.messages import count_of, format_unlabelled, format_unused
+from pipeline.cli.messages import format_unlabelled, format_unused
 from pipeline.cli.progress import StageBar
+from pipeline.core.counts import count_of
 from pipeline.labels.labelled_tiles import LabelledTiles
 from pipeline.labels.split import TrainValSplit
 from pipeline.models.backbones import Backbone
@@ -39,7 +40,9 @@ class TrainDisplay(StageBar, TrainCallbacks):
     def on_split(self, parts: TrainValSplit) -> None:
         """Say how many tiles there are for training and validation."""
         dropped = f" ({parts.dropped:,} repeat validation tiles and are left out)" if parts.dropped else ""
-        self.print(f"Training on {len(parts.training):,} tiles{dropped}, validating on {len(parts.validation):,}.")
+        self.print(
+            f"Training on {count_of(len(parts.training), 'tile')}{dropped}, validating on {len(parts.validation):,}."
+        )
 
     def on_start(self, backbone: Backbone, workers: int) -> None:
         """Say which backbone is trained."""

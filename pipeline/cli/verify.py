@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.cli.messages import echo
 from pipeline.cli.progress import progress
+from pipeline.core.counts import count_of
 
 if TYPE_CHECKING:
     from pipeline.dataset.verify import Check
@@ -35,18 +37,18 @@ def command(out: str, other: str | None) -> None:
     with progress("files") as show:
         checks = verify(out, show)
     for check in checks:
-        click.echo(_format_check(check))
+        echo(_format_check(check))
     different = [] if other is None else differences(out, other)
     if other is not None:
-        click.echo(f"{'BROKEN' if different else 'ok':<8}Both hold the same photos, tiles and scores.")
+        echo(f"{'BROKEN' if different else 'ok':<8}Both hold the same photos, tiles and scores.")
     for sentence in different:
-        click.echo(f"{'':<8}{sentence}")
+        echo(f"{'':<8}{sentence}")
     broken = sum(check.broken != 0 for check in checks) + bool(different)
     if broken:
-        click.echo(f"{broken} invariants are broken or could not be checked.", err=True)
+        echo(f"{count_of(broken, 'invariant is', 'invariants are')} broken or could not be checked.", err=True)
         sys.exit(BROKEN)
     is_open = any(check.open for check in checks)
-    click.echo("Nothing is broken; the dataset is not finished." if is_open else "Every invariant holds.")
+    echo("Nothing is broken; the dataset is not finished." if is_open else "Every invariant holds.")
 
 
 def _format_check(check: "Check") -> str:

@@ -11,6 +11,7 @@ from packaging.specifiers import SpecifierSet
 
 from pipeline.cluster.machine import Folder, Gpus, Processor
 from pipeline.cluster.session import OBJECT_STORE_BYTES
+from pipeline.core.counts import count_of
 from pipeline.storage.probe import Probe
 
 State = Literal["ok", "warning", "failed"]
@@ -94,7 +95,12 @@ def check_memory(total_bytes: int, cpus: int) -> Finding:
         return Finding("memory", "ok", _gib(total_bytes))
     fit = max(1, (total_bytes - RAY_BYTES) // PROCESS_BYTES)
     advice = f"Run `score` with --actors {fit} and `train` with --workers {fit}."
-    return Finding("memory", "warning", f"{_gib(total_bytes)}; {cpus} CPUs need {_gib(needed_bytes)}", advice)
+    return Finding(
+        "memory",
+        "warning",
+        f"{_gib(total_bytes)}; {count_of(cpus, 'CPU needs', 'CPUs need')} {_gib(needed_bytes)}",
+        advice,
+    )
 
 
 def check_gpus(found: Gpus) -> Finding:
@@ -118,7 +124,7 @@ def check_object_store(free_bytes: int | None) -> Finding:
     if free_bytes >= OBJECT_STORE_BYTES:
         return Finding("object store", "ok", f"{_gib(free_bytes)} of shared memory free; Ray takes 1.0 GiB")
     found = f"{_gib(free_bytes)} of shared memory free; Ray takes 1.0 GiB, and falls back on the disk"
-    advice = "Free some of /dev/shm; start a container with --shm-size=2g."
+    advice = "Free some of /dev/shm; start a container with `docker run --shm-size=2g`."
     return Finding("object store", "warning", found, advice)
 
 

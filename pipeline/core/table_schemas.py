@@ -107,6 +107,16 @@ TILES = pa.schema(
 )
 """One row per tile: the calibrated probability of a crack, in [0, 1]."""
 
+FOLDERS = pa.schema(
+    [
+        ("archive", pa.string()),
+        ("folder", pa.string()),
+        *[(name, pa.int64()) for name in ("photos", "failed", "crack_photos", "tiles", "crack_tiles")],
+        ("crack_score", pa.float32()),
+    ]
+)
+"""One row per folder of each archive: its photos, those with a tile over the threshold, and the highest score."""
+
 CHANGES = pa.schema(
     [
         ("change", pa.string()),

@@ -12,6 +12,7 @@ It may import `core`, `storage` and `images`. Start with `writer`, which commits
 * `forgetting`: removes the rows, tiles and maps of photos that are scored anew
 * `crack_map_files`: crack maps, written before their photos are committed
 * `compact`: rewrites a finished dataset as a few large files
+* `written_values`: how values are written for people and programs
 * `export`: a dataset's photos or tiles as one CSV, GeoJSON or DuckDB file
 * `targets`: what a command may write over
 * `verify`: checks every invariant of a dataset

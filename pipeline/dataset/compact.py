@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from pipeline import storage
 from pipeline.core import table_schemas
+from pipeline.core.counts import count_of
 from pipeline.core.errors import DatasetError, UsageError
 from pipeline.core.progress import OnProgress
 from pipeline.core.secrets import refuse_credentials
@@ -279,8 +280,8 @@ def _check_count(old: Layout, connection: Connection) -> None:
     photos = connection.execute("SELECT count(*) FROM photos").fetchall()[0][0]
     if photos != summary["photos"]:
         raise DatasetError(
-            f"{old.url} has {photos:,} photos, and its summary.json counts {summary['photos']:,}. `crackscan verify` "
-            "shows what is wrong; if the dataset is only unfinished, run `crackscan score` again."
+            f"{old.url} has {count_of(photos, 'photo')}, and its summary.json counts {summary['photos']:,}. "
+            "`crackscan verify` shows what is wrong; if the dataset is only unfinished, run `crackscan score` again."
         )
 
 

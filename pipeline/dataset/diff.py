@@ -6,6 +6,7 @@ It compares the sums of the rows' 64-bit hashes, photo by photo, so that tens of
 from contextlib import ExitStack
 
 from pipeline import storage
+from pipeline.core.counts import count_of
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.sql import Connection, connect, views
 
@@ -70,7 +71,7 @@ def _describe_columns(image_id: str, sides: list[Connection]) -> str:
     sql = "SELECT * EXCLUDE (part, run_id, scored_at) FROM images WHERE image_id = ?"
     here, there = (side.sql(sql, params=[image_id]).to_arrow_table().to_pylist() for side in sides)
     if len(here) != len(there):
-        return f"{len(here)} and {len(there)} rows"
+        return f"{len(here)} and {count_of(len(there), 'row')}"
     pairs = [
         (name, value, right[name]) for left, right in zip(here, there, strict=True) for name, value in left.items()
     ]

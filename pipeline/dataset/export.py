@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import pyarrow as pa
+
 from pipeline import storage
-from pipeline.core import table_schemas
+from pipeline.core import spreadsheets, table_schemas
 from pipeline.core.errors import UsageError
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.run import read_run
@@ -21,12 +23,14 @@ from pipeline.dataset.targets import Product, Target, check_targets
 from pipeline.storage.file_kinds import BOM
 
 Form = Literal["csv", "geojson", "duckdb"]
-Table = Literal["images", "tiles"]
+Table = Literal["images", "tiles", "folders"]
+Program = Literal["excel"]
 
-TABLES = ("failures", "images", "out_of_domain", "run", "tiles")
+TABLES = ("failures", "folders", "images", "out_of_domain", "run", "tiles")
 """The tables of a DuckDB file, in alphabetical order."""
 
-_TABLES_BEFORE_0_2 = {*TABLES} - {"out_of_domain"} | {"strange"}
+_OLDER_TABLES = ({*TABLES} - {"folders"}, {*TABLES} - {"folders", "out_of_domain"} | {"strange"})
+"""Those of exports before 0.4 and 0.2."""
 
 STORAGE_VERSION = "v1.0.0"
 """Every DuckDB from this one on opens the file; by default only the newest would."""
@@ -38,6 +42,7 @@ _ROWS = {
         FROM images ORDER BY archive, image, occurrence
     """,
     "tiles": "SELECT * FROM tiles",
+    "folders": "SELECT * FROM folders ORDER BY archive, folder",
 }
 """The rows of a CSV, with times in ISO 8601. Tiles come in the order of the files: sorting millions takes minutes."""
 
@@ -82,6 +87,8 @@ class ExportConfig:
     """Path or URL of the file to write."""
     table: Table = "images"
     """The rows of a CSV."""
+    program: Program | None = None
+    """For which program a CSV is made; None keeps every value as it is."""
     threshold: float | None = None
     """The score from which on a tile counts in `crack_tiles`; None keeps the counts of scoring."""
     overwrite: bool = False
@@ -91,8 +98,10 @@ class ExportConfig:
 
     def __post_init__(self) -> None:
         """Refuse options without effect."""
-        if self.table == "tiles" and self.form != "csv":
+        if self.table != "images" and self.form != "csv":
             raise UsageError(f"--table chooses what a CSV holds, and --to is {self.form}. Leave one of them out.")
+        if self.program is not None and self.form != "csv":
+            raise UsageError(f"--for chooses how a CSV is written, and --to is {self.form}. Leave one of them out.")
         if self.table == "tiles" and self.threshold is not None:
             raise UsageError("--threshold moves crack_tiles, which is a column of images. Leave out one of the two.")
 
@@ -146,11 +155,21 @@ def _is_database(url: str, _head: bytes) -> bool:
         if not path.exists():
             with storage.open_file(url) as stored, path.open("wb") as local:
                 shutil.copyfileobj(stored, local)
-        return list_tables(path) in ({*TABLES}, _TABLES_BEFORE_0_2)
+        return list_tables(path) in ({*TABLES}, *_OLDER_TABLES)
 
+
+_COLUMNS: dict[Table, pa.Schema] = {
+    "images": table_schemas.IMAGES,
+    "tiles": table_schemas.TILES,
+    "folders": table_schemas.FOLDERS,
+}
 
 _HEADS = {
-    "csv": tuple(f"{','.join(columns.names)}\n".encode() for columns in (table_schemas.IMAGES, table_schemas.TILES)),
+    "csv": tuple(
+        f"{mark}{','.join(columns.names)}\n".encode()
+        for columns in _COLUMNS.values()
+        for mark in ("", spreadsheets.MARK)
+    ),
     "geojson": (GEOJSON_HEAD.encode(),),
 }
 """The first bytes of exports."""
@@ -165,8 +184,20 @@ _UNPLACED = "SELECT count(*) FROM images WHERE status = 'ok' AND (latitude IS NU
 
 
 def _write_csv(connection: Connection, config: ExportConfig, path: Path) -> dict[str, int]:
-    rows = connection.execute(f"COPY ({_ROWS[config.table]}) TO {quote(path)} (FORMAT csv, HEADER)").fetchall()[0][0]
-    return {config.table: rows}
+    rows, columns = _ROWS[config.table], _COLUMNS[config.table]
+    if config.program == "excel":
+        first = columns.names[0]
+        marked = f'{first} AS "{spreadsheets.MARK}{first}"'  # the first letters of the file
+        guarded = f"SELECT * REPLACE ({_guarded_columns(columns)}) FROM ({rows})"  # noqa: S608 - our own columns
+        rows = f"SELECT * RENAME ({marked}) FROM ({guarded})"  # noqa: S608
+    written = connection.execute(f"COPY ({rows}) TO {quote(path)} (FORMAT csv, HEADER)").fetchall()[0][0]
+    return {config.table: written}
+
+
+def _guarded_columns(columns: pa.Schema) -> str:
+    """Return the texts of a table in SQL, guarded as `spreadsheets.guard` does it."""
+    guarded = f"if(regexp_matches({{name}}, '{spreadsheets.GUARDED}'), '''' || {{name}}, {{name}}) AS {{name}}"
+    return ", ".join(guarded.format(name=field.name) for field in columns if field.type == pa.string())
 
 
 def _write_geojson(connection: Connection, _config: ExportConfig, path: Path) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Reads a dataset with SQL: DuckDB over the views `images`, `tiles`, `failures` and `out_of_domain`.
+"""Reads a dataset with SQL: DuckDB over views of its photos, tiles, failures and folders.
 
 The views show committed photos only, each once, also in the moment of a crash and while a run writes. All connections
 to DuckDB come from this module.
@@ -24,7 +24,7 @@ from pipeline.dataset.layout import Layout
 from pipeline.dataset.run import read_run
 from pipeline.storage.temporary import temporary_failure
 
-VIEWS = ("images", "tiles", "failures", "out_of_domain")
+VIEWS = ("images", "tiles", "failures", "out_of_domain", "folders")
 """The views for queries."""
 
 MEMORY_LIMIT = "2GiB"
@@ -68,11 +68,20 @@ def query(out: str, sql: str, threshold: float | None = None) -> pa.Table:
             _raise_temporary(error)
             raise DatasetError(f"A file of {out} or of the query cannot be read: {error}") from error
         except duckdb.DatabaseError as error:  # those of the storage are no DatabaseError
-            raise UsageError(f"DuckDB refuses the query: {error}") from error
+            raise _refuse_query(error) from error
     twice = [name for name, count in Counter(table.schema.names).items() if count > 1]
     if twice:
         raise UsageError(f"The result has two columns called {twice[0]}. Give one another name with AS.")
     return table
+
+
+def _refuse_query(error: duckdb.DatabaseError) -> UsageError:
+    """Say why DuckDB refuses a query; its lines about the place in the query are notes."""
+    reason, *lines = [line for line in str(error).split("\n") if line]
+    refusal = UsageError(f"DuckDB refuses the query: {reason}")
+    for line in lines:
+        refusal.add_note(line)
+    return refusal
 
 
 def list_worst(out: str, photos: int) -> list[WorstPhoto]:
@@ -137,7 +146,19 @@ _RECOUNTED_IMAGES = """
 """
 """With `crack_tiles` counted anew; it filters tiles before it counts, because most show sound concrete."""
 
+FOLDER = "regexp_extract(image, '(?s)^(.*)/[^/]*$', 1)"
+"""The folder of a photo in its archive; empty at its top."""
+
+_FOLDERS = f"""
+    CREATE VIEW folders AS
+    SELECT archive, {FOLDER} AS folder, count(*) AS photos, count(*) FILTER (status = 'failed') AS failed,
+           count(*) FILTER (crack_tiles > 0) AS crack_photos, coalesce(sum(tiles), 0)::BIGINT AS tiles,
+           coalesce(sum(crack_tiles), 0)::BIGINT AS crack_tiles, max(crack_score) AS crack_score
+    FROM images GROUP BY ALL
+"""  # noqa: S608 - our own SQL
+
 _STATEMENTS = (
+    _FOLDERS,
     "CREATE VIEW failures AS SELECT * FROM images WHERE status = 'failed'",
     "CREATE VIEW out_of_domain AS SELECT * FROM images WHERE domain_score >= getvariable('domain_threshold')",
     "CREATE VIEW tiles AS SELECT * EXCLUDE (filename) FROM tiles_files SEMI JOIN images_files USING (part, image_id)",

@@ -122,7 +122,7 @@ def _make_tables(connection: Connection, layout: Layout, files: Sequence[PartFil
         spec = TileSpec(fingerprint["tile_px"], fingerprint["overlap"])
         facts = {"model_id": fingerprint["model_id"], "threshold": float(run["model_card"]["threshold"])}
     except (KeyError, TypeError, ValueError) as error:
-        raise DatasetError(f"{layout.run} is damaged: {error!r}. Restore it, or score into another --out.") from error
+        raise DatasetError(f"{layout.run} is damaged: {error!r}. Restore it, or `score` into another --out.") from error
     plans = [file.url for file in storage.list_files(layout.plans)] if storage.exists(layout.plans) else []
     create_file_view(
         connection, "plan_files", [url for url in plans if url.endswith(".parquet")], table_schemas.MEMBERS

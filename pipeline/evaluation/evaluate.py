@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline import storage
 from pipeline.cluster.session import ClusterConfig
+from pipeline.core.counts import none_of
 from pipeline.core.errors import CrackscanError, StorageError, UsageError
 from pipeline.core.progress import OnProgress, no_progress
 from pipeline.core.secrets import refuse_credentials
@@ -141,7 +142,7 @@ def evaluate(
     }
     if not score_of:
         name, message = next(iter(failures.items()))
-        raise CrackscanError(f"None of the {len(tiles)} tiles could be scored; the first, {name}: {message}")
+        raise CrackscanError(f"{none_of(len(tiles), 'tile')} could be scored; the first, {name}: {message}")
     scored = tiles.subset([file in score_of for file in files])
     scores = np.array([score_of[file] for file in files if file in score_of], dtype=np.float32)
     threshold = card.threshold if config.threshold is None else config.threshold

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import storage
+from pipeline.core.counts import count_of
 from pipeline.core.errors import DatasetError
 from pipeline.evaluation.calibration import Sample
 from pipeline.models.card import Value
@@ -84,5 +85,5 @@ def group_by_seed(results: Sequence[TrialResult]) -> dict[int, dict[str, TrialRe
 
 def _parse_sample(labels: list[bool], logits: list[float]) -> Sample:
     if not 0 < sum(labels) < len(labels):
-        raise ValueError(f"{sum(labels)} of {len(labels)} tiles are cracked; both classes are needed")
+        raise ValueError(f"{sum(labels)} of {count_of(len(labels), 'tile')} are cracked; both classes are needed")
     return Sample(np.array(logits, dtype=np.float32), np.array(labels, dtype=np.bool_))

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
+from pipeline.core.counts import count_of
 from pipeline.core.errors import DataError
 from pipeline.images import heif, jpeg2000, tiff
 from pipeline.images.camera_raw import decode_camera_raw
@@ -273,9 +274,9 @@ def _check_size(image: ImageFile.ImageFile, max_pixels: int) -> None:
     if found > max_pixels:
         raise refuse_size(describe_size(image.height, image.width), max_pixels)
     if in_tile > max(max_pixels, _MAX_TIFF_TILE_PIXELS):
-        raise refuse_size(f"stored in tiles of {in_tile:,} pixels", max_pixels)
+        raise refuse_size(f"stored in tiles of {count_of(in_tile, 'pixel')}", max_pixels)
     if len(image.tile) > 4 * (image.height + found // 64):  # a row or 8 x 8 pixels each, in up to four planes
-        message = f"The photo is damaged: {found:,} pixels in {len(image.tile):,} pieces."
+        message = f"The photo is damaged: {count_of(found, 'pixel')} in {len(image.tile):,} pieces."
         raise DataError("decode", "truncated_image", message)
 
 

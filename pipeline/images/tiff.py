@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from PIL import ExifTags, ImageFile, TiffImagePlugin
 
+from pipeline.core.counts import count_of
 from pipeline.core.errors import DataError
 from pipeline.images.jpeg import check_jpeg
 from pipeline.images.lost_sectors import check_sectors
@@ -122,7 +123,7 @@ def refuse_kind(page: Directory) -> DataError:
     photometric, bits, sample_format = _kind(page)
     levels = " and ".join(_SAMPLE_FORMATS.get(kind, f"SampleFormat {kind}") for kind in sample_format)
     kind = _PHOTOMETRICS.get(photometric, f"PhotometricInterpretation {photometric}")
-    found = f"a TIFF of {kind} with {page.get(ExifTags.Base.SamplesPerPixel, 1)} samples a pixel"
+    found = f"a TIFF of {kind} with {count_of(page.get(ExifTags.Base.SamplesPerPixel, 1), 'sample')} a pixel"
     planes = " in planes" if _in_planes(page) else ""
     compression = page.get(ExifTags.Base.Compression, _UNCOMPRESSED)
     coded = "" if compression == _UNCOMPRESSED else f" in compression {compression}"

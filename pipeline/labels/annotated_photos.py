@@ -32,6 +32,7 @@ from pipeline.annotations.shapes import (
     draw,
     scale,
 )
+from pipeline.core.counts import none_of
 from pipeline.core.errors import DataError, UsageError
 from pipeline.images.decode import decode
 from pipeline.labels import masks
@@ -248,7 +249,7 @@ def _count_unmatched(photos: Sequence[AnnotatedPhoto], names: ClassNames, url: s
     if unmatched and unmatched.total() == len(shapes):
         found = ", ".join(f"{name!r} ({count:,})" for name, count in unmatched.most_common(NAMED_CATEGORIES))
         raise UsageError(
-            f"None of the {len(shapes):,} annotations in {url} has the name of a class. Found: {found}"
+            f"{none_of(len(shapes), 'annotation')} in {url} has the name of a class. Found: {found}"
             f"{', …' if len(unmatched) > NAMED_CATEGORIES else ''}. Give what means a crack with --positive, and what "
             "means none with --negative."
         )

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Literal, NamedTuple
 
 from pipeline import storage
+from pipeline.core.counts import none_of
 from pipeline.core.errors import UsageError
 from pipeline.labels.boxes import Box
 from pipeline.labels.table_columns import (
@@ -147,8 +148,8 @@ def read_table(url: str, names: ClassNames) -> Table:
     labelled = [(where, record) for where, record in records if record[label_column]]
     if not labelled:
         raise UsageError(
-            f"Not one of the {len(records):,} rows of {url} has a label. Write {names.cracked} or 1 for cracked and "
-            f"{names.sound} or 0 for sound into the column {label_column}; rows left empty are left out."
+            f"{none_of(len(records), 'row')} of {url} has a label. Write {names.cracked} or 1 for cracked "
+            f"and {names.sound} or 0 for sound into the column {label_column}; rows left empty are left out."
         )
     check_agreement(table, labelled, lambda word: _parse(word, names))
     urls, prefix = _resolve_all(url, {where: record[path_column] for where, record in labelled}), _content_hash(data)
@@ -171,11 +172,11 @@ def check_files(url: str, rows: Sequence[Row]) -> None:
     sought = list(files)[:MOST_SOUGHT]
     if any(map(storage.exists, sought)):
         return
-    of_all = "" if len(sought) == len(files) else f"first {len(sought)} of the "
+    of_all = "" if len(sought) == len(files) else f" of {len(files):,}"
     slashes = " Backslashes were read as /." if "\\" in files[sought[0]] else ""
     raise UsageError(
-        f"Not one of the {of_all}{len(files):,} files in {url} was found; the first is {files[sought[0]]}, looked for "
-        f"at {sought[0]}.{slashes} Paths in a table are relative to its folder: correct them, or move the table."
+        f"{none_of(len(sought), 'file')}{of_all} in {url} was found; the first is {files[sought[0]]}, looked for at "
+        f"{sought[0]}.{slashes} Paths in a table are relative to its folder: correct them, or move the table."
     )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pipeline import storage
+from pipeline.core.counts import count_of
 from pipeline.core.errors import DataError, StorageError, UsageError
 from pipeline.core.progress import OnProgress
 from pipeline.core.secrets import refuse_credentials
@@ -209,15 +210,16 @@ def compute_descriptors(tiles: LabelledTiles, on_progress: OnProgress | None = N
         if on_progress is not None:
             on_progress(done, len(tiles))
     if failures:
-        raise UsageError(_describe(failures, failed, len(tiles)))
+        raise _make_error(failures, failed, len(tiles))
     return np.stack(rows)
 
 
-def _describe(failures: list[str], failed: int, total: int) -> str:
+def _make_error(failures: list[str], failed: int, total: int) -> UsageError:
+    error = UsageError(f"{failed} of {count_of(total, 'labelled tile')} cannot be read; repair or remove them:")
     unnamed = len(failures) - NAMED_FAILURES
-    more = [f"… and {unnamed} more"] if unnamed > 0 else []
-    named = "\n  ".join([*failures[:NAMED_FAILURES], *more])
-    return f"{failed} of {total} labelled tiles cannot be read; repair or remove them:\n  {named}"
+    for named in [*failures[:NAMED_FAILURES], *([f"… and {unnamed} more"] if unnamed > 0 else [])]:
+        error.add_note(f"  {named}")
+    return error
 
 
 def _read_source(source: str, names: ClassNames) -> _Source:
@@ -241,7 +243,11 @@ def _read_source(source: str, names: ClassNames) -> _Source:
 
 def _refuse_source(found: _Source, source: str, names: ClassNames) -> UsageError:
     by_folder = _count(found.unmatched.values())
-    pictures = f"Its {len(found.unmatched):,} pictures are in {list_counts(by_folder)}." if by_folder else ""
+    pictures = (
+        f"Its {count_of(len(found.unmatched), 'picture is', 'pictures are')} in {list_counts(by_folder)}."
+        if by_folder
+        else ""
+    )
     return UsageError(
         f"{source} holds no labelled tiles; expected images in folders named {names.cracked} and {names.sound}, photos "
         f"in {masks.IMAGES} with crack masks in {masks.MASKS}, or the export of a labelling tool. "

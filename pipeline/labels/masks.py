@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from pipeline import storage
+from pipeline.core.counts import count_of, none_of
 from pipeline.core.errors import DataError, UsageError
 from pipeline.images.decode import Pixels, decode
 from pipeline.images.formats import DECODED_SUFFIXES, PHOTO_SUFFIXES
@@ -70,8 +71,8 @@ def read_masked_photos(folder: str) -> Iterator[MaskedPhoto]:
         yield MaskedPhoto(photo_url, pixels, crack)
     if not marked:
         raise UsageError(
-            f"None of the {len(pairs)} masks in {storage.join(folder, MASKS)} marks a crack; expected pixels over 0 "
-            "where a crack is. Give the masks that belong to these photos."
+            f"{none_of(len(pairs), 'mask')} in {storage.join(folder, MASKS)} marks a crack; expected "
+            "pixels over 0 where a crack is. Give the masks that belong to these photos."
         )
 
 
@@ -137,15 +138,17 @@ def _list_pairs(folder: str) -> list[tuple[str, str]]:
     mask_of = _list_by_stem(storage.join(folder, MASKS), MASK_SUFFIXES, photo_of.keys())
     alone = sorted(photo_of.keys() - mask_of.keys())
     if alone:
+        lack = count_of(len(photo_of), "photo has no mask", "photos have no mask")
         raise UsageError(
-            f"{len(alone)} of {len(photo_of)} photos have no mask, the first: {photo_of[alone[0]]}. Expected "
-            f"{MASKS}/{alone[0]}.png in {folder}; {_advise(folder, alone[0])}"
+            f"{len(alone)} of {lack}, the first: {photo_of[alone[0]]}. Expected {MASKS}/{alone[0]}.png in {folder}; "
+            f"{_advise(folder, alone[0])}"
         )
     left_over = sorted(mask_of.keys() - photo_of.keys())
     if left_over:
+        lack = count_of(len(mask_of), "mask has no photo", "masks have no photo")
         raise UsageError(
-            f"{len(left_over)} of {len(mask_of)} masks have no photo, the first: {mask_of[left_over[0]]}. Expected a "
-            f"photo {IMAGES}/{left_over[0]} in {folder}, such as .jpg; add it or remove the mask."
+            f"{len(left_over)} of {lack}, the first: {mask_of[left_over[0]]}. Expected a photo "
+            f"{IMAGES}/{left_over[0]} in {folder}, such as .jpg; add it or remove the mask."
         )
     return [(photo_of[stem], mask_of[stem]) for stem in sorted(photo_of)]
 
@@ -211,7 +214,9 @@ def _read_mask(url: str, data: bytes) -> Mask:
 
 def _check(photo_url: str, mask_url: str, pixels: Pixels, crack: Mask) -> None:
     if pixels.shape[:2] != crack.shape:
-        photo, mask = (f"{height} pixels high and {width} wide" for height, width in (pixels.shape[:2], crack.shape))
+        photo, mask = (
+            f"{count_of(height, 'pixel')} high and {width} wide" for height, width in (pixels.shape[:2], crack.shape)
+        )
         raise UsageError(
             f"The mask {mask_url} is {mask}; its photo {photo_url} is {photo} (upright, as its EXIF says). Expected "
             "the same size; give the mask that was drawn on this photo."

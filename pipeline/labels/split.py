@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.core.counts import count_of
 from pipeline.core.errors import UsageError
 from pipeline.labels.labelled_tiles import LabelledTiles
 from pipeline.labels.near_duplicates import Descriptors, find_duplicates, group_duplicates
@@ -65,8 +66,8 @@ def split(
     training = tiles.subset(~dropped)
     if not 0 < int(training.labels.sum()) < len(training):
         raise UsageError(
-            f"{int(dropped.sum())} of {len(tiles)} training tiles repeat validation tiles; the others are of one "
-            "class only. Give other tiles for training or for validation."
+            f"{int(dropped.sum())} of {count_of(len(tiles), 'training tile')} repeat validation tiles; the others are "
+            "of one class only. Give other tiles for training or for validation."
         )
     return TrainValSplit(training, validation, dropped=int(dropped.sum()))
 
@@ -90,8 +91,9 @@ def assign(tiles: LabelledTiles, family: NDArray[np.int64], rule: SplitRule) -> 
     held = counts[chosen].sum(axis=0)
     if (held == 0).any() or (held == counts.sum(axis=0)).any():
         raise UsageError(
-            f"The {len(tiles)} tiles come from {len(keys)} photos or families of like tiles, too few to hold out "
-            f"{rule.fraction:.0%} with both classes on both sides. Give validation tiles with --val."
+            f"{count_of(len(tiles), 'tile comes', 'tiles come')} from {count_of(len(keys), 'photo')} or families of "
+            f"like tiles, too few to hold out {rule.fraction:.0%} with both classes on both sides. "
+            "Give validation tiles with --val."
         )
     return is_validation
 

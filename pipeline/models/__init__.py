@@ -4,6 +4,7 @@ It imports `core`, `storage` and `images`. Start with `model`.
 
 * `model`: a model on disk: weights, card, README, int8 network
 * `card`: the model card, `card.json`
+* `threshold_words`: where a model's threshold comes from, and what it costs, for people
 * `engines`: which engine scores, and how to load it
 * `batching`: what an engine is, and tiles scored in batches of one size
 * `network`: a model's network and tensors in torch

@@ -21,6 +21,7 @@ from timm.models import PretrainedCfg, get_pretrained_cfg
 from torch import Tensor, nn
 
 from pipeline import storage
+from pipeline.core.counts import count_of
 from pipeline.core.errors import ModelError, UsageError
 from pipeline.models.weights import parse_tensors, read_weights
 
@@ -174,8 +175,8 @@ def _fill(network: nn.Module, weights: Mapping[str, Tensor], name: str, where: s
     missing = sorted(own.keys() - fitting.keys() - head)
     if missing:
         raise ModelError(
-            f"The weights at {where} do not fit {name}: {len(missing)} of {len(own)} tensors are missing or of another "
-            f"shape, the first is {missing[0]}. Give the backbone they were trained with."
+            f"The weights at {where} do not fit {name}: {len(missing)} of {count_of(len(own), 'tensor')} are missing "
+            f"or of another shape, the first is {missing[0]}. Give the backbone they were trained with."
         )
     network.load_state_dict(own | fitting)
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeAlias
 
+from pipeline.core.control_characters import dump_json
 from pipeline.core.errors import ModelError
 
 FORMAT_VERSION = 1
@@ -125,7 +126,7 @@ class Card:
 
     def to_json(self) -> str:
         """Return the content of `card.json`."""
-        return json.dumps({"format_version": FORMAT_VERSION, **asdict(self)}, indent=2, ensure_ascii=False) + "\n"
+        return dump_json({"format_version": FORMAT_VERSION, **asdict(self)}, indent=2) + "\n"
 
 
 def parse(text: str | bytes, where: str) -> Card:

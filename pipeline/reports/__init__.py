@@ -9,6 +9,8 @@ nor `cli`. Start with `report`.
 * `review`: tiles for people to label, with their table
 * `dataset_stats`: SQL that counts and lists the photos of a dataset
 * `photo_matching`: the photos of two inspections matched by name or position
+* `path_tails`: those of one name matched by the end of their paths
+* `unmatched`: why photos have no match, in words
 * `score_changes`: changes of scores between two datasets, and their agreement
 * `review_selection`: the rule that chooses tiles to review
 * `source_photos`: the photos of a dataset, read again from their archives

@@ -21,8 +21,9 @@ from pipeline.dataset.targets import Product, Target, check_targets, mark_of
 from pipeline.reports import dataset_stats, html_page, score_changes, svg_plots
 from pipeline.reports.html_page import MOST_ROWS, Column, PhotoTable, short_names
 from pipeline.reports.photo_cards import PhotoCard, make_cards
-from pipeline.reports.photo_matching import By, Rule, match
+from pipeline.reports.photo_matching import SIDES, By, Rule, count_matched, match
 from pipeline.reports.score_changes import Agreement
+from pipeline.reports.unmatched import explain
 
 TABLE, PAGE = "comparison.parquet", "comparison.html"
 
@@ -75,7 +76,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Pair:
-    """A photo that got worse or better, with its cards of both sides."""
+    """A photo whose score rose or fell, with its cards of both sides."""
 
     card_id: str
     """The id of the pair's element in the page."""
@@ -95,6 +96,8 @@ class Comparison:
     sides: Sequence[Side]
     worst: Sequence[Mapping[str, Any]]
     """The pairs that the page shows, as rows of the table."""
+    hints: Sequence[str]
+    """Why photos have no match, and what to do; empty if most have one."""
     table_url: str
     page_url: str
 
@@ -103,7 +106,8 @@ def compare(config: CompareConfig) -> Comparison:
     """Compare two datasets, and write the table and the page.
 
     Raises:
-        UsageError: there is no dataset, the threshold is no probability, or a file in the folder may not be replaced.
+        UsageError: there is no dataset, the threshold is no probability, a file in the folder may not be replaced, or no
+            photo of a side has the position by which it should match.
     """
     layouts = [Layout(storage.canonical(place)) for place in (config.a, config.b)]
     folder = storage.canonical(config.to)
@@ -113,14 +117,15 @@ def compare(config: CompareConfig) -> Comparison:
         products = (_TABLE_PRODUCT, html_page.product("compare"))
         check_targets([Target(*each, config.overwrite) for each in zip(urls, products, strict=True)], layouts)
         both = stack.enter_context(connect(layouts[0]))
-        for name, side in zip(("a", "b"), sides, strict=True):
+        for name, side in zip(SIDES, sides, strict=True):
             both.register(name, side.sql(_SCORED).to_arrow_table())
         match(both, config.rule)
+        hints = explain(config.rule, *(count_matched(both, side) for side in SIDES))
         score_changes.make_changes(both, config.margin)
         table, agreement = score_changes.read_changes(both), score_changes.measure_agreement(both)
-        worst = [row for row in table.slice(0, config.top).to_pylist() if row["change"] in {"worse", "better"}]
+        worst = [row for row in table.slice(0, config.top).to_pylist() if row["change"] in {"rose", "fell"}]
         described = [_describe_side(layout, side, config) for layout, side in zip(layouts, sides, strict=True)]
-        comparison = Comparison(score_changes.count_changes(both), agreement, described, worst, *urls)
+        comparison = Comparison(score_changes.count_changes(both), agreement, described, worst, hints, *urls)
         pairs = _make_pairs(worst, sides, layouts)
     storage.write_whole(comparison.table_url, table_bytes(table.replace_schema_metadata({_MARK: mark_of("compare")})))
     storage.write_whole(comparison.page_url, _render_page(config, comparison, table, pairs))

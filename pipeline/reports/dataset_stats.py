@@ -8,20 +8,22 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 
 from pipeline.dataset.layout import Layout
-from pipeline.dataset.sql import Connection, views
+from pipeline.dataset.sql import FOLDER, Connection, views
 from pipeline.images.tiles import Tile
 from pipeline.reports.heatmap import TileScores
 
 HISTOGRAM_BINS = 40
 """Bins of the score, from 0 to 1."""
-ARCHIVES_SHOWN = 200
-"""Archives in the report: the worst ones."""
+GroupBy = Literal["archive", "folder"]
+
+GROUPS_SHOWN = 200
+"""Archives or folders in the report: the worst ones."""
 PLACES_ACROSS = 100
 """A grid of this many by this many squares covers all positions; the photos in one square are one dot."""
 MOMENTS_ACROSS = 160
@@ -36,7 +38,7 @@ LEAST_FAR_DEGREES = 0.002
 
 @dataclass(frozen=True)
 class Totals:
-    """Figures of all photos, or of the photos of one archive."""
+    """Figures of all photos, or of those of an archive or folder."""
 
     photos: int
     failed: int
@@ -56,10 +58,12 @@ class Totals:
 
 
 @dataclass(frozen=True)
-class ArchiveTotals(Totals):
-    """Figures of one archive."""
+class GroupTotals(Totals):
+    """Figures of one archive, or of one folder in it."""
 
     archive: str
+    folder: str | None
+    """None for an archive; empty for photos at its top."""
 
 
 @dataclass(frozen=True)
@@ -117,10 +121,12 @@ _TOTALS = """
     count(*) FILTER (is_out_of_domain) AS out_of_domain, max(crack_score) AS worst_score
 """
 
-_BY_ARCHIVE = f"""
-    SELECT archive, {_TOTALS} FROM photos GROUP BY archive ORDER BY worst_score DESC NULLS LAST, archive
-    LIMIT {ARCHIVES_SHOWN}
+_GROUPS = f"""
+    SELECT archive, {{folder}} AS folder, {_TOTALS} FROM photos GROUP BY ALL
+    ORDER BY worst_score DESC NULLS LAST, archive, folder LIMIT {GROUPS_SHOWN}
 """  # noqa: S608 - our own numbers
+
+_FOLDER_OF: dict[GroupBy, str] = {"archive": "NULL::VARCHAR", "folder": FOLDER}
 
 _HISTOGRAM = f"""
     SELECT least({HISTOGRAM_BINS - 1}, floor(crack_score * {HISTOGRAM_BINS}))::INT AS bin, count(*) AS photos
@@ -212,14 +218,20 @@ def count_totals(photos: Connection) -> Totals:
     return Totals(**read_rows(photos, f"SELECT {_TOTALS} FROM photos")[0])  # noqa: S608 - our own text
 
 
-def count_by_archive(photos: Connection) -> list[ArchiveTotals]:
-    """Count each archive's photos, the worst archive first."""
-    return [ArchiveTotals(**row) for row in read_rows(photos, _BY_ARCHIVE)]
+def count_by_group(photos: Connection, by: GroupBy) -> list[GroupTotals]:
+    """Count the photos of each archive or folder, the worst first."""
+    return [GroupTotals(**row) for row in read_rows(photos, _GROUPS.format(folder=_FOLDER_OF[by]))]
 
 
-def count_archives(photos: Connection) -> int:
-    """Count the archives."""
-    return int(read_rows(photos, "SELECT count(DISTINCT archive) AS archives FROM photos")[0]["archives"])
+def count_groups(photos: Connection, by: GroupBy) -> int:
+    """Count the archives, or their folders."""
+    distinct = f"SELECT DISTINCT archive, {_FOLDER_OF[by]} FROM photos"  # noqa: S608 - our own SQL
+    return int(read_rows(photos, f"SELECT count(*) AS found FROM ({distinct})")[0]["found"])  # noqa: S608
+
+
+def choose_grouping(photos: Connection) -> GroupBy:
+    """Group by folder where one archive would be the only row, and has several."""
+    return "folder" if count_groups(photos, "archive") == 1 < count_groups(photos, "folder") else "archive"
 
 
 def count_by_score(photos: Connection) -> list[int]:

@@ -1,7 +1,7 @@
 """One HTML file that needs no other: template, style, script and data together.
 
 Everything that comes from a dataset may be hostile: the templates in `templates/` escape all of it, the rows travel as
-JSON that cannot end its element, and the page forbids every script but its own.
+JSON that cannot end its element, the page forbids every script but its own, and control characters are shown.
 """
 
 import base64
@@ -21,9 +21,10 @@ from markupsafe import Markup
 
 from pipeline import __version__, storage
 from pipeline.archives.members import archive_suffix
+from pipeline.core.control_characters import escape_controls
+from pipeline.core.counts import count_of
 from pipeline.dataset.targets import Product, has_mark, mark_of
 from pipeline.reports import heatmap
-from pipeline.reports.svg_plots import count_of
 
 FOLDER = "templates"
 """Folder of templates, style and script in the package."""
@@ -115,19 +116,24 @@ def short_names(archives: Sequence[str]) -> list[str]:
     return [names[archive] for archive in archives] if len({*names.values()}) == len(names) else list(archives)
 
 
+def _show_controls(value: Any) -> Any:  # noqa: ANN401 - of any expression of a template
+    """Escape the control characters of a text that is no HTML of ours."""
+    return escape_controls(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 def _encode_column(column: Column) -> dict[str, Any]:
     if column.kind != "choice":
         return {"label": column.label, "kind": column.kind, "values": list(map(_shorten, column.values))}
     choices = sorted({value for value in column.values if value is not None})
     number = {value: index for index, value in enumerate(choices)} | {None: None}
     numbers = [number[value] for value in column.values]
-    return {"label": column.label, "kind": column.kind, "choices": choices, "values": numbers}
+    return {"label": column.label, "kind": column.kind, "choices": [*map(_shorten, choices)], "values": numbers}
 
 
 def _shorten(value: Any) -> Any:  # noqa: ANN401 - of any column
     if isinstance(value, float):
         return round(value, 6 if abs(value) >= 1.5 else 4)  # degrees to a tenth of a metre, scores to four digits
-    return f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else value
+    return f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else _show_controls(value)
 
 
 def _dump_compactly(value: object, **_options: object) -> str:
@@ -140,6 +146,7 @@ def load_templates() -> Environment:
     environment = Environment(
         loader=PackageLoader("pipeline.reports", FOLDER),
         autoescape=True,
+        finalize=_show_controls,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

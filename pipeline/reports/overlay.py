@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pipeline import storage
+from pipeline.core.counts import count_of
 from pipeline.core.errors import UsageError
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.sql import Connection
@@ -103,7 +104,9 @@ def _find_photo(photos: Connection, layout: Layout, name: str) -> str:
     if len(exact) > 1:
         listed = ", ".join(f"{row['image_id']} ({row['archive']} {row['image']})" for row in exact[:LISTED_MATCHES])
         more = ", …" if len(exact) > LISTED_MATCHES else ""
-        raise UsageError(f"{name} may be any of {len(exact)} photos: {listed}{more}. Give the image_id of one.")
+        raise UsageError(
+            f"{name} may be any of {count_of(len(exact), 'photo')}: {listed}{more}. Give the image_id of one."
+        )
     [row] = exact
     if row["status"] == "failed":
         raise UsageError(f"{row['image']} was not scored: {row['failure_message']} Choose another photo.")

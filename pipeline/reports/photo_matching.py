@@ -10,9 +10,12 @@ from typing import Literal
 
 from pipeline.core.errors import UsageError
 from pipeline.dataset.sql import Connection
+from pipeline.reports.path_tails import match_tails
 from pipeline.reports.svg_plots import EARTH_RADIUS_M
 
 By = Literal["name", "place"]
+Side = Literal["a", "b"]
+SIDES: tuple[Side, Side] = ("a", "b")
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,21 @@ class Rule:
         """Check the distance."""
         if not 0.01 <= self.within_m <= 1000:
             raise UsageError(f"The distance is {self.within_m:g} m; expected 0.01 to 1000. Give another --within.")
+
+
+@dataclass(frozen=True)
+class Matched:
+    """How many photos of one side there are, and how far the rule got with them."""
+
+    photos: int
+    unplaced: int
+    """Photos without a position."""
+    alone: int
+    """Photos without a match."""
+    unclear: int
+    """Those of them that may have one."""
+    example: str | None
+    """The path of a photo without a match."""
 
 
 _CREATE_MATCHES = "CREATE OR REPLACE TEMP TABLE matches (a VARCHAR, b VARCHAR, distance_m DOUBLE, is_unclear BOOLEAN)"
@@ -101,11 +119,18 @@ _UNMATCHED = """
 """
 
 _UNCLEAR = {
-    "name": "([nfc_normalize(image), occurrence::VARCHAR] IN "
-    "(SELECT [nfc_normalize(image), occurrence::VARCHAR] FROM alone_{other}))",
+    "name": "(image_id IN (SELECT image_id FROM unclear_{side}))",
     "place": "(latitude IS NULL OR longitude IS NULL OR (latitude = 0 AND longitude = 0))",
 }
 """Whether a photo without a match may have one on the other side that the rule cannot find."""
+
+
+_MATCHED = """
+    SELECT count(*), count(*) FILTER ({unplaced}), count(*) FILTER (is_alone),
+           count(*) FILTER (is_alone AND is_unclear), min(image) FILTER (is_alone)
+    FROM (SELECT {side}.*, is_unclear, (m.a IS NULL OR m.b IS NULL) AS is_alone
+          FROM {side} JOIN matches m ON image_id = m.{side})
+"""
 
 
 def match(photos: Connection, rule: Rule) -> None:
@@ -123,16 +148,22 @@ def match(photos: Connection, rule: Rule) -> None:
     if rule.by == "name":
         for key, spelling in product(_KEYS, _SPELLINGS):
             photos.execute(_BY_KEY.format(key=", ".join(spelling.format(part=part) for part in key)))
+        match_tails(photos)
     else:
         _match_by_place(photos, rule.within_m)
-    unclear = {f"unclear_{side}": _UNCLEAR[rule.by].format(other=other) for side, other in (("a", "b"), ("b", "a"))}
+    unclear = {f"unclear_{side}": _UNCLEAR[rule.by].format(side=side) for side in SIDES}
     photos.execute(_UNMATCHED.format(**unclear))
+
+
+def count_matched(photos: Connection, side: Side) -> Matched:
+    """Count the photos of one side, after `match`."""
+    return Matched(*photos.execute(_MATCHED.format(side=side, unplaced=_UNCLEAR["place"])).fetchall()[0])
 
 
 def _match_by_place(photos: Connection, within_m: float) -> None:
     """Pair the nearest photos, then the nearest of the rest: each photo matches one other at most."""
     facts = {"radius": EARTH_RADIUS_M, "within": within_m}
-    for side in ("a", "b"):
+    for side in SIDES:
         photos.execute(_PLACED.format(side=side), facts)
     photos.execute(_CANDIDATES, facts)
     while photos.execute(_NEAREST).fetchall()[0][0]:

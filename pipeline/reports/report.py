@@ -14,9 +14,11 @@ from pipeline.dataset.layout import Layout
 from pipeline.dataset.run import read_run
 from pipeline.dataset.sql import Connection
 from pipeline.dataset.targets import Target, check_targets
+from pipeline.models.threshold_words import describe_threshold
 from pipeline.monitoring.run_report import cost_in, read_reports
 from pipeline.monitoring.status import status
 from pipeline.reports import dataset_stats, html_page, svg_plots
+from pipeline.reports.dataset_stats import GroupBy
 from pipeline.reports.html_page import MOST_ROWS, Column, PhotoTable, short_names
 from pipeline.reports.photo_cards import PhotoCard, make_cards
 
@@ -47,6 +49,8 @@ class ReportConfig:
     """Worst photos, shown as cards."""
     threshold: float | None = None
     """A tile counts as cracked from this score on; None takes the counts at the model's threshold."""
+    group_by: GroupBy | None = None
+    """The rows of the table of groups; None takes folders where there is one archive with several."""
     most_rows: int = MOST_ROWS
     """Photos in the table, the worst ones."""
     overwrite: bool = False
@@ -80,7 +84,7 @@ def write_report(config: ReportConfig) -> WrittenReport:
         rows = dataset_stats.list_photos(photos, config.most_rows)
         scored = [row["image_id"] for row in rows.slice(0, config.top).to_pylist() if row["crack_score"] is not None]
         worst = list(make_cards(photos, layout, scored).values())
-        facts = _collect_figures(photos) | _out_of_domain(photos, layout, config.top)
+        facts = _collect_figures(photos, config.group_by) | _out_of_domain(photos, layout, config.top)
     data = html_page.render(
         "report.html",
         dataset=layout.url,
@@ -89,6 +93,7 @@ def write_report(config: ReportConfig) -> WrittenReport:
         status=status(layout.url),
         costs={run.get("run_id"): cost for run in read_reports(layout) if (cost := cost_in(run)) is not None},
         measures=MEASURES,
+        threshold_words=describe_threshold(run.get("model_card", {})),
         totals=totals,
         worst=worst,
         rows=_make_table(rows, worst),
@@ -103,11 +108,14 @@ def _threshold_line(threshold: float | None) -> dict[str, float | None]:
     return {"threshold": threshold, "threshold_px": None if threshold is None else svg_plots.score_px(threshold)}
 
 
-def _collect_figures(photos: Connection) -> dict[str, Any]:
+def _collect_figures(photos: Connection, group_by: GroupBy | None) -> dict[str, Any]:
+    by = group_by or dataset_stats.choose_grouping(photos)
     counts = dataset_stats.count_by_score(photos)
     return {
-        "by_archive": dataset_stats.count_by_archive(photos),
-        "by_archive_count": dataset_stats.count_archives(photos),
+        "archives": dataset_stats.count_groups(photos, "archive"),
+        "group_by": by,
+        "groups": dataset_stats.count_by_group(photos, by),
+        "groups_count": dataset_stats.count_groups(photos, by),
         "histogram": svg_plots.draw_histogram(counts),
         "plan": svg_plots.draw_plan(*dataset_stats.list_places(photos)),
         "timeline": svg_plots.draw_timeline(dataset_stats.list_moments(photos)),
@@ -132,7 +140,7 @@ def _make_table(listed: pa.Table, worst: list[PhotoCard]) -> PhotoTable:
         [
             Column("Photo", "text", rows["image"]),
             Column("Score", "score", rows["crack_score"]),
-            Column("Cracked tiles", "number", rows["crack_tiles"]),
+            Column("Tiles over", "number", rows["crack_tiles"]),
             Column("Tiles", "number", rows["tiles"]),
             Column("State", "choice", list(states)),
             Column("Taken", "text", rows["captured_at"]),
@@ -147,5 +155,5 @@ def _make_table(listed: pa.Table, worst: list[PhotoCard]) -> PhotoTable:
 def _describe_state(failure_kind: str | None, crack_tiles: int | None, is_out_of_domain: bool) -> str:  # noqa: FBT001 - a column
     if failure_kind is not None:
         return f"failed: {failure_kind}"
-    state = "cracked" if crack_tiles else "below threshold"
-    return f"{state}, unlike the training data" if is_out_of_domain else state
+    state = "over threshold" if crack_tiles else "below threshold"
+    return f"{state}, unlike the training photos" if is_out_of_domain else state

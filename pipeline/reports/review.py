@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pipeline import storage
+from pipeline.core.counts import none_of
 from pipeline.core.errors import CrackscanError, DataError, UsageError
 from pipeline.core.progress import OnProgress
+from pipeline.core.spreadsheets import guard
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.run import read_run
 from pipeline.dataset.sql import views
@@ -91,7 +93,7 @@ def review(config: ReviewConfig, on_progress: OnProgress) -> Reviewed:
     paths, unreachable = _cut_tiles(layout, folder, chosen, on_progress)
     if not paths:
         [(reason, _)] = unreachable.most_common(1)
-        raise CrackscanError(f"Not one of {len(chosen):,} tiles could be cut out of its photo: {reason}")
+        raise CrackscanError(f"{none_of(len(chosen), 'tile')} could be cut out of its photo: {reason}")
     rows = [_make_row(tile, paths[number]) for number, tile in enumerate(chosen) if number in paths]
     storage.write_whole(storage.join(folder, REVIEW_TABLE), _encode_table(rows))
     return Reviewed(folder, len(rows), len({row["image_id"] for row in rows}), unreachable)
@@ -157,8 +159,10 @@ def _make_row(tile: ReviewTile, path: str) -> dict[str, Any]:
 
 
 def _encode_table(rows: Sequence[dict[str, Any]]) -> bytes:
+    """Write the table for a spreadsheet, in which people fill in the labels."""
     text = io.StringIO(newline="")
     table = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
     table.writeheader()
-    table.writerows(rows)
+    for row in rows:
+        table.writerow({name: guard(value) if isinstance(value, str) else value for name, value in row.items()})
     return text.getvalue().encode()

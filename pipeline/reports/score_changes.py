@@ -1,4 +1,4 @@
-"""Changes of scores between two inspections or two models: worse, better, new, gone; and their agreement.
+"""Changes of scores between two inspections or two models: rose, fell, new, gone; and their agreement.
 
 SQL makes a table and figures from the matches of `photo_matching`.
 """
@@ -12,9 +12,9 @@ from pipeline.core.table_schemas import CHANGES
 from pipeline.dataset.sql import Connection
 from pipeline.reports.dataset_stats import read_rows
 
-KINDS = ("worse", "better", "same", "new", "gone", "failed", "unclear")
-"""Each photo, or pair of photos, is one of these: `failed` if one of a pair has no score, `unclear` if the other side
-may have the photo, but the rule cannot tell."""
+KINDS = ("rose", "fell", "same", "new", "gone", "failed", "unclear")
+"""Each photo, or pair of photos, is one of these: `rose` and `fell` say what the score did, `failed` if one of a pair
+has no score, `unclear` if the other side may have the photo, but the rule cannot tell."""
 
 _CREATE_CHANGES = """
     CREATE OR REPLACE TEMP TABLE changes AS
@@ -28,14 +28,14 @@ _CREATE_CHANGES = """
                coalesce(b.latitude, a.latitude) AS latitude, coalesce(b.longitude, a.longitude) AS longitude
         FROM matches m LEFT JOIN a ON a.image_id = m.a LEFT JOIN b ON b.image_id = m.b)
     SELECT CASE WHEN is_unclear THEN 'unclear' WHEN image_id_a IS NULL THEN 'new' WHEN image_id_b IS NULL THEN 'gone'
-                WHEN difference IS NULL THEN 'failed' WHEN difference >= $margin THEN 'worse'
-                WHEN difference <= -$margin THEN 'better' ELSE 'same' END AS change, * EXCLUDE (is_unclear)
+                WHEN difference IS NULL THEN 'failed' WHEN difference >= $margin THEN 'rose'
+                WHEN difference <= -$margin THEN 'fell' ELSE 'same' END AS change, * EXCLUDE (is_unclear)
     FROM pair
 """
 
 _ORDERED = """
     SELECT * FROM changes ORDER BY
-        list_position(['worse', 'better', 'new', 'gone', 'same', 'failed', 'unclear'], change),
+        list_position(['rose', 'fell', 'new', 'gone', 'same', 'failed', 'unclear'], change),
         abs(difference) DESC NULLS LAST, greatest(crack_score_a, crack_score_b) DESC NULLS LAST,
         coalesce(image_b, image_a), image_id_a, image_id_b
 """
@@ -109,5 +109,5 @@ def measure_agreement(photos: Connection) -> Agreement:
 
 
 def read_changes(photos: Connection) -> pa.Table:
-    """Return the changes, schema `CHANGES`: worse photos first, then better ones, the largest changes first."""
+    """Return the changes, schema `CHANGES`: scores that rose first, then those that fell, the largest changes first."""
     return photos.sql(_ORDERED).to_arrow_table().cast(CHANGES)

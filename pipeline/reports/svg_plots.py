@@ -11,6 +11,7 @@ from math import ceil, cos, floor, log10, radians
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.core.counts import count_of
 from pipeline.reports import heatmap
 from pipeline.reports.dataset_stats import Dot
 
@@ -25,7 +26,7 @@ FEET_PX = 24
 
 DIFFERENCE_BINS = 41
 """Bins of differences, from -1 to 1: an odd number, so that 0 is in the middle of one."""
-BETTER, ALIKE, WORSE = "#4a7fb5", "#9a9a9a", "#d7301f"
+FELL, ALIKE, ROSE = "#4a7fb5", "#9a9a9a", "#d7301f"
 """Colours of differences; all eyes can tell blue and red apart."""
 
 _STEPS_S = (1, 10, 60, 300, 900, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 86400, 2 * 86400, 7 * 86400, 14 * 86400)
@@ -86,12 +87,12 @@ def draw_histogram(counts: Sequence[int], height_px: int = 200) -> Plot:
 
 
 def draw_differences(differences: NDArray[np.float64], height_px: int = 200) -> Plot:
-    """Draw differences of scores as bars from -1 to 1: better on the left, worse on the right, alike in the middle."""
+    """Draw differences of scores as bars from -1 to 1: fallen on the left, risen on the right, alike in the middle."""
     edges = np.linspace(-1, 1, DIFFERENCE_BINS + 1)
     counts = np.histogram(differences, edges)[0].tolist()
     plot, middle = draw_histogram(counts, height_px), DIFFERENCE_BINS // 2
     numbers = [number for number, count in enumerate(counts) if count]
-    colours = [BETTER if number < middle else WORSE if number > middle else ALIKE for number in numbers]
+    colours = [FELL if number < middle else ROSE if number > middle else ALIKE for number in numbers]
     titles = [f"{count_of(counts[number])} from {edges[number]:+.2f} to {edges[number + 1]:+.2f}" for number in numbers]
     marks = [
         replace(mark, colour=colour, title=title)
@@ -180,8 +181,3 @@ def _time_ticks(first_s: float, last_s: float) -> list[tuple[float, str]]:
 
 def _utc(seconds: float) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
-
-
-def count_of(number: int, noun: str = "photo") -> str:
-    """Write a number with its noun."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -9,6 +9,7 @@ from itertools import count
 from typing import Literal, NamedTuple
 
 from pipeline.cluster.session import Node
+from pipeline.core.counts import count_of
 from pipeline.core.errors import UsageError
 
 READ_CPUS = 0.25
@@ -96,13 +97,15 @@ def place_scorers(options: ScorerOptions, nodes: Sequence[Node]) -> Placement:
     if options.device == "cpu" or (options.device == "auto" and not has_gpus):
         cpus, room = sum(node.cpus for node in nodes), _count_room(nodes, SCORER_CPUS)
         actors = options.actors or max(1, min(int(cpus), room))
-        _check_fit(actors, room, f"{cpus:g} CPUs")
+        _check_fit(actors, room, count_of(int(cpus), "CPU"))
         return Placement(actors, SCORER_CPUS, 0.0)
     if not has_gpus:
         raise UsageError("--device cuda was asked for, and Ray has no GPU. Give --device cpu.")
     cpus = sum(node.cpus for node in nodes if node.gpus)
     actors = options.actors or max(1, _count_room(nodes, GPU_SCORER_CPUS, GPU_SCORERS))
-    _check_fit(actors, _count_room(nodes, GPU_SCORER_CPUS, _SHARES), f"the {cpus:g} CPUs of machines with a GPU")
+    _check_fit(
+        actors, _count_room(nodes, GPU_SCORER_CPUS, _SHARES), f"the {count_of(int(cpus), 'CPU')} of machines with a GPU"
+    )
     per_gpu = next(number for number in count(1) if _count_room(nodes, GPU_SCORER_CPUS, number) >= actors)
     return Placement(actors, GPU_SCORER_CPUS, 1.0 if per_gpu == 1 else _SHARES // per_gpu / _SHARES)
 
@@ -118,4 +121,7 @@ def _count_room(nodes: Sequence[Node], cpus_each: float, per_gpu: int | None = N
 
 def _check_fit(actors: int, room: int, place: str) -> None:
     if actors > room:
-        raise UsageError(f"{actors} scorers do not fit on {place}; at most {room} do. Give fewer --actors.")
+        raise UsageError(
+            f"{count_of(actors, 'scorer does', 'scorers do')} not fit on {place}; at most {room} do. "
+            "Give fewer --actors."
+        )

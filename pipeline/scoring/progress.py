@@ -8,6 +8,7 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.core.counts import count_of
 from pipeline.core.errors import KINDS_OF_INPUT, CrackscanError
 from pipeline.dataset.lease import Holder
 from pipeline.models.engines import EngineChoice
@@ -69,7 +70,7 @@ class Progress:
         if tried >= after and failed > max_share * tried:
             others = f" Not counted, as they say nothing of the run: {_list(of_input)}." if of_input else ""
             raise CrackscanError(
-                f"{failed:,} of the first {tried:,} photos failed ({_list(counted)}), more than the share of "
+                f"{failed:,} of the first {count_of(tried, 'photo')} failed ({_list(counted)}), more than the share of "
                 f"{max_share:g} that --max-failures allows.{others} The view `failures` of `crackscan query` says why "
                 "each did. Mend the cause and run the same command again, or give a greater share."
             )

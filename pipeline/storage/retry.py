@@ -13,6 +13,7 @@ from typing import TypeVar
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from pipeline.core import usage
+from pipeline.core.counts import count_of
 from pipeline.core.log import get_logger
 from pipeline.core.waits import Request, requesting
 from pipeline.storage.errors import cause_of, is_transient
@@ -79,7 +80,7 @@ def retry(url: str, attempt: Callable[[], Result]) -> Result:
 
     def give_up(state: RetryCallState) -> Result:
         error = _error_of(state)
-        tried = f"{state.attempt_number} attempts in {state.seconds_since_start or 0:.0f} s"
+        tried = f"{count_of(state.attempt_number, 'attempt')} in {state.seconds_since_start or 0:.0f} s"
         raise OutOfTimeError(f"{cause_of(error)} (the last of {tried})") from error
 
     policy = current_policy()

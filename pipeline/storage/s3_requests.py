@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple, cast
 
 from fsspec.asyn import sync
 
+from pipeline.core.counts import count_of
 from pipeline.storage.errors import FileChangedError, ShortAnswerError, answer_of
 from pipeline.storage.retry import RetryPolicy, current_policy, retry
 
@@ -138,7 +139,7 @@ def _attempt_s(size_bytes: int) -> float:
 
 def _check_length(size_bytes: int, data: bytes) -> None:
     if len(data) != size_bytes:
-        raise ShortAnswerError(f"{len(data)} bytes came where {size_bytes} were due")
+        raise ShortAnswerError(f"{count_of(len(data), 'byte')} came where {size_bytes} were due")
 
 
 def md5_of_reply(reply: Reply) -> str | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import __version__
+from pipeline.core.counts import count_of
 from pipeline.core.errors import StorageError, UsageError
 from pipeline.core.progress import OnProgress, no_progress
 from pipeline.synthetic.config import SampleConfig
@@ -167,15 +168,15 @@ Made with seed {config.seed} by
 
 The same command makes the same pictures again.
 
-* `{photos}`: {config.photos} photos, {config.width_px} x {config.height_px} px, half of them with cracks. Some are \
-stored rotated, with EXIF orientation 3, 6 or 8.
+* `{photos}`: {count_of(config.photos, "photo")}, {config.width_px} x {config.height_px} px, half of them with cracks. \
+Some are stored rotated, with EXIF orientation 3, 6 or 8.
 * `masks/`: for each photo, upright, a 1-bit PNG; white = crack.
 * `photos.csv`: for each photo, whether it is cracked, its crack pixels, its widest crack in pixels, and the seed for
   `pipeline.synthetic.drawing.draw_photo`.
 * `truth.parquet`: crack pixels in each 16 px cell of each photo; cells without any have no row.
 * `check.sql`: recall and false alarms of a scored dataset: `crackscan query OUT @check.sql`.
-* `tiles/`: {config.tiles} labelled tiles, {config.tile_px} px, for training (`train/`) and validation (`val/`), \
-from different synthetic walls.
+* `tiles/`: {count_of(config.tiles, "labelled tile")}, {config.tile_px} px, for training (`train/`) and validation \
+(`val/`), from different synthetic walls.
   `manifest.csv` names the wall of each tile (`group`).
 * `sample.json`: the arguments; it is written last, so a sample without it is not finished.
 

@@ -15,6 +15,7 @@ from typing import Protocol, TypeVar
 
 from pipeline import storage
 from pipeline.cluster import session
+from pipeline.core.counts import count_of
 from pipeline.core.errors import InterruptedRunError, UsageError
 from pipeline.core.interrupt import POLL_S, Interrupt
 from pipeline.dataset.targets import check_folder, has_mark, mark_of
@@ -154,8 +155,8 @@ def _check_both_classes(tiles: LabelledTiles, config: LeaveOneSourceOutConfig) -
         own = [bool(label) for label, of in zip(tiles.labels, tiles.sources, strict=True) if of == source]
         if not 0 < sum(own) < len(own):
             raise UsageError(
-                f"{source} cannot be left out and tested on: of its {len(own)} tiles that no other DATA holds, "
-                f"{sum(own)} are cracked. Both classes are needed."
+                f"{source} cannot be left out and tested on: of its {count_of(len(own), 'tile')} that no other DATA "
+                f"holds, {sum(own)} are cracked. Both classes are needed."
             )
 
 
@@ -220,7 +221,8 @@ def _run_on_ray(waiting: list[_Planned], inputs: _TrialInputs, callbacks: TrialC
             callbacks.on_progress(done + sum(training.fraction_done() for training in list(running.values())))
             if interrupt.requested:
                 raise InterruptedRunError(
-                    f"Interrupted after {done} of {len(waiting)} trials; run the same command again to go on."
+                    f"Interrupted after {done} of {count_of(len(waiting), 'trial')}; "
+                    "run the same command again to go on."
                 )
 
 

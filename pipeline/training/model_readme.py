@@ -1,5 +1,6 @@
 """Writes the README of a model: the content of its card in words for people."""
 
+from pipeline.core.counts import count_of
 from pipeline.evaluation.metrics import MEASURES
 from pipeline.evaluation.operating_point import OVERALL, PREFIX
 from pipeline.models.card import Card, DataSource
@@ -112,7 +113,7 @@ def _purpose(card: Card) -> str:
 def _source_lines(source: DataSource) -> list[str]:
     rights = {"Licence": source.licence, "Source": source.attribution}
     return [
-        f"* {source.role}: {source.name}, {source.tiles:,} tiles, {source.cracked:,} of them cracked",
+        f"* {source.role}: {source.name}, {count_of(source.tiles, 'tile')}, {source.cracked:,} of them cracked",
         *(f"  {word}: {text}" for word, text in rights.items() if text is not None),
     ]
 

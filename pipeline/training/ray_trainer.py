@@ -20,6 +20,7 @@ from ray.train.torch import TorchTrainer
 from pipeline import storage
 from pipeline.cluster import session
 from pipeline.cluster.shared_disk import check_shared
+from pipeline.core.counts import count_of
 from pipeline.core.errors import CrackscanError, UsageError
 from pipeline.labels.labelled_tiles import LabelledTiles
 from pipeline.models import backbones
@@ -147,9 +148,15 @@ def choose_scaling(config: TrainConfig, resources: Mapping[str, float]) -> tuple
     default = min(int(gpus if use_gpu else cpus), batch_size // MIN_TILES_PER_WORKER)
     workers = config.workers or max(1, default)
     if use_gpu and workers > gpus:
-        raise UsageError(f"{workers} workers on GPUs were asked for, and Ray has {gpus:g}. Give fewer --workers.")
+        raise UsageError(
+            f"{count_of(workers, 'worker on a GPU was', 'workers on GPUs were')} asked for, and Ray has {gpus:g}. "
+            "Give fewer --workers."
+        )
     if workers > batch_size:
-        raise UsageError(f"{workers} workers cannot share a batch of {batch_size} tiles; give a larger --batch-size.")
+        raise UsageError(
+            f"{count_of(workers, 'worker')} cannot share a batch of "
+            f"{count_of(batch_size, 'tile')}; give a larger --batch-size."
+        )
     resources_per_worker = {"CPU": min(1.0, cpus / workers)} | ({"GPU": 1.0} if use_gpu else {})
     # A cluster may lose a machine for good; training then continues with fewer workers.
     elastic = workers if workers == 1 or config.cluster.address is None else (1, workers)

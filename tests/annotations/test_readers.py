@@ -113,8 +113,8 @@ def test_no_photo_at_all(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as error:
         readers.read(url_of(tmp_path / "annotations" / "1.json"))
     assert str(error.value) == (
-        f"None of the 1 photos that file://{tmp_path}/annotations/1.json names was found below file://{tmp_path}; the "
-        "first is '1.png'. Put the photos beside their annotations."
+        f"Not even the one photo that file://{tmp_path}/annotations/1.json names was found below file://{tmp_path}; "
+        "the first is '1.png'. Put the photos beside their annotations."
     )
 
 

@@ -8,8 +8,8 @@ from pipeline.cli import main
 from tests.helpers.scored_photos import photo, score_archives, zip_photos
 
 AGREED = (
-    "Cracked in both 1, only in A 0, only in B 0, in neither 0: the same for 100.0%, Cohen's kappa not defined, as "
-    "both say the same of all."
+    "With a tile at or over the threshold: in both 1, only in A 0, only in B 0, in neither 0. The same for 100.0%; "
+    "Cohen's kappa (1 full agreement, 0 as by chance) not defined, as both say the same of all."
 )
 
 
@@ -20,8 +20,8 @@ def test_a_comparison_is_printed_and_written(tmp_path: Path) -> None:
     words = ["compare", a.url, b.url, "--out", str(tmp_path / "made"), "--threshold", "0.1"]
     shown = CliRunner().invoke(main, words)
     assert (shown.exit_code, shown.output.splitlines()) == (0, [
-        "worse           1  the score is higher in B, by the margin or more",
-        "better          0  the score is lower in B, by the margin or more",
+        "rose            1  the score is higher in B, by the margin or more",
+        "fell            0  the score is lower in B, by the margin or more",
         "same            0  the scores differ by less",
         "new             1  only in B",
         "gone            1  only in A",
@@ -46,3 +46,29 @@ def test_datasets_may_have_nothing_in_common(tmp_path: Path) -> None:
         2,
         f"crackscan: There is no dataset at file://{tmp_path}; expected a folder that `crackscan score` wrote.\n",
     )
+
+
+def test_photos_without_positions_cannot_match_by_place(tmp_path: Path) -> None:
+    """Exit code 2, and nothing is written: a table of `unclear` would say nothing."""
+    a = score_archives(tmp_path / "a", zip_photos(tmp_path / "a.zip", {"x.png": photo(51)}))
+    words = ["compare", a.url, a.url, "--by", "place", "--out", str(tmp_path / "made")]
+    shown = CliRunner().invoke(main, words)
+    assert (shown.exit_code, shown.output) == (
+        2,
+        (
+            "crackscan: No position in the EXIF or XMP of the 1 photo in A and of the 1 photo in B, so --by place can "
+            "match nothing. Leave it out to match by name.\n"
+        ),
+    )
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_comparison_of_nothing_in_common_says_why(tmp_path: Path) -> None:
+    """On the terminal and on the page; it is done, so the exit code is 0."""
+    a = score_archives(tmp_path / "a", zip_photos(tmp_path / "a.zip", {"x.png": photo(51)}))
+    b = score_archives(tmp_path / "b", zip_photos(tmp_path / "b.zip", {"y.png": photo(51)}))
+    shown = CliRunner().invoke(main, ["compare", a.url, b.url, "--out", str(tmp_path / "made")])
+    hint = "No photo in A could be matched with one in B by the end of its path; A has x.png, B has y.png."
+    assert shown.exit_code == 0
+    assert hint in shown.output
+    assert hint in (tmp_path / "made" / "comparison.html").read_text(encoding="utf-8")

@@ -70,7 +70,7 @@ def test_what_is_left_out_is_told(tmp_path: Path) -> None:
     names = ("--positive", "CD", "--positive", "CP", "--negative", "UD", "--negative", "UP")
     _, _, error = invoke(f"{tmp_path}/tiles", f"{tmp_path}/t.csv", *names, "--model", f"{tmp_path}/none")
     assert error.startswith(
-        "1 rows have no label yet and are left out.\n"
+        "1 row has no label yet and is left out.\n"
         "1 of 5 pictures is in a folder that no class name takes: other (1). Give --positive or --negative NAME for "
         "each that belongs.\n"
     )

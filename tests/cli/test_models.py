@@ -79,4 +79,4 @@ def test_no_model_is_wrong_usage(tmp_path: Path) -> None:
 
 def test_columns_are_aligned() -> None:
     """Every column has the width of its widest word, and no line ends in blanks."""
-    assert align_columns([("a", "b"), ("long", "")]) == "  a     b\n  long"
+    assert align_columns([("a", "b"), ("long", "")]) == ["  a     b", "  long"]

@@ -19,7 +19,7 @@ def test_photos_are_drawn_and_mapped(tmp_path: Path) -> None:
     assert drawn.read_bytes().startswith(b"\xff\xd8")
     assert (shown.exit_code, shown.output.splitlines()) == (0, [
         f"file://{drawn}  1.000  a.png",
-        f"file://{tmp_path}/photos.geojson: 1 photos with a position; 1 scored photos have none.",
+        f"file://{tmp_path}/photos.geojson: 1 photo with a position; 1 scored photo has none.",
     ])  # fmt: skip
     [feature] = json.loads((tmp_path / "photos.geojson").read_text())["features"]
     assert feature["geometry"] == {"type": "Point", "coordinates": [11.25, 48.5]}

@@ -34,7 +34,7 @@ def test_an_unfinished_dataset_in_words(tmp_path: Path) -> None:
     with hold(layout, "two", lambda _holder: None):
         lines = CliRunner().invoke(command, [layout.url]).stdout.splitlines()
     assert lines[0] == f"Not finished: {layout.url}"
-    assert lines[1].endswith("0 of them failed; more will come from 1 archives that have not been read to their end")
+    assert lines[1].endswith("0 of them failed; more will come from 1 archive that has not been read to its end")
     assert lines[2].startswith("speed    1.0 photos/s, 1 tiles/s until 2026-01-01 00:00:04 UTC; at that speed 0:0")
     assert lines[3].startswith("writer   run two (process ")
     assert lines[3].endswith("UTC): at work")

@@ -27,7 +27,7 @@ def test_a_broken_dataset(tmp_path: Path) -> None:
     shown = CliRunner().invoke(command, [layout.url])
     assert shown.exit_code == 1
     assert "BROKEN  Every photo has as many tiles as its row says. 1: a.jpg" in shown.stdout.splitlines()
-    assert shown.stderr.splitlines()[-1] == "1 invariants are broken or could not be checked."
+    assert shown.stderr.splitlines()[-1] == "1 invariant is broken or could not be checked."
 
 
 def test_a_damaged_dataset(tmp_path: Path) -> None:

@@ -85,7 +85,10 @@ def test_a_gpu_needs_a_driver_and_a_torch_for_it(found: Gpus, state: str, words:
 def test_shared_memory_must_suffice_for_ray() -> None:
     """With the usual 64 MiB of a container Ray falls back on the disk; other systems have no shared memory."""
     assert checks.check_object_store(GIB).state == "ok"
-    assert checks.check_object_store(64 << 20).advice == "Free some of /dev/shm; start a container with --shm-size=2g."
+    assert (
+        checks.check_object_store(64 << 20).advice
+        == "Free some of /dev/shm; start a container with `docker run --shm-size=2g`."
+    )
     assert checks.check_object_store(None).state == "ok"
 
 

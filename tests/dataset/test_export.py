@@ -2,6 +2,7 @@
 
 import json
 import math
+from csv import reader
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,11 +16,12 @@ from pipeline import storage
 from pipeline.cli import main
 from pipeline.core import table_schemas
 from pipeline.core.errors import CrackscanError, UsageError
+from pipeline.core.spreadsheets import guard
 from pipeline.dataset import sql
-from pipeline.dataset.export import TABLES, ExportConfig, Form, export
+from pipeline.dataset.export import TABLES, ExportConfig, Form, Program, Table, export
 from pipeline.dataset.layout import Layout
 from tests.helpers.limits import files_of_at_most
-from tests.helpers.small_dataset import BEGAN_AT, ok, write_dataset
+from tests.helpers.small_dataset import BEGAN_AT, failed, ok, write_dataset
 from tests.helpers.two_inspections import CARD, photos, write_inspections
 
 
@@ -49,6 +51,61 @@ def test_a_csv_holds_every_row_and_column(table: str, key: str, layout: Layout, 
     assert made.is_finished
 
 
+FORMULAS = ("=1+1.jpg", "+1.jpg", "-2.jpg", "@sum.jpg", "\t=1.jpg", "\r=1.jpg", "＝1.jpg", "12345678901234567", "12e4")  # noqa: RUF001
+PLAIN = ("a=1.jpg", "Brücke 7.jpg", "'=1.jpg", "7.jpg", "x-1.jpg")
+
+
+def rows_of(path: Path) -> list[list[str]]:
+    """The cells of a CSV, without the mark."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return [*reader(file)]
+
+
+@pytest.mark.parametrize("table", ["images", "tiles"])
+def test_a_csv_for_excel_has_no_formulas(table: Table, tmp_path: Path) -> None:
+    """It begins with the mark of UTF-8; a `'` stands before names that would be formulas or numbers, nowhere else."""
+    layout = write_dataset(str(tmp_path / "out"), [[*map(ok, FORMULAS), *map(ok, PLAIN)]])
+    export(ExportConfig(layout.url, "csv", str(tmp_path / "plain"), table))
+    export(ExportConfig(layout.url, "csv", str(tmp_path / "file"), table, "excel"))
+    data = (tmp_path / "file").read_bytes()
+    assert data.startswith(b"\xef\xbb\xbfpart,image_id,")
+    rows, plain = rows_of(tmp_path / "file"), rows_of(tmp_path / "plain")
+    for row, before in zip(rows, plain, strict=True):
+        assert row == [guard(cell) if name in {"image", "image_id"} else cell
+                       for name, cell in zip(rows[0], before, strict=True)]  # fmt: skip
+    shown = {dict(zip(rows[0], row, strict=True))["image"] for row in rows[1:]}
+    assert shown == {*(f"'{name}" for name in FORMULAS), *PLAIN}
+
+
+def test_numbers_of_a_csv_for_excel_are_numbers(layout: Layout, tmp_path: Path) -> None:
+    """A longitude west of Greenwich begins with a minus and stays; an id like `8e37` is guarded."""
+    programs: dict[str, Program | None] = {"plain": None, "excel": "excel"}
+    for name, program in programs.items():
+        export(ExportConfig(layout.url, "csv", str(tmp_path / name), "images", program))
+    for guarded, plain in zip(rows_of(tmp_path / "excel"), rows_of(tmp_path / "plain"), strict=True):
+        assert guarded[3:] == plain[3:]
+        assert guarded[1] == guard(plain[1])
+    assert any(row[10].startswith("-8.") for row in rows_of(tmp_path / "excel"))
+
+
+def test_folders_are_counted(tmp_path: Path) -> None:
+    """A row for each folder of each archive, the top of an archive too; the threshold moves the counts."""
+    rows = [ok("a.jpg"), ok("x/y/b.jpg"), ok("x/y/cc.jpg"), failed("x/y/ddd.jpg"), ok("x/\n/f.jpg")]
+    for row in rows:
+        row["archive"] = "file:///one.zip"
+    layout = write_dataset(str(tmp_path / "out"), [rows])
+    export(ExportConfig(layout.url, "csv", str(tmp_path / "file"), "folders", threshold=0.0))
+    head, *found = rows_of(tmp_path / "file")
+    assert head == table_schemas.FOLDERS.names
+    assert [row[:5] for row in found] == [
+        ["file:///one.zip", "", "1", "0", "1"],
+        ["file:///one.zip", "x/\n", "1", "0", "1"],
+        ["file:///one.zip", "x/y", "3", "1", "2"],
+    ]
+    shown = sql.query(layout.url, "FROM folders")
+    assert shown.schema.equals(table_schemas.FOLDERS)
+
+
 def test_images_of_a_csv_are_sorted(layout: Layout, tmp_path: Path) -> None:
     """By archive and image, so that exports can be compared line by line."""
     export(ExportConfig(layout.url, "csv", str(tmp_path / "file")))
@@ -68,7 +125,7 @@ def test_a_duckdb_file_has_all_tables(layout: Layout, tmp_path: Path) -> None:
     made = export(ExportConfig(layout.url, "duckdb", str(tmp_path / "file"), threshold=0.25))
     with duckdb.connect(str(tmp_path / "file"), read_only=True) as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        for table in ("images", "tiles", "failures", "out_of_domain"):
+        for table in ("images", "tiles", "failures", "out_of_domain", "folders"):
             found = connection.sql(f"FROM {table} ORDER BY ALL").to_arrow_table()
             assert found.equals(sql.query(layout.url, f"FROM {table} ORDER BY ALL", 0.25))
             assert made.rows[table] == found.num_rows > 0
@@ -102,6 +159,9 @@ def test_an_export_replaces_an_older_one(layout: Layout, tmp_path: Path) -> None
         for _ in range(2):
             export(ExportConfig(layout.url, form, str(path)))
     export(ExportConfig(layout.url, "csv", str(tmp_path / "csv"), "tiles"))
+    for table in get_args(Table):
+        export(ExportConfig(layout.url, "csv", str(tmp_path / "csv"), table, "excel"))
+        export(ExportConfig(layout.url, "csv", str(tmp_path / "csv"), table))
     assert {path.name for path in tmp_path.iterdir()} == {*get_args(Form)}
 
 
@@ -189,11 +249,12 @@ def test_an_unfinished_dataset_says_so(tmp_path: Path) -> None:
 def test_the_command_says_what_it_wrote(layout: Layout, tmp_path: Path) -> None:
     """Rows by table, and the URL."""
     words = ["export", layout.url, "--to", "duckdb", "--out", str(tmp_path / "file")]
-    failed = sum(row["status"] == "failed" for row in photos())
+    lost = sum(row["status"] == "failed" for row in photos())
     tiles = sum(len(row.get("grid", [])) for row in photos())
+    folders = len({(row["archive"], row["image"].rpartition("/")[0]) for row in photos()})
     unlike = sum(row.get("domain_score", 0) > CARD["domain_threshold"] for row in photos())
     assert CliRunner().invoke(main, words).output == (
-        f"Wrote {failed} failures, {len(photos())} images, {unlike} out_of_domain, {tiles} tiles to file://{tmp_path}/file\n"
+        f"Wrote {lost} failures, {folders} folders, {len(photos())} images, {unlike} out_of_domain, {tiles} tiles to file://{tmp_path}/file\n"
     )
 
 
@@ -203,6 +264,10 @@ def refusals(out: Path) -> dict[str, tuple[list[str], str]]:
         "a table of no CSV": (
             ["--to", "duckdb", "--table", "tiles", "--out", "x"],
             "--table chooses what a CSV holds, and --to is duckdb. Leave one of them out.",
+        ),
+        "a spreadsheet of no CSV": (
+            ["--to", "geojson", "--for", "excel", "--out", "x"],
+            "--for chooses how a CSV is written, and --to is geojson. Leave one of them out.",
         ),
         "a threshold of tiles": (
             ["--to", "csv", "--table", "tiles", "--threshold", "0.9", "--out", "x"],

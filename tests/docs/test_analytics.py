@@ -112,6 +112,47 @@ def test_tiles_are_read_with_the_join(ask: Callable[[str, str], Rows]) -> None:
     assert ask("pyarrow", "answer = pa.table({'tiles': [tiles.num_rows]})") == [{"tiles": committed}]
 
 
+def test_two_datasets_join_on_a_key_of_three(ask: Callable[[str, str], Rows], scores: Path) -> None:
+    """Read together, every photo and tile counts once in each; on (part, image_id) alone the rows double."""
+    assert ask("DuckDB", "SELECT 1 AS opened")
+    again = scores.parent / "scores-2027"
+    shutil.copytree(scores, again, dirs_exist_ok=True)
+    tiles = sum(len(row.get("grid", ())) for row in photos())
+    sql_block, python_block = (
+        re.findall(rf"\*\*{tool}\*\*\n\n```\w+\n(.*?)```", section("Several datasets"), re.DOTALL)[0]
+        for tool in ("DuckDB", "pandas")
+    )
+    join = "SELECT count(*) FROM all_tiles JOIN (FROM all_images WHERE status = 'ok') USING ({})"
+    with duckdb.connect() as connection:
+        connection.execute(sql_block)
+        counts = [
+            connection.sql(join.format(key)).fetchall()[0][0] for key in ("dataset, part, image_id", "part, image_id")
+        ]
+    assert counts == [2 * tiles, 4 * tiles]
+    names: dict[str, Any] = {"pd": pd}
+    exec(python_block, names)  # noqa: S102 - the page's own code
+    assert len(names["all_tiles"]) == 2 * tiles
+    merged = names["all_tiles"].merge(names["all_photos"], on=["dataset", "part", "image_id"])
+    assert len(merged) == 2 * tiles
+
+
+def test_whole_numbers_stay_whole(scores: Path) -> None:
+    """With the option of the page; without it, nulls make floats of them."""
+    assert 'dtype_backend="numpy_nullable"' in PAGE
+    assert str(pd.read_parquet(scores / "images")["tiles"].dtype) == "float64"
+    for backend in ("numpy_nullable", "pyarrow"):
+        found = pd.read_parquet(scores / "images", dtype_backend=backend)["tiles"]
+        assert str(found.dtype) in {"Int32", "int32[pyarrow]"}
+
+
+def test_folders_are_counted_as_the_view_counts_them(ask: Callable[[str, str], Rows], scores: Path) -> None:
+    """The page's question gives the rows of the view `folders`."""
+    [code] = [block for block in re.findall(r"```sql\n(.*?)```", section("Opening it"), re.DOTALL) if "folder" in block]
+    view = "SELECT archive, folder, photos, crack_score AS worst FROM folders"
+    ordered = f"{view} ORDER BY worst DESC NULLS LAST, archive, folder"
+    assert ask("DuckDB", code) == sql.query(str(scores), ordered).to_pylist()
+
+
 def test_there_are_ten_questions() -> None:
     """Numbered, each with a question mark."""
     assert [int(number) for number in re.findall(r"^## (\d+)\. .+\?$", PAGE, re.MULTILINE)] == [*QUESTIONS]

@@ -110,18 +110,18 @@ def test_packed_12_bit_levels_have_their_own_white() -> None:
     [
         (
             Form(BLACK_IS_ZERO, 16, sample_format=2),
-            "BlackIsZero with 1 samples a pixel, signed, of 16 bits",
+            "BlackIsZero with 1 sample a pixel, signed, of 16 bits",
         ),
         (
             Form(BLACK_IS_ZERO, 32, sample_format=3),
-            "BlackIsZero with 1 samples a pixel, floating-point, of 32 bits",
+            "BlackIsZero with 1 sample a pixel, floating-point, of 32 bits",
         ),
         (
             Form(WHITE_IS_ZERO, 16, planar=True),
-            "WhiteIsZero with 1 samples a pixel in planes, unsigned, of 16 bits",
+            "WhiteIsZero with 1 sample a pixel in planes, unsigned, of 16 bits",
         ),
         (Form(8, 8), "CIELab with 3 samples a pixel, unsigned, of 8 bits"),
-        (Form(99, 8), "PhotometricInterpretation 99 with 1 samples a pixel, unsigned, of 8 bits"),
+        (Form(99, 8), "PhotometricInterpretation 99 with 1 sample a pixel, unsigned, of 8 bits"),
     ],
 )
 def test_other_kinds_are_named(form: Form, found: str) -> None:

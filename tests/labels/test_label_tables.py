@@ -87,7 +87,7 @@ def test_class_names_go_before_numbers(tmp_path: Path) -> None:
         ("path,label\n", "has no column path or file; it has no rows. Expected path and label."),
         ("", "has no column path or file; it has no rows. Expected path and label."),
         ("path,label\na.jpg,1\nb.jpg,maybe\n", "is 'maybe'; expected Positive or 1 for cracked, Negative or 0"),
-        ("path,label\na.jpg\n", "Not one of the 1 rows of "),
+        ("path,label\na.jpg\n", "Not even the one row of "),
         ("path,label\na.jpg,1\nb\0.jpg,1\n", "b\\x00.jpg', with a zero byte in it, as no file has. Correct it."),
     ],
 )

@@ -265,7 +265,7 @@ def test_a_table_whose_files_are_all_missing(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         read_labelled_tiles([str(tmp_path / "t.csv")])
     assert str(caught.value) == (
-        f"Not one of the 2 files in file://{tmp_path}/t.csv was found; the first is D\\CD\\a.jpg, looked for at "
+        f"None of the 2 files in file://{tmp_path}/t.csv was found; the first is D\\CD\\a.jpg, looked for at "
         f"file://{tmp_path}/D/CD/a.jpg. Backslashes were read as /. Paths in a table are relative to its folder: "
         "correct them, or move the table."
     )
@@ -411,7 +411,7 @@ def test_unreadable_tiles_are_named(folder: Path) -> None:
         (folder / "Positive" / f"bad{number:02d}.jpg").write_bytes(b"no picture")
     with pytest.raises(UsageError) as caught:
         compute_descriptors(read_labelled_tiles([str(folder)]))
-    message = str(caught.value)
+    message = "\n".join([str(caught.value), *caught.value.__notes__])
     assert message.startswith("12 of 16 labelled tiles cannot be read; repair or remove them:")
     assert "bad09.jpg" in message
     assert "bad10.jpg" not in message

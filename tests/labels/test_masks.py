@@ -238,7 +238,7 @@ def test_mask_of_another_size(tmp_path: Path) -> None:
 def test_masks_that_are_all_empty(tmp_path: Path) -> None:
     """Masks that mark nothing at all raise an error."""
     write(tmp_path, "a", np.zeros((40, 60), dtype=np.bool_))
-    with pytest.raises(UsageError, match=r"^None of the 1 masks in .*/masks marks a crack; expected pixels over 0"):
+    with pytest.raises(UsageError, match=r"^Not even the one mask in .*/masks marks a crack; expected pixels over 0"):
         read(tmp_path)
 
 
@@ -266,7 +266,7 @@ def test_a_mask_of_a_format_that_is_not_read(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         read(tmp_path)
     assert str(caught.value) == (
-        f"1 of 1 photos have no mask, the first: {folder}/images/a.jpg. Expected masks/a.png in {folder}; "
+        f"1 of 1 photo has no mask, the first: {folder}/images/a.jpg. Expected masks/a.png in {folder}; "
         f"{folder}/masks/a_mask.webp is no mask, since .webp is not read. Save it as PNG."
     )
 

@@ -128,7 +128,7 @@ def test_two_photos_are_enough() -> None:
 def test_one_photo_is_not() -> None:
     """Tiles of one photo cannot be split; the message says what to do."""
     tiles = tiles_of([True, False] * 4, ["a"] * 8)
-    with pytest.raises(UsageError, match=r"8 tiles come from 1 photos .* Give validation tiles with --val\."):
+    with pytest.raises(UsageError, match=r"8 tiles come from 1 photo .* Give validation tiles with --val\."):
         assign(tiles, np.arange(8), SplitRule(0.2))
 
 

@@ -16,8 +16,8 @@ from pipeline.reports.photo_matching import Rule
 from tests.helpers.scored_photos import photo, score_archives, zip_photos
 
 HOSTILE = "<script>alert(1)</script>.png"
-BEFORE = {HOSTILE: 26, "better.png": 230, "same.png": 51, "gone.png": 200, "crossing.png": 120}
-AFTER = {HOSTILE: 230, "better.png": 26, "same.png": 52, "new.png": 200, "crossing.png": 130}
+BEFORE = {HOSTILE: 26, "fallen.png": 230, "same.png": 51, "gone.png": 200, "crossing.png": 120}
+AFTER = {HOSTILE: 230, "fallen.png": 26, "same.png": 52, "new.png": 200, "crossing.png": 130}
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +43,13 @@ def comparison_of(years: tuple[Layout, Layout], folder: Path, rule: Rule = Rule(
 
 
 def test_photos_of_one_name_are_compared(years: tuple[Layout, Layout], tmp_path: Path) -> None:
-    """Each photo has a row, worse ones come first, and the page shows both sides."""
+    """Each photo has a row, risen scores come first, and the page shows both sides."""
     found, table, page = comparison_of(years, tmp_path)
     assert found.counts == {
-        "worse": 1, "better": 1, "same": 2, "new": 1, "gone": 1, "failed": 1, "unclear": 0}  # fmt: skip
+        "rose": 1, "fell": 1, "same": 2, "new": 1, "gone": 1, "failed": 1, "unclear": 0}  # fmt: skip
     assert table.schema.equals(table_schemas.CHANGES)
     assert [(row["change"], row["image_b"] or row["image_a"]) for row in table.to_pylist()] == [
-        ("worse", HOSTILE), ("better", "better.png"), ("new", "new.png"), ("gone", "gone.png"),
+        ("rose", HOSTILE), ("fell", "fallen.png"), ("new", "new.png"), ("gone", "gone.png"),
         ("same", "crossing.png"), ("same", "same.png"), ("failed", "broken.png"),
     ]  # fmt: skip
     agreed = found.agreement
@@ -71,11 +71,11 @@ def test_photos_of_one_place_are_compared(years: tuple[Layout, Layout], tmp_path
 
 
 def test_exchanged_sides_exchange_the_kinds(years: tuple[Layout, Layout], tmp_path: Path) -> None:
-    """Worse becomes better, and new becomes gone."""
+    """Rose becomes fell, and new becomes gone."""
     there, _, _ = comparison_of(years, tmp_path)
     back, table, _ = comparison_of(years[::-1], tmp_path)
     assert back.agreement.kappa == there.agreement.kappa
-    assert {table["image_b"][0].as_py(), table["image_a"][1].as_py()} == {"better.png", HOSTILE}
+    assert {table["image_b"][0].as_py(), table["image_a"][1].as_py()} == {"fallen.png", HOSTILE}
 
 
 def test_a_dataset_is_the_same_as_itself(years: tuple[Layout, Layout], tmp_path: Path) -> None:
@@ -83,11 +83,11 @@ def test_a_dataset_is_the_same_as_itself(years: tuple[Layout, Layout], tmp_path:
     found, table, page = comparison_of((years[0], years[0]), tmp_path)
     assert (found.counts["same"], found.counts["failed"], table.num_rows) == (5, 1, 6)
     assert found.agreement.share == 1
-    assert "No photo got worse or better" in page
+    assert "No score rose or fell" in page
 
 
 def test_a_margin_of_nothing_is_refused() -> None:
-    """With it every photo would be worse and better."""
+    """With it every photo would have risen and fallen."""
     with pytest.raises(UsageError) as refused:
         CompareConfig("a", "b", "c", margin=0)
     assert str(refused.value) == "The margin is 0; expected more than 0, at most 1. Give another --margin."

@@ -46,7 +46,7 @@ def photos(layout: Layout) -> Iterator[Connection]:
 def test_totals(photos: Connection) -> None:
     """Photos, failures, cracks and tiles count once each."""
     assert dataset_stats.count_totals(photos) == Totals(7, 2, 1, 30, 1, 1, float(np.float32(250 / 255)))
-    assert dataset_stats.count_archives(photos) == 2
+    assert dataset_stats.count_groups(photos, "archive") == 2
 
 
 def test_another_threshold_moves_the_line(layout: Layout) -> None:
@@ -58,7 +58,7 @@ def test_another_threshold_moves_the_line(layout: Layout) -> None:
 
 def test_figures_by_archive_add_up(photos: Connection) -> None:
     """The worst archive comes first."""
-    north, south = dataset_stats.count_by_archive(photos)
+    north, south = dataset_stats.count_by_group(photos, "archive")
     assert (storage.name(north.archive), north.photos, north.failed, north.cracked, north.scored) == (
         "north.zip", 4, 2, 1, 2)  # fmt: skip
     assert (storage.name(south.archive), south.photos, south.failed, south.out_of_domain) == ("south.zip", 3, 0, 1)

@@ -13,17 +13,18 @@ HOSTILE = '</script><script>alert(1)</script> & "quoted" \'<img src=x onerror=al
 
 
 def test_rows_travel_as_compact_json_that_cannot_end_its_element() -> None:
-    """A browser reads back the same values, whatever the names of photos."""
+    """A browser reads back the same values, whatever the names of photos; control characters are shown."""
     rows = PhotoTable(
         [Column("Photo", "text", [HOSTILE, None]), Column("Archive", "choice", [HOSTILE, None])], ["card"]
     )
     text = rows.to_json()
     assert "<" not in text
     assert ": " not in text.split("values")[0]
+    shown = HOSTILE.replace("\u2028", r"\u2028")
     assert json.loads(text) == {
         "columns": [
-            {"label": "Photo", "kind": "text", "values": [HOSTILE, None]},
-            {"label": "Archive", "kind": "choice", "choices": [HOSTILE], "values": [0, None]},
+            {"label": "Photo", "kind": "text", "values": [shown, None]},
+            {"label": "Archive", "kind": "choice", "choices": [shown], "values": [0, None]},
         ],
         "cards": ["card"],
     }

@@ -93,7 +93,7 @@ def pairs(found: set[Match]) -> set[tuple[int, int]]:
 
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "Brücke") for form in ("NFC", "NFD"))
 NAMED = st.builds(
-    Taken, st.sampled_from(["x", COMPOSED, DECOMPOSED]),
+    Taken, st.sampled_from(["x", "n/x", "s/x", "./x", "in.zip!/n/x", COMPOSED, DECOMPOSED]),
     st.sampled_from(["file:///1/p.zip", "file:///2/p.zip", "file:///2/q.zip", f"file:///2/{DECOMPOSED}.zip"]),
     st.none(), st.none(), st.none(), st.integers(0, 1),
 )  # fmt: skip
@@ -179,6 +179,40 @@ def test_two_files_that_differ_in_composition_match_as_they_are_spelled() -> Non
     other = [Taken(DECOMPOSED, "file:///2026"), Taken(COMPOSED, "file:///2026")]
     assert matches(both, other) == {Match(0, 1, CLEAR), Match(1, 0, CLEAR)}
     assert matches(both, other[:1]) == {Match(1, 0, CLEAR), Match(0, None, CLEAR)}
+
+
+def test_a_folder_matches_its_part_of_a_parent() -> None:
+    """A sub-folder against a zip of its parent: the path of the folder tells which photo is which; the rest is new."""
+    a = [Taken("1.jpg", "file:///y/bridge/north"), Taken("2.jpg", "file:///y/bridge/north")]
+    b = [Taken(f"bridge/{side}/{n}.jpg", "s3://x/all.zip") for side in ("north", "south") for n in (1, 2)]
+    assert matches(a, b) == {Match(0, 0, CLEAR), Match(1, 1, CLEAR), Match(None, 2, CLEAR), Match(None, 3, CLEAR)}
+    assert pairs(matches(a, [photo._replace(image=photo.image[7:]) for photo in b])) == {(0, 0), (1, 1)}
+
+
+def test_where_the_folder_says_nothing_the_same_ends_are_unclear() -> None:
+    """The folder may be either side of the bridge; what is there once matches."""
+    a = [Taken("1.jpg", "file:///y/tonight"), Taken("2.jpg", "file:///y/tonight")]
+    b = [Taken("north/1.jpg"), Taken("south/1.jpg"), Taken("south/2.jpg")]
+    assert matches(a, b) == {
+        Match(1, 2, CLEAR), Match(0, None, UNCLEAR), Match(None, 0, UNCLEAR), Match(None, 1, UNCLEAR)}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("image", "other"),
+    [("./a.jpg", "a.jpg"), ("x//a.jpg", "x/a.jpg"), ("2025/x/a.jpg", "2026/x/a.jpg"), ("in.zip!/a.jpg", "in/a.jpg"),
+     (f"./{COMPOSED}", DECOMPOSED)],
+)  # fmt: skip
+def test_spellings_of_one_path_match(image: str, other: str) -> None:
+    """A dot, a doubled slash, a folder around all of an archive, a zip that was unpacked."""
+    a, b = ([Taken(name), Taken(name.rpartition("/")[0] + "/b.jpg")] for name in (image, other))
+    assert pairs(matches(a, b)) == {(0, 0), (1, 1)}
+
+
+def test_photos_of_different_folders_do_not_match() -> None:
+    """Cameras count from 1 again: one span is gone, another is new, although their photos have the same names."""
+    a = [Taken("span-1/1.jpg", "file:///25.zip"), Taken("span-3/1.jpg", "file:///25.zip")]
+    b = [Taken("span-2/1.jpg", "file:///26.zip"), Taken("span-3/1.jpg", "file:///26.zip")]
+    assert matches(a, b) == {Match(1, 1, CLEAR), Match(0, None, CLEAR), Match(None, 0, CLEAR)}
 
 
 def test_photos_from_the_field_are_the_same_photo() -> None:

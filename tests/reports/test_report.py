@@ -48,9 +48,9 @@ def test_a_report_has_every_photo_and_all_figures(tmp_path: Path) -> None:
     assert rows_of(page) == {
         "Photo": ["bad.png", "good.png", "broken.png"],
         "Score": [0.9804, 0.098, None],
-        "Cracked tiles": [1, 0, None],
+        "Tiles over": [1, 0, None],
         "Tiles": [6, 6, None],
-        "State": ["cracked", "below threshold", "failed: not_an_image"],
+        "State": ["over threshold", "below threshold", "failed: not_an_image"],
         "Taken": [None] * 3,
         "Archive": ["one.zip"] * 3,
         "Latitude": [48.1, None, None],
@@ -76,8 +76,8 @@ def test_another_threshold_moves_the_line(tmp_path: Path) -> None:
     assert "<dd>0 %<small>0 of 2 scored</small></dd>" in page_of(layout, tmp_path)
     page = page_of(layout, tmp_path, threshold=0.1)
     assert "<dd>50 %<small>1 of 2 scored</small></dd>" in page
-    assert "cracked from a score of 0.1" in page
-    assert rows_of(page)["State"] == ["cracked", "below threshold"]
+    assert "tiles are counted from a score of 0.1" in page
+    assert rows_of(page)["State"] == ["over threshold", "below threshold"]
 
 
 def test_no_cards_need_no_archive(tmp_path: Path) -> None:
@@ -138,3 +138,14 @@ def test_costs_of_runs_are_shown_and_escaped(tmp_path: Path) -> None:
     page = page_of(layout, tmp_path)
     assert "UTC, 1.50 &lt;i&gt;</dd>" in page
     assert "<dd>3.50 &lt;i&gt; of all runs with prices; storage and traffic not included</dd>" in page
+
+
+@pytest.mark.parametrize(
+    ("names", "heading"), [(("a.png", "b.png"), "By archive"), (("n/a.png", "s/b.png"), "By folder")]
+)
+def test_one_archive_is_grouped_by_its_folders(names: tuple[str, str], heading: str, tmp_path: Path) -> None:
+    """A whole inspection in one zip would be one row; another grouping can be asked for."""
+    layout = score_archives(tmp_path / "out", zip_photos(tmp_path / "one.zip", {name: photo(200) for name in names}))
+    assert f"<h2>{heading}</h2>" in page_of(layout, tmp_path)
+    asked = write_report(ReportConfig(layout.url, str(tmp_path / "asked.html"), group_by="archive"))
+    assert "<h2>By archive</h2>" in storage.read_bytes(asked.url).decode()

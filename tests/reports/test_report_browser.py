@@ -78,7 +78,7 @@ def test_counts_are_those_of_sql(layout: Layout, browser: Browser) -> None:
         f"{100 * crack_tiles / tiles:.1f} %\n{crack_tiles} of {tiles}",
         f"{photos}\n2 archives",
         f"{failed}\nnot scored",
-        "1\nunlike the training data",
+        "1\nlook at them yourself",
     ]
     assert texts(browser, "#found") == [f"{photos} of {photos} photos"]
     assert texts(browser, "#archives tbody td:nth-child(2)") == ["4", "80"]

@@ -94,6 +94,16 @@ def test_the_table_says_where_each_tile_comes_from(layout: Layout, tmp_path: Pat
     }
 
 
+def test_a_name_is_no_formula(tmp_path: Path) -> None:
+    """People open the table in a spreadsheet, which would run such a cell; the folder can still be trained on."""
+    formula = "=cmd|'/C calc'!A0.png"
+    zipped = zip_photos(tmp_path / "x.zip", {formula: photo(250), "b.png": photo(10)})
+    make_review(score_archives(tmp_path / "out", zipped), tmp_path / "look")
+    assert {row["image"] for row in table(tmp_path / "look")} == {f"'{formula}", "b.png"}
+    fill_in(tmp_path / "look", {f"'{formula}": "1", "b.png": "0"})
+    assert read_labelled_tiles([str(tmp_path / "look")]).labels.tolist() == [True, False]
+
+
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_a_filled_in_folder_is_labelled_data(delimiter: str, layout: Layout, tmp_path: Path) -> None:
     """Also as a spreadsheet saves it: empty labels are left out and counted, and whole files are the tiles."""
@@ -125,7 +135,7 @@ def test_a_folder_without_a_label_is_refused(layout: Layout, tmp_path: Path) -> 
     with pytest.raises(UsageError) as refused:
         read_labelled_tiles([str(tmp_path / "look")])
     assert str(refused.value) == (
-        f"Not one of the 4 rows of file://{tmp_path}/look/review.csv has a label. Write Positive or 1 for cracked and "
+        f"None of the 4 rows of file://{tmp_path}/look/review.csv has a label. Write Positive or 1 for cracked and "
         "Negative or 0 for sound into the column label; rows left empty are left out."
     )
 
@@ -145,7 +155,7 @@ def test_without_any_photo_there_is_no_table(layout: Layout, tmp_path: Path) -> 
     """The review fails with the reason and works in another attempt."""
     for name in ("one.zip", "two.zip"):
         (tmp_path / name).rename(tmp_path / f"moved-{name}")
-    with pytest.raises(CrackscanError, match=r"Not one of 4 tiles could be cut out of its photo: .*zip"):
+    with pytest.raises(CrackscanError, match=r"None of the 4 tiles could be cut out of its photo: .*zip"):
         make_review(layout, tmp_path / "look")
     assert not (tmp_path / "look" / "review.csv").exists()
     for name in ("one.zip", "two.zip"):
@@ -201,7 +211,7 @@ def test_the_command_says_what_to_do_next(layout: Layout, tmp_path: Path, monkey
         "Next: look at look/tiles, and fill in the column label of look/review.csv\n"
         "  crackscan train DATA… look --out MODEL\n"
     )
-    assert "1 tiles could not be cut out of their photos: " in shown.stderr
+    assert "1 tile could not be cut out of its photo: " in shown.stderr
 
 
 def test_wrong_use_is_one_sentence(layout: Layout, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ Scores = dict[str, float | None]
 """Score by name, None for a failed photo; a photo from 0.5 on has a cracked tile."""
 
 SCORES = st.dictionaries(st.sampled_from("uvwxyz"), st.none() | st.floats(0, 1, width=32))
-OPPOSITE = {"worse": "better", "better": "worse", "new": "gone", "gone": "new"}
+OPPOSITE = {"rose": "fell", "fell": "rose", "new": "gone", "gone": "new"}
 
 
 @cache
@@ -51,7 +51,7 @@ def changes_of(a: Scores, b: Scores, margin: float = 0.1) -> Connection:
 @settings(max_examples=12)
 @given(SCORES, SCORES)
 def test_every_photo_is_of_one_kind_and_exchanging_exchanges(a: Scores, b: Scores) -> None:
-    """New becomes gone, worse becomes better, and agreement stays."""
+    """New becomes gone, rose becomes fell, and agreement stays."""
     there, agreed = count_changes(changes_of(a, b)), measure_agreement(duck())
     sides = duck().execute("SELECT count(image_id_a), count(image_id_b) FROM changes").fetchall()
     assert sides == [(len(a), len(b))]
@@ -63,15 +63,15 @@ def test_every_photo_is_of_one_kind_and_exchanging_exchanges(a: Scores, b: Score
 
 def test_kinds() -> None:
     """By the margin, and by the sides that have a photo."""
-    a: Scores = {"worse": 0.5, "same": 0.5, "better": 0.75, "gone": 1.0, "failed": 0.5}
-    b: Scores = {"worse": 0.625, "same": 0.5625, "better": 0.625, "new": 0.0, "failed": None}
+    a: Scores = {"rose": 0.5, "same": 0.5, "fell": 0.75, "gone": 1.0, "failed": 0.5}
+    b: Scores = {"rose": 0.625, "same": 0.5625, "fell": 0.625, "new": 0.0, "failed": None}
     table = score_changes.read_changes(changes_of(a, b, 0.125))
     assert count_changes(duck()) == dict.fromkeys(score_changes.KINDS, 1) | {"unclear": 0}
     assert table.schema.equals(table_schemas.CHANGES)
     assert [row["change"] for row in table.to_pylist()] == [
         row["image_b"] or row["image_a"] for row in table.to_pylist()
     ]
-    assert table["change"].to_pylist() == ["worse", "better", "new", "gone", "same", "failed"]
+    assert table["change"].to_pylist() == ["rose", "fell", "new", "gone", "same", "failed"]
     assert table["difference"].to_pylist() == [0.125, -0.125, None, None, 0.0625, None]
 
 

@@ -101,10 +101,10 @@ def test_a_dot_says_how_many_photos_it_is() -> None:
     ]  # fmt: skip
 
 
-def test_differences_are_better_on_the_left_and_worse_on_the_right() -> None:
+def test_differences_have_fallen_on_the_left_and_risen_on_the_right() -> None:
     """Differences around 0 are neither; -1 and 1 are in the plot."""
     plot = svg_plots.draw_differences(np.array([-1.0, 0.0, 0.01, 0.5, 1.0]))
-    assert [bar.colour for bar in plot.marks] == [svg_plots.BETTER, svg_plots.ALIKE, svg_plots.WORSE, svg_plots.WORSE]
+    assert [bar.colour for bar in plot.marks] == [svg_plots.FELL, svg_plots.ALIKE, svg_plots.ROSE, svg_plots.ROSE]
     assert [bar.title.split(" from")[0] for bar in plot.marks] == ["1 photo", "2 photos", "1 photo", "1 photo"]
     assert [tick.label for tick in plot.across] == ["-1", "-0.5", "0", "+0.5", "+1"]
     assert svg_plots.draw_differences(np.array([])).marks == []

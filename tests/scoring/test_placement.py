@@ -41,7 +41,7 @@ def test_scorers_fit_the_cluster_and_leave_room_for_readers(
     try:
         found = place_scorers(ScorerOptions(actors, device), nodes)
     except UsageError as error:
-        assert "do not fit" in str(error) or "Ray has no GPU" in str(error)  # noqa: PT017 - one of many examples
+        assert "not fit on" in str(error) or "Ray has no GPU" in str(error)  # noqa: PT017 - one of many examples
         there = [node for node in nodes if node.gpus] if on_gpu else nodes
         assert not there or not has_room(nodes, actors or 1, each, 10_000 if on_gpu else None)
         return
