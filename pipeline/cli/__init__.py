@@ -67,7 +67,7 @@ class CrackscanGroup(click.Group):
         try:
             return super().main(*words, **options)
         except CrackscanError as error:  # not of a command: of the help or a message
-            click.echo(f"crackscan: {error}", err=True)
+            echo_error(error)
             sys.exit(error.exit_code)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - Click's signature

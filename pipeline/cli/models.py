@@ -115,7 +115,7 @@ def _print_card(card: "Card") -> None:
     sections += [("data", asdict(source)) for source in card.data]
     for title, section in sections:
         rows = align_columns([(name, _format_value(value)) for name, value in section.items()])
-        echo("", title, *rows.splitlines())
+        echo("", title, *rows)
 
 
 def _describe_int8(card: "Card") -> str:

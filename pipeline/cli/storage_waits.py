@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from pipeline.cli.messages import short_url
+from pipeline.cli.messages import echo, short_url
 from pipeline.core.waits import Wait, longest_wait
 
 POLL_S = 0.5

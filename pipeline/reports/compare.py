@@ -106,8 +106,8 @@ def compare(config: CompareConfig) -> Comparison:
     """Compare two datasets, and write the table and the page.
 
     Raises:
-        UsageError: there is no dataset, the threshold is no probability, a file in the folder may not be replaced, or no
-            photo of a side has the position by which it should match.
+        UsageError: there is no dataset, the threshold is no probability, a file in the folder may not be replaced, or
+            no photo of a side has the position by which it should match.
     """
     layouts = [Layout(storage.canonical(place)) for place in (config.a, config.b)]
     folder = storage.canonical(config.to)

@@ -71,7 +71,7 @@ class Progress:
             others = f" Not counted, as they say nothing of the run: {_list(of_input)}." if of_input else ""
             raise CrackscanError(
                 f"{failed:,} of the first {count_of(tried, 'photo')} failed ({_list(counted)}), more than the share of "
-                f"{max_share:g} that --max-failures allows.{others} The view `failures` of `crackscan query` says why "
+                f"{max_share:g} that --max-failures allows.{others} In the dataset, the view `failures` says why "
                 "each did. Mend the cause and run the same command again, or give a greater share."
             )
 

@@ -16,6 +16,7 @@ from pipeline import storage
 from pipeline.archives.listing import archive_of, version_of
 from pipeline.archives.members import STREAM_SUFFIXES, archive_suffix
 from pipeline.archives.readers import list_archive
+from pipeline.core.counts import count_of
 from pipeline.core.errors import NotFoundError, UsageError
 from pipeline.core.table_schemas import MEMBERS
 from pipeline.dataset.commit_log import table_bytes
@@ -131,7 +132,7 @@ def _find_folder(address: str, listing: pa.Table, place: str, *, is_checked: boo
     different = [row for row in there if now[row["image"]].size_bytes != row["size_bytes"]]
     if different and is_checked:
         raise UsageError(
-            f"{storage.join(place, different[0]['image'])} has {now[different[0]['image']].size_bytes:,} bytes; "
+            f"{storage.join(place, different[0]['image'])} has {count_of(now[different[0]['image']].size_bytes, 'byte')}; "
             f"expected {different[0]['size_bytes']:,}, as in {address}. Nothing was changed."
         )
     is_same = all(now[row["image"]].version == row["version"] for row in there)

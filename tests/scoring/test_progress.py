@@ -15,8 +15,8 @@ def test_too_many_failures_stop_the_run() -> None:
         Progress(100, scored=4, failures={"empty_file": 2, "vanished": 4}).check_failures(0.5, after=10)
     assert str(caught.value) == (
         "6 of the first 10 photos failed (4 x vanished, 2 x empty_file), more than the share of 0.5 that "
-        "--max-failures allows. The view `failures` of `crackscan query` says why each did. Mend the cause and run "
-        "the same command again, or give a greater share."
+        "--max-failures allows. In the dataset, the view `failures` says why each did. Mend the cause and run the same "
+        "command again, or give a greater share."
     )
 
 
@@ -37,5 +37,5 @@ def test_photos_that_are_never_decoded_do_not_stop_a_run() -> None:
         progress.check_failures(0.4, after=10)
     assert str(caught.value).startswith(
         "5 of the first 10 photos failed (5 x truncated_image), more than the share of 0.4 that --max-failures allows. "
-        "Not counted, as they say nothing of the run: 60 x unsupported_format, 40 x archive_unreadable. The view"
+        "Not counted, as they say nothing of the run: 60 x unsupported_format, 40 x archive_unreadable. In the dataset, the view"
     )
