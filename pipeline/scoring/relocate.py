@@ -131,9 +131,10 @@ def _find_folder(address: str, listing: pa.Table, place: str, *, is_checked: boo
         raise UsageError(f"No photo of {address} was found in {place}. Nothing was changed.")
     different = [row for row in there if now[row["image"]].size_bytes != row["size_bytes"]]
     if different and is_checked:
+        file, size_bytes = now[different[0]["image"]], different[0]["size_bytes"]
         raise UsageError(
-            f"{storage.join(place, different[0]['image'])} has {count_of(now[different[0]['image']].size_bytes, 'byte')}; "
-            f"expected {different[0]['size_bytes']:,}, as in {address}. Nothing was changed."
+            f"{file.url} has {count_of(file.size_bytes, 'byte')}; expected {size_bytes:,}, as in {address}. Nothing was "
+            "changed."
         )
     is_same = all(now[row["image"]].version == row["version"] for row in there)
     versions = [now[row["image"]].version if row["image"] in now else row["version"] for row in rows]

@@ -37,5 +37,5 @@ def test_photos_that_are_never_decoded_do_not_stop_a_run() -> None:
         progress.check_failures(0.4, after=10)
     assert str(caught.value).startswith(
         "5 of the first 10 photos failed (5 x truncated_image), more than the share of 0.4 that --max-failures allows. "
-        "Not counted, as they say nothing of the run: 60 x unsupported_format, 40 x archive_unreadable. In the dataset, the view"
+        "Not counted, as they say nothing of the run: 60 x unsupported_format, 40 x archive_unreadable. In the "
     )
