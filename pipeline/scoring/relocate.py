@@ -133,8 +133,8 @@ def _find_folder(address: str, listing: pa.Table, place: str, *, is_checked: boo
     if different and is_checked:
         file, size_bytes = now[different[0]["image"]], different[0]["size_bytes"]
         raise UsageError(
-            f"{file.url} has {count_of(file.size_bytes, 'byte')}; expected {size_bytes:,}, as in {address}. Nothing was "
-            "changed."
+            f"{file.url} has {count_of(file.size_bytes, 'byte')}; expected {size_bytes:,}, as in {address}. Nothing "
+            "was changed."
         )
     is_same = all(now[row["image"]].version == row["version"] for row in there)
     versions = [now[row["image"]].version if row["image"] in now else row["version"] for row in rows]
