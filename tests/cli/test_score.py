@@ -56,7 +56,7 @@ def test_bad_photos_fail_alone_and_a_second_run_scores_nothing(
     first = crackscan("score", "inputs", "--out", "scores")
     assert first.returncode == 3, first.stderr
     assert "Scored 12 photos" in first.stdout
-    assert "4 photos failed" in first.stdout
+    assert "Failed photos: 4 new, 4 in all." in first.stdout
     assert "12 photos are unlike the training photos: look yourself." in first.stdout
     unlike = crackscan("query", "scores", score_display.OUT_OF_DOMAIN, "--format", "csv")
     assert len(unlike.stdout.splitlines()) == 1 + 12
