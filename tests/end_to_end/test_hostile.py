@@ -198,7 +198,7 @@ def test_every_hostile_file_has_its_row_and_does_nothing_else(crackscan: Cracksc
     assert found.keys() == hostile.rows.keys()
     failed = sum(kind != "ok" for kind in found.values())
     assert f"{len(found) - failed} photos" in shown
-    assert f"{failed} photos failed" in shown
+    assert f"Failed photos: {failed} new, {failed} in all." in shown
     assert stat_files(tmp_path, without=out.parent) == before
     assert [*out.parent.iterdir()] == [out]
     assert 0 < peak.size_bytes < MAX_BYTES
