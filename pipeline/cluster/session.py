@@ -6,6 +6,8 @@ and progress bars appear only with `verbose`.
 
 import logging
 import os
+import resource
+import shutil
 import signal
 import sys
 import threading
@@ -14,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from pipeline.cluster.machine import detect_gpus
@@ -54,9 +57,14 @@ IDLE_ENV = {
 Every process of Ray that wakes takes a scorer off its core (docs/experiments.md). Values that are set already stay.
 """
 
+MIN_OPEN_FILES = 256
+"""Ray's processes open more than a hundred files each."""
+MIN_DISK_BYTES = 1 << 20
+"""Ray's logs and sockets of a short run."""
+
 SOCKET_BYTES = 107
 """The longest path of a socket on Linux."""
-RAY_SOCKET_BYTES = len("/crackscan-12345678/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store")
+RAY_SOCKET_BYTES = len("/crackscan-12345678/ray/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store")
 """What we and Ray append to a place for temporary files."""
 SHORT_PLACES = ("/tmp", "/var/tmp")  # noqa: S108 - `temporary_folder` makes a folder of its own there
 """Where Ray's files go if the path of the usual place is too long for sockets."""
@@ -201,10 +209,9 @@ def _run_ray(config: ClusterConfig, started: "Future[None]", ended: threading.Ev
         except CrackscanError as error:
             started.set_exception(error)
             return
-        # Ray raises a bare Exception if its processes start too slowly (`Node.__init__`, 2.60), and whatever escaped
-        # here would leave the session waiting for ever.
+        # Whatever escaped here would leave the session waiting for ever.
         except Exception as error:  # noqa: BLE001
-            started.set_exception(CrackscanError(f"Ray did not start: {error} {_advise(error)}"))
+            started.set_exception(CrackscanError(f"Ray did not start: {error}"))
             return
         started.set_result(None)
         ended.wait()
@@ -217,20 +224,24 @@ def _private_ray(config: ClusterConfig) -> Iterator[None]:
 
     from pipeline.cluster.ray_token import own_token
 
+    # Ray opens its own folder to every user; nobody else may enter the one around it.
+    check_open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     with temporary_folder(_places_for_ray()) as folder, own_token():
+        options = {
+            "include_dashboard": False,
+            "num_cpus": config.cpus or count_cpus(),
+            "_temp_dir": str(folder / "ray"),
+        }
         try:
             with nullcontext() if config.verbose else _idle_env():
-                _init_ray(
-                    config,
-                    address="local",
-                    include_dashboard=False,
-                    num_cpus=config.cpus or count_cpus(),
-                    object_store_memory=OBJECT_STORE_BYTES,
-                    _temp_dir=str(folder),
-                )
-            yield
-        finally:
+                _init_ray(config, address="local", object_store_memory=OBJECT_STORE_BYTES, **options)
+        # Ray raises a bare Exception if its processes start too slowly (`Node.__init__`, 2.60).
+        except Exception as error:
             ray.shutdown()
+            advice = advise_on_start(error, folder, shutil.disk_usage(folder).free)
+            raise CrackscanError(f"Ray did not start: {error} {advice}") from error
+        yield
+        ray.shutdown()
 
 
 @contextmanager
@@ -266,13 +277,32 @@ def _places_for_ray() -> list[str]:
     return [place for place in places if len(os.fsencode(place)) + RAY_SOCKET_BYTES <= SOCKET_BYTES]
 
 
-def _advise(error: Exception) -> str:
-    """Say what helps against an error of Ray's start."""
-    if isinstance(error, OSError):
-        return "`crackscan doctor` checks the folders and limits of this machine."
+def check_open_files(limit: int) -> None:
+    """Check that processes may open as many files as Ray needs; with too few, it dies in the middle of a run.
+
+    Raises:
+        UsageError: they may not.
+    """
+    if limit != resource.RLIM_INFINITY and limit < MIN_OPEN_FILES:
+        raise UsageError(
+            f"Processes may open {limit} files here; Ray needs at least {MIN_OPEN_FILES}. Raise the limit (ulimit -Hn, "
+            "or LimitNOFILE of systemd)."
+        )
+
+
+def advise_on_start(error: Exception, folder: Path, free_bytes: int) -> str:
+    """Say what helps when a private Ray did not start.
+
+    Args:
+        error: what Ray raised; for a full disk as for a busy machine, that its processes took too long.
+        folder: where it writes.
+        free_bytes: space left there.
+    """
+    if free_bytes < MIN_DISK_BYTES:
+        return f"The disk of {folder.parent} is full: free some space, or set TMPDIR to a folder on another disk."
     if "timed out" in str(error):
         return "The machine is too busy: run the same command again."
-    return "Run it with --verbose to see what Ray says."
+    return "`crackscan doctor` checks this machine; --verbose shows what Ray says."
 
 
 @contextmanager
