@@ -9,8 +9,9 @@ PICTURES ?= /tmp/crackscan-pictures
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 FLOORS ?= build/floors
+LOCK ?= build/lock
 
-.PHONY: demo test floors check soak bench scale model pictures format clean
+.PHONY: demo test floors lock check soak bench scale model pictures format clean
 
 $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "crackscan needs Python 3.11 or newer; this is %s. Try: make PYTHON=python3.12" % sys.version.split()[0])'
@@ -37,6 +38,15 @@ floors:  ## The fast tests with the lowest version of each dependency that pypro
 	sed -nE 's/^ *"([a-z0-9-]+)(\[[a-z,]+\])?>=([0-9.]+)",$$/\1==\3/p' pyproject.toml | sort -u > $(FLOORS)/floors.txt
 	$(FLOORS)/bin/pip install --quiet --disable-pip-version-check --constraint $(FLOORS)/floors.txt --editable '.[dev]'
 	$(FLOORS)/bin/pytest -n auto --dist loadfile -m 'not ray and not bench'
+
+lock: $(INSTALLED)  ## deploy/requirements.lock again: what the image installs, in the versions of .venv; run the tests before
+	$(PYTHON) -m venv $(LOCK)
+	$(LOCK)/bin/pip install --quiet --disable-pip-version-check uv
+	$(BIN)/pip freeze --exclude-editable > $(LOCK)/tested.txt
+	$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' > $(LOCK)/build.txt
+	$(LOCK)/bin/uv pip compile pyproject.toml $(LOCK)/build.txt --quiet --generate-hashes --constraint $(LOCK)/tested.txt \
+	  --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file deploy/requirements.lock
 
 check: $(INSTALLED)  ## Lint, layers and types
 	$(BIN)/ruff check .

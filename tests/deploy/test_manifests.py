@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tomllib
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from tests import ROOT
 from tests.helpers.manifests import (
     CRDS,
     DEPLOY,
+    ENTRYPOINT,
     SECRETS,
     Document,
     commands,
@@ -62,7 +64,7 @@ def instructions(name: str) -> list[str]:
 
 def test_the_three_ways_are_there() -> None:
     """A cluster that stays, one night, every night."""
-    assert [one["kind"] for one in ray_documents()] == ["RayCluster", "RayJob", "RayCronJob"]
+    assert [one["kind"] for one in ray_documents()] == ["RayCluster", "RayCronJob", "RayJob"]
 
 
 @needs_crds
@@ -79,7 +81,7 @@ def test_kuberay_knows_every_field(folder: Path) -> None:
 @needs_crds
 def test_a_wrong_field_is_found() -> None:
     """Misspelt, of the wrong type, or of no known choice: the checks above can fail."""
-    spoilt = copy.deepcopy(of_kind("night", "RayJob"))
+    spoilt = copy.deepcopy(of_kind("one-night", "RayJob"))
     spec = spoilt["spec"]
     spec["shutdownAfterJobFinish"] = spec.pop("shutdownAfterJobFinishes")
     spec["rayClusterSpec"]["authOptions"]["mode"] = "tokens"
@@ -88,7 +90,7 @@ def test_a_wrong_field_is_found() -> None:
     told = "\n".join(find_schema_faults(spoilt))
     for wrong in ("'shutdownAfterJobFinish'", "'tokens'", "'two'", "'image_pull_policy'"):
         assert wrong in told
-    policy = copy.deepcopy(of_kind("night", "RayJob"))
+    policy = copy.deepcopy(of_kind("one-night", "RayJob"))
     policy["spec"] = {"ingress": [{"from": [{"pods": {}}]}]}
     assert "'pods' was unexpected" in find_rule_faults(policy)[0]
 
@@ -117,6 +119,7 @@ def test_commands_are_understood() -> None:
     """Our own parser takes every command line of the manifests and of the page, options, values and all."""
     lines = [line for one in ray_documents() for line in commands(one)]
     assert len(lines) == 2
+    assert all(line.startswith(f"{ENTRYPOINT} ") for line in lines)  # else KubeRay would repeat wrong usage
     told = re.findall(r"(python -m jobs\.[^\n`']+)", README)
     assert [fault for fault in map(find_command_fault, [*lines, *told]) if fault] == []
 
@@ -197,7 +200,7 @@ def test_a_stopped_night_has_time_to_commit() -> None:
     environment = {one["name"]: one["value"] for one in pod["containers"][0]["env"]}
     stop_s = int(environment["RAY_JOB_STOP_WAIT_TIME_S"])
     assert RetryPolicy().limit_s + SHUTDOWN_S < stop_s <= pod["terminationGracePeriodSeconds"]
-    assert of_kind("nightly", "RayCronJob")["spec"]["jobTemplate"]["activeDeadlineSeconds"] < 86_400
+    assert of_kind("every-night", "RayCronJob")["spec"]["jobTemplate"]["activeDeadlineSeconds"] < 86_400
 
 
 def test_the_object_store_fits_its_memory() -> None:
@@ -233,7 +236,7 @@ def test_pods_have_no_more_rights_than_they_need() -> None:
 def test_ray_is_shut_to_others() -> None:
     """Only its own pods reach it, and the operator at 8265; a token is asked for; AWS groups are not Ray's open one."""
     policies = [
-        one["spec"] for one in render_kustomization(DEPLOY / "kuberay" / "night") if one["kind"] == "NetworkPolicy"
+        one["spec"] for one in render_kustomization(DEPLOY / "kuberay" / "one-night") if one["kind"] == "NetworkPolicy"
     ]
     (rules,) = [one["ingress"] for one in policies if one["policyTypes"] == ["Ingress"]]
     ours, operator = rules
@@ -252,6 +255,76 @@ def test_ray_is_shut_to_others() -> None:
     assert all(kind["node_config"]["SecurityGroupIds"] for kind in aws["available_node_types"].values())
     assert "--env=RAY_AUTH_MODE=token" in aws["docker"]["run_options"]
     assert re.findall(r"--dashboard-host=(\S+)", " ".join(aws["head_start_ray_commands"])) == ["127.0.0.1"]
+
+
+def blocks(rule: Document) -> list[IPv4Network | IPv6Network]:
+    """The addresses of a rule."""
+    return [ip_network(each["ipBlock"]["cidr"]) for each in rule["to"] if "ipBlock" in each]
+
+
+def reaches(rules: list[Document], address: str, port: int) -> bool:
+    """Tell whether rules let a pod reach an address beside its own cluster's."""
+    place = ip_address(address)
+    for rule in rules:
+        if all(each["port"] != port for each in rule.get("ports", [])):
+            continue
+        for to in rule.get("to", []):
+            block = to.get("ipBlock")
+            if block and place in ip_network(block["cidr"]):
+                return not any(place in ip_network(each) for each in block.get("except", []))
+    return False
+
+
+PUBLIC = ("52.219.170.10", "2a05:d050:4040::1")
+CLOSED = ("10.0.0.10", "172.20.0.1", "192.168.1.5", "100.64.3.2", "169.254.169.254", "169.254.170.23", "fd00:ec2::254",
+          "fd12:3456::1", "fe80::1")  # fmt: skip
+"""Pods, services, machines, and what hands out credentials."""
+AGENTS = {
+    "eks-pod-identity": {("169.254.170.23", 80), ("fd00:ec2::23", 80)},
+    "gke-workload-identity": {("169.254.169.252", 988), ("169.254.169.254", 80)},
+    "private-store": {("192.0.2.10", 443)},
+}
+"""What each further file opens."""
+
+
+def egress_of(documents: list[Document]) -> list[Document]:
+    """The rules for what pods may reach."""
+    return [
+        rule
+        for one in documents
+        if one["kind"] == "NetworkPolicy" and "Egress" in one["spec"]["policyTypes"]
+        for rule in one["spec"]["egress"]
+    ]
+
+
+def test_pods_reach_public_stores_and_no_neighbours() -> None:
+    """By https; neither what is in the cluster, nor the credentials of the machine."""
+    rules = egress_of(render_kustomization(DEPLOY / "kuberay" / "cluster"))
+    assert all(reaches(rules, address, 443) for address in PUBLIC)
+    assert not [(address, port) for address in CLOSED for port in (80, 443, 988) if reaches(rules, address, port)]
+    assert not [port for port in (22, 80, 9000) if reaches(rules, PUBLIC[0], port)]
+
+
+@needs_crds
+@pytest.mark.parametrize("name", AGENTS)
+def test_each_further_rule_opens_one_thing(name: str) -> None:
+    """Single addresses and their ports, for our pods; it says when it is needed, and the page how to add it."""
+    path = DEPLOY / "kuberay" / "reach" / f"{name}.yaml"
+    (policy,) = load_documents(path)
+    assert find_rule_faults(policy) == []
+    assert policy["spec"]["podSelector"] == {"matchLabels": {"app.kubernetes.io/part-of": "crackscan"}}
+    assert policy["spec"]["policyTypes"] == ["Egress"]
+    rules = policy["spec"]["egress"]
+    assert all(block.num_addresses == 1 for rule in rules if "to" in rule for block in blocks(rule))
+    opened = {(str(block[0]), one["port"]) for rule in rules for block in blocks(rule) for one in rule["ports"]}
+    assert opened == AGENTS[name]
+    assert path.read_text(encoding="utf-8").startswith("# For ")
+    assert f"apply -f deploy/kuberay/reach/{name}.yaml" in README
+
+
+def test_every_further_rule_is_looked_at() -> None:
+    """By the test above."""
+    assert {path.stem for path in (DEPLOY / "kuberay" / "reach").iterdir()} == AGENTS.keys()
 
 
 def test_prometheus_reads_metrics_and_reaches_nothing_else() -> None:
@@ -325,7 +398,7 @@ def test_the_image_runs_without_root_and_comes_from_no_fixed_place() -> None:
 def test_image_and_cluster_have_one_ray() -> None:
     """The operator chooses its probes and refuses tokens by the version it is told."""
     told = {value for one in ray_documents() for key, value in nodes(one) if key == "rayVersion"}
-    assert told == set(re.findall(r"^ARG RAY_VERSION=(\S+)$", DOCKERFILE, re.MULTILINE))
+    assert told == set(re.findall(r"^ray==(\S+)", (DEPLOY / "requirements.lock").read_text(), re.MULTILINE))
 
 
 @pytest.mark.parametrize("page", [DEPLOY / "README.md", ROOT / "docs" / "security.md"], ids=lambda page: page.name)

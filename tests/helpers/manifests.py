@@ -19,6 +19,9 @@ DEPLOY = ROOT / "deploy"
 CRDS = ROOT.parent / "shared" / "schemas" / "kuberay"
 """KubeRay's own definitions; they are not part of the repository."""
 
+ENTRYPOINT = "crackscan-entrypoint"
+"""What the image calls `deploy/entrypoint.sh`."""
+
 Document = dict[str, Any]
 
 
@@ -133,7 +136,7 @@ def commands(document: Document) -> list[str]:
 
 def find_command_fault(line: str) -> str | None:
     """Return the fault of a command line, as our own parser reports it; None if it is valid."""
-    words = shlex.split(line)
+    words = shlex.split(line.removeprefix(f"{ENTRYPOINT} "))
     name = words[2].removeprefix("jobs.") if words[:2] == ["python", "-m"] and words[2].startswith("jobs.") else None
     if name is None:
         return f"no job of ours: {line}"
