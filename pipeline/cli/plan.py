@@ -31,10 +31,10 @@ PIPE_WIDTH = 200
 def command(fail_on: str, **given: Any) -> None:  # noqa: ANN401 - Click's
     """Print what `crackscan score INPUT... --out OUT` would do, and write nothing.
 
-    It lists archives, photos and bytes, what is done already, and what is skipped and why. Then it rehearses: it
-    starts what `score` would start and scores a few of the photos, to say how long the job takes, from its start to its
-    end. That takes some ten seconds. Take the options of `score`: tiles, overlap, maps, engine and scorers change the
-    time.
+    First it lists archives, photos and bytes, what is done already, and what is skipped and why. Then it rehearses: it
+    starts what `score` would start and scores a few of the photos, to tell how long the job takes from its start to
+    its end. That takes as long as a job of a few photos. It takes all options of `score`, since tiles, overlap, maps
+    and scorers change the time.
 
     \b
     Examples:
