@@ -66,10 +66,10 @@ def head() -> Iterator[str]:
     """A cluster that stops jobs as the manifests say."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_JOB_STOP_SIGNAL", "SIGINT")
-        with run_head() as address:
+        with run_head() as found:
             for name, value in AUTHENTICATION.items():
                 patch.setenv(name, value)
-            yield address
+            yield found.jobs
 
 
 @pytest.mark.ray
