@@ -30,7 +30,7 @@ LEAST_EACH = 2
 """… and for each scorer, so that all of them work at the same time."""
 SURE = 0.05
 """Then a mean with this relative standard error is good enough, …"""
-MEASURED_S = 5.0
+MEASURED_S = 8.0
 """… and so is any after this time, from the first photo on."""
 
 OUTSIDE_S = 1.3
