@@ -11,8 +11,9 @@ code=$?
 echo "crackscan-entrypoint: exit code 2 is wrong usage, which a fresh cluster cannot mend; this job ends as STOPPED." >&2
 job=$(python -c 'import json, os
 print(json.loads(os.environ["RAY_JOB_CONFIG_JSON_ENV_VAR"])["metadata"]["job_submission_id"])')
-ray job stop --no-wait "$job" >/dev/null 2>&1 || exit 2 # its own signal may end it, or the job fails and is repeated
-for _ in $(seq 60); do # until Ray's signal: it takes a job that has ended before for failed
+wait_s=60
+ray job stop --no-wait "$job" >/dev/null 2>&1 || wait_s=5 # Ray's signal ends this command, too; or else it has failed
+for _ in $(seq "$wait_s"); do # until that signal: Ray takes a job that has ended before for failed, and KubeRay repeats it
     [ -z "$stopped" ] || break
     sleep 1
 done

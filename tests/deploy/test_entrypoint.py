@@ -79,7 +79,7 @@ def test_ray_takes_wrong_usage_for_stopped(head: str) -> None:
 
     client = JobSubmissionClient(head)
     jobs = {code: client.submit_job(entrypoint=f"{SCRIPT} sh -c 'exit {code}'") for code in (0, 2, 4)}
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240
     while any(not client.get_job_status(job).is_terminal() for job in jobs.values()) and time.monotonic() < deadline:
         time.sleep(0.3)
     ends = {code: str(client.get_job_status(job).value) for code, job in jobs.items()}
