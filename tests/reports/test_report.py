@@ -11,6 +11,7 @@ import pytest
 from pipeline import storage
 from pipeline.core.errors import UsageError
 from pipeline.dataset.layout import Layout
+from pipeline.monitoring.changes import Change
 from pipeline.reports.report import ReportConfig, write_report
 from tests.helpers.scored_photos import photo, score_archives, zip_photos
 
@@ -149,3 +150,15 @@ def test_one_archive_is_grouped_by_its_folders(names: tuple[str, str], heading: 
     assert f"<h2>{heading}</h2>" in page_of(layout, tmp_path)
     asked = write_report(ReportConfig(layout.url, str(tmp_path / "asked.html"), group_by="archive"))
     assert "<h2>By archive</h2>" in storage.read_bytes(asked.url).decode()
+
+
+def test_changed_inputs_are_named(tmp_path: Path) -> None:
+    """What the last run found replaced or vanished, by name, with the scores that stay; at most twenty of them."""
+    layout = score_archives(tmp_path / "out", zip_photos(tmp_path / "one.zip", {"a.png": photo(9)}))
+    assert "Not what was listed any more" not in page_of(layout, tmp_path)
+    changes = [Change(f"file:///<{number:02d}>.zip", "replaced", "2", scored=number)._asdict() for number in range(22)]
+    storage.write_whole(layout.report, json.dumps({"runs": [{"run_id": "one", "changes": changes}]}).encode())
+    page = page_of(layout, tmp_path)
+    assert "<code>file:///&lt;03&gt;.zip</code> (replaced; 3 scores of what was there before), <code>" in page
+    assert "&lt;20&gt;.zip" not in page
+    assert " and 2 more.</p>" in page
