@@ -60,11 +60,13 @@ class StoredFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec ships no 
 
     def exists(self, path: str, **_options: object) -> bool:
         """Tell whether a file exists."""
-        return path in self._sizes_bytes or storage.exists(path)
+        with self._keep_failure():
+            return path in self._sizes_bytes or storage.exists(path)
 
     def glob(self, path: str, **_options: object) -> list[str]:
         """List the files that match a pattern; DuckDB often passes plain names, which need no listing."""
-        return storage.glob(path) if any(mark in path for mark in "*?[") else [path]
+        with self._keep_failure():
+            return storage.glob(path) if any(mark in path for mark in "*?[") else [path]
 
     def modified(self, path: str) -> datetime:
         """Return one time for all files, which never change."""

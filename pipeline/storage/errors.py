@@ -31,20 +31,51 @@ ERRNO_WORDS = {
 _PERMANENT = {errno.ENOTDIR, errno.ELOOP, errno.ENXIO}
 """Error numbers of a place that is no file, and of links that lead to none."""
 
+_OTHER_REGION = "the bucket is in another region; set AWS_DEFAULT_REGION to that"
+
+REDIRECTED = "the server redirects to another one; is AWS_ENDPOINT_URL right (http or https), and AWS_DEFAULT_REGION?"
+
 SERVER_WORDS = {
     "NoSuchBucket": "there is no such bucket",
     "SignatureDoesNotMatch": "permission was denied: the secret key does not fit the access key",
     "InvalidAccessKeyId": "permission was denied: the access key is not known there",
     "ExpiredToken": "permission was denied: the session token has expired",
+    "InvalidToken": "permission was denied: the session token is not valid there",
     "RequestTimeTooSkewed": "permission was denied: this machine's clock is wrong",
+    "AuthorizationHeaderMalformed": _OTHER_REGION,
+    "IllegalLocationConstraintException": _OTHER_REGION,
+    "PermanentRedirect": REDIRECTED,
 }
 """Codes of servers that say more than the kind of error."""
 
+_MAY_NOT_READ = (
+    "permission was denied: the key may not read (s3:GetObject), or nothing is there and it may not list "
+    "(s3:ListBucket)"
+)
+_MAY_NOT_WRITE = "permission was denied: the key may not write (s3:PutObject)"
+
+DENIAL_WORDS = {
+    "ListObjectsV2": "permission was denied: the key may not list (s3:ListBucket)",
+    "GetObject": _MAY_NOT_READ,
+    "HeadObject": _MAY_NOT_READ,
+    "PutObject": _MAY_NOT_WRITE,
+    "CreateMultipartUpload": _MAY_NOT_WRITE,
+    "UploadPart": _MAY_NOT_WRITE,
+    "CompleteMultipartUpload": _MAY_NOT_WRITE,
+    "DeleteObject": "permission was denied: the key may not remove (s3:DeleteObject)",
+}
+"""What a key that is sound lacks, by the operation of S3 that was denied."""
+
+_UNREACHABLE = "the server could not be reached; is AWS_ENDPOINT_URL right, and the network up?"
+
 CLIENT_WORDS = {
     "NoCredentialsError": "no credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
-    "EndpointConnectionError": "the server could not be reached; is AWS_ENDPOINT_URL right, and the network up?",
+    "EndpointConnectionError": _UNREACHABLE,
+    "ConnectTimeoutError": _UNREACHABLE,
+    "ParamValidationError": "it is no valid name of a bucket and an object",
+    "ClientConnectorError": "the server could not be reached; is the address right, and the network up?",
 }
-"""The clients' own errors, by class."""
+"""The clients' own errors, by class or base class."""
 
 _TRANSIENT_CODES = {
     "BadDigest",  # these three: the network damaged the body
@@ -88,10 +119,18 @@ class Answer(NamedTuple):
     """Of HTTP."""
     code: str
     """Of S3, such as `SlowDown`; the status again if the answer had no body."""
+    operation: str = ""
+    """Of S3, such as `GetObject`."""
+    reason: str = ""
+    """Of HTTP, such as `Bad Gateway`."""
 
 
 class FileChangedError(OSError):
     """Another file replaced this one during the read."""
+
+
+class NoBucketError(OSError):
+    """The whole bucket is missing: no `FileNotFoundError`, after which a caller would go on without the file."""
 
 
 class ShortAnswerError(ConnectionError):
@@ -104,11 +143,10 @@ def answer_of(error: BaseException) -> Answer | None:
         response = getattr(source, "response", None)
         if isinstance(response, dict):
             code = str(response.get("Error", {}).get("Code", ""))
-            return Answer(int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)), code)
-        status = getattr(source, "status", None)  # of aiohttp
-        if isinstance(status, int):
-            return Answer(status, "")
-    return None
+            number = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+            return Answer(number, code, str(getattr(source, "operation_name", "")))
+    status = getattr(error, "status", None)  # of aiohttp
+    return Answer(status, "", reason=str(getattr(error, "message", ""))) if isinstance(status, int) else None
 
 
 def is_transient(error: BaseException) -> bool:
@@ -116,9 +154,7 @@ def is_transient(error: BaseException) -> bool:
     answer = answer_of(error)
     if answer is not None:
         return answer.status in _TRANSIENT_STATUSES or answer.code in _TRANSIENT_CODES
-    # fsspec's HTTP reports every failure as a missing file.
-    source = error.__cause__ if isinstance(error, FileNotFoundError) else error
-    return isinstance(source, (ConnectionError, TimeoutError, *_loaded(_TRANSIENT_CLIENT_ERRORS)))
+    return isinstance(error, (ConnectionError, TimeoutError, *_loaded(_TRANSIENT_CLIENT_ERRORS)))
 
 
 def failures() -> tuple[type[Exception], ...]:
@@ -129,18 +165,41 @@ def failures() -> tuple[type[Exception], ...]:
 def cause_of(error: BaseException) -> str:
     """Put the cause of a filesystem's failure into words."""
     answer = answer_of(error)
-    if answer is not None and answer.code in SERVER_WORDS:
-        return SERVER_WORDS[answer.code]
+    words = None if answer is None else _words_of(answer)
+    if words is not None:
+        return words
     if isinstance(error, (FileNotFoundError, PermissionError)):
         return ERRNO_WORDS[errno.ENOENT if isinstance(error, FileNotFoundError) else errno.EACCES]
     text = str(error).removeprefix(f"[Errno {getattr(error, 'errno', None)}] ").rstrip(".")
     if answer is not None:
-        return f"the server answered {answer.status} ({text})"
+        return f"the server answered {answer.status} ({answer.reason or text})"
     if isinstance(error, TimeoutError) and not text:
         return "no answer came in time"
     number = error.errno if isinstance(error, OSError) else None
-    words = CLIENT_WORDS.get(type(error).__name__) or ERRNO_WORDS.get(number or 0)
+    of_client = (CLIENT_WORDS[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in CLIENT_WORDS)
+    words = next(of_client, None) or ERRNO_WORDS.get(number or 0)
     return words or str(error).rstrip(".") or type(error).__name__
+
+
+def _words_of(answer: Answer) -> str | None:
+    """Return what the code of an answer says; None if it says no more than the kind of error."""
+    if answer.code == "AccessDenied":
+        return DENIAL_WORDS.get(answer.operation)
+    if not answer.code and answer.status in {401, 403}:  # plain HTTP
+        return ERRNO_WORDS[errno.EACCES]
+    return SERVER_WORDS.get(answer.code)
+
+
+@contextlib.contextmanager
+def unmask_failures() -> Iterator[None]:
+    """Raise what is behind a `FileNotFoundError`: fsspec's HTTP reports a refused connection or a denial as one."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        behind = error.__cause__
+        if not isinstance(behind, failures()) or getattr(behind, "status", None) in {404, 410}:
+            raise
+        raise behind from None
 
 
 @contextlib.contextmanager
@@ -149,7 +208,8 @@ def translate_errors(url: str, verb: str) -> Iterator[None]:
     try:
         yield
     except failures() as error:
-        message = f"{url} could not be {verb}: {cause_of(error)}."
+        cause = cause_of(error)
+        message = f"{url} could not be {verb}: {cause}" + ("" if cause.endswith("?") else ".")
         if isinstance(error, FileNotFoundError):
             raise NotFoundError(message) from error
         # A store answers an expired key with a denial, too: there it concerns the run, not the file.

@@ -4,12 +4,15 @@ It raises the filesystem's errors; `storage.files` puts them into words.
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, TypeVar, cast
 
+from pipeline.storage.errors import unmask_failures
 from pipeline.storage.retry import retry
+
+Result = TypeVar("Result")
 
 _SAFE_CREATE = {"gcs", "gs", "memory"}
 """Protocols where `mode="create"` is atomic; others look first and then write, or always write."""
@@ -25,7 +28,7 @@ class FsspecStore:
 
     def info(self, path: str) -> dict[str, Any]:
         """Look up one file."""
-        return retry(path, lambda: cast("dict[str, Any]", self.filesystem.info(path)))
+        return _ask(path, lambda: cast("dict[str, Any]", self.filesystem.info(path)))
 
     def is_protected(self, path: str) -> bool:
         """Tell whether this is anything but plain HTTP, whose paths are URLs."""
@@ -45,11 +48,11 @@ class FsspecStore:
     def find(self, path: str) -> list[dict[str, Any]]:
         """Find every file below a folder."""
         self.filesystem.invalidate_cache(path)
-        return list(retry(path, lambda: cast("dict[str, Any]", self.filesystem.find(path, detail=True))).values())
+        return list(_ask(path, lambda: cast("dict[str, Any]", self.filesystem.find(path, detail=True))).values())
 
     def glob(self, pattern: str) -> list[str]:
         """Find the paths that a pattern matches."""
-        return retry(pattern, lambda: cast("list[str]", self.filesystem.glob(pattern)))
+        return _ask(pattern, lambda: cast("list[str]", self.filesystem.glob(pattern)))
 
     def read_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """Read bytes [start, end) of each range."""
@@ -57,37 +60,42 @@ class FsspecStore:
 
     def read_whole(self, path: str) -> bytes:
         """Read a file."""
-        return retry(path, lambda: cast("bytes", self.filesystem.cat_file(path)))
+        return _ask(path, lambda: cast("bytes", self.filesystem.cat_file(path)))
 
     def open(self, path: str) -> IO[bytes]:
         """Open a file; reading it has no retries."""
-        return cast("IO[bytes]", self.filesystem.open(path, "rb"))
+        with unmask_failures():
+            return cast("IO[bytes]", self.filesystem.open(path, "rb"))
 
     def write_whole(self, path: str, data: bytes) -> None:
         """Write a file, replacing an older one."""
-        retry(path, lambda: self.filesystem.pipe_file(path, data))
+        _ask(path, lambda: self.filesystem.pipe_file(path, data))
 
     def create(self, path: str, data: bytes) -> bool:
         """Write a file only if it is absent; reading back tells a refusal that follows our own lost answer."""
         if not _SAFE_CREATE.intersection(_protocols(self.filesystem)):
             raise OSError(NO_SAFE_CREATE)
         try:
-            retry(path, lambda: self.filesystem.pipe_file(path, data, mode="create"))
+            _ask(path, lambda: self.filesystem.pipe_file(path, data, mode="create"))
         except FileExistsError:
             return self.read_whole(path) == data
         return True
 
     def upload(self, source: Path, path: str) -> None:
         """Store a file's content, replacing an older one."""
-        retry(path, lambda: self.filesystem.put_file(str(source), path))
+        _ask(path, lambda: self.filesystem.put_file(str(source), path))
 
     def remove(self, path: str) -> None:
         """Remove a file if it exists."""
         with contextlib.suppress(FileNotFoundError):
-            retry(path, lambda: self.filesystem.rm_file(path))
+            _ask(path, lambda: self.filesystem.rm_file(path))
 
     def _read_range(self, path: str, start: int, end: int) -> bytes:
-        return retry(path, lambda: cast("bytes", self.filesystem.cat_file(path, start=start, end=end)))
+        return _ask(path, lambda: cast("bytes", self.filesystem.cat_file(path, start=start, end=end)))
+
+
+def _ask(path: str, attempt: Callable[[], Result]) -> Result:
+    return retry(path, unmask_failures()(attempt))
 
 
 def _protocols(filesystem: Any) -> tuple[str, ...]:  # noqa: ANN401 - fsspec ships no types

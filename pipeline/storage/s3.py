@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 from pipeline.storage.errors import FileChangedError, ShortAnswerError, answer_of, failures
 from pipeline.storage.remote_file import RemoteFile
 from pipeline.storage.retry import retry
-from pipeline.storage.s3_requests import REQUESTS, Reply, S3Requests
+from pipeline.storage.s3_requests import REQUESTS, Reply, S3Requests, tell_cause
 
 Result = TypeVar("Result")
 
@@ -47,7 +47,11 @@ class S3Store:
 
     def info(self, path: str) -> dict[str, Any]:
         """Look up one object."""
-        reply = self.requests.call("head_object", path)
+        try:
+            reply = self.requests.head(path)
+        except FileNotFoundError:
+            self.requests.get_range(path, 0, 1)  # its refusal tells a missing bucket from a missing object
+            raise
         return {"name": path, "size": reply["ContentLength"], "ETag": reply["ETag"]}
 
     def is_protected(self, _path: str) -> bool:
@@ -58,7 +62,7 @@ class S3Store:
         """Tell whether there is an object at the path or below."""
         if "/" in path:
             with contextlib.suppress(FileNotFoundError):
-                return bool(self.info(path))
+                return bool(self.requests.head(path))
         return self.is_folder(path)
 
     def is_folder(self, path: str) -> bool:
@@ -84,7 +88,8 @@ class S3Store:
     def glob(self, pattern: str) -> list[str]:
         """Find the paths that a pattern matches; the only verb of s3fs itself, all its pages in one attempt."""
         filesystem = self.requests.filesystem
-        return retry(f"s3://{pattern}", lambda: cast("list[str]", filesystem.glob(pattern, timeout=GLOB_S)))
+        with tell_cause():
+            return retry(f"s3://{pattern}", lambda: cast("list[str]", filesystem.glob(pattern, timeout=GLOB_S)))
 
     def read_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """Read bytes [start, end) of each range, all of one version of the object."""

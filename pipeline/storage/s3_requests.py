@@ -3,15 +3,25 @@
 They raise the errors of s3fs and its client. `storage.s3` combines requests into verbs.
 """
 
+import contextlib
 import hashlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, cast
 
 from fsspec.asyn import sync
 
 from pipeline.core.counts import count_of
-from pipeline.storage.errors import FileChangedError, ShortAnswerError, answer_of
+from pipeline.storage.errors import (
+    REDIRECTED,
+    FileChangedError,
+    NoBucketError,
+    ShortAnswerError,
+    answer_of,
+    failures,
+    is_transient,
+)
 from pipeline.storage.retry import RetryPolicy, current_policy, retry
 
 REQUESTS = 16
@@ -62,7 +72,8 @@ class S3Requests:
     @property
     def endpoint(self) -> str:
         """The URL of the server."""
-        self.filesystem.connect()
+        with tell_cause():
+            self.filesystem.connect()
         return str(self.filesystem.s3.meta.endpoint_url)
 
     def call(self, method: str, path: str, size_bytes: int = 0, **details: Any) -> Reply:  # noqa: ANN401 - S3's own
@@ -73,6 +84,23 @@ class S3Requests:
         """Make one attempt of such a call."""
         bucket, key, _ = self.filesystem.split_path(path)
         return self._send(method, size_bytes, Bucket=bucket, Key=key, **details)
+
+    def head(self, path: str) -> Reply:
+        """Look up an object.
+
+        A refused HEAD has no body, so the object is asked for with GET, too, whose refusal says why. Of a missing
+        object this learns nothing but a missing bucket; see `S3Store`.
+        """
+
+        def once() -> Reply:
+            try:
+                return self.call_once("head_object", path)
+            except failures() as error:
+                if not isinstance(error, FileNotFoundError) and answer_of(error) and not is_transient(error):
+                    self._get(path, Range="bytes=0-0")
+                raise
+
+        return retry(f"s3://{path}", once)
 
     def list_page(self, path: str, **details: Any) -> Reply:  # noqa: ANN401 - S3's own
         """List the first or next objects below a path, at most 1,000; twice over plain HTTP, which may damage it."""
@@ -125,7 +153,26 @@ class S3Requests:
 
     def _send(self, method: str, size_bytes: int = 0, **details: Any) -> Reply:  # noqa: ANN401 - S3's own
         """Make one attempt with a time limit of ours: the client's own limits ignore `100-continue`."""
-        return cast("Reply", self.filesystem.call_s3(method, timeout=_attempt_s(size_bytes), **details))
+        with tell_cause():
+            return cast("Reply", self.filesystem.call_s3(method, timeout=_attempt_s(size_bytes), **details))
+
+
+@contextlib.contextmanager
+def tell_cause() -> Iterator[None]:
+    """Tell a missing bucket from a missing file, and a bad address from a bad answer, which s3fs does not."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        answer = answer_of(error)
+        if answer is not None and answer.code == "NoSuchBucket":
+            raise NoBucketError(str(error)) from error.__cause__
+        raise
+    except RecursionError:  # the client follows a redirection that names no region again and again
+        raise OSError(REDIRECTED) from None
+    except ValueError as error:
+        if "Invalid endpoint" not in str(error):
+            raise
+        raise OSError("AWS_ENDPOINT_URL is no URL of a server; expected one such as https://host:9000") from error
 
 
 async def _read_body(stream: Any) -> bytes:  # noqa: ANN401 - aiobotocore's

@@ -28,13 +28,6 @@ def _refusal(status: int, code: str) -> OSError:
     return error
 
 
-def _answer_of_http(status: int) -> FileNotFoundError:
-    """Return the error that fsspec's HTTP makes of every bad answer."""
-    error = FileNotFoundError("https://host/photos.zip")
-    error.__cause__ = ClientResponseError(None, (), status=status)  # type: ignore[arg-type]  # not read
-    return error
-
-
 @pytest.mark.parametrize(
     ("error", "transient"),
     [
@@ -58,8 +51,6 @@ def _answer_of_http(status: int) -> FileNotFoundError:
         (EndpointConnectionError(endpoint_url="http://s3"), True),
         (NoCredentialsError(), False),
         (FileNotFoundError(), False),
-        (_answer_of_http(503), True),
-        (_answer_of_http(404), False),
         (ClientResponseError(None, (), status=503), True),  # type: ignore[arg-type]
         (PermissionError(), False),
         (OSError(errno.ENOSPC, "No space left on device"), False),

@@ -62,7 +62,7 @@ def test_write_read_list_remove(s3: S3Place) -> None:
     assert not storage.exists(f"{s3.url}/a.jpg")
     assert storage.exists(f"{s3.url}/b.jpg")
     assert storage.exists("s3://photos")
-    assert not storage.exists("s3://no-such-bucket")
+    assert not storage.exists(f"{s3.url}/none")
     assert storage.list_files(f"{s3.url}/none") == []
     assert storage.remove_leftovers(s3.url) == []
 
@@ -209,7 +209,7 @@ def test_denials_are_raised_at_once(s3: S3Place, monkeypatch: pytest.MonkeyPatch
 
     assert sentences == {
         "wrong": "permission was denied: the secret key does not fit the access key.",
-        "reader": "permission was denied.",
+        "reader": "permission was denied: the key may not write (s3:PutObject).",
         "none": "no credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE.",
     }
     assert str(caught.value) == "s3://no-such-bucket/a could not be listed: there is no such bucket."
