@@ -224,9 +224,9 @@ def _private_ray(config: ClusterConfig) -> Iterator[None]:
 
     from pipeline.cluster.ray_token import own_token
 
-    # Ray opens its own folder to every user; nobody else may enter the one around it.
     check_open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     with temporary_folder(_places_for_ray()) as folder, own_token():
+        # Ray opens its own folder to every user; nobody else may enter the one around it.
         options = {
             "include_dashboard": False,
             "num_cpus": config.cpus or count_cpus(),
