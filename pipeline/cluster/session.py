@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from pipeline.cluster.machine import detect_gpus
+from pipeline.core.counts import count_of
 from pipeline.core.cpus import count_cpus
 from pipeline.core.errors import CrackscanError, UsageError
 from pipeline.core.log import get_logger
@@ -285,7 +286,7 @@ def check_open_files(limit: int) -> None:
     """
     if limit != resource.RLIM_INFINITY and limit < MIN_OPEN_FILES:
         raise UsageError(
-            f"Processes may open {limit} files here; Ray needs at least {MIN_OPEN_FILES}. Raise the limit (ulimit -Hn, "
+            f"Processes may open {count_of(limit, 'file')} here; Ray needs at least {MIN_OPEN_FILES}. Raise the limit (ulimit -Hn, "
             "or LimitNOFILE of systemd)."
         )
 

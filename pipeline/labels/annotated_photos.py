@@ -45,6 +45,8 @@ Places = NDArray[np.int64]
 
 NAMED_CATEGORIES = 10
 """How many unknown categories an error names."""
+ROUNDING = 1e-9
+"""Differences that are none: they depend on the corner that a tool begins a box with."""
 NO_NAME = "(no name)"
 """What counts call an annotation without a category."""
 
@@ -192,9 +194,9 @@ def label_by_frame(corners: Coordinates, boxes: Places) -> NDArray[np.bool_]:
     sides = np.linalg.norm(corners - np.roll(corners, -1, axis=0), axis=1)
     turned = np.roll(corners, -1, axis=0)
     cracked = np.zeros(len(boxes), np.bool_)
-    if sides[0] >= sides[1]:
+    if sides[0] >= sides[1] - ROUNDING:
         cracked |= _is_crossed(corners, boxes)
-    if sides[1] >= sides[0]:
+    if sides[1] >= sides[0] - ROUNDING:
         cracked |= _is_crossed(turned, boxes)
     return cracked
 
@@ -208,8 +210,8 @@ def _is_crossed(corners: Coordinates, boxes: Places) -> NDArray[np.bool_]:
     middle = corners[0] + across / 2 + along * start[:, np.newaxis]
     near, far = _clip(middle, part, boxes, boxes[:, 2] // 4)
     crossed_px = (np.abs(part) - np.abs(across)).max(axis=1)
-    is_crossed: NDArray[np.bool_] = (end > start) & (near < far) & (crossed_px >= masks.LEAST_SPAN * boxes[:, 2])
-    return is_crossed
+    is_long: NDArray[np.bool_] = crossed_px >= masks.LEAST_SPAN * boxes[:, 2] - ROUNDING
+    return is_long & (end - start > ROUNDING) & (far - near > ROUNDING)
 
 
 def _clip(

@@ -17,7 +17,7 @@ from pipeline.annotations.rle import Mask, encode
 from pipeline.annotations.shapes import Area, Label, Line, draw, turn
 from pipeline.core.errors import UsageError
 from pipeline.labels import annotated_photos, masks
-from pipeline.labels.annotated_photos import AnnotatedBoxes, label_by_frame
+from pipeline.labels.annotated_photos import ROUNDING, AnnotatedBoxes, label_by_frame
 from pipeline.labels.boxes import Box
 from pipeline.labels.label_tables import ClassNames
 from pipeline.labels.mask_files import MOST_CRACK
@@ -153,11 +153,12 @@ def is_crossed_plainly(corners: Coordinates, box: Box) -> bool:
     along, across = corners[1] - corners[0], corners[3] - corners[0]
     clipped = [clip_plainly(corner, along, box, 0) for corner in (corners[0], corners[3])]
     start, end = max(first for first, _ in clipped), min(last for _, last in clipped)
-    if end <= start:
+    if end - start <= ROUNDING:
         return False
     part = along * (end - start)
     near, far = clip_plainly(corners[0] + across / 2 + along * start, part, box, box.height_px // 4)
-    return near < far and float((np.abs(part) - np.abs(across)).max()) >= masks.LEAST_SPAN * box.height_px
+    crossed_px = float((np.abs(part) - np.abs(across)).max())
+    return far - near > ROUNDING and crossed_px >= masks.LEAST_SPAN * box.height_px - ROUNDING
 
 
 @given(
@@ -173,7 +174,11 @@ def test_many_tiles_at_once(sides: tuple[int, int, int, int], degrees: int) -> N
     corners = turn(corners, (left, top), degrees) if degrees else corners
     boxes = [box for box, _ in masks.label_boxes(np.zeros(SIZE, np.bool_))]
     lengths = np.linalg.norm(corners - np.roll(corners, -1, axis=0), axis=1)
-    ways = [way for way, is_long in ((0, lengths[0] >= lengths[1]), (-1, lengths[1] >= lengths[0])) if is_long]
+    ways = [
+        way
+        for way, is_long in ((0, lengths[0] >= lengths[1] - ROUNDING), (-1, lengths[1] >= lengths[0] - ROUNDING))
+        if is_long
+    ]
     expected = [any(is_crossed_plainly(np.roll(corners, way, axis=0), box) for way in ways) for box in boxes]
     assert label_by_frame(corners, np.array(boxes)).tolist() == expected
 
