@@ -286,8 +286,8 @@ def check_open_files(limit: int) -> None:
     """
     if limit != resource.RLIM_INFINITY and limit < MIN_OPEN_FILES:
         raise UsageError(
-            f"Processes may open {count_of(limit, 'file')} here; Ray needs at least {MIN_OPEN_FILES}. Raise the limit (ulimit -Hn, "
-            "or LimitNOFILE of systemd)."
+            f"Processes may open {count_of(limit, 'file')} here; Ray needs at least {MIN_OPEN_FILES}. Raise the limit "
+            "(ulimit -Hn, or LimitNOFILE of systemd)."
         )
 
 
