@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from pipeline.cli.messages import echo
+from pipeline.core.waits import working_time
 
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
@@ -84,7 +85,8 @@ def _make_bar(*columns: "str | ProgressColumn", **options: Any) -> "Progress":  
     from rich.progress import Progress, TimeRemainingColumn
 
     console = Console(stderr=True)
-    bar = Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal, **options)
+    options |= {"console": console, "disable": not console.is_terminal, "get_time": working_time}
+    bar = Progress(*columns, TimeRemainingColumn(), **options)
     bar.add_task("starting", total=None, note="")
     return bar
 
@@ -98,7 +100,7 @@ class _CountLines:
     printed_at: float = float("-inf")
     printed: int = -1
     first: tuple[int, float] | None = None
-    """The first count above 0, and its time: the start of a run says nothing about its pace."""
+    """The first count above 0, and its `working_time`: the start of a run says nothing about its pace."""
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
         from pipeline.scoring.capacity import seconds_left
@@ -107,11 +109,11 @@ class _CountLines:
         is_end = done == total != self.printed
         if now - self.printed_at < COUNTS_EVERY_S and not is_end:
             return
-        self.printed_at, self.printed = now, done
+        self.printed_at, self.printed, worked_s = now, done, working_time()
         if self.first is None and done:
-            self.first = (done, now)
-        first, first_at = self.first or (done, now)
-        seconds = seconds_left(done, total, (first, now - first_at)) if done < total else None
+            self.first = (done, worked_s)
+        first, first_s = self.first or (done, worked_s)
+        seconds = seconds_left(done, total, (first, worked_s - first_s)) if done < total else None
         left = "" if seconds is None else f", about {seconds:.0f} s left"
         counts = f"{done:,} of {total:,} {self.noun} " if total else ""
         echo(f"{counts}{note} in {now - self.began_at:.0f} s{left}", err=True)

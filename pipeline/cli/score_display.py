@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.cli.messages import DONE_WITH_FAILED_PHOTOS, echo, list_kinds, short_url
 from pipeline.cli.progress import progress
 from pipeline.core.counts import count_of
+from pipeline.core.waits import working_time
 
 if TYPE_CHECKING:
     from pipeline.monitoring.changes import Change
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 NAMED = 20
 """Changed inputs that are named; the run report has all."""
+LEAST_S = 0.1
+"""Shorter times give no pace."""
 WORST_PHOTOS = 5
 """Photos that a run lists at its end."""
 WHY_FAILED = "SELECT image, failure_kind, failure_message FROM failures"
@@ -37,7 +39,7 @@ def show_run(print_counts: Callable[[Any], None] | None = None) -> Iterator[Any]
     from pipeline.scoring.estimate import Counts
     from pipeline.scoring.progress import Progress, ScoreCallbacks
 
-    began_at = time.monotonic()
+    began_s = working_time()
     with progress("photos") as show:
 
         class ScoreDisplay(ScoreCallbacks):
@@ -63,7 +65,7 @@ def show_run(print_counts: Callable[[Any], None] | None = None) -> Iterator[Any]
                 show(0, 0, f"({archives:,} of {count_of(total, 'archive')} listed)")
 
             def on_progress(self, now: Progress) -> None:
-                rate = now.tiles / (time.monotonic() - began_at)
+                rate = now.tiles / max(working_time() - began_s, LEAST_S)
                 more = (
                     f", and {count_of(now.uncounted, 'archive')} whose photos are not counted yet"
                     if now.uncounted

@@ -18,14 +18,38 @@ class Wait:
     """When the first attempt began, by the monotonic clock of this process."""
 
 
+@dataclass
+class _Pauses:
+    """Time in which at least one request waited."""
+
+    over_s: float = 0.0
+    """Of pauses that are over."""
+    since: float | None = None
+    """When the current pause began."""
+
+    def end(self, now: float) -> None:
+        self.over_s, self.since = self.total_s(now), None
+
+    def total_s(self, now: float) -> float:
+        return self.over_s + (0.0 if self.since is None else now - self.since)
+
+
 _lock = threading.Lock()
 _waiting = dict[object, Wait]()
+_pauses = _Pauses()
 
 
 def longest_wait() -> Wait | None:
     """Return the request that has waited longest; None while none waits."""
     with _lock:
         return min(_waiting.values(), key=lambda wait: wait.since, default=None)
+
+
+def working_time() -> float:
+    """Return the monotonic clock without the time in which a request waited: what tells the pace of work."""
+    now = time.monotonic()
+    with _lock:
+        return now - _pauses.total_s(now)
 
 
 class Request:
@@ -38,11 +62,15 @@ class Request:
         """Note that an attempt has failed and another will come."""
         with _lock:
             _waiting[self] = Wait(self._url, cause, self._began_at)
+            if _pauses.since is None:
+                _pauses.since = time.monotonic()
 
     def has_ended(self) -> None:
         """Note that nobody waits for it any more."""
         with _lock:
             _waiting.pop(self, None)
+            if not _waiting:
+                _pauses.end(time.monotonic())
 
 
 @contextmanager

@@ -58,7 +58,7 @@ class Layout:
         return storage.join(self.plans, "forgotten.json")
 
     def log(self, run_id: str) -> str:
-        """Log lines of one run, as JSON; a remote file appears when the run ends: object stores cannot append."""
+        """Log lines of one run, as JSON; a remote file has those of a run at work up to a while ago."""
         return storage.join(self.url, "logs", f"{run_id}.jsonl")
 
     def ray_output(self, run_id: str) -> str:

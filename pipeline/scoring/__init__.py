@@ -14,6 +14,7 @@ It may import every package below it but `labels`. Start with `flow`, which show
 * `reading`: the units of reading, and the photos of one unit
 * `scorer`: decodes, cuts and scores photos; a plain class
 * `ray_data`: hosts listing, reading and scoring with Ray Data
+* `storage_probe`: asks the storage when nothing comes from the workers
 * `collector`: passes scored photos to the writer, the log and the statistics
 * `progress`: how far a run is, how it ended, and its callbacks
 * `predict`: scores and crack maps of single photos, without a dataset

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from pipeline import storage
 from pipeline.archives.listing import decode_listing
+from pipeline.archives.members import archive_suffix
 from pipeline.archives.readers import list_and_measure
 from pipeline.cluster.session import nodes, ray_session
 from pipeline.cluster.shared_disk import check_shared
@@ -21,6 +22,7 @@ from pipeline.core.interrupt import Interrupt, iterate_in_thread, stop_on_interr
 from pipeline.core.log import get_logger, log_to_stream, replay
 from pipeline.dataset.commit_log import CommitLog, read_log
 from pipeline.dataset.lease import Holder, Lease, hold
+from pipeline.dataset.moves import Moves
 from pipeline.dataset.run import read_run
 from pipeline.dataset.writer import DatasetWriter, open_writer
 from pipeline.monitoring.changes import Change, known_changes, merge_changes, read_changes
@@ -41,6 +43,7 @@ from pipeline.scoring.planned_inputs import look_again, read_planned_inputs
 from pipeline.scoring.progress import Progress, ScoreCallbacks, ScoreSummary
 from pipeline.scoring.rehearsal import list_seekable, rehearse
 from pipeline.scoring.scorer import MakeEngine, MakeMapper, torch_mapper
+from pipeline.scoring.storage_probe import probe_while_idle
 
 _log = get_logger("flow")
 
@@ -217,9 +220,9 @@ def _list_archives(plan: Plan, job: ScoreJob, interrupt: Interrupt) -> Iterator[
         listings = list_archives(plan.unlisted, moves)
     else:
         listings = map(list_and_measure, plan.unlisted, (moves.place_of(file.url) for file in plan.unlisted))
-    found = 0
+    found, first = 0, next((moves.place_of(file.url) for file in plan.unlisted), None)
     with iterate_in_thread(listings) as passing:
-        for listing in stop_on_interrupt(passing, interrupt):
+        for listing in probe_while_idle(stop_on_interrupt(passing, interrupt), first):
             if listing is not None:
                 found += 1
                 replay(listing.log)
@@ -247,10 +250,20 @@ def _score(job: ScoreJob, plan: Plan, writer: DatasetWriter, interrupt: Interrup
     progress = Progress(count_photos(chosen), uncounted=chosen.num_rows - count_photos(chosen))
     job.callbacks.on_progress(progress)
     with iterate_in_thread(score_photos(chosen, job.scoring, job.scorer_options, done)) as scored:
-        progress, streams = _write(stop_on_interrupt(scored, interrupt), job, writer, progress)
+        passing = probe_while_idle(stop_on_interrupt(scored, interrupt), _first_file(chosen, job.scoring.moves))
+        progress, streams = _write(passing, job, writer, progress)
     for stream in streams:
         plan = plan.with_expanded(stream)
     return plan, progress
+
+
+def _first_file(members: pa.Table, moves: Moves) -> str | None:
+    """Return where the first archive or loose photo of a plan lies; None if there is none to read."""
+    readable = members.filter(pc.is_null(members["failure_stage"])).slice(0, 1).to_pylist()
+    for row in readable:
+        place = moves.place_of(row["archive"])
+        return place if archive_suffix(row["archive"]) is not None else storage.join(place, row["image"])
+    return None
 
 
 def _write(

@@ -7,21 +7,24 @@ encoding). Every failure is a `StorageError` that names the place. Each request 
 
 import io
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from contextvars import copy_context
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
 
 from pipeline.core import usage
-from pipeline.core.errors import UsageError
+from pipeline.core.errors import StorageError, UsageError
 from pipeline.core.scratch import temporary_folder
 from pipeline.storage.backends import is_local, open_backend, open_filesystem
 from pipeline.storage.errors import TranslatingFile, translate_errors
 from pipeline.storage.local import LocalDisk
+from pipeline.storage.retry import limit_retries
 
 LOCAL = "file://"
 
@@ -30,6 +33,12 @@ READ_BYTES = 1 << 16
 
 FILES_AT_ONCE = 16
 """Whole files that one process reads in parallel; more hardly help."""
+
+STORE_TEXT_S = 30.0
+"""Between two looks at whether a text for a remote store has grown."""
+
+SMALL_TEXT_BYTES = 1 << 16
+"""A text that is smaller is stored whenever it has grown at all: some hundred lines of a log."""
 
 HELD_BYTES = 256 << 20
 """Begin no further file while the files that wait for the caller hold more than this."""
@@ -189,12 +198,13 @@ def open_file(url: str) -> IO[bytes]:
 def open_text(url: str) -> IO[str]:
     """Open a text file for writing line by line.
 
-    Readers see a local one before it is finished, unlike every other file; a remote one appears when it is closed.
+    Readers see it before it is finished, unlike every other file: a local one line by line, a remote one as
+    `TextUpload` stores it.
     """
     with translate_errors(url, "written"):
         store, path = open_backend(url)
         if not isinstance(store, LocalDisk):
-            return TextUpload(lambda file: upload(file, url))
+            return TextUpload(partial(write_whole, url))
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         return Path(path).open("w", buffering=1, encoding="utf-8", errors="backslashreplace")
 
@@ -272,25 +282,45 @@ def _stored(filesystem: Any, info: dict[str, Any], below: str) -> StoredFile:  #
 
 
 class TextUpload(io.TextIOWrapper):
-    """A text file that is stored when it is closed, because object stores cannot append.
+    """A text file for a store that cannot append: stored again as it grows, and at the end.
+
+    So a killed process leaves nearly all its text behind. The text is stored anew when it has grown by a quarter, or at
+    all while it is small: in all, a large text is stored some five times over. Only a failure of the last time counts.
 
     Args:
-        store: stores the local file with all the text; called once.
+        store: stores all the text, replacing what was stored before.
+        every_s: time between two looks at how much the text has grown.
     """
 
-    def __init__(self, store: Callable[[Path], None]) -> None:
-        self._store = store
+    def __init__(self, store: Callable[[bytes], None], every_s: float = STORE_TEXT_S) -> None:
+        self._store, self._every_s = store, every_s
         self._stack = ExitStack()
         self._path = self._stack.enter_context(temporary_folder()) / "text"
         super().__init__(self._path.open("wb"), encoding="utf-8", errors="backslashreplace", line_buffering=True)
+        self._closing = threading.Event()
+        self._storing = threading.Thread(target=self._store_as_it_grows, name="text-upload", daemon=True)
+        self._storing.start()
 
     def close(self) -> None:
         """Store the text and close; do nothing the second time."""
         if self.closed:
             return
+        self._closing.set()
+        self._storing.join()
         try:
             self.flush()
-            self._store(self._path)
+            self._store(self._path.read_bytes())
         finally:
             super().close()
             self._stack.close()
+
+    def _store_as_it_grows(self) -> None:
+        stored_bytes = 0
+        while not self._closing.wait(self._every_s):
+            with suppress(OSError, StorageError), limit_retries(self._every_s):  # the next look tries again
+                size_bytes = self._path.stat().st_size
+                is_small = size_bytes < SMALL_TEXT_BYTES
+                if size_bytes > stored_bytes and (is_small or size_bytes >= 1.25 * stored_bytes):
+                    data = self._path.read_bytes()
+                    self._store(data[: data.rfind(b"\n") + 1])
+                    stored_bytes = size_bytes

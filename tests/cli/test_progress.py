@@ -27,3 +27,16 @@ def test_a_stage_bar_prints_lines_on_stdout(capsys: pytest.CaptureFixture[str]) 
         bar.show("comparing tiles", 1, 2)
         bar.print("Training on 2 tiles.")
     assert capsys.readouterr() == ("Training on 2 tiles.\n", "")
+
+
+def test_the_time_left_leaves_waits_out(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Ten photos a second, and a minute in which storage did not answer: the rest takes nine seconds."""
+    clocks = iter([(0.0, 0.0), (10.0, 10.0), (71.0, 11.0)])
+    now = next(clocks)
+    monkeypatch.setattr("pipeline.cli.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("pipeline.cli.progress.working_time", lambda: now[1])
+    with progress("photos") as show:
+        for done in (0, 10, 20):
+            show(done, 110)
+            now = next(clocks, now)
+    assert capsys.readouterr().err.splitlines()[-1].endswith(" s, about 9 s left")

@@ -81,7 +81,7 @@ def test_a_full_disk_costs_lines_and_nothing_else(tmp_path: Path, capsys: pytest
 def test_a_log_that_cannot_be_stored_is_no_failure_of_the_run() -> None:
     """A run succeeds without its log."""
 
-    def refuse(_path: Path) -> None:
+    def refuse(_data: bytes) -> None:
         raise StorageError("s3://bucket/log could not be written: permission was denied.")
 
     with log_to_stream(TextUpload(refuse), "r1"):

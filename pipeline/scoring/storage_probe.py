@@ -1,0 +1,44 @@
+"""Asks remote storage for a byte when nothing has come from Ray's workers for a while.
+
+The workers may wait for storage, and cannot say so. If the storage does not answer this process either, its request
+waits, and whoever shows progress says so (`core.waits`). One request in a few seconds costs nothing.
+"""
+
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import TypeVar
+
+from pipeline import storage
+from pipeline.core.errors import StorageError
+
+Item = TypeVar("Item")
+
+IDLE_S = 1.0
+"""Ask when nothing has come for this long, and again after this long."""
+
+
+def probe_while_idle(items: Iterable[Item | None], url: str | None, idle_s: float = IDLE_S) -> Iterator[Item | None]:
+    """Pass items on; ask the storage whenever only None has come for a while.
+
+    Args:
+        items: with None where nothing has come.
+        url: one of the files that are read; None and a local one are not asked for.
+        idle_s: how long is a while.
+    """
+    asking, since = threading.Thread(), time.monotonic()
+    for item in items:
+        is_idle = item is None and time.monotonic() - since >= idle_s
+        if item is not None:
+            since = time.monotonic()
+        elif is_idle and url is not None and not url.startswith(storage.LOCAL) and not asking.is_alive():
+            since = time.monotonic()
+            asking = threading.Thread(target=_ask, args=(url,), name="storage-probe", daemon=True)
+            asking.start()
+        yield item
+
+
+def _ask(url: str) -> None:
+    with suppress(StorageError):  # the workers tell what is permanent
+        storage.read_ranges(url, [(0, 1)])
