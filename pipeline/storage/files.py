@@ -71,13 +71,13 @@ def join(url: str, *parts: str) -> str:
 
 
 def parent(url: str) -> str:
-    """Return the URL of the folder that holds `url`."""
-    return url.rpartition("/")[0]
+    """Return the URL of the folder that holds `url`; the empty parts before its name are the name's."""
+    return _split(url)[0]
 
 
 def name(url: str) -> str:
-    """Return the last part of `url`."""
-    return url.rpartition("/")[2]
+    """Return the last part of `url`, and empty parts before it: keys of S3 such as `p//a.jpg` are not `p/a.jpg`."""
+    return _split(url)[1]
 
 
 def local_path(url: str) -> Path:
@@ -261,6 +261,14 @@ def path_of(url: str) -> str:
     return open_filesystem(url)[1]
 
 
+def _split(url: str) -> tuple[str, str]:
+    """Split a place into its folder and its name, so that `join` makes it whole again."""
+    folder, _, last = url.rpartition("/")
+    bare = folder.rstrip("/")
+    is_root = not bare or bare.endswith(":")  # of a disk, or before a bucket
+    return (folder, last) if is_root else (bare, folder[len(bare) :] + last)
+
+
 def _url(filesystem: Any, path: str) -> str:  # noqa: ANN401 - fsspec ships no types
     return LOCAL + path if is_local(filesystem) else cast("str", filesystem.unstrip_protocol(path))
 
@@ -275,7 +283,7 @@ def _stored(filesystem: Any, info: dict[str, Any], below: str) -> StoredFile:  #
     version = info.get("ETag") or f"{size_bytes}-{info.get('mtime', '')}"
     return StoredFile(
         url=_url(filesystem, path),
-        path=path[len(below) :].lstrip("/") or name(path),
+        path=path[len(below) :].removeprefix("/") or name(path),
         size_bytes=size_bytes,
         version=str(version).strip('"'),
     )

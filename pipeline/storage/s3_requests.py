@@ -82,7 +82,7 @@ class S3Requests:
 
     def call_once(self, method: str, path: str, size_bytes: int = 0, **details: Any) -> Reply:  # noqa: ANN401 - S3's own
         """Make one attempt of such a call."""
-        bucket, key, _ = self.filesystem.split_path(path)
+        bucket, key = self._split(path)
         return self._send(method, size_bytes, Bucket=bucket, Key=key, **details)
 
     def head(self, path: str) -> Reply:
@@ -104,7 +104,7 @@ class S3Requests:
 
     def list_page(self, path: str, **details: Any) -> Reply:  # noqa: ANN401 - S3's own
         """List the first or next objects below a path, at most 1,000; twice over plain HTTP, which may damage it."""
-        bucket, key, _ = self.filesystem.split_path(path)
+        bucket, key = self._split(path)
         prefix = f"{key}/" if key else ""
 
         def once() -> Reply:
@@ -150,6 +150,11 @@ class S3Requests:
         data: bytes = sync(self.filesystem.loop, _read_body, reply["Body"], timeout=_attempt_s(reply["ContentLength"]))
         _check_length(reply["ContentLength"], data)
         return data, reply
+
+    def _split(self, path: str) -> tuple[str, str]:
+        """Split a path; s3fs cuts a key at `?versionId=`, which may be a part of it."""
+        bucket: str = self.filesystem.split_path(path)[0]
+        return bucket, path[len(bucket) + 1 :]
 
     def _send(self, method: str, size_bytes: int = 0, **details: Any) -> Reply:  # noqa: ANN401 - S3's own
         """Make one attempt with a time limit of ours: the client's own limits ignore `100-continue`."""

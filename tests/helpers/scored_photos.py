@@ -69,7 +69,7 @@ def zip_photos(path: Path, photos: Mapping[str, bytes]) -> Path:
     return path
 
 
-def score_archives(out: Path, *inputs: Path) -> Layout:
+def score_archives(out: Path, *inputs: Path | str) -> Layout:
     """Score archives and folders into a finished dataset."""
     layout = Layout(storage.canonical(str(out)))
     members = save_listed_plan([str(path) for path in inputs], layout).members
