@@ -1,4 +1,4 @@
-"""Asks remote storage for a byte when nothing has come from Ray's workers for a while.
+"""Asks remote storage for a file's size when nothing has come from Ray's workers for a while.
 
 The workers may wait for storage, and cannot say so. If the storage does not answer this process either, its request
 waits, and whoever shows progress says so (`core.waits`). One request in a few seconds costs nothing.
@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from pipeline import storage
 from pipeline.core.errors import StorageError
+from pipeline.storage.retry import current_policy, limit_retries
 
 Item = TypeVar("Item")
 
@@ -40,5 +41,6 @@ def probe_while_idle(items: Iterable[Item | None], url: str | None, idle_s: floa
 
 
 def _ask(url: str) -> None:
-    with suppress(StorageError):  # the workers tell what is permanent
-        storage.read_ranges(url, [(0, 1)])
+    policy = current_policy()
+    with suppress(StorageError), limit_retries(policy.limit_s, longest_wait_s=IDLE_S):  # so that it ends soon after
+        storage.stat(url)  # the workers tell what is permanent

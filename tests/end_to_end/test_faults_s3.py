@@ -5,6 +5,8 @@ kinds of request that a job makes; each kind meets each fault that applies to it
 """
 
 import io
+import threading
+import time
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -17,6 +19,7 @@ from PIL import Image
 
 from pipeline import storage
 from pipeline.core.errors import StorageError
+from pipeline.core.waits import longest_wait
 from pipeline.dataset.diff import differences
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.sql import views
@@ -24,7 +27,7 @@ from pipeline.dataset.verify import verify
 from pipeline.dataset.writer import COMMIT_S, CommitLimits
 from pipeline.scoring import flow
 from pipeline.scoring.config import ScoreConfig
-from pipeline.scoring.progress import ScoreCallbacks, ScoreSummary
+from pipeline.scoring.progress import Progress, ScoreCallbacks, ScoreSummary
 from pipeline.storage.retry import RetryPolicy, limit_retries
 from tests.conftest import S3Place, make_s3_place
 from tests.helpers.brightness_engine import SINGLE_BLOCKS, make_brightness
@@ -204,3 +207,28 @@ def test_a_lasting_fault_is_named_and_a_later_run_goes_on(store: S3Place, undist
     flow.retry(make_config(store, out, ()), None, ScoreCallbacks(), make_brightness)
     assert differences(out, undisturbed) == []
     assert broken_invariants(out) == []
+
+
+def test_an_outage_while_workers_read_is_told(store: S3Place, undisturbed: str) -> None:
+    """The workers cannot say that they wait; this process asks the storage itself and does, within five seconds."""
+    out, waits, began = f"{store.url}/outage", list[tuple[float, str]](), list[float]()
+
+    class Outage(ScoreCallbacks):
+        def on_progress(self, _now: Progress) -> None:
+            if not began:
+                began.append(time.monotonic())
+                store.rules[:] = [Rule("slow_down", count=None)]
+                threading.Timer(6, store.rules.clear).start()
+            if (wait := longest_wait()) is not None:
+                waits.append((time.monotonic() - began[0], wait.cause))
+
+    flow.score(make_config(store, out), Outage(), make_brightness)
+
+    first_s, cause = waits[0]
+    assert first_s < 5
+    assert "503" in cause
+    assert differences(out, undisturbed) == []
+    until_s = time.monotonic() + 10
+    while longest_wait() is not None and time.monotonic() < until_s:
+        time.sleep(0.1)
+    assert longest_wait() is None

@@ -27,11 +27,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The files that are asked for; the storage refuses each."""
     found = list[str]()
 
-    def refuse(url: str, _ranges: object) -> list[bytes]:
+    def refuse(url: str) -> None:
         found.append(url)
         raise StorageError("permission was denied")
 
-    monkeypatch.setattr("pipeline.storage.read_ranges", refuse)
+    monkeypatch.setattr("pipeline.storage.stat", refuse)
     return found
 
 
