@@ -3,7 +3,6 @@
 import os
 import random
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -186,7 +185,7 @@ def test_denials_are_raised_at_once(s3: S3Place, monkeypatch: pytest.MonkeyPatch
     """Wrong secret, user without the right to write, no credentials, no bucket: one sentence each, and no retries."""
     storage.write_whole(f"{s3.url}/a", b"x")
     sentences = {}
-    started_s = time.monotonic()
+    monkeypatch.setattr("pipeline.storage.retry._note", pytest.fail)  # no request is tried again
     for case, variables in {
         "wrong": {"AWS_SECRET_ACCESS_KEY": "no"},
         "reader": s3.read_only_environment,
@@ -213,7 +212,6 @@ def test_denials_are_raised_at_once(s3: S3Place, monkeypatch: pytest.MonkeyPatch
         "none": "no credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE.",
     }
     assert str(caught.value) == "s3://no-such-bucket/a could not be listed: there is no such bucket."
-    assert time.monotonic() - started_s < 5
     with pytest.raises(UsageError, match=r"^s3:// names no bucket"):
         storage.list_files("s3://")
 
