@@ -1,5 +1,9 @@
 """A night of ten archives on S3 that are replaced, vanish or are mended: the rest goes on, and each is told by name."""
 
+import subprocess
+import sys
+import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import nullcontext
 
@@ -7,6 +11,8 @@ import pytest
 
 from pipeline import storage
 from pipeline.cluster.session import ClusterConfig, ray_session
+from pipeline.dataset.commit_log import read_log
+from pipeline.dataset.layout import Layout
 from pipeline.monitoring.status import status
 from tests import ROOT
 from tests.conftest import S3Place
@@ -92,3 +98,52 @@ def test_a_night_of_ten_archives_on_s3(ray_on_s3: S3Place) -> None:
     }
     assert broken_invariants(out) == []
     assert run_night(prefix, out).told == ()
+
+
+@pytest.mark.soak
+def test_nights_on_s3_that_are_killed(ray_on_s3: S3Place) -> None:
+    """Two runs are killed with kill -9, inputs are replaced and vanish in between: each photo has its one true row."""
+    prefix, out = f"{ray_on_s3.url}/tonight", f"{ray_on_s3.url}/scores"
+    for number in range(10):
+        levels = {f"{photo}.png": 10 * number + photo for photo in range(6)}
+        storage.write_whole(f"{prefix}/a{number}.zip", zip_photos(levels))
+    kill_after(6, out, prefix)
+    before = read_rows(out)
+    photos = Counter(name.partition("/")[0] for name in before)
+    begun, untouched = photos.most_common(1)[0][0], [f"a{n}.zip" for n in range(10) if not photos[f"a{n}.zip"]]
+    for name in (begun, untouched[0]):
+        storage.write_whole(f"{prefix}/{name}", zip_photos({"0.png": 200, "new.png": 201}))
+    storage.remove(f"{prefix}/{untouched[1]}")
+    kill_after(len(before) + 6, out, prefix)
+    assert before.items() <= read_rows(out).items()
+
+    night = run_night(prefix, out)
+
+    rows = read_rows(out)
+    assert broken_invariants(out) == []
+    assert before.items() <= rows.items()
+    assert {name: level for name, level in rows.items() if name.startswith(f"{untouched[0]}/")} == {
+        f"{untouched[0]}/0.png": 200,
+        f"{untouched[0]}/new.png": 201,
+    }
+    lost = {name: kind for name, kind in rows.items() if isinstance(kind, str)}
+    assert lost == {f"{untouched[1]}/{photo}.png": "vanished" for photo in range(6)} | {
+        f"{begun}/{photo}.png": "archive_changed" for photo in range(6) if f"{begun}/{photo}.png" not in before
+    }
+    assert begun in changed_names(night.told)
+
+    run_night(prefix, out, "rescore")
+    again = {name: level for name, level in read_rows(out).items() if name.startswith(f"{begun}/")}
+    assert again == {f"{begun}/0.png": 200, f"{begun}/new.png": 201}
+    assert broken_invariants(out) == []
+
+
+def kill_after(photos: int, out: str, prefix: str) -> None:
+    """Score in a process of its own, and kill it once that many photos have their row; its log is left."""
+    command = [sys.executable, "-m", "tests.helpers.brightness_engine", out, prefix]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as process:
+        until_s = time.monotonic() + 120
+        while len(read_log(Layout(out)).done) < photos and process.poll() is None and time.monotonic() < until_s:
+            time.sleep(0.05)
+        assert process.poll() is None
+        process.kill()
