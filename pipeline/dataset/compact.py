@@ -269,7 +269,7 @@ def _begin(old: Layout, new: Layout, run: Mapping[str, Any]) -> None:
             storage.remove(file.url)
     storage.write_whole(new.run, json_bytes(run))
     for file in storage.list_files(old.plans):
-        if file.path.endswith(".parquet"):
+        if file.path.endswith(".parquet") or file.url == old.moves:
             storage.write_whole(storage.join(new.plans, file.path), storage.read_bytes(file.url))
     copy_maps(old, new)
 

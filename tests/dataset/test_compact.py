@@ -18,6 +18,7 @@ from pipeline.dataset.compact import compact
 from pipeline.dataset.diff import differences
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import hold
+from pipeline.dataset.moves import Moves, read_moves, write_moves
 from pipeline.dataset.verify import verify
 from pipeline.dataset.writer import open_writer
 from tests.helpers.small_dataset import COMMITS, make_run, ok, write_dataset, write_plan
@@ -278,6 +279,14 @@ def test_a_compaction_killed_at_its_start_begins_again(old: Layout, new: Layout)
     compact(old.url, new.url, LARGE, quiet)
     assert [file.path for file in storage.list_files(new.url) if file.path.startswith(".")] == []
     (storage.local_path(new.url) / "mine.txt").write_text("mine")
+
+
+def test_places_of_moved_archives_are_copied(old: Layout, new: Layout) -> None:
+    """So that reports of the compact dataset find the photos, too."""
+    moves = Moves({"file:///photos/one.zip": "file:///archive/one.zip"})
+    write_moves(old, moves)
+    compact(old.url, new.url, LARGE, quiet)
+    assert read_moves(new) == moves
 
 
 def test_only_the_plan_is_copied(old: Layout, new: Layout) -> None:
