@@ -19,6 +19,9 @@ TOKEN = "0123456789abcdef" * 4
 AUTHENTICATION = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
 """Environment of the cluster and of its clients."""
 START_S = 120.0
+ATTEMPTS = 3
+SETTLED_ANSWERS = 4
+"""Answers in a row, half a second apart: a head that lost a port to another process ends soon after its start."""
 PORTS = ("port", "dashboard-port", "ray-client-server-port", "dashboard-agent-listen-port",
          "dashboard-agent-grpc-port", "runtime-env-agent-port", "metrics-export-port")  # fmt: skip
 """Ports for which Ray would take fixed numbers, which another Ray may use."""
@@ -51,39 +54,56 @@ def run_head(given: Mapping[str, str] = AUTHENTICATION) -> Iterator[Head]:
     Args:
         given: environment variables; with the default, it needs `TOKEN`.
     """
-    ports = dict(zip(PORTS, find_free_ports(len(PORTS)), strict=True))
-    address = f"http://127.0.0.1:{ports['dashboard-port']}"
     with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder:
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        environment |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "RAY_USAGE_STATS_ENABLED": "0"}
-        environment |= given
-        command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus", str(CPUS),
-                   "--node-ip-address", "127.0.0.1", "--dashboard-host", "127.0.0.1", "--temp-dir", folder,
-                   "--object-store-memory", str(256 << 20)]  # fmt: skip
-        command += [f"--{name}={port}" for name, port in ports.items()]
-        log = Path(folder) / "head.log"
-        with log.open("wb") as file:
-            process = subprocess.Popen(command, cwd=folder, env=environment, stdout=file, stderr=file)
+        process, head = _start_until_settled(given, Path(folder))
         try:
-            _wait(address, process, log)
-            yield Head(address, f"127.0.0.1:{ports['port']}")
+            yield head
         finally:
-            process.send_signal(signal.SIGTERM)  # with --block it ends its own processes, and no others
-            try:
-                process.wait(60)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            _stop(process)
 
 
-def _wait(address: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    """Wait until the job server answers."""
-    deadline = time.monotonic() + START_S
-    while process.poll() is None and time.monotonic() < deadline:
+def _start_until_settled(given: Mapping[str, str], folder: Path) -> tuple["subprocess.Popen[bytes]", Head]:
+    """Start a head; once more with other ports if another process took one of them meanwhile, which ends it."""
+    for number in range(ATTEMPTS):
+        log = folder / f"head-{number}.log"
+        process, head = _start(given, folder, log)
+        if _is_settled(head.jobs, process):
+            return process, head
+        _stop(process)
+    raise TimeoutError(f"no job server at {head.jobs}:\n{log.read_text(errors='replace')}")
+
+
+def _start(given: Mapping[str, str], folder: Path, log: Path) -> tuple["subprocess.Popen[bytes]", Head]:
+    ports = dict(zip(PORTS, find_free_ports(len(PORTS)), strict=True))
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "RAY_USAGE_STATS_ENABLED": "0"}
+    environment |= given
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus", str(CPUS),
+               "--node-ip-address", "127.0.0.1", "--dashboard-host", "127.0.0.1", "--temp-dir", str(folder),
+               "--object-store-memory", str(256 << 20)]  # fmt: skip
+    command += [f"--{name}={port}" for name, port in ports.items()]
+    with log.open("wb") as file:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=file, stderr=file)
+    return process, Head(f"http://127.0.0.1:{ports['dashboard-port']}", f"127.0.0.1:{ports['port']}")
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    process.send_signal(signal.SIGTERM)  # with --block it ends its own processes, and no others
+    try:
+        process.wait(60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def _is_settled(address: str, process: "subprocess.Popen[bytes]") -> bool:
+    """Wait until the job server answers, and goes on doing so for a moment."""
+    until_s, answers = time.monotonic() + START_S, 0
+    while process.poll() is None and time.monotonic() < until_s and answers < SETTLED_ANSWERS:
         try:
-            answer = requests.get(f"{address}/api/jobs/", headers={"Authorization": f"Bearer {TOKEN}"}, timeout=5)
+            requests.get(f"{address}/api/jobs/", headers={"Authorization": f"Bearer {TOKEN}"}, timeout=5)
         except requests.RequestException:
-            time.sleep(0.5)
+            answers = 0
         else:
-            answer.raise_for_status()
-            return
-    raise TimeoutError(f"no job server at {address}:\n{log.read_text(errors='replace')}")
+            answers += 1
+        time.sleep(0.5)
+    return answers == SETTLED_ANSWERS
