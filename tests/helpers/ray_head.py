@@ -1,6 +1,7 @@
 """A Ray cluster of one machine with its job server, for tests that submit over HTTP."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -8,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,13 +28,22 @@ PORTS = ("port", "dashboard-port", "ray-client-server-port", "dashboard-agent-li
 """Ports for which Ray would take fixed numbers, which another Ray may use."""
 
 
+PORT_RANGE = range(20_000, 32_000)
+"""Above the ports of Ray's workers, below those that systems give to outgoing connections: Ray listens on some of its
+ports only seconds after its start, and ends if one is taken by then."""
+
+
 def find_free_ports(count: int) -> list[int]:
     """Find different free ports."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+    ports: list[int] = []
+    with ExitStack() as held:
+        for port in random.Random().sample(PORT_RANGE, len(PORT_RANGE)):
+            with suppress(OSError):
+                held.enter_context(socket.socket()).bind(("127.0.0.1", port))
+                ports.append(port)
+            if len(ports) == count:
+                return ports
+    raise RuntimeError(f"fewer than {count} free ports")
 
 
 class Head(NamedTuple):
@@ -55,20 +65,24 @@ def run_head(given: Mapping[str, str] = AUTHENTICATION) -> Iterator[Head]:
         given: environment variables; with the default, it needs `TOKEN`.
     """
     with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder:
-        process, head = _start_until_settled(given, Path(folder))
+        process, head, log = _start_until_settled(given, Path(folder))
         try:
             yield head
+        except BaseException as error:
+            if process.poll() is not None:
+                error.add_note(f"the head ended by itself:\n{log.read_text(errors='replace')}")
+            raise
         finally:
             _stop(process)
 
 
-def _start_until_settled(given: Mapping[str, str], folder: Path) -> tuple["subprocess.Popen[bytes]", Head]:
+def _start_until_settled(given: Mapping[str, str], folder: Path) -> tuple["subprocess.Popen[bytes]", Head, Path]:
     """Start a head; once more with other ports if another process took one of them meanwhile, which ends it."""
     for number in range(ATTEMPTS):
         log = folder / f"head-{number}.log"
         process, head = _start(given, folder, log)
         if _is_settled(head.jobs, process):
-            return process, head
+            return process, head, log
         _stop(process)
     raise TimeoutError(f"no job server at {head.jobs}:\n{log.read_text(errors='replace')}")
 
