@@ -21,6 +21,8 @@ AUTHENTICATION = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
 """Environment of the cluster and of its clients."""
 START_S = 120.0
 ATTEMPTS = 3
+LOG_CHARACTERS = 2000
+"""Of each log, at most, where a head ended by itself."""
 SETTLED_ANSWERS = 4
 """Answers in a row, half a second apart: a head that lost a port to another process ends soon after its start."""
 PORTS = ("port", "dashboard-port", "ray-client-server-port", "dashboard-agent-listen-port",
@@ -68,12 +70,18 @@ def run_head(given: Mapping[str, str] = AUTHENTICATION) -> Iterator[Head]:
         process, head, log = _start_until_settled(given, Path(folder))
         try:
             yield head
-        except BaseException as error:
             if process.poll() is not None:
-                error.add_note(f"the head ended by itself:\n{log.read_text(errors='replace')}")
-            raise
+                raise RuntimeError(f"the head ended by itself:\n{_read_logs(log)}")
         finally:
             _stop(process)
+
+
+def _read_logs(log: Path) -> str:
+    """Read the end of what a head and its processes wrote."""
+    logs = [log, *sorted(log.parent.glob("session_2*/logs/*"))]
+    return "\n".join(
+        f"{path.name}:\n{path.read_text(errors='replace')[-LOG_CHARACTERS:]}" for path in logs if path.is_file()
+    )
 
 
 def _start_until_settled(given: Mapping[str, str], folder: Path) -> tuple["subprocess.Popen[bytes]", Head, Path]:
