@@ -70,7 +70,7 @@ def run_head(given: Mapping[str, str] = AUTHENTICATION) -> Iterator[Head]:
         process, head, log = _start_until_settled(given, Path(folder))
         try:
             yield head
-            if process.poll() is not None:
+            if not _is_settled(head.jobs, process, answers=1, within_s=10):
                 raise RuntimeError(f"the head ended by itself:\n{_read_logs(log)}")
         finally:
             _stop(process)
@@ -117,15 +117,17 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
         process.kill()
 
 
-def _is_settled(address: str, process: "subprocess.Popen[bytes]") -> bool:
-    """Wait until the job server answers, and goes on doing so for a moment."""
-    until_s, answers = time.monotonic() + START_S, 0
-    while process.poll() is None and time.monotonic() < until_s and answers < SETTLED_ANSWERS:
+def _is_settled(
+    address: str, process: "subprocess.Popen[bytes]", answers: int = SETTLED_ANSWERS, within_s: float = START_S
+) -> bool:
+    """Wait until the job server answers so many times in a row."""
+    until_s, found = time.monotonic() + within_s, 0
+    while process.poll() is None and time.monotonic() < until_s and found < answers:
         try:
             requests.get(f"{address}/api/jobs/", headers={"Authorization": f"Bearer {TOKEN}"}, timeout=5)
         except requests.RequestException:
-            answers = 0
+            found = 0
         else:
-            answers += 1
+            found += 1
         time.sleep(0.5)
-    return answers == SETTLED_ANSWERS
+    return found == answers
