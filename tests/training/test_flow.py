@@ -217,6 +217,7 @@ def test_an_interrupted_run_continues(tiles: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.ray
+@pytest.mark.soak
 def test_a_killed_worker_is_replaced(tiles: Path, tmp_path: Path) -> None:
     """When one of two workers is killed after the first epoch, the run continues from its checkpoint to its end."""
     out = tmp_path / "model"
