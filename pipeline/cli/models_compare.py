@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pipeline.evaluation.trial_comparison import Comparison, Interval
     from pipeline.training.trials import LeaveOneSourceOutConfig
 
-TRAINING_OPTIONS = ("epochs", "head_epochs", "epoch_tiles", "batch_size", "learning_rate")
+TRAINING_OPTIONS = ("epochs", "head_epochs", "epoch_tiles", "batch_size", "learning_rate", "dense")
 """Options whose defaults come from the preset `trial`."""
 
 COLUMNS = {

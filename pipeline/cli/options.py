@@ -137,6 +137,9 @@ _TRAINING = (
     click.option("--epoch-tiles", type=click.IntRange(min=1), metavar="N", help="Tiles an epoch takes at most."),
     click.option("--batch-size", type=click.IntRange(min=1), help="Tiles to a step, over all workers."),
     click.option("--learning-rate", type=float, help="At its highest, when everything is trained."),
+    click.option("--dense/--no-dense", default=None,
+                 help="Also train where in a tile the crack is, pixel by pixel, from masks and drawn cracks.  "
+                 "[default: --dense]"),
     click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
                  help="Where the network is trained."),
     positive_option,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pipeline.training.config import TrainConfig
     from pipeline.training.flow import TrainResult
 
-TRAINING_OPTIONS = ("epochs", "head_epochs", "epoch_tiles", "batch_size", "learning_rate", "augment", "seed")
+TRAINING_OPTIONS = ("epochs", "head_epochs", "epoch_tiles", "batch_size", "learning_rate", "dense", "augment", "seed")
 """Options whose defaults come from the preset."""
 
 

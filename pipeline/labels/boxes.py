@@ -3,10 +3,13 @@
 Geometry and names only; `masks` and `tables` choose the boxes.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
+
+from numpy.typing import NDArray
 
 from pipeline.core.errors import DataError
-from pipeline.images.decode import Pixels
+
+Picture = TypeVar("Picture", bound=NDArray[Any])
 
 
 class Box(NamedTuple):
@@ -23,10 +26,10 @@ def tile_name(url: str, box: Box | None) -> str:
     return url if box is None else f"{url}#xywh={box.left_px},{box.top_px},{box.width_px},{box.height_px}"
 
 
-def cut(pixels: Pixels, box: Box | None) -> Pixels:
-    """Return a box of a photo, or the whole photo without one.
+def cut(pixels: Picture, box: Box | None) -> Picture:
+    """Return a box of a photo or of its mask, or all of it without a box.
 
-    Shape: (H, W, 3) → (height_px, width_px, 3), a view.
+    Shape: (H, W, …) → (height_px, width_px, …), a view.
 
     Raises:
         DataError: the box reaches over the photo's edge, so somebody replaced the photo or the table of boxes.
@@ -41,4 +44,4 @@ def cut(pixels: Pixels, box: Box | None) -> Pixels:
             "truncated_image",
             f"The photo is {height_px} pixels high and {width_px} wide; the tile ends at {bottom_px} and {right_px}.",
         )
-    return pixels[box.top_px : bottom_px, box.left_px : right_px]
+    return cast("Picture", pixels[box.top_px : bottom_px, box.left_px : right_px])

@@ -48,6 +48,7 @@ def downscale_half(tiles: LabelledTiles, folder: str, mark: str | None = None) -
         groups=(*near.groups, *replaced.groups),
         sources=(*near.sources, *replaced.sources),
         boxes=(*near.boxes, *(None,) * len(replaced)),
+        mask_of=near.mask_of,
     )
 
 

@@ -46,6 +46,8 @@ class LabelledTiles:
     """The DATA argument that gave each tile, as the user wrote it."""
     boxes: tuple[Box | None, ...]
     """Which part of its file a tile is; None for the whole file."""
+    mask_of: Mapping[str, str] = field(default_factory=dict)
+    """The URL of a photo that has a crack mask to the URL of the mask."""
     unlabelled: int = 0
     """Rows of tables that have no label yet; they are no tiles."""
     unmatched: Mapping[str, int] = field(default_factory=dict)
@@ -89,6 +91,7 @@ class LabelledTiles:
             groups=tuple(self.groups[row] for row in rows),
             sources=tuple(self.sources[row] for row in rows),
             boxes=tuple(self.boxes[row] for row in rows),
+            mask_of=self.mask_of,
         )
 
 
@@ -104,6 +107,8 @@ class _Source(NamedTuple):
     """The content of one DATA argument."""
 
     tiles: list[_Tile]
+    mask_of: Mapping[str, str] = {}
+    """The mask of each photo, by their URLs."""
     unlabelled: int = 0
     """Rows without a label."""
     unmatched: Mapping[str, str] = {}
@@ -151,6 +156,7 @@ def read_labelled_tiles(data: Sequence[str], classes: ClassNames | None = None) 
         groups=tuple(tile.group for tile in tiles),
         sources=tuple(tile.source for tile in tiles),
         boxes=tuple(tile.box for tile in tiles),
+        mask_of={photo: mask for each in sources for photo, mask in each.mask_of.items()},
         unlabelled=sum(each.unlabelled for each in sources),
         unmatched=by_folder,
         undecoded=_count(undecoded.values()),
@@ -297,7 +303,7 @@ def _check_both_classes(tiles: list[_Tile], data: Sequence[str], names: ClassNam
 def _read_table(url: str, source: str, names: ClassNames) -> _Source:
     rows, unlabelled = label_tables.read_table(url, names)
     label_tables.check_files(url, rows)
-    return _Source([_Tile(row.url, row.box, row.cracked, row.group, source) for row in rows], unlabelled)
+    return _Source([_Tile(row.url, row.box, row.cracked, row.group, source) for row in rows], unlabelled=unlabelled)
 
 
 def _read_annotated(url: str, source: str, names: ClassNames) -> _Source:
@@ -311,7 +317,7 @@ def _read_annotated(url: str, source: str, names: ClassNames) -> _Source:
 
 def _read_folder(url: str, source: str, names: ClassNames) -> _Source:
     group_of = label_tables.read_groups(url)
-    found = _Source([], 0, unmatched := {}, undecoded := {}, remarks := [])
+    found = _Source([], {}, 0, unmatched := {}, undecoded := {}, remarks := [])
     for file in storage.list_files(url):
         suffix = file.path.rpartition(".")[2].lower()
         if storage.is_hidden(file.path):
@@ -334,11 +340,12 @@ def _read_folder(url: str, source: str, names: ClassNames) -> _Source:
 
 def _read_masked(url: str, source: str) -> _Source:
     group_of = label_tables.read_groups(url)
-    tiles: list[_Tile] = []
+    tiles, mask_of = list[_Tile](), dict[str, str]()
     for photo in masks.read_masked_photos(url):
         group = group_of.get(photo.url, photo.url)
+        mask_of[photo.url] = photo.mask_url
         tiles += [_Tile(photo.url, box, cracked, group, source) for box, cracked in masks.label_boxes(photo.crack)]
     left_out = masks.list_left_out(url)
     kinds = list_counts(_count(left_out.values()))
     remark = f"{source} holds files beside its masked photos that are not used, {len(left_out):,} in all: {kinds}."
-    return _Source(tiles, remarks=[remark] if left_out else [])
+    return _Source(tiles, mask_of, remarks=[remark] if left_out else [])

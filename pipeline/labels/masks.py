@@ -47,6 +47,7 @@ class MaskedPhoto(NamedTuple):
     """Shape (H, W, 3)."""
     crack: Mask
     """Shape (H, W)."""
+    mask_url: str
 
 
 def is_masked(folder: str) -> bool:
@@ -68,7 +69,7 @@ def read_masked_photos(folder: str) -> Iterator[MaskedPhoto]:
         pixels, crack = _decode(photo_url, photo_data), _read_mask(mask_url, mask_data)
         _check(photo_url, mask_url, pixels, crack)
         marked = marked or bool(crack.any())
-        yield MaskedPhoto(photo_url, pixels, crack)
+        yield MaskedPhoto(photo_url, pixels, crack, mask_url)
     if not marked:
         raise UsageError(
             f"{none_of(len(pairs), 'mask')} in {storage.join(folder, MASKS)} marks a crack; expected "

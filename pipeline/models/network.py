@@ -1,4 +1,4 @@
-"""A model in torch: its network, ready to score, and its tensors as files store them.
+"""A model in torch: its network, with its dense head if it has one, and its tensors as files store them.
 
 Apart from `model`, so that code that only passes a model on need not load torch.
 """
@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from pipeline.core.errors import ModelError, UsageError
 from pipeline.models import backbones
 from pipeline.models.card import Calibration
+from pipeline.models.dense_head import LEAST_STAGES, MOST_STAGES, DenseHead
+from pipeline.models.dense_head import PREFIX as DENSE_PREFIX
 from pipeline.models.model import Model
 
 DOMAIN_PREFIX = "domain."
@@ -35,6 +37,48 @@ class NetworkOutput(NamedTuple):
     """Mean, and logarithm of the spread, of each early feature map over the picture; shape (N, F)."""
 
 
+class DenseOutput(NamedTuple):
+    """The output of a network with a dense head for N pictures."""
+
+    logits: Tensor
+    """Shape (N,)."""
+    places: Tensor | None
+    """Logit of a crack at each place, shape (N, h, w); None without a dense head."""
+
+
+class CrackNetwork(nn.Module):
+    """A network of timm, and a dense head on its stages or none: (N, 3, H, W) normalised float → `DenseOutput`."""
+
+    def __init__(self, body: nn.Module, dense: DenseHead | None) -> None:
+        super().__init__()
+        self.body = body
+        self.dense = dense
+
+    def forward(self, inputs: Tensor) -> DenseOutput:
+        """Find cracks."""
+        if self.dense is None:
+            return DenseOutput(self.body(inputs)[:, 0], None)
+        deep, stages = self.body.forward_intermediates(inputs)  # type: ignore[operator]  # every timm network has it
+        logits = self.body.forward_head(deep)[:, 0]  # type: ignore[operator]
+        return DenseOutput(logits, self.dense(stages[-self.dense.stages :]))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return its tensors under the names of a model file."""
+        dense = {} if self.dense is None else self.dense.state_dict()
+        return self.body.state_dict() | {DENSE_PREFIX + name: tensor for name, tensor in dense.items()}
+
+
+def attach_dense_head(body: nn.Module) -> CrackNetwork:
+    """Put a new dense head on a network of timm; one without stages that halve, such as a transformer, gets none."""
+    stages = cast("list[dict[str, Any]]", getattr(body, "feature_info", []))
+    halving = 1
+    while halving < len(stages) and stages[-halving - 1]["reduction"] * 2 == stages[-halving]["reduction"]:
+        halving += 1
+    if halving < LEAST_STAGES:
+        return CrackNetwork(body, None)
+    return CrackNetwork(body, DenseHead([stage["num_chs"] for stage in stages[-halving:][-MOST_STAGES:]]))
+
+
 def network_of(model: Model) -> nn.Module:
     """Build the network of a model, ready to score: (N, 3, H, W) normalised float → (N, 1) logits.
 
@@ -51,13 +95,18 @@ def network_of(model: Model) -> nn.Module:
     return network.eval()
 
 
+def body_of(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return those of a model's tensors that belong to the network of timm."""
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith((DOMAIN_PREFIX, DENSE_PREFIX))}
+
+
 def state_of(model: Model) -> dict[str, Tensor]:
-    """Return the network's tensors by name, float32.
+    """Return the tensors of the network without its dense head, by name, float32.
 
     Raises:
         ModelError: the weights are damaged.
     """
-    return {name: tensor for name, tensor in tensors_of(model).items() if not name.startswith(DOMAIN_PREFIX)}
+    return body_of(tensors_of(model))
 
 
 def tensors_of(model: Model) -> dict[str, Tensor]:

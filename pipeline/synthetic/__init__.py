@@ -8,6 +8,7 @@ order of the calls to the random generator: keep that order, or equal seeds no l
 * `concrete`: paints a concrete surface with the marks that are mistaken for cracks
 * `cracks`: draws cracks that wander and branch, and their mask
 * `augmentations`: paints marks and cracks over real tiles of sound concrete
+* `clutter`: paints what else a photo shows over them: edges, cables, plants, paint
 * `config`: the settings of a sample
 * `sample`: writes a sample: photos, ground truth and labelled tiles
 * `photos`: encodes photos as JPEG with EXIF, and packs them

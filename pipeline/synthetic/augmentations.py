@@ -3,12 +3,14 @@
 They use the marks of `concrete` and the cracks of `cracks`. Training changes light and camera afterwards.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from PIL import Image
 
 from pipeline.synthetic import concrete, cracks
 from pipeline.synthetic.concrete import COLOUR_SCALE, Surface
-from pipeline.synthetic.noise import Field, Pixels, zoom
+from pipeline.synthetic.noise import Field, Mask, Pixels, zoom
 
 MIN_CRACK_SHARE = 0.25
 """A drawn crack covers at least this share of the shorter side, in pixels, or nobody would see it."""
@@ -16,7 +18,7 @@ MIN_CRACK_SHARE = 0.25
 MIN_WIDTH_RANGE_PX = (1.0, 2.0)
 """Range of the width of the thinnest crack of a picture."""
 
-MAX_WIDTH_RANGE_PX = (2.0, 16.0)
+MAX_WIDTH_RANGE_PX = (2.0, 24.0)
 """Range of the width of the widest, uniform on a logarithmic scale: SDNET2018's cracks are 1 to 5 px wide, METU's 10
 to 30."""
 
@@ -38,18 +40,25 @@ def paint_marks(pixels: Pixels, rng: np.random.Generator, mark_probability: floa
     return _apply_surface(pixels, surface)
 
 
-def paint_cracks(pixels: Pixels, rng: np.random.Generator, mark_probability: float) -> Pixels:
+class CrackedPicture(NamedTuple):
+    """A picture with drawn cracks."""
+
+    pixels: Pixels
+    crack: Mask
+
+
+def paint_cracks(pixels: Pixels, rng: np.random.Generator, mark_probability: float) -> CrackedPicture:
     """Draw cracks of random width and contrast over a picture of sound concrete, among other marks.
 
-    Shape: (H, W, 3) → (H, W, 3).
+    Shape: (H, W, 3).
     """
     surface = _extract_surface(pixels)
     concrete.draw_marks(surface, rng, mark_probability)
-    depth = _draw_visible_cracks(surface.relief, rng)
+    depth, crack = _draw_visible_cracks(surface.relief, rng)
     if rng.random() < 0.5:  # half of all lenses are softer than a drawing
         depth = _blur(depth, float(rng.uniform(0.4, 1.3)))
     surface.shade *= 1 - depth
-    return _apply_surface(pixels, surface)
+    return CrackedPicture(_apply_surface(pixels, surface), crack)
 
 
 def _extract_surface(pixels: Pixels) -> Surface:
@@ -65,14 +74,14 @@ def _extract_surface(pixels: Pixels) -> Surface:
     return Surface(relief, np.ones(relief.shape, np.float32), np.ones(small, np.float32))
 
 
-def _draw_visible_cracks(relief: Field, rng: np.random.Generator) -> Field:
-    """Draw cracks until enough of them is within the picture; return their depth."""
+def _draw_visible_cracks(relief: Field, rng: np.random.Generator) -> tuple[Field, Mask]:
+    """Draw cracks until enough of them is within the picture; return their depth and mask."""
     while True:
         low, high = np.log(MAX_WIDTH_RANGE_PX)
         widths_px = (float(rng.uniform(*MIN_WIDTH_RANGE_PX)), float(np.exp(rng.uniform(low, high))))
         drawn = cracks.draw(relief, rng, widths_px)
         if drawn.mask.sum() >= MIN_CRACK_SHARE * min(relief.shape):
-            return drawn.depth
+            return drawn.depth, drawn.mask
 
 
 def _blur(field: Field, sigma_px: float) -> Field:

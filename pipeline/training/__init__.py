@@ -12,7 +12,10 @@ Start with `flow`.
 * `learner`: the network in training: steps, moving average, validation
 * `sampler`: which tiles an epoch takes, in which order
 * `data_loader`: batches of tiles, shared among workers and read ahead
+* `training_pictures`: the pictures of an epoch: tiles with their masks, changed at random
 * `augment`: the pixels of a tile as training and scoring see them
+* `crack_targets`: what each pixel of a training picture shows
+* `losses`: what training makes small
 * `photometric`: random changes of light, lens, sensor and file
 * `domain_fit`: fits the domain score to the training tiles
 * `model_card`: writes the card of a trained model

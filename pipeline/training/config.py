@@ -42,6 +42,8 @@ class Hyperparameters:
     """Epochs without a better validation score before training ends with the best one. None keeps the last epoch, which
     chooses nothing on validation tiles: they say little about other bridges."""
     augment: Augment = "field"
+    dense: bool = True
+    """Whether to train a dense head, which finds the crack pixel by pixel, beside the tile's score."""
     seed: int = 0
 
     def __post_init__(self) -> None:

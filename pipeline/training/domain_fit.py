@@ -17,11 +17,10 @@ from pipeline.images.decode import Pixels
 from pipeline.labels.labelled_tiles import LabelledTiles
 from pipeline.models import backbones, domain, network
 from pipeline.models.domain import Domain
-from pipeline.training import augment
-from pipeline.training.augment import CHANGES
 from pipeline.training.data_loader import TileReader, prepare_for_scoring, split_into_batches
 from pipeline.training.loop import TrainingTask
 from pipeline.training.sampler import build_balanced_pool, order_epoch
+from pipeline.training.training_pictures import TrainingPictures
 
 MAX_TILES = 600
 """Tiles to look at, twice each; sources and classes in equal parts."""
@@ -51,8 +50,8 @@ class RepresentativeImages:
 
     def __init__(self, training: LabelledTiles, tile_px: int, seed: int, max_tiles: int = MAX_TILES) -> None:
         self._tile_px = tile_px
-        self._seed = seed
         self._pool = build_balanced_pool(training)
+        self._pictures = TrainingPictures(self._pool, tile_px, "field", seed)
         self._order = order_epoch(self._pool.strata, min(max_tiles, len(training)), seed, epoch=0)
 
     @property
@@ -71,10 +70,7 @@ class RepresentativeImages:
                 on_progress(done, 2 * len(self._order))
 
     def _augment(self, pixels: Pixels, index: int, _batch: int) -> Pixels:
-        random = augment.generator(self._seed, 0, index)
-        return augment.for_training(
-            pixels, self._tile_px, random, CHANGES["field"], cracked=self._pool.is_cracked(index)
-        )
+        return self._pictures.make(pixels, index).pixels
 
 
 @torch.inference_mode()
@@ -95,7 +91,7 @@ def fit_domain(
     backbone = task.backbone
     images = RepresentativeImages(task.training, backbone.tile_px, task.hyperparameters.seed, max_tiles)
     trained = backbones.build(backbone.name)
-    trained.load_state_dict(dict(weights))
+    trained.load_state_dict(network.body_of(weights))
     trained.eval().to(memory_format=torch.channels_last)
     inputs = (
         network.normalise(torch.from_numpy(pixels), backbone.mean, backbone.std)

@@ -23,13 +23,17 @@ from pipeline.evaluation.metrics import Bools, measure
 from pipeline.images.decode import Pixels
 from pipeline.models import backbones
 from pipeline.models.backbones import Backbone
-from pipeline.models.network import normalise
+from pipeline.models.network import CrackNetwork, DenseOutput, attach_dense_head, normalise
+from pipeline.training.augment import Batch
 from pipeline.training.config import Hyperparameters
+from pipeline.training.losses import loss_of_pictures
 from pipeline.training.progress import Phase
 from pipeline.training.sampler import Indices, TilePool
 
 Part = TypeVar("Part")
 Logits = NDArray[np.float32]
+DENSE_RATE = 5.0
+"""Learning rate of the dense head to that of the layers that were trained before, in the second phase."""
 State = dict[str, Any]
 """The content of a checkpoint: tensors, numbers and words only, so that loading it runs no pickled code."""
 
@@ -60,26 +64,28 @@ class Learner:
         self._backbone = backbone
         self._config = config
         self._device = device
-        self._network = backbone.network.to(device).to(memory_format=torch.channels_last)
+        self._network = _make_network(backbone.network, config).to(device).to(memory_format=torch.channels_last)
         self._average = ModelEmaV3(self._network, decay=config.ema_decay, use_warmup=True)
-        matrices = [parameter for parameter in self._network.parameters() if parameter.ndim > 1]
-        vectors = [parameter for parameter in self._network.parameters() if parameter.ndim <= 1]
-        groups: list[dict[str, Any]] = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
+        dense = self._network.dense
+        groups = _group_parameters(self._network.body, 1.0) + (
+            [] if dense is None else _group_parameters(dense, DENSE_RATE)
+        )
         self._optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
-        self._targets, self._weights = compute_targets_and_weights(pool, config.label_smoothing)
+        self._class_weights = compute_class_weights(pool)
         self._step = 0
 
-    def train_epoch(self, epoch: int, batches: Iterable[tuple[Indices, Pixels]]) -> Iterator[float]:
+    def train_epoch(self, epoch: int, batches: Iterable[tuple[Indices, Batch]]) -> Iterator[float]:
         """Train on this worker's part of every batch of an epoch.
 
         Yields:
             The sum of the losses of this worker's tiles, step by step.
         """
         network = self._prepare_network(self._config.phase(epoch))
-        for done, (indices, pixels) in enumerate(batches):
+        for done, (_, batch) in enumerate(batches):
+            rate = self._config.learning_rate_at(epoch, done / self._config.steps)
             for group in self._optimizer.param_groups:
-                group["lr"] = self._config.learning_rate_at(epoch, done / self._config.steps)
-            loss = self._loss_sum(network, indices, pixels)
+                group["lr"] = rate if self._config.phase(epoch) == "head" else rate * group["rate"]
+            loss = self._loss_sum(network, batch)
             self._optimizer.zero_grad(set_to_none=True)
             # Gradients are averaged over the workers, and a batch may not divide evenly among them.
             (loss * _count_workers() / self._config.batch_size).backward()  # type: ignore[no-untyped-call]
@@ -92,11 +98,11 @@ class Learner:
     def score(self, batches: Iterable[tuple[Indices, Pixels]]) -> Iterator[tuple[Indices, Logits]]:
         """Yield the averaged weights' logits of each batch."""
         for indices, pixels in batches:
-            yield indices, self._logits(self._average.module, pixels).float().cpu().numpy()
+            yield indices, self._apply(self._average.module, pixels).logits.float().cpu().numpy()
 
     def averaged_weights(self) -> dict[str, Tensor]:
         """Copy the moving average of the weights to main memory."""
-        return {name: tensor.detach().cpu().clone() for name, tensor in self._average.module.state_dict().items()}
+        return {name: tensor.detach().cpu().clone() for name, tensor in self._average.module.tensors().items()}
 
     def state(self) -> State:
         """Return all that `restore` needs."""
@@ -116,9 +122,9 @@ class Learner:
 
     def _prepare_network(self, phase: Phase) -> nn.Module:
         """Freeze what the phase does not train, and join the other workers."""
-        backbones.freeze_body(self._network, frozen=phase == "head")
+        backbones.freeze_body(self._network.body, frozen=phase == "head")
         self._network.train()
-        for module in self._network.modules():
+        for module in self._network.body.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001 - the base class of all of them
                 module.eval()
         if _count_workers() == 1:
@@ -126,27 +132,43 @@ class Learner:
         parallel: nn.Module = DistributedDataParallel(self._network, broadcast_buffers=False)
         return parallel
 
-    def _loss_sum(self, network: nn.Module, indices: Indices, pixels: Pixels) -> Tensor:
-        logits = self._logits(network, pixels)
-        targets, weights = (part[indices].to(self._device) for part in (self._targets, self._weights))
-        return binary_cross_entropy_with_logits(logits.float(), targets, weights, reduction="sum")
+    def _loss_sum(self, network: nn.Module, batch: Batch) -> Tensor:
+        output = self._apply(network, batch.pixels)
+        labels, targets = (torch.from_numpy(part).to(self._device) for part in (batch.labels, batch.targets))
+        smoothing = self._config.label_smoothing
+        losses = loss_of_pictures(output, labels * (1 - smoothing) + smoothing / 2, targets)
+        return (losses * torch.where(labels == 0, *self._class_weights)).sum()
 
-    def _logits(self, network: nn.Module, pixels: Pixels) -> Tensor:
-        """Shape: (N, T, T, 3) uint8 → (N,)."""
+    def _apply(self, network: nn.Module, pixels: Pixels) -> DenseOutput:
+        """Shape: (N, T, T, 3) uint8."""
         inputs = normalise(torch.from_numpy(pixels).to(self._device), self._backbone.mean, self._backbone.std)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
-            return network(inputs)[:, 0]  # type: ignore[no-any-return]
+            return network(inputs)  # type: ignore[no-any-return]
 
 
-def compute_targets_and_weights(pool: TilePool, label_smoothing: float) -> tuple[Tensor, Tensor]:
-    """Return each tile's target probability and its weight, with an equal sum of weights for both classes.
+def _group_parameters(part: nn.Module, rate: float) -> list[dict[str, Any]]:
+    """Make optimiser groups: weights of matrices decay, vectors keep theirs."""
+    matrices, vectors = ([each for each in part.parameters() if (each.ndim > 1) == many] for many in (True, False))
+    return [{"params": matrices, "rate": rate}, {"params": vectors, "rate": rate, "weight_decay": 0.0}]
 
-    Shapes: (n,) and (n,); the weights' mean over an epoch is 1.
+
+def _make_network(body: nn.Module, config: Hyperparameters) -> CrackNetwork:
+    """Put a dense head on a network of timm if one is to be trained; the seed draws its weights.
+
+    Raises:
+        UsageError: the network has no stages for it.
     """
-    cracked = torch.from_numpy(pool.tiles.labels.astype(np.float32))
+    if not config.dense:
+        return CrackNetwork(body, None)
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        return attach_dense_head(body)
+
+
+def compute_class_weights(pool: TilePool) -> tuple[float, float]:
+    """Return the weights of sound and of cracked tiles: both classes have half of an epoch's weight, the mean is 1."""
     share = pool.cracked_share
-    weights = torch.where(cracked > 0, 0.5 / share, 0.5 / (1 - share))
-    return cracked * (1 - label_smoothing) + label_smoothing / 2, weights
+    return 0.5 / (1 - share), 0.5 / share
 
 
 def validate(scored: Iterable[tuple[Indices, Logits]], labels: Bools) -> Validation:

@@ -6,23 +6,20 @@
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.images.decode import Pixels
 from pipeline.labels.labelled_tiles import LabelledTiles
 from pipeline.models.backbones import Backbone
-from pipeline.training import augment
-from pipeline.training.augment import CHANGES
 from pipeline.training.config import Hyperparameters
 from pipeline.training.data_loader import Share, TileReader, prepare_for_scoring, split_into_batches
 from pipeline.training.learner import Learner, State, Validation, gather_parts, validate
 from pipeline.training.progress import EpochResult
 from pipeline.training.sampler import TilePool, build_balanced_pool, build_uniform_pool, order_epoch
+from pipeline.training.training_pictures import TrainingPictures
 
 
 @dataclass(frozen=True)
@@ -126,7 +123,7 @@ class _Epochs:
         self._share = share
         self._learner = learner
         self._callbacks = callbacks
-        self._training = TileReader(pool.tiles.urls, pool.tiles.boxes)
+        self._pictures = TrainingPictures(pool, task.backbone.tile_px, self._config.augment, self._config.seed)
         self._validation = TileReader(task.validation.urls, task.validation.boxes)
         own = share.take(np.arange(len(task.validation)))
         self._validation_batches = split_into_batches(own, self._config.batch_size)
@@ -157,7 +154,7 @@ class _Epochs:
         order = order_epoch(self._pool.strata, config.steps * config.batch_size, config.seed, epoch)
         plan = [self._share.take(batch) for batch in split_into_batches(order, config.batch_size)]
         losses: list[float] = []
-        for loss in self._learner.train_epoch(epoch, self._training.batches(plan, partial(self._augment, epoch))):
+        for loss in self._learner.train_epoch(epoch, self._pictures.batches(plan, epoch)):
             losses.append(loss)
             self._report_step(epoch, len(losses))
         return sum(gather_parts(sum(losses))) / len(order)
@@ -172,12 +169,3 @@ class _Epochs:
 
     def _report_step(self, epoch: int, done: int) -> None:
         self._callbacks.on_step(epoch, done, self._config.steps + len(self._validation_batches))
-
-    def _augment(self, epoch: int, pixels: Pixels, index: int, step: int) -> Pixels:
-        tile_px, seed = self._task.backbone.tile_px, self._config.seed
-        if self._config.augment == "none":
-            return augment.for_scoring(pixels, tile_px)
-        change = CHANGES[self._config.augment]
-        side_px = augment.draw_side_px(tile_px, change, seed, epoch, step)
-        random = augment.generator(seed, epoch, index)
-        return augment.for_training(pixels, side_px, random, change, cracked=self._pool.is_cracked(index))

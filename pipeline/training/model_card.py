@@ -155,4 +155,5 @@ def render_command(config: TrainConfig, target: OperatingTarget | None = None) -
         given |= {"calibrate_on": shorten_place(target.trials), "false_alarms": target.false_alarm_rate}
         given |= {"base_rate": target.base_rate}
     words += [f"--{name.replace('_', '-')} {value}" for name, value in given.items() if value is not None]
+    words += [] if config.hyperparameters.dense else ["--no-dense"]
     return " ".join([*words, "--out MODEL_DIR"])

@@ -18,12 +18,13 @@ def make_concrete(seed: int, side_px: int = 96) -> np.ndarray:
 def test_a_drawn_crack_darkens_a_line_and_nothing_else(seed: int, side_px: int) -> None:
     """No pixel gets brighter, 40 % change by at most 2 levels, and enough get visibly darker."""
     before = make_concrete(1, side_px)
-    after = augmentations.paint_cracks(before, np.random.default_rng(seed), mark_probability=0)
+    after, crack = augmentations.paint_cracks(before, np.random.default_rng(seed), mark_probability=0)
     darker = before.astype(int)[..., 0] - after[..., 0]
     assert after.shape == before.shape
     assert darker.min() >= 0
     assert (darker > 6).sum() >= augmentations.MIN_CRACK_SHARE * side_px / 2
     assert np.quantile(darker, 0.4) <= 2
+    assert darker[crack].mean() > 3 * darker[~crack].mean(), "the mask is where the crack is"
 
 
 def test_no_marks_no_change() -> None:
@@ -44,4 +45,4 @@ def test_marks_are_painted() -> None:
 def test_a_flat_tile_can_be_cracked() -> None:
     """A tile of one colour has no grain, and still gets a crack."""
     flat = np.full((64, 64, 3), 128, np.uint8)
-    assert augmentations.paint_cracks(flat, np.random.default_rng(0), mark_probability=0).min() < 110
+    assert augmentations.paint_cracks(flat, np.random.default_rng(0), mark_probability=0).pixels.min() < 110

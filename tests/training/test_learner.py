@@ -16,8 +16,10 @@ from pipeline.images.decode import Pixels
 from pipeline.labels.labelled_tiles import LabelledTiles
 from pipeline.models import backbones
 from pipeline.models.backbones import Backbone
+from pipeline.models.network import attach_dense_head, normalise
+from pipeline.training.augment import Batch
 from pipeline.training.config import Hyperparameters
-from pipeline.training.learner import Learner, Validation, compute_targets_and_weights, validate
+from pipeline.training.learner import Learner, Validation, compute_class_weights, validate
 from pipeline.training.sampler import Indices, TilePool, build_uniform_pool
 
 SMALL = "test_efficientnet.r160_in1k"
@@ -34,8 +36,16 @@ def backbone() -> Backbone:
     return backbones.load(SMALL, "none")
 
 
-def batches(size: int = 8) -> Iterator[tuple[Indices, Pixels]]:
-    """Yield bright tiles labelled cracked, dark ones labelled sound."""
+def batches(size: int = 8) -> Iterator[tuple[Indices, Batch]]:
+    """Yield bright tiles labelled cracked, dark ones labelled sound; the left half of a bright one is crack."""
+    for indices, pixels in tiles(size):
+        targets = np.zeros(pixels.shape[:3], np.uint8)
+        targets[LABELS[indices], :, :16] = 1
+        yield indices, Batch(pixels, targets, LABELS[indices].astype(np.float32))
+
+
+def tiles(size: int = 8) -> Iterator[tuple[Indices, Pixels]]:
+    """Yield the tiles as scoring sees them."""
     random = np.random.default_rng(0)
     for start in range(0, len(LABELS), size):
         indices = np.arange(start, start + size)
@@ -54,32 +64,52 @@ def make_pool(labels: NDArray[np.bool_]) -> TilePool:
 def test_both_classes_have_equal_weight(labels: list[bool]) -> None:
     """Each class has half of the weight, however uneven they are, and the mean weight is one."""
     cracked = np.array(labels)
-    _, weights = compute_targets_and_weights(make_pool(cracked), 0.0)
-    assert float(weights[torch.from_numpy(cracked)].sum()) == pytest.approx(len(labels) / 2, rel=1e-4)
-    assert float(weights.mean()) == pytest.approx(1, rel=1e-4)
-
-
-def test_smoothing_keeps_targets_off_the_ends() -> None:
-    """With smoothing 0.1 a crack's target is 0.95 and sound concrete's 0.05."""
-    targets, _ = compute_targets_and_weights(make_pool(np.array([True, False])), 0.1)
-    assert targets.tolist() == pytest.approx([0.95, 0.05])
+    sound_weight, cracked_weight = compute_class_weights(make_pool(cracked))
+    assert cracked.sum() * cracked_weight == pytest.approx(len(labels) / 2)
+    assert (~cracked).sum() * sound_weight == pytest.approx(len(labels) / 2)
 
 
 def changed_tensors(before: dict[str, Tensor], learner: Learner) -> set[str]:
     """Return the names of the tensors that training has changed."""
     after = learner.state()["network"]
-    return {name for name in before if not torch.equal(before[name], after[name])}
+    return {name.removeprefix("body.") for name in before if not torch.equal(before[name], after[name])}
 
 
 def test_each_phase_moves_what_it_should(backbone: Backbone) -> None:
-    """The first phase moves only the head, the second all parameters; batch norm's statistics never move."""
+    """The first phase moves only the heads, the second all parameters; batch norm's statistics never move."""
     learner = Learner(backbone, make_pool(LABELS), CONFIG, torch.device("cpu"))
     before = {name: tensor.clone() for name, tensor in learner.state()["network"].items()}
     list(learner.train_epoch(0, batches()))
-    assert changed_tensors(before, learner) == {"classifier.weight", "classifier.bias"}
+    dense = {name for name in before if name.startswith("dense.")}
+    assert changed_tensors(before, learner) == {"classifier.weight", "classifier.bias", *dense}
     list(learner.train_epoch(1, batches()))
     list(learner.train_epoch(2, batches()))
-    assert changed_tensors(before, learner) == {name for name, _ in backbone.network.named_parameters()}
+    assert changed_tensors(before, learner) == {name for name, _ in backbone.network.named_parameters()} | dense
+    assert dense
+
+
+def test_a_dense_head_learns_where_the_crack_is(backbone: Backbone) -> None:
+    """After a few epochs the places of the left half of the bright tiles stand out, and those of no other."""
+    config = replace(CONFIG, epochs=40, head_epochs=0, learning_rate=2e-3)
+    learner = Learner(backbone, make_pool(LABELS), config, torch.device("cpu"))
+    for epoch in range(40):
+        list(learner.train_epoch(epoch, batches()))
+    network = attach_dense_head(backbone.network)
+    weights = learner.averaged_weights()
+    network.load_state_dict({n if n.startswith("dense.") else f"body.{n}": tensor for n, tensor in weights.items()})
+    pixels = next(tiles(16))[1]
+    with torch.inference_mode():
+        places = network.eval()(normalise(torch.from_numpy(pixels), backbone.mean, backbone.std)).places
+    assert places is not None
+    left, right = places[LABELS, :, :6].mean(), places[LABELS, :, -6:].mean()
+    assert left > max(right, places[~LABELS].mean()) + 1
+
+
+def test_without_a_dense_head_a_model_has_no_more_tensors(backbone: Backbone) -> None:
+    """`--no-dense` trains what it always did."""
+    learner = Learner(backbone, make_pool(LABELS), replace(CONFIG, dense=False), torch.device("cpu"))
+    list(learner.train_epoch(0, batches()))
+    assert learner.averaged_weights().keys() == backbone.network.state_dict().keys()
 
 
 def test_a_network_learns(backbone: Backbone) -> None:
@@ -88,7 +118,7 @@ def test_a_network_learns(backbone: Backbone) -> None:
     learner = Learner(backbone, make_pool(LABELS), config, torch.device("cpu"))
     losses = [sum(learner.train_epoch(epoch, batches())) for epoch in range(12)]
     assert losses[-1] < losses[0] / 2
-    validation = validate(learner.score(batches()), LABELS)
+    validation = validate(learner.score(tiles()), LABELS)
     assert (validation.average_precision, validation.auc) == (1.0, 1.0)
     assert validation.rank == (1.0, -validation.loss)
 
