@@ -21,9 +21,8 @@ BORDER_PX = 2
 
 def from_mask(crack: Mask) -> Target:
     """Return the target of a photo with a mask."""
-    near = np.pad(crack, BORDER_PX)
-    for axis in (0, 1):
-        near = sliding_window_view(near, 2 * BORDER_PX + 1, axis).any(axis=-1)
+    around = (2 * BORDER_PX + 1, 2 * BORDER_PX + 1)
+    near = sliding_window_view(np.pad(crack, BORDER_PX), around).any(axis=(2, 3))
     return np.where(crack, CRACK, np.where(near, UNKNOWN, SOUND)).astype(np.uint8)
 
 
