@@ -31,8 +31,7 @@ demo: $(INSTALLED)  ## The whole main job on a sample: draw, fine-tune, score, q
 
 test: $(INSTALLED)  ## All tests but the longest; twenty minutes on 2 cores
 	$(BIN)/pytest -n auto --dist loadfile -m 'not ray and not bench'
-	$(BIN)/pytest -n 2 --dist loadfile -m 'ray and not head and not soak'
-	$(BIN)/pytest -m 'head and not soak'
+	$(BIN)/pytest -n 2 --dist loadfile -m 'ray and not soak'
 
 floors:  ## The fast tests with the lowest version of each dependency that pyproject.toml promises; six minutes on 2 cores
 	$(PYTHON) -m venv --clear $(FLOORS)

@@ -19,6 +19,9 @@ from pipeline.cluster.submission import Job, Request, State
 from pipeline.core.errors import CrackscanError, UsageError
 from pipeline.core.scratch import temporary_folder
 
+ADDRESS = "RAY_API_SERVER_ADDRESS"
+"""Ray's variable; `RAY_ADDRESS` counts where it is missing."""
+
 TIMEOUT_S = (10.0, 120.0)
 """Limits for connecting, and between two bytes of an answer."""
 
@@ -63,6 +66,19 @@ def _asks_for_token(address: str) -> bool:
     return answer.status_code in {401, 403}  # something in between asks
 
 
+@contextmanager
+def _in_environment(address: str) -> Iterator[None]:
+    """Set an address where Ray's client looks first, before what it is given; later clients look elsewhere again."""
+    before = os.environ.get(ADDRESS)
+    os.environ[ADDRESS] = address
+    try:
+        yield
+    finally:
+        os.environ.pop(ADDRESS)
+        if before is not None:
+            os.environ[ADDRESS] = before
+
+
 class RayJobServer:
     """The job server at an address.
 
@@ -75,13 +91,10 @@ class RayJobServer:
     """
 
     def __init__(self, address: str, make_client: Callable[[str], JobSubmissionClient] | None = None) -> None:
-        # Ray prefers these two variables to the address that it gets.
-        os.environ.pop("RAY_ADDRESS", None)
-        os.environ["RAY_API_SERVER_ADDRESS"] = address
         for name in CHATTY_LOGGERS:
             logging.getLogger(name).setLevel(logging.ERROR)
         self.address = address
-        with self._translate_errors():
+        with _in_environment(address), self._translate_errors():
             self._client = (make_client or make_client_with_token)(address)
 
     def jobs(self) -> list[Job]:

@@ -233,7 +233,6 @@ def test_an_address_without_a_server_is_one_sentence(crackscan: Crackscan) -> No
 
 
 @pytest.mark.ray
-@pytest.mark.head
 def test_a_real_cluster(photos: Path, tmp_path: Path, crackscan: Crackscan, monkeypatch: pytest.MonkeyPatch) -> None:
     """A job over HTTP, followed to its end, makes a whole dataset once; a stranger gets no access."""
     for name, value in {**AUTHENTICATION, "PYTHONPATH": str(ROOT)}.items():

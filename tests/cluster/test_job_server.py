@@ -1,7 +1,7 @@
 """Requests to Ray's job server, and its answers in our terms; a recorder stands in for Ray's client."""
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -68,12 +68,23 @@ def recorder() -> Recorder:
 
 
 @pytest.fixture
-def server(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> Iterator[RayJobServer]:
-    """A job server that uses the recorder, in an environment that names another address."""
-    monkeypatch.setenv("RAY_ADDRESS", "http://elsewhere:8265")
-    monkeypatch.setenv("RAY_API_SERVER_ADDRESS", "http://elsewhere:8265")
-    yield RayJobServer(ADDRESS, make_client=recorder.connect)
-    assert "RAY_ADDRESS" not in os.environ
+def server(recorder: Recorder) -> RayJobServer:
+    """A job server that uses the recorder."""
+    return RayJobServer(ADDRESS, make_client=recorder.connect)
+
+
+@pytest.mark.parametrize("elsewhere", ["http://elsewhere:8265", None])
+def test_the_address_counts_whatever_the_environment_says(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch, elsewhere: str | None
+) -> None:
+    """Ray's client prefers two variables to what it is given; later clients of this process find them as they were."""
+    for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):
+        monkeypatch.delenv(name, raising=False)
+        if elsewhere is not None:
+            monkeypatch.setenv(name, elsewhere)
+    before = dict(os.environ)
+    assert RayJobServer(ADDRESS, make_client=recorder.connect).address == ADDRESS
+    assert dict(os.environ) == before
 
 
 def test_our_source_is_sent_and_nothing_else(server: RayJobServer, recorder: Recorder) -> None:

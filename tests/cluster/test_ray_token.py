@@ -14,7 +14,7 @@ from pipeline.core.errors import UsageError
 from tests.helpers import ray_head
 from tests.helpers.ray_head import Head, run_head
 
-pytestmark = [pytest.mark.ray, pytest.mark.head]
+pytestmark = pytest.mark.ray
 
 NONE = ("lets in nobody without its token, and there is none here. Set RAY_AUTH_TOKEN to what `ray get-auth-token` "
         "prints on its head, or RAY_AUTH_TOKEN_PATH to a file that holds it.")  # fmt: skip

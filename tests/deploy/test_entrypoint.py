@@ -73,7 +73,6 @@ def head() -> Iterator[str]:
 
 
 @pytest.mark.ray
-@pytest.mark.head
 def test_ray_takes_wrong_usage_for_stopped(head: str) -> None:
     """A job server of Ray: KubeRay repeats FAILED, and neither SUCCEEDED nor STOPPED."""
     from ray.job_submission import JobSubmissionClient
