@@ -105,6 +105,7 @@ def _print_card(card: "Card") -> None:
         "threshold": card.threshold,
         "calibration": f"temperature {card.calibration.temperature}, bias {card.calibration.bias}",
         "int8": _describe_int8(card),
+        "dense head": "none" if card.dense_stride is None else f"every {card.dense_stride} pixels",
     }
     for name, value in lines.items():
         if value is not None:

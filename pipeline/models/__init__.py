@@ -17,6 +17,7 @@ It imports `core`, `storage` and `images`. Start with `model`.
 * `openvino_runtime`: the one import of OpenVINO, without its telemetry
 * `domain`: how unlike the training tiles a tile is
 * `crack_maps`: crack maps of whole photos, as PNG
-* `saliency`: where in a tile the network sees a crack
+* `dense_mapper`: where in a tile the dense head sees a crack
+* `saliency`: where in a tile a network without a dense head sees a crack
 * `throughput`: how many tiles a backbone scores in a second
 """

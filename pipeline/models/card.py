@@ -110,6 +110,8 @@ class Card:
     """SHA-256 of `model.safetensors`, hexadecimal."""
     int8: Quantised | None = None
     """None if the model was not quantised."""
+    dense_stride: int | None = None
+    """Pixels from one place of the dense head to the next; None if the model has none, and knows whole tiles only."""
 
     @property
     def model_id(self) -> str:
@@ -177,9 +179,10 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "note": (str, type(None)),
     "weights_sha256": (str,),
     "int8": (dict, type(None)),
+    "dense_stride": (int, type(None)),
 }
 """JSON types of the fields; a test checks that every field is here."""
-_ADDED = {"int8": None}
+_ADDED = {"int8": None, "dense_stride": None}
 """Fields that older cards of this format lack, and their values then."""
 
 

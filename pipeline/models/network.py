@@ -95,6 +95,33 @@ def network_of(model: Model) -> nn.Module:
     return network.eval()
 
 
+def crack_network_of(model: Model) -> CrackNetwork:
+    """Build the network of a model with its dense head, ready to use.
+
+    Raises:
+        ModelError: the weights do not fit the card's architecture, are damaged, or lack the dense head.
+    """
+    network = attach_dense_head(network_of(model))
+    tensors = tensors_of(model)
+    dense = {name.removeprefix(DENSE_PREFIX): part for name, part in tensors.items() if name.startswith(DENSE_PREFIX)}
+    if network.dense is None or network.dense.state_dict().keys() != dense.keys():
+        raise ModelError(
+            f"The weights at {model.url} have no dense head of {model.card.architecture}, and the card says that they "
+            "do. Copy the whole folder again, or train anew."
+        )
+    network.dense.load_state_dict(dense)
+    return network.eval()
+
+
+def dense_stride_of(body: nn.Module, tensors: Mapping[str, Tensor]) -> int | None:
+    """Return the stride of a trained dense head; None if the tensors of a model hold none."""
+    if not any(name.startswith(DENSE_PREFIX) for name in tensors):
+        return None
+    dense = attach_dense_head(body).dense
+    stages = cast("list[dict[str, Any]]", body.feature_info)
+    return None if dense is None else int(stages[-dense.stages]["reduction"])
+
+
 def body_of(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return those of a model's tensors that belong to the network of timm."""
     return {name: tensor for name, tensor in tensors.items() if not name.startswith((DOMAIN_PREFIX, DENSE_PREFIX))}

@@ -67,7 +67,11 @@ class Scoring:
 
 
 def torch_mapper(model: Model, device: Device) -> TileMapper:
-    """Make the default mapper."""
+    """Make the default mapper: the dense head of a model that has one, else what its whole tiles tell."""
+    if model.card.dense_stride is not None:
+        from pipeline.models.dense_mapper import DenseMapper
+
+        return DenseMapper(model, device)
     from pipeline.models.saliency import SaliencyMapper
 
     return SaliencyMapper(model, device)

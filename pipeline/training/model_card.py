@@ -19,6 +19,7 @@ from pipeline.evaluation.operating_point import OperatingPoint, OperatingTarget
 from pipeline.labels.label_tables import ClassNames
 from pipeline.labels.labelled_tiles import LabelledTiles
 from pipeline.models.card import Card, DataSource, Value
+from pipeline.models.network import dense_stride_of
 from pipeline.training.config import TrainConfig
 from pipeline.training.loop import BestEpoch, TrainingTask
 from pipeline.training.trials import shorten_place
@@ -83,6 +84,7 @@ def make_card(
         | {"crackscan": __version__, "python": platform.python_version()},
         note=provenance.config.about.note,
         weights_sha256="",
+        dense_stride=dense_stride_of(task.backbone.network, best.weights),
     )
 
 

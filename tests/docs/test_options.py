@@ -60,7 +60,8 @@ GROUPS = {name for name, command in ALL.items() if isinstance(command, click.Gro
 def options_of(name: str) -> set[str]:
     """The options of a command, or of the commands of a group."""
     names = [each for each in ALL if each == name or (name in GROUPS and each.startswith(f"{name} "))]
-    options = {option for each in names for parameter in ALL[each].params for option in parameter.opts}
+    parameters = [parameter for each in names for parameter in ALL[each].params]
+    options = {option for each in parameters for option in (*each.opts, *each.secondary_opts)}
     return options | {"--help", "--version"}
 
 
