@@ -11,6 +11,7 @@ import click
 from pipeline.cli.messages import align_columns, echo
 from pipeline.cli.models_compare import command as compare
 from pipeline.cli.models_quantise import command as quantise
+from pipeline.core.counts import count_of
 
 if TYPE_CHECKING:
     from pipeline.models.card import Card
@@ -105,7 +106,7 @@ def _print_card(card: "Card") -> None:
         "threshold": card.threshold,
         "calibration": f"temperature {card.calibration.temperature}, bias {card.calibration.bias}",
         "int8": _describe_int8(card),
-        "dense head": "none" if card.dense_stride is None else f"every {card.dense_stride} pixels",
+        "dense head": "none" if card.dense_stride is None else f"every {count_of(card.dense_stride, 'pixel')}",
     }
     for name, value in lines.items():
         if value is not None:

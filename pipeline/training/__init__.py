@@ -11,8 +11,7 @@ Start with `flow`.
 * `loop`: epoch after epoch, with the best weights and resume
 * `learner`: the network in training: steps, moving average, validation
 * `sampler`: which tiles an epoch takes, in which order
-* `data_loader`: batches of tiles, shared among workers and read ahead
-* `training_pictures`: the pictures of an epoch: tiles with their masks, changed at random
+* `data_loader`: batches of tiles, shared among workers and read ahead, and their changed pictures
 * `augment`: the pixels of a tile as training and scoring see them
 * `crack_targets`: what each pixel of a training picture shows
 * `losses`: what training makes small

@@ -17,10 +17,9 @@ from pipeline.images.decode import Pixels
 from pipeline.labels.labelled_tiles import LabelledTiles
 from pipeline.models import backbones, domain, network
 from pipeline.models.domain import Domain
-from pipeline.training.data_loader import TileReader, prepare_for_scoring, split_into_batches
+from pipeline.training.data_loader import TileReader, TrainingPictures, prepare_for_scoring, split_into_batches
 from pipeline.training.loop import TrainingTask
 from pipeline.training.sampler import build_balanced_pool, order_epoch
-from pipeline.training.training_pictures import TrainingPictures
 
 MAX_TILES = 600
 """Tiles to look at, twice each; sources and classes in equal parts."""

@@ -15,11 +15,10 @@ from torch import Tensor
 from pipeline.labels.labelled_tiles import LabelledTiles
 from pipeline.models.backbones import Backbone
 from pipeline.training.config import Hyperparameters
-from pipeline.training.data_loader import Share, TileReader, prepare_for_scoring, split_into_batches
+from pipeline.training.data_loader import Share, TileReader, TrainingPictures, prepare_for_scoring, split_into_batches
 from pipeline.training.learner import Learner, State, Validation, gather_parts, validate
 from pipeline.training.progress import EpochResult
 from pipeline.training.sampler import TilePool, build_balanced_pool, build_uniform_pool, order_epoch
-from pipeline.training.training_pictures import TrainingPictures
 
 
 @dataclass(frozen=True)

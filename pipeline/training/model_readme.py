@@ -107,7 +107,11 @@ def _purpose(card: Card) -> str:
         f"Tells cracked concrete from sound concrete, tile by tile: {card.architecture}, {card.tile_px} x "
         f"{card.tile_px} pixels, started from {card.training['weights_from']}. A score is the probability of a "
         f"crack; from {card.threshold} on a tile counts as cracked."
-        + ("" if card.dense_stride is None else f" Crack maps tell where it is, every {card.dense_stride} pixels.")
+        + (
+            ""
+            if card.dense_stride is None
+            else f" Crack maps tell where it is, every {count_of(card.dense_stride, 'pixel')}."
+        )
     )
 
 
