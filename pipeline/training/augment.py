@@ -115,7 +115,7 @@ def for_training(
         other: gives other surfaces; None draws none.
     """
     framed = _turn(_crop(tile, random, change, tile_px), random)
-    if framed.cracked is None:
+    if tile.cracked is None:  # not `framed`: a part of a cracked tile may have lost its label
         framed = _paint_crack(framed, random, change)
     if other is not None and random.random() < change.joined:
         framed = _join_surfaces(framed, random, other)

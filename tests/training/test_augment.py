@@ -130,6 +130,19 @@ def test_the_target_moves_with_the_picture(seed: int, side_px: int) -> None:
     assert picture.cracked in {True, None}
 
 
+def test_a_part_that_lost_its_crack_gets_no_other() -> None:
+    """Cut off most of a crack, and what is left stays marked, without a label and without a drawn crack."""
+    pixels, crack = np.full((80, 80, 3), 200, np.uint8), np.zeros((80, 80), np.bool_)
+    crack[:4, :30] = True
+    pixels[crack] = 0
+    framing = replace(GENTLE, crop_area=0.3)
+    given = picture_of(pixels, target=from_mask(crack))
+    pictures = [augment.for_training(given, 80, augment.generator(seed, 0, 0), framing) for seed in range(60)]
+    assert {picture.cracked for picture in pictures} == {True, None}
+    for picture in pictures:
+        assert (picture.pixels[picture.target == SOUND] > 140).all()
+
+
 @settings(deadline=None)
 @given(seed=st.integers(0, 2**32), cracked=st.booleans())
 def test_a_joined_picture_keeps_one_zone(seed: int, *, cracked: bool) -> None:
