@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.core.errors import DataError
 
-Picture = TypeVar("Picture", bound=NDArray[Any])
+Array = TypeVar("Array", bound=NDArray[Any])
 
 
 class Box(NamedTuple):
@@ -26,7 +26,7 @@ def tile_name(url: str, box: Box | None) -> str:
     return url if box is None else f"{url}#xywh={box.left_px},{box.top_px},{box.width_px},{box.height_px}"
 
 
-def cut(pixels: Picture, box: Box | None) -> Picture:
+def cut(pixels: Array, box: Box | None) -> Array:
     """Return a box of a photo or of its mask, or all of it without a box.
 
     Shape: (H, W, …) → (height_px, width_px, …), a view.
@@ -44,4 +44,4 @@ def cut(pixels: Picture, box: Box | None) -> Picture:
             "truncated_image",
             f"The photo is {height_px} pixels high and {width_px} wide; the tile ends at {bottom_px} and {right_px}.",
         )
-    return cast("Picture", pixels[box.top_px : bottom_px, box.left_px : right_px])
+    return cast("Array", pixels[box.top_px : bottom_px, box.left_px : right_px])

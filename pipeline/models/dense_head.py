@@ -1,8 +1,8 @@
 """The dense head: from the feature maps of a network's stages to the logit of a crack at every place.
 
 From the deepest stage up, each step enlarges what is below to twice its size and mixes it with the stage's own maps, as
-in U-Net (Ronneberger et al. 2015) with depthwise separable convolutions (Howard et al. 2017). It is a tenth of the
-network in parameters. It has no batch norm, for the reason that `training.learner` gives.
+in U-Net (Ronneberger et al. 2015) with depthwise separable convolutions (Howard et al. 2017). It is a hundredth of
+the default network in parameters. It has no batch norm, for the reason that `training.learner` gives.
 """
 
 from collections.abc import Sequence

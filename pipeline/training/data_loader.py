@@ -161,21 +161,12 @@ class TrainingPictures:
         for indices, pictures in self._reader.parts(plan, partial(self._make, epoch)):
             yield indices, augment.join_pictures(pictures)
 
-    def make(self, pixels: Pixels, index: int, epoch: int = 0) -> Picture:
-        """Make the picture of a tile at the network's full side."""
-        return self._change_tile(pixels, index, epoch, self._tile_px)
-
     def _make(self, epoch: int, pixels: Pixels, index: int, step: int) -> Picture:
-        if self._change is None:
-            return self._change_tile(pixels, index, epoch, self._tile_px)
-        side_px = augment.draw_side_px(self._tile_px, self._change, self._seed, epoch, step)
-        return self._change_tile(pixels, index, epoch, side_px)
-
-    def _change_tile(self, pixels: Pixels, index: int, epoch: int, side_px: int) -> Picture:
         tile = Picture(pixels, self._read_target(pixels, index), self._pool.is_cracked(index))
         if self._change is None:
-            target = crack_targets.resize_target(tile.target, side_px, side_px)
-            return tile._replace(pixels=augment.for_scoring(pixels, side_px), target=target)
+            target = crack_targets.resize_target(tile.target, self._tile_px, self._tile_px)
+            return tile._replace(pixels=augment.for_scoring(pixels, self._tile_px), target=target)
+        side_px = augment.draw_side_px(self._tile_px, self._change, self._seed, epoch, step)
         random = augment.generator(self._seed, epoch, index)
         return augment.for_training(tile, side_px, random, self._change, self._others(random))
 

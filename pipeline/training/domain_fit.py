@@ -17,7 +17,10 @@ from pipeline.images.decode import Pixels
 from pipeline.labels.labelled_tiles import LabelledTiles
 from pipeline.models import backbones, domain, network
 from pipeline.models.domain import Domain
-from pipeline.training.data_loader import TileReader, TrainingPictures, prepare_for_scoring, split_into_batches
+from pipeline.training import augment
+from pipeline.training.augment import CHANGES, Picture
+from pipeline.training.crack_targets import without_mask
+from pipeline.training.data_loader import TileReader, prepare_for_scoring, split_into_batches
 from pipeline.training.loop import TrainingTask
 from pipeline.training.sampler import build_balanced_pool, order_epoch
 
@@ -49,8 +52,8 @@ class RepresentativeImages:
 
     def __init__(self, training: LabelledTiles, tile_px: int, seed: int, max_tiles: int = MAX_TILES) -> None:
         self._tile_px = tile_px
+        self._seed = seed
         self._pool = build_balanced_pool(training)
-        self._pictures = TrainingPictures(self._pool, tile_px, "field", seed)
         self._order = order_epoch(self._pool.strata, min(max_tiles, len(training)), seed, epoch=0)
 
     @property
@@ -69,7 +72,11 @@ class RepresentativeImages:
                 on_progress(done, 2 * len(self._order))
 
     def _augment(self, pixels: Pixels, index: int, _batch: int) -> Pixels:
-        return self._pictures.make(pixels, index).pixels
+        """Photograph a tile again, without the clutter of training: what is no concrete must stay unlike it."""
+        cracked = self._pool.is_cracked(index)
+        tile = Picture(pixels, without_mask(pixels.shape, cracked=bool(cracked)), cracked)
+        random = augment.generator(self._seed, 0, index)
+        return augment.for_training(tile, self._tile_px, random, CHANGES["field"]).pixels
 
 
 @torch.inference_mode()

@@ -168,14 +168,15 @@ def choose_scaling(config: TrainConfig, resources: Mapping[str, float]) -> tuple
 
 
 def check_reachable(parts: Iterable[LabelledTiles], checkpoints: str) -> None:
-    """Check that every machine of the cluster reaches the tiles and the folder of the checkpoints.
+    """Check that every machine of the cluster reaches the tiles, their masks and the folder of the checkpoints.
 
     Raises:
         UsageError: one does not.
     """
     if checkpoints.startswith(storage.LOCAL):
         storage.local_path(checkpoints).mkdir(parents=True, exist_ok=True)
-    check_shared([checkpoints, *{storage.parent(url) for part in parts for url in part.urls}])
+    files = (url for part in parts for url in (*part.urls, *part.mask_of.values()))
+    check_shared([checkpoints, *{storage.parent(url) for url in files}])
 
 
 def count_parallel_trials(scaling: ScalingConfig, resources: Mapping[str, float]) -> int:

@@ -10,7 +10,10 @@ from PIL import Image
 
 from pipeline.core.errors import UsageError
 from pipeline.labels.boxes import Box
-from pipeline.training.data_loader import CACHE_BYTES, Share, TileReader, split_into_batches
+from pipeline.labels.labelled_tiles import read_labelled_tiles
+from pipeline.training.crack_targets import CRACK, SOUND
+from pipeline.training.data_loader import CACHE_BYTES, Share, TileReader, TrainingPictures, split_into_batches
+from pipeline.training.sampler import build_uniform_pool
 
 
 @settings(deadline=None)  # a busy machine is slow, not wrong
@@ -84,3 +87,22 @@ def test_a_box_over_the_edge_is_named(tmp_path: Path) -> None:
         UsageError, match=r"0\.png#xywh=0,5,4,4 cannot be read: The photo is 8 pixels high and 8 wide; "
     ):
         list(reader.batches([np.array([0])], lambda p, *_: p))
+
+
+def test_masks_reach_the_pictures(tmp_path: Path) -> None:
+    """Of a folder with masks, each picture of an epoch knows where its crack is; of sound boxes, that there is none."""
+    for part in ("images", "masks"):
+        (tmp_path / part).mkdir()
+    pixels, crack = np.full((224, 224, 3), 180, np.uint8), np.zeros((224, 224), np.bool_)
+    crack[50:54, :200] = True
+    pixels[crack] = 20
+    Image.fromarray(pixels).save(tmp_path / "images" / "a.png")
+    Image.fromarray(crack).save(tmp_path / "masks" / "a.png")
+    tiles = read_labelled_tiles([str(tmp_path)])
+    pool = build_uniform_pool(tiles)
+    pictures = TrainingPictures(pool, 112, "none", seed=0)
+    for indices, batch in pictures.batches([np.arange(len(tiles))], epoch=0):
+        assert np.array_equal(batch.labels == 1, tiles.labels[indices])
+        assert np.array_equal((batch.targets == CRACK).any(axis=(1, 2)), tiles.labels[indices])
+        assert (batch.pixels[batch.targets == SOUND] > 140).all()
+        assert np.quantile(batch.pixels[batch.targets == CRACK], 0.25) < 60, "its edge is half dark"
