@@ -130,6 +130,9 @@ _RUN = (
 
 
 _TRAINING = (
+    click.option("--clutter", multiple=True, metavar="DATA",
+                 help="More tiles, all sound, of what else photos show: plants, water, metal, sky. No crack is drawn "
+                 "on them, and photos of such things stay flagged as unlike the training tiles. May be given again."),
     click.option("--weights", metavar="FILE",
                  help='Weights to start from, of a file or a model; or "none".  [default: pre-trained ones]'),
     click.option("--epochs", type=click.IntRange(min=0), help="Epochs in which everything is trained."),

@@ -22,7 +22,7 @@ LEAST_S = 0.1
 WORST_PHOTOS = 5
 """Photos that a run lists at its end."""
 WHY_FAILED = "SELECT image, failure_kind, failure_message FROM failures"
-WORST = "SELECT image, crack_score FROM images ORDER BY crack_score DESC LIMIT 20"
+WORST = "SELECT image, crack_score FROM images ANTI JOIN out_of_domain USING (image_id) ORDER BY 2 DESC LIMIT 20"
 OUT_OF_DOMAIN = "SELECT image, domain_score, crack_score FROM out_of_domain ORDER BY domain_score DESC"
 
 

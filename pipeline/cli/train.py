@@ -62,7 +62,9 @@ TRAINING_OPTIONS = ("epochs", "head_epochs", "epoch_tiles", "batch_size", "learn
     help="Part of the field's tiles that are cracked, for the precision in the card, with --calibrate-on.  "
     "[default: 0.03]",
 )
-@click.option("--licence", multiple=True, help="Of the data, for the card: once, or once for each DATA and --val.")
+@click.option(
+    "--licence", multiple=True, help="Of the data, for the card: once, or once for each DATA, --clutter and --val."
+)
 @click.option("--attribution", multiple=True, help="Who made the data, for the card: likewise.")
 @click.option("--note", metavar="TEXT", help="What people must know before they trust the model, for the card.")
 @training_options
@@ -88,6 +90,7 @@ def command(out: str, **given: Any) -> None:  # noqa: ANN401 - Click's
       crackscan train tiles.csv --out model --val-fraction 0.3 --epochs 20
       crackscan train sdnet/ --out model --positive CD --positive CW --negative UD --negative UW
       crackscan train coco.json --out model --positive crack --negative "no crack"
+      crackscan train a/ b/ --clutter plants/ --out model
       crackscan train a/ b/ --out model --backbone convnext_tiny --weights convnext.safetensors
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
     echo(*_format_result(run_training(out=out, **given), out))

@@ -7,7 +7,7 @@ functions below make the output tables from it. `compare` writes `CHANGES`.
 import pyarrow as pa
 import pyarrow.compute as pc
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _ADDRESS = [("archive", pa.string()), ("image", pa.string()), ("occurrence", pa.int32())]
 _FAILURE = [("failure_stage", pa.string()), ("failure_kind", pa.string()), ("failure_message", pa.string())]
@@ -80,6 +80,7 @@ IMAGES = pa.schema(
         ("tiles", pa.int32()),
         ("crack_tiles", pa.int32()),
         ("crack_score", pa.float32()),
+        ("max_tile_score", pa.float32()),
         ("domain_score", pa.float32()),
         ("status", pa.string()),
         *_FAILURE,
@@ -89,6 +90,10 @@ IMAGES = pa.schema(
     ]
 )
 """One row per photo."""
+
+IMAGES_OF = {1: IMAGES.remove(IMAGES.get_field_index("max_tile_score")), SCHEMA_VERSION: IMAGES}
+"""The same by schema version. A dataset keeps the one that it was begun in; in the first, `crack_score` was always the
+highest score of a tile."""
 
 TILES = pa.schema(
     [
@@ -115,7 +120,7 @@ FOLDERS = pa.schema(
         ("crack_score", pa.float32()),
     ]
 )
-"""One row per folder of each archive: its photos, those with a tile over the threshold, and the highest score."""
+"""One row per folder of each archive: its photos, those over the threshold, and the highest score."""
 
 CHANGES = pa.schema(
     [
@@ -151,16 +156,18 @@ SCORED = pa.schema(
 makes maps; or the end of a stream, as in `READ`. The usage columns never reach the dataset's tables."""
 
 
-def make_images_table(scored: pa.Table, part: int, model_id: str, run_id: str) -> pa.Table:
-    """Make `IMAGES` rows of scored photos."""
+def make_images_table(
+    scored: pa.Table, part: int, model_id: str, run_id: str, version: int = SCHEMA_VERSION
+) -> pa.Table:
+    """Make `IMAGES` rows of scored photos, in a version of the schema."""
     constants = {"part": part, "model_id": model_id, "run_id": run_id}
     columns = [
         pa.array([constants[field.name]] * scored.num_rows, field.type)
         if field.name in constants
         else scored[field.name]
-        for field in IMAGES
+        for field in IMAGES_OF[version]
     ]
-    return pa.table(columns, schema=IMAGES)
+    return pa.table(columns, schema=IMAGES_OF[version])
 
 
 def make_tiles_table(scored: pa.Table, part: int) -> pa.Table:

@@ -94,9 +94,9 @@ def table_bytes(table: pa.Table) -> bytes:
     return bytes(output.getvalue())
 
 
-def file_metadata(token: str, model_id: str) -> dict[str | bytes, str]:
+def file_metadata(token: str, model_id: str, version: int = table_schemas.SCHEMA_VERSION) -> dict[str | bytes, str]:
     """Return the Parquet metadata of a dataset's files: run, schema version and model."""
-    return {TOKEN: token, "crackscan.schema": str(table_schemas.SCHEMA_VERSION), "crackscan.model": model_id}
+    return {TOKEN: token, "crackscan.schema": str(version), "crackscan.model": model_id}
 
 
 def read_table(url: str) -> pa.Table:

@@ -120,7 +120,8 @@ INVARIANTS = (
         WHERE (status = 'failed' OR kind = 'failed')
           AND (status = 'failed' AND kind = 'failed' AND failure_stage IS NOT NULL AND failure_kind IS NOT NULL
                AND coalesce(width_px, height_px, tiles, crack_tiles) IS NULL
-               AND coalesce(crack_score, domain_score, latitude, longitude, altitude_m, focal_length_mm) IS NULL
+               AND coalesce(crack_score, max_tile_score, domain_score) IS NULL
+               AND coalesce(latitude, longitude, altitude_m, focal_length_mm) IS NULL
                AND captured_at IS NULL AND camera IS NULL) IS NOT TRUE
         """,
     ),
@@ -130,7 +131,7 @@ INVARIANTS = (
         SELECT image AS name FROM image_rows JOIN files USING (filename)
         WHERE status IS DISTINCT FROM 'failed' AND kind = 'part'
           AND (status = 'ok' AND height_px > 0 AND width_px > 0 AND tiles > 0 AND crack_tiles >= 0
-               AND crack_score IS NOT NULL
+               AND (crack_score BETWEEN 0 AND 1)
                AND coalesce(failure_stage, failure_kind, failure_message) IS NULL) IS NOT TRUE
         """,
     ),
@@ -158,11 +159,11 @@ INVARIANTS = (
         """,
     ),
     Invariant(
-        "Every photo's crack_score is the highest of its tiles, and crack_tiles those at or over the threshold.",
+        "Every photo's max_tile_score is the highest of its tiles, and crack_tiles those at or over the threshold.",
         """
         SELECT i.image AS name FROM image_rows i JOIN cut USING (part, image_id)
         WHERE status = 'ok' AND cut.tiles = i.tiles
-          AND (cut.crack_score = i.crack_score AND cut.crack_tiles = i.crack_tiles) IS NOT TRUE
+          AND (cut.crack_score = i.max_tile_score AND cut.crack_tiles = i.crack_tiles) IS NOT TRUE
         """,
     ),
     Invariant("Every score is a probability.", "SELECT image AS name FROM cut WHERE improbable > 0"),

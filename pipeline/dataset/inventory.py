@@ -108,7 +108,6 @@ def _parse_name(url: str, path: str) -> PartFile | None:
 
 def _read(file: PartFile) -> PartFile | None:
     """Read a file; None if it has gone since the listing, because a writer sweeps or retries meanwhile."""
-    declared = table_schemas.TILES if file.kind == "tiles" else table_schemas.IMAGES
     try:
         with (
             storage.open_file(file.url) as opened,
@@ -128,5 +127,9 @@ def _read(file: PartFile) -> PartFile | None:
         token=file.token or written_by,
         written_by=written_by,
         model_id=metadata.get("crackscan.model"),
-        is_declared=found.equals(declared) and metadata.get("crackscan.schema") == str(table_schemas.SCHEMA_VERSION),
+        is_declared=any(
+            metadata.get("crackscan.schema") == str(version)
+            and found.equals(table_schemas.TILES if file.kind == "tiles" else images)
+            for version, images in table_schemas.IMAGES_OF.items()
+        ),
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline import storage
 from pipeline.core.errors import DatasetError, UsageError
+from pipeline.core.table_schemas import SCHEMA_VERSION
 from pipeline.dataset.layout import Layout
 
 
@@ -21,6 +22,11 @@ class Run:
     """Everything that moves a score; a dataset has one fingerprint."""
     details: Mapping[str, Any]
     """The rest of `run.json`, for people."""
+
+    @property
+    def schema_version(self) -> int:
+        """The schema of the dataset's tables."""
+        return int(self.fingerprint.get("schema_version", SCHEMA_VERSION))
 
 
 def read_run(layout: Layout) -> dict[str, Any]:

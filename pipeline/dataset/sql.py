@@ -85,8 +85,8 @@ def _refuse_query(error: duckdb.DatabaseError) -> UsageError:
 
 
 def list_worst(out: str, photos: int) -> list[WorstPhoto]:
-    """List the photos with the highest crack scores."""
-    ranked = f"FROM images WHERE status = 'ok' ORDER BY crack_score DESC, image LIMIT {photos:d}"
+    """List the photos with the highest crack scores; those unlike the training data come after all others."""
+    ranked = f"FROM images WHERE status = 'ok' ORDER BY is_out_of_domain, crack_score DESC, image LIMIT {photos:d}"
     is_out_of_domain = "image_id IN (SELECT image_id FROM out_of_domain) AS is_out_of_domain"
     found = query(out, f"SELECT archive, image, crack_score, crack_tiles, tiles, {is_out_of_domain} {ranked}")
     return [WorstPhoto(**row) for row in found.to_pylist()]
@@ -126,8 +126,11 @@ def views(layout: Layout, threshold: float | None = None) -> Iterator[Connection
         images, tiles = (_list_parquet(layout, table) for table in ("images", "tiles"))
         create_file_view(connection, "images_files", _committed_files(connection, images), table_schemas.IMAGES)
         create_file_view(connection, "tiles_files", tiles, table_schemas.TILES)
-        connection.execute("SET VARIABLE domain_threshold = CAST(? AS FLOAT)", [_domain_threshold(layout)])
+        card = read_run(layout).get("model_card", {})
+        connection.execute("SET VARIABLE domain_threshold = CAST(? AS FLOAT)", [card.get("domain_threshold")])
         connection.execute("SET VARIABLE threshold = CAST(? AS FLOAT)", [threshold])
+        at = card.get("threshold") if threshold is None else threshold
+        connection.execute("SET VARIABLE photo_threshold = CAST(? AS FLOAT)", [at])
         for statement in (_IMAGES if threshold is None else _RECOUNTED_IMAGES, *_STATEMENTS):
             connection.execute(statement)
         yield connection
@@ -149,10 +152,13 @@ _RECOUNTED_IMAGES = """
 FOLDER = "regexp_extract(image, '(?s)^(.*)/[^/]*$', 1)"
 """The folder of a photo in its archive; empty at its top."""
 
+IS_OVER = "coalesce(crack_score >= getvariable('photo_threshold'), crack_tiles > 0)"
+"""Whether a photo counts as cracked: at the threshold asked for, else at the model's."""
+
 _FOLDERS = f"""
     CREATE VIEW folders AS
     SELECT archive, {FOLDER} AS folder, count(*) AS photos, count(*) FILTER (status = 'failed') AS failed,
-           count(*) FILTER (crack_tiles > 0) AS crack_photos, coalesce(sum(tiles), 0)::BIGINT AS tiles,
+           count(*) FILTER ({IS_OVER}) AS crack_photos, coalesce(sum(tiles), 0)::BIGINT AS tiles,
            coalesce(sum(crack_tiles), 0)::BIGINT AS crack_tiles, max(crack_score) AS crack_score
     FROM images GROUP BY ALL
 """  # noqa: S608 - our own SQL
@@ -164,6 +170,9 @@ _STATEMENTS = (
     "CREATE VIEW tiles AS SELECT * EXCLUDE (filename) FROM tiles_files SEMI JOIN images_files USING (part, image_id)",
 )
 """The join drops tiles that no commit names: they belong to no photo of their part."""
+
+_ADDED = {"max_tile_score": "crack_score AS max_tile_score"}
+"""Columns that older schemas lack, and what they are there."""
 
 _WILDCARD = re.compile(r"[*?\[]")
 
@@ -212,9 +221,9 @@ def _raise_temporary(error: duckdb.Error) -> None:
 def create_file_view(connection: Connection, view: str, urls: Sequence[str], columns: pa.Schema) -> None:
     """Create a view of the rows of Parquet files, each with its `filename`; an empty view if there is no file."""
     if urls:
-        connection.from_parquet([_escape_glob(url) for url in urls], union_by_name=True, filename=True).create_view(
-            view
-        )
+        files = connection.from_parquet([_escape_glob(url) for url in urls], union_by_name=True, filename=True)
+        added = [sql for name, sql in _ADDED.items() if name in columns.names and name not in files.columns]
+        files.project(", ".join(["*", *added])).create_view(view)
     else:
         connection.register(view, columns.append(pa.field("filename", pa.string())).empty_table())
 
@@ -244,12 +253,6 @@ def _escape_glob(url: str) -> str:
     """Escape a file's name for DuckDB, which takes a name without a backslash for a glob."""
     name = file_name(url)
     return name if "\\" in name else _WILDCARD.sub(r"[\g<0>]", name)
-
-
-def _domain_threshold(layout: Layout) -> float | None:
-    """Return the domain score from which on a photo is out of domain; None if the model does not measure it."""
-    threshold: float | None = read_run(layout).get("model_card", {}).get("domain_threshold")
-    return threshold
 
 
 def _committed_files(connection: Connection, urls: Sequence[str]) -> list[str]:

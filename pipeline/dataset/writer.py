@@ -195,7 +195,7 @@ class DatasetWriter:
         """Write the next commit; return False if its number is another writer's."""
         self._lease.check()
         part, token = len(self.log.tokens), self._run.run_id
-        images = table_schemas.make_images_table(scored, part, self._run.model_id, token)
+        images = table_schemas.make_images_table(scored, part, self._run.model_id, token, self._run.schema_version)
         ok = pc.equal(images["status"], "ok")
         tiles, failed = table_schemas.make_tiles_table(scored, part), images.filter(pc.invert(ok))
         if tiles.num_rows:
@@ -246,7 +246,8 @@ class DatasetWriter:
         self.log = replace(self.log, orphans=())
 
     def _encode(self, table: pa.Table) -> bytes:
-        return table_bytes(table.replace_schema_metadata(file_metadata(self._run.run_id, self._run.model_id)))
+        run = self._run
+        return table_bytes(table.replace_schema_metadata(file_metadata(run.run_id, run.model_id, run.schema_version)))
 
 
 def open_writer(layout: Layout, run: Run, lease: Lease, limits: CommitLimits | None = None) -> DatasetWriter:

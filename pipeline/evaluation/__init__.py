@@ -9,6 +9,7 @@ It imports `core`, `storage`, `images`, `dataset`, `labels`, `models` and `clust
 * `mask_evaluation`: crack maps compared with crack masks, and the report
 * `pixel_metrics`: how well crack maps agree with masks, pixel by pixel
 * `calibration`: from logits to probabilities and thresholds
+* `photo_calibration`: the calibration of whole photos, from tiles of left-out sources
 * `trial_results`: the result of one trial, and its file
 * `trial_comparison`: trials of several backbones and recipes, compared
 * `operating_point`: the threshold and the figures to expect on structures not seen

@@ -13,14 +13,18 @@ import numpy as np
 from pipeline.core.errors import UsageError
 from pipeline.evaluation import trial_comparison
 from pipeline.evaluation.calibration import Rates, Sample, fit_across, leave_one_out, rates_at, threshold_for
+from pipeline.evaluation.photo_calibration import PhotoSample, draw_photos, fit_photos, rates_of
 from pipeline.evaluation.trial_comparison import Figures
 from pipeline.evaluation.trial_results import TrialResult, group_by_seed, read_results
-from pipeline.models.card import Calibration, Value
+from pipeline.labels.boxes import picture_of
+from pipeline.models.card import Calibration, PhotoCalibration, Value
 
 PREFIX = "left_out/"
 """Prefix of the card's metrics that come from trials."""
 
-OVERALL = ("false_alarm_rate", "recall", "base_rate", "precision_at_base_rate")
+OVERALL = (
+    "false_alarm_rate", "recall", "base_rate", "precision_at_base_rate", "photo_false_alarm_rate", "photo_recall"
+)  # fmt: skip
 """Figures that belong to no single source."""
 
 
@@ -49,6 +53,8 @@ class OperatingPoint:
     calibration: Calibration
     threshold: float
     """A tile at or over it is called cracked; the false alarms stay within the target."""
+    photo: PhotoCalibration | None
+    """Of whole photos; None calls a photo cracked if a tile of it is."""
     metrics: Mapping[str, Value]
     """`left_out/<source>/<figure>` and `left_out/<figure>`; the figures of a source come from a fit to the others."""
 
@@ -75,12 +81,19 @@ def choose_operating_point(target: OperatingTarget, backbone: str, augment: str)
             f"{target.trials} has no seed in which each of {', '.join(sorted(sources))} was left out, or only one "
             "source. Run the same `crackscan models compare` again to its end."
         )
-    samples = [_join([found[source].sample for found in rounds.values()]) for source in sorted(sources)]
-    calibration = fit_across(samples)
+    samples = {source: _join([found[source].sample for found in rounds.values()]) for source in sorted(sources)}
+    calibration = fit_across([*samples.values()])
+    threshold = threshold_for([*samples.values()], calibration, target.false_alarm_rate)
+    pictures = {
+        source: [f"{seed}/{picture_of(name)}" for seed, found in rounds.items() for name in found[source].tiles]
+        for source in samples
+    }
+    photos = {source: draw_photos(sample, pictures[source], calibration) for source, sample in samples.items()}
     return OperatingPoint(
         calibration=calibration,
-        threshold=threshold_for(samples, calibration, target.false_alarm_rate),
-        metrics=_source_metrics(rounds) | _overall_metrics(dict(zip(sorted(sources), samples, strict=True)), target),
+        threshold=threshold,
+        photo=fit_photos([*photos.values()]),
+        metrics=_source_metrics(rounds) | _overall_metrics(samples, target) | _photo_metrics(photos, threshold),
     )
 
 
@@ -107,6 +120,20 @@ def _source_metrics(rounds: Mapping[int, Mapping[str, TrialResult]]) -> dict[str
     }
 
 
+def _photo_metrics(photos: Mapping[str, PhotoSample], threshold: float) -> dict[str, Value]:
+    """Return the effect of the threshold on the photos of each source, calibrated on the others, and in the mean."""
+    rates = {
+        source: rates_of(sample, fit_photos([other for name, other in photos.items() if name != source]), threshold)
+        for source, sample in photos.items()
+    }
+    found = {
+        f"{PREFIX}{source}/photo_{name}": value for source, of in rates.items() for name, value in of._asdict().items()
+    }
+    return found | {
+        f"{PREFIX}photo_{name}": statistics.fmean(getattr(of, name) for of in rates.values()) for name in Rates._fields
+    }
+
+
 def _overall_metrics(samples: Mapping[str, Sample], target: OperatingTarget) -> dict[str, Value]:
     """Return the effect of the threshold on each source when chosen on the others, and in the mean."""
     found: dict[str, Value] = {}
@@ -117,4 +144,4 @@ def _overall_metrics(samples: Mapping[str, Sample], target: OperatingTarget) -> 
         found |= {f"{PREFIX}{source}/{name}": value for name, value in rates[-1]._asdict().items()}
     mean = Rates(*(statistics.fmean(values) for values in zip(*rates, strict=True)))
     values = (mean.false_alarm_rate, mean.recall, target.base_rate, mean.precision(target.base_rate))
-    return found | {f"{PREFIX}{name}": value for name, value in zip(OVERALL, values, strict=True)}
+    return found | {f"{PREFIX}{name}": value for name, value in zip(OVERALL, values, strict=False)}

@@ -26,6 +26,11 @@ def tile_name(url: str, box: Box | None) -> str:
     return url if box is None else f"{url}#xywh={box.left_px},{box.top_px},{box.width_px},{box.height_px}"
 
 
+def picture_of(name: str) -> str:
+    """Return the file of a tile's name."""
+    return name.partition("#xywh=")[0]
+
+
 def cut(pixels: Array, box: Box | None) -> Array:
     """Return a box of a photo or of its mask, or all of it without a box.
 

@@ -48,6 +48,8 @@ class LabelledTiles:
     """Which part of its file a tile is; None for the whole file."""
     mask_of: Mapping[str, str] = field(default_factory=dict)
     """The URL of a photo that has a crack mask to the URL of the mask."""
+    clutter: frozenset[str] = frozenset()
+    """Those of the sources that show anything but cracks, and perhaps no concrete."""
     unlabelled: int = 0
     """Rows of tables that have no label yet; they are no tiles."""
     unmatched: Mapping[str, int] = field(default_factory=dict)
@@ -92,7 +94,13 @@ class LabelledTiles:
             sources=tuple(self.sources[row] for row in rows),
             boxes=tuple(self.boxes[row] for row in rows),
             mask_of=self.mask_of,
+            clutter=self.clutter,
         )
+
+    @property
+    def is_clutter(self) -> NDArray[np.bool_]:
+        """Tell which tiles are clutter. Shape (n,)."""
+        return np.array([source in self.clutter for source in self.sources], np.bool_)
 
 
 class _Tile(NamedTuple):
@@ -123,7 +131,9 @@ class _Source(NamedTuple):
         return len({tile.cracked for tile in self.tiles}) > 1
 
 
-def read_labelled_tiles(data: Sequence[str], classes: ClassNames | None = None) -> LabelledTiles:
+def read_labelled_tiles(
+    data: Sequence[str], classes: ClassNames | None = None, clutter: Sequence[str] = ()
+) -> LabelledTiles:
     """List the labelled tiles of folders and tables, each once, sorted by URL and box.
 
     Args:
@@ -132,14 +142,15 @@ def read_labelled_tiles(data: Sequence[str], classes: ClassNames | None = None) 
             `file`), `label` (class names, or 0 and 1; rows without a label do not count) and optionally `group` (or
             `photo_block`) and a box; or folders that `review` wrote.
         classes: names of the classes; Positive and Negative if not given.
+        clutter: more of them, whose tiles show anything but cracks.
 
     Raises:
         UsageError: a place is missing or holds no labelled tiles, a label is unknown or contradicts another, a mask or
-            annotation does not fit its photo, or all tiles are of one class.
+            annotation does not fit its photo, all tiles are of one class, or clutter is cracked.
     """
-    refuse_credentials(("The data", place) for place in data)
+    refuse_credentials(("The data", place) for place in (*data, *clutter))
     names = classes or ClassNames()
-    sources = [_read_source(source, names) for source in data]
+    sources = [*(_read_source(source, names) for source in data), *(_read_clutter(each, names) for each in clutter)]
     tiles = sorted(_unite(sources).values(), key=lambda tile: (tile.url, tile.box or ()))
     files = {tile.url for tile in tiles}
     unmatched, undecoded = (
@@ -157,6 +168,7 @@ def read_labelled_tiles(data: Sequence[str], classes: ClassNames | None = None) 
         sources=tuple(tile.source for tile in tiles),
         boxes=tuple(tile.box for tile in tiles),
         mask_of={photo: mask for each in sources for photo, mask in each.mask_of.items()},
+        clutter=frozenset(clutter),
         unlabelled=sum(each.unlabelled for each in sources),
         unmatched=by_folder,
         undecoded=_count(undecoded.values()),
@@ -245,6 +257,16 @@ def _read_source(source: str, names: ClassNames) -> _Source:
     if annotated_photos.is_annotated(url):
         return _read_annotated(url, source, names)
     raise _refuse_source(found, source, names)
+
+
+def _read_clutter(source: str, names: ClassNames) -> _Source:
+    found = _read_source(source, names)
+    if cracked := sum(tile.cracked for tile in found.tiles):
+        raise UsageError(
+            f"{source} is given as clutter, and {cracked} of its {count_of(len(found.tiles), 'tile')} are cracked. "
+            "Clutter shows anything but cracks: give it as DATA, or take the cracked tiles out."
+        )
+    return found
 
 
 def _refuse_source(found: _Source, source: str, names: ClassNames) -> UsageError:

@@ -27,9 +27,10 @@ from pipeline.labels.mask_files import MASK_SUFFIXES, MOST_CRACK, Mask, read_mas
 IMAGES = "images"
 MASKS = "masks"
 FOLDER_LINK = "link to a folder"
-SIDES_PX = (112, 160, 224)
-"""The network's 224 and, in two steps of the square root of two, half of it: the network sees cracks at one to two
-times their size. In 1,011 photos of some 256 pixels, 206 boxes of 224 are sound, 2,329 of 160 and 7,126 of 112."""
+SIDES_PX = (112, 160, 224, 320)
+"""The network's 224 and, in steps of the square root of two, half of it and the next larger: the network sees cracks at
+0.7 to two times their size. In 1,011 photos of some 256 pixels, 206 boxes of 224 are sound, 2,329 of 160, 7,126 of 112.
+"""
 LEAST_SPAN = 0.25
 """Part of the rows or columns that a crack must cross."""
 MARGIN_PX = 8

@@ -15,6 +15,7 @@ It imports `core`, `storage` and `images`. Start with `model`.
 * `openvino_engine`: the engine for CPUs
 * `openvino_graph`: a model as an OpenVINO graph
 * `openvino_runtime`: the one import of OpenVINO, without its telemetry
+* `photo_score`: the probability that a photo shows a crack, from the scores of its tiles
 * `domain`: how unlike the training tiles a tile is
 * `crack_maps`: crack maps of whole photos, as PNG
 * `dense_mapper`: where in a tile the dense head sees a crack

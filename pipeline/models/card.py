@@ -28,12 +28,33 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class PhotoCalibration:
+    """Turns what the tiles of a photo say into a probability, see `photo_score`."""
+
+    evidence: float
+    """Weight of the log likelihood ratio."""
+    background: float
+    """Weight of the logit that one tile in ten exceeds."""
+    bias: float
+
+
+@dataclass(frozen=True)
+class Places:
+    """How the places of a dense head count in the score of a tile."""
+
+    weight: float = 1 / 3
+    """Of the mean logit of the highest places; the rest is the weight of the network's own logit."""
+    from_logit: float = -2.0
+    """The network's logit from which on the places count; a tile below is sound, and nobody looks at its places."""
+
+
+@dataclass(frozen=True)
 class DataSource:
     """A set of tiles for the training or the validation of a model."""
 
     name: str
     role: str
-    """`training` or `validation`."""
+    """`training`, `clutter` or `validation`."""
     tiles: int
     cracked: int
     """How many of the tiles show a crack."""
@@ -112,6 +133,10 @@ class Card:
     """None if the model was not quantised."""
     dense_stride: int | None = None
     """Pixels from one place of the dense head to the next; None if the model has none, and knows whole tiles only."""
+    places: Places | None = None
+    """None if the network alone scores a tile."""
+    photo: PhotoCalibration | None = None
+    """None if a photo has the score of its worst tile."""
 
     @property
     def model_id(self) -> str:
@@ -123,7 +148,8 @@ class Card:
             "std": self.std,
             "calibration": asdict(self.calibration),
             "weights_sha256": self.weights_sha256,
-        }
+        } | ({} if self.places is None else {"places": asdict(self.places)})
+        scoring |= {} if self.photo is None else {"photo": asdict(self.photo)}
         return hashlib.sha256(json.dumps(scoring, sort_keys=True).encode()).hexdigest()[:12]
 
     def to_json(self) -> str:
@@ -156,8 +182,9 @@ def parse(text: str | bytes, where: str) -> Card:
     values = _check_fields(found, where)
     values["calibration"] = Calibration(**_check_section(values["calibration"], Calibration, where))
     values["data"] = tuple(DataSource(**_check_section(source, DataSource, where)) for source in values["data"])
-    if values["int8"] is not None:
-        values["int8"] = Quantised(**_check_section(values["int8"], Quantised, where))
+    for name, section in (("int8", Quantised), ("places", Places), ("photo", PhotoCalibration)):
+        if values[name] is not None:
+            values[name] = section(**_check_section(values[name], section, where))
     values["mean"], values["std"] = (_check_triple(values, name, where) for name in ("mean", "std"))
     return Card(**values)
 
@@ -180,9 +207,11 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "weights_sha256": (str,),
     "int8": (dict, type(None)),
     "dense_stride": (int, type(None)),
+    "places": (dict, type(None)),
+    "photo": (dict, type(None)),
 }
 """JSON types of the fields; a test checks that every field is here."""
-_ADDED = {"int8": None, "dense_stride": None}
+_ADDED = {"int8": None, "dense_stride": None, "places": None, "photo": None}
 """Fields that older cards of this format lack, and their values then."""
 
 
@@ -198,7 +227,10 @@ def _check_fields(found: Mapping[str, Any], where: str) -> dict[str, Any]:
     return {name: found[name] for name in _TYPES}
 
 
-def _check_section(found: object, section: type[Calibration | DataSource | Quantised], where: str) -> dict[str, Any]:
+_Section = type[Calibration | DataSource | PhotoCalibration | Places | Quantised]
+
+
+def _check_section(found: object, section: _Section, where: str) -> dict[str, Any]:
     names = {field.name for field in fields(section)}
     if not isinstance(found, dict) or not names <= found.keys():
         raise ModelError(

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from pipeline.models.card import Places
+
 PREFIX = "dense."
 """Prefix of its tensors in a model file."""
 
@@ -19,6 +21,8 @@ CHANNELS = (16, 24, 32, 48, 64)
 """Maps kept of each stage, the finest first; a network with fewer stages keeps the last of them."""
 LEAST_STAGES, MOST_STAGES = 3, len(CHANNELS)
 """Stages of a network that can be used: their maps halve from each to the next."""
+POOLED_SHARE = 0.01
+"""Part of the places whose mean stands for the tile; a crack of 3 px across the picture fills as many."""
 RARE = -3.0
 """Logit of a crack at a place before training: a twentieth, as in masks of cracked concrete."""
 
@@ -52,6 +56,25 @@ class DenseHead(nn.Module):
             found = mix(torch.cat([maps, interpolate(found, maps.shape[-2:], mode="bilinear")], dim=1))
         logits: Tensor = self.last(found)
         return logits[:, 0]
+
+
+def pool_places(places: Tensor) -> Tensor:
+    """Return the mean logit of the highest places.
+
+    Shape: (N, h, w) → (N,).
+    """
+    flat = places.flatten(1)
+    highest = max(1, round(POOLED_SHARE * int(flat.shape[1])))
+    return flat.topk(highest, dim=1).values.mean(dim=1)
+
+
+def join_logits(logits: Tensor, pooled: Tensor, places: Places) -> Tensor:
+    """Return the logits that score tiles, from those of the network and of the highest places.
+
+    Shape: (N,) each.
+    """
+    both = (1 - places.weight) * logits + places.weight * pooled
+    return torch.where(logits >= places.from_logit, both, logits)
 
 
 def _separable(given: int, kept: int) -> nn.Sequential:

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from pipeline.core.errors import ModelError, UsageError
 from pipeline.models import backbones
-from pipeline.models.card import Calibration
-from pipeline.models.dense_head import LEAST_STAGES, MOST_STAGES, DenseHead
+from pipeline.models.card import Calibration, Places
+from pipeline.models.dense_head import LEAST_STAGES, MOST_STAGES, DenseHead, join_logits, pool_places
 from pipeline.models.dense_head import PREFIX as DENSE_PREFIX
 from pipeline.models.model import Model
 
@@ -35,6 +35,8 @@ class NetworkOutput(NamedTuple):
     """Shape (N,)."""
     textures: Tensor
     """Mean, and logarithm of the spread, of each early feature map over the picture; shape (N, F)."""
+    places: Tensor | None = None
+    """As in `DenseOutput`."""
 
 
 class DenseOutput(NamedTuple):
@@ -44,6 +46,10 @@ class DenseOutput(NamedTuple):
     """Shape (N,)."""
     places: Tensor | None
     """Logit of a crack at each place, shape (N, h, w); None without a dense head."""
+
+    def join(self, places: Places) -> Tensor:
+        """Return the logits that score tiles. Shape: (N,)."""
+        return self.logits if self.places is None else join_logits(self.logits, pool_places(self.places), places)
 
 
 class CrackNetwork(nn.Module):
@@ -156,14 +162,17 @@ def encode_weights(state: Mapping[str, Tensor]) -> bytes:
     return safetensors.torch.save({name: _half_precision(tensor) for name, tensor in state.items()})
 
 
-def apply_network(network: nn.Module, inputs: Tensor) -> NetworkOutput:
-    """Apply a network of timm and collect the textures on the way.
+def apply_network(network: nn.Module, inputs: Tensor, dense: DenseHead | None = None) -> NetworkOutput:
+    """Apply a network of timm and collect the textures on the way; with a dense head, its places, too.
 
     Shape: (N, 3, H, W) normalised float.
     """
-    deep, early = network.forward_intermediates(inputs, indices=_texture_stages(network))  # type: ignore[operator]
+    chosen = _texture_stages(network)
+    deep, stages = network.forward_intermediates(inputs, indices=chosen if dense is None else None)  # type: ignore[operator]
+    early = stages if dense is None else [stages[number] for number in chosen]
     textures = torch.cat([statistic for maps in early for statistic in _statistics(maps)], dim=1)
-    return NetworkOutput(network.forward_head(deep)[:, 0], textures)  # type: ignore[operator]  # every timm network has both
+    places = None if dense is None else dense(stages[-dense.stages :])
+    return NetworkOutput(network.forward_head(deep)[:, 0], textures, places)  # type: ignore[operator]  # every timm network has both
 
 
 def crack_scores(logits: Tensor, calibration: Calibration) -> Tensor:

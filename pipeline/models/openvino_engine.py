@@ -52,11 +52,11 @@ class OpenVinoEngine:
     """
 
     def __init__(self, graph: ov.Model, card: Card, precision: Precision) -> None:
-        self._graph = graph
         self._calibration = card.calibration
-        self._settings = {**ONE_THREAD, "INFERENCE_PRECISION_HINT": precision}
-        self._shape: tuple[int, ...] | None = None
-        self._request: ov.InferRequest
+        self._places = card.places
+        outputs = [*range(len(graph.outputs))]
+        self._closer = None if card.places is None else _Part(graph, [outputs.pop()], precision)
+        self._network = _Part(graph, outputs, precision)
 
     def __call__(self, tiles: Pixels) -> NDArray[np.float32]:
         """Score one batch.
@@ -64,6 +64,7 @@ class OpenVinoEngine:
         Shape: (N, T, T, 3) → (N, 2), the columns of `batching`.
         """
         logits, *distances = self.answer(tiles)
+        self._look_closer(tiles, logits)
         calibrated = logits / np.float32(self._calibration.temperature) + np.float32(self._calibration.bias)
         crack = 1 / (1 + np.exp(-np.clip(calibrated, -80, 80)))  # 32-bit floats overflow beyond
         domain = distances[0] if distances else np.full_like(crack, np.nan)
@@ -74,6 +75,29 @@ class OpenVinoEngine:
 
         Shape: (N, T, T, 3) → each (N, …).
         """
+        return self._network(tiles)
+
+    def _look_closer(self, tiles: Pixels, logits: NDArray[np.float32]) -> None:
+        """Join the places to the logits of those tiles where they count; each alone, so that others change no score."""
+        if self._places is None or self._closer is None:
+            return
+        weight = np.float32(self._places.weight)
+        for index in np.flatnonzero(logits >= self._places.from_logit).tolist():
+            (pooled,) = self._closer(tiles[index : index + 1])
+            logits[index] += weight * (pooled[0] - logits[index])
+
+
+class _Part:
+    """Computes some of a graph's outputs, and no more than they need."""
+
+    def __init__(self, graph: ov.Model, outputs: list[int], precision: Precision) -> None:
+        whole = graph.clone()
+        self._graph = ov.Model([whole.output(number) for number in outputs], whole.get_parameters())
+        self._settings = {**ONE_THREAD, "INFERENCE_PRECISION_HINT": precision}
+        self._shape: tuple[int, ...] | None = None
+        self._request: ov.InferRequest
+
+    def __call__(self, tiles: Pixels) -> list[NDArray[np.float32]]:
         if tiles.shape != self._shape:  # a graph for one shape is a twentieth faster than one for any
             self._graph.reshape(tiles.shape)
             self._request = core().compile_model(self._graph, "CPU", self._settings).create_infer_request()

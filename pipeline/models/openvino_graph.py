@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pipeline.models.dense_head import pool_places
 from pipeline.models.domain import Domain, domain_of
 from pipeline.models.model import Model
-from pipeline.models.network import apply_network, network_of, normalise
+from pipeline.models.network import CrackNetwork, apply_network, crack_network_of, network_of, normalise
 from pipeline.models.openvino_runtime import ov
 
 
@@ -20,18 +21,20 @@ class _FromPixels(nn.Module):
 
     def __init__(self, model: Model) -> None:
         super().__init__()
-        self._network = network_of(model)
         self._card = model.card
+        self._network = CrackNetwork(network_of(model), None) if model.card.places is None else crack_network_of(model)
 
-    def forward(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
-        """Shape: (N, T, T, 3) uint8 → (N,) and (N, F), as in `network.Answer`."""
-        return tuple(apply_network(self._network, normalise(tiles, self._card.mean, self._card.std)))  # type: ignore[return-value]
+    def forward(self, tiles: Tensor) -> tuple[Tensor, ...]:
+        """Shape: (N, T, T, 3) uint8 → (N,) and (N, F) as in `network.NetworkOutput`, and (N,) as in `pool_places`."""
+        inputs = normalise(tiles, self._card.mean, self._card.std)
+        logits, textures, places = apply_network(self._network.body, inputs, self._network.dense)
+        return (logits, textures) if places is None else (logits, textures, pool_places(places))
 
 
 def trace(model: Model, tile_px: int) -> ov.Model:
     """Convert a model's network to a graph.
 
-    Shape: (N, T, T, 3) uint8 → logits (N,) and textures (N, F).
+    Shape: (N, T, T, 3) uint8 → logits (N,), textures (N, F) and, where the places count, their highest logits (N,).
     """
     example = torch.zeros((2, tile_px, tile_px, 3), dtype=torch.uint8)
     with torch.no_grad(), warnings.catch_warnings():
@@ -47,10 +50,11 @@ def build_graph(model: Model, tile_px: int) -> ov.Model:
 def append_domain(graph: ov.Model, domain: Domain | None) -> ov.Model:
     """Append a domain to a graph, which then returns distances in place of textures.
 
-    Shape: logits (N,) and textures (N, F) → logits (N,) and, with a domain, distances (N,).
+    Shape: as `trace` returns them → logits (N,), with a domain distances (N,), and the last as it was.
     """
-    logits, textures = (result.input_value(0) for result in graph.get_results())
+    logits, textures, *pooled = (result.input_value(0) for result in graph.get_results())
     outputs = {"logit": logits} | ({} if domain is None else {"distance": _distances(textures, domain)})
+    outputs |= {"pooled": pooled[0]} if pooled else {}
     for name, output in outputs.items():
         output.get_tensor().set_names({name})
     return ov.Model([*outputs.values()], graph.get_parameters(), "crackscan")

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from pipeline.images.decode import Pixels
 from pipeline.models.batching import Device
+from pipeline.models.dense_head import join_logits, pool_places
 from pipeline.models.domain import domain_of
 from pipeline.models.model import Model
-from pipeline.models.network import apply_network, crack_scores, network_of, normalise
+from pipeline.models.network import CrackNetwork, apply_network, crack_network_of, crack_scores, network_of, normalise
 
 
 class TorchEngine:
@@ -28,7 +29,9 @@ class TorchEngine:
         torch.backends.cudnn.allow_tf32 = False  # the default would round a GPU's scores to ten bits
         self._device = torch.device(device)
         self._half = half
-        self._network = network_of(model).to(self._device).to(memory_format=torch.channels_last)
+        self._places = model.card.places
+        network = CrackNetwork(network_of(model), None) if self._places is None else crack_network_of(model)
+        self._network = network.to(self._device).to(memory_format=torch.channels_last)
         self._mean, self._std = (torch.tensor(value, device=device) for value in (model.card.mean, model.card.std))
         self._calibration = model.card.calibration
         domain = domain_of(model)
@@ -53,8 +56,11 @@ class TorchEngine:
         """Shape: (N, T, T, 3) uint8 → (N, 2) float32."""
         inputs = normalise(pixels, self._mean, self._std)
         with torch.autocast(self._device.type, torch.float16, enabled=self._half):
-            output = apply_network(self._network, inputs)
-        crack = crack_scores(output.logits.float(), self._calibration)
+            output = apply_network(self._network.body, inputs, self._network.dense)
+        logits = output.logits.float()
+        if output.places is not None and self._places is not None:
+            logits = join_logits(logits, pool_places(output.places.float()), self._places)
+        crack = crack_scores(logits, self._calibration)
         domain = torch.full_like(crack, torch.nan) if self._domain is None else self._domain(output.textures.float())
         return torch.stack((crack, domain), dim=1)
 

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.dataset.layout import Layout
-from pipeline.dataset.sql import FOLDER, Connection, views
+from pipeline.dataset.sql import FOLDER, IS_OVER, Connection, views
 from pipeline.images.tiles import Tile
 from pipeline.reports.heatmap import TileScores
 
@@ -105,18 +105,18 @@ class Dot:
     """The photo with that score."""
 
 
-_COPY_PHOTOS = """
+_COPY_PHOTOS = f"""
     CREATE TEMP TABLE photos AS
     SELECT image_id, archive, image, occurrence, status, failure_stage, failure_kind, failure_message, tiles,
            crack_tiles, crack_score, domain_score, captured_at, latitude, longitude, altitude_m, camera, height_px,
            width_px, run_id, scored_at,
-           coalesce(domain_score >= getvariable('domain_threshold'), false) AS is_out_of_domain
+           coalesce(domain_score >= getvariable('domain_threshold'), false) AS is_out_of_domain, {IS_OVER} AS is_over
     FROM images
-"""
+"""  # noqa: S608 - our own SQL
 """A copy, so that a remote dataset is read once and not for every figure, and all figures are of one moment."""
 
 _TOTALS = """
-    count(*) AS photos, count(*) FILTER (status = 'failed') AS failed, count(*) FILTER (crack_tiles > 0) AS cracked,
+    count(*) AS photos, count(*) FILTER (status = 'failed') AS failed, count(*) FILTER (is_over) AS cracked,
     coalesce(sum(tiles), 0)::BIGINT AS tiles, coalesce(sum(crack_tiles), 0)::BIGINT AS crack_tiles,
     count(*) FILTER (is_out_of_domain) AS out_of_domain, max(crack_score) AS worst_score
 """
@@ -146,14 +146,15 @@ _RUNS = """
 
 _LISTED = """
     SELECT image_id, archive, image, crack_score, crack_tiles, tiles, captured_at, latitude, longitude, failure_kind,
-           is_out_of_domain, failure_message
-    FROM photos ORDER BY crack_score DESC NULLS LAST, archive, image, occurrence LIMIT ?
+           is_out_of_domain, is_over, failure_message
+    FROM photos ORDER BY crack_score IS NULL, is_out_of_domain, crack_score DESC, archive, image, occurrence LIMIT ?
 """
 
 _PHOTOS = """
     SELECT image_id, archive, image, height_px, width_px, crack_score, crack_tiles, tiles, domain_score, captured_at,
            latitude, longitude, altitude_m, camera
-    FROM photos WHERE image_id IN (SELECT unnest(?)) ORDER BY crack_score DESC, archive, image, occurrence
+    FROM photos WHERE image_id IN (SELECT unnest(?))
+    ORDER BY is_out_of_domain, crack_score DESC, archive, image, occurrence
 """
 
 _OUT_OF_DOMAIN = (

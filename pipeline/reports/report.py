@@ -135,7 +135,7 @@ def _out_of_domain(photos: Connection, layout: Layout, top: int) -> dict[str, An
 
 def _make_table(listed: pa.Table, worst: list[PhotoCard]) -> PhotoTable:
     rows = {name: listed[name].to_pylist() for name in listed.schema.names}
-    states = map(_describe_state, rows["failure_kind"], rows["crack_tiles"], rows["is_out_of_domain"])
+    states = map(_describe_state, rows["failure_kind"], rows["is_over"], rows["is_out_of_domain"])
     return PhotoTable(
         [
             Column("Photo", "text", rows["image"]),
@@ -152,8 +152,8 @@ def _make_table(listed: pa.Table, worst: list[PhotoCard]) -> PhotoTable:
     )
 
 
-def _describe_state(failure_kind: str | None, crack_tiles: int | None, is_out_of_domain: bool) -> str:  # noqa: FBT001 - a column
+def _describe_state(failure_kind: str | None, is_over: bool | None, is_out_of_domain: bool) -> str:  # noqa: FBT001 - columns
     if failure_kind is not None:
         return f"failed: {failure_kind}"
-    state = "over threshold" if crack_tiles else "below threshold"
+    state = "over threshold" if is_over else "below threshold"
     return f"{state}, unlike the training photos" if is_out_of_domain else state

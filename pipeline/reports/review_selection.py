@@ -28,17 +28,19 @@ Pick = Literal["uncertain", "worst"]
 
 _OFFERED = """
     WITH photos AS (
-        SELECT part, image_id, archive, min({rank}) AS best FROM tiles GROUP BY part, image_id, archive
+        SELECT part, image_id, archive, min({rank}) AS best, image_id IN (SELECT image_id FROM out_of_domain) AS unlike
+        FROM tiles GROUP BY part, image_id, archive
     ), turns AS (
-        SELECT *, row_number() OVER (PARTITION BY archive ORDER BY best, image_id) AS turn FROM photos
+        SELECT *, row_number() OVER (PARTITION BY archive ORDER BY unlike, best, image_id) AS turn FROM photos
     ), offering AS (
-        SELECT part, image_id, row_number() OVER (ORDER BY turn, best, image_id) AS place FROM turns
+        SELECT part, image_id, row_number() OVER (ORDER BY unlike, turn, best, image_id) AS place FROM turns
         ORDER BY place LIMIT $photos
     )
     SELECT tiles.archive, tiles.image, tiles.image_id, "row", col, top_px, left_px, height_px, width_px, crack_score
     FROM tiles JOIN offering USING (part, image_id) ORDER BY place, {rank}, "row", col
 """
-"""The tiles of as many photos as there are places, photo by photo; that is enough, as each has one to offer."""
+"""The tiles of as many photos as there are places, photo by photo; that is enough, as each has one to offer. Photos
+unlike the training data, such as grass and water, come after all others."""
 
 _NEARLY_0 = 1e-9
 """Keeps the log-odds of 0 and 1 finite."""

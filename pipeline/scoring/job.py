@@ -68,7 +68,8 @@ def prepare_job(
     model, fingerprint = load_model(model_url), before["fingerprint"]
     tile_px = config.tile_px or fingerprint.get("tile_px", model.card.tile_px)
     overlap = fingerprint.get("overlap", model.card.overlap) if config.overlap is None else config.overlap
-    settled = settled_fingerprint(model, TileSpec(tile_px, overlap))
+    schema_version = min(SCHEMA_VERSION, fingerprint.get("schema_version", SCHEMA_VERSION))
+    settled = settled_fingerprint(model, TileSpec(tile_px, overlap), schema_version)
     if fingerprint:  # before the engine, whose refusal would hide that the tiles are others
         check_fingerprint(layout, {**fingerprint, **settled})
     wanted = fingerprint.get("engine", "auto") if config.engine == "auto" else config.engine
@@ -76,8 +77,8 @@ def prepare_job(
     if wanted != config.engine:
         engine = engine._replace(why="the dataset's own")
     batch_tiles = config.batch_tiles or engines.batch_tiles(engine.name)
-    rule = ScoreRule(TileSpec(tile_px, overlap), model.card.threshold, config.max_pixels, batch_tiles)
-    run = new_run(model, rule, None if model_url == SHIPPED_MODEL else model_url, engine)
+    rule = ScoreRule(TileSpec(tile_px, overlap), model.card.threshold, config.max_pixels, batch_tiles, model.card.photo)
+    run = new_run(model, rule, None if model_url == SHIPPED_MODEL else model_url, engine, schema_version)
     if fingerprint:
         check_fingerprint(layout, run.fingerprint)
     make_engine = make_engine or partial(engines.make, engine.name, tile_px)
@@ -89,18 +90,24 @@ def prepare_job(
     return ScoreJob(config, layout, run, scoring, options, engine, callbacks, RunStats())
 
 
-def settled_fingerprint(model: Model, tiles: TileSpec) -> dict[str, object]:
+def settled_fingerprint(model: Model, tiles: TileSpec, schema_version: int = SCHEMA_VERSION) -> dict[str, object]:
     """Return the fingerprint without the engine."""
     return {
         "model_id": model.model_id,
         "tile_px": tiles.tile_px,
         "overlap": tiles.overlap,
         "decoding": DECODING,
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": schema_version,
     }
 
 
-def new_run(model: Model, rule: ScoreRule, model_url: str | None, engine: EngineChoice) -> Run:
+def new_run(
+    model: Model,
+    rule: ScoreRule,
+    model_url: str | None,
+    engine: EngineChoice,
+    schema_version: int = SCHEMA_VERSION,
+) -> Run:
     """Name a run and take its fingerprint.
 
     Args:
@@ -108,13 +115,14 @@ def new_run(model: Model, rule: ScoreRule, model_url: str | None, engine: Engine
         rule: tiles and limits.
         model_url: canonical URL of the model folder; None for the shipped model.
         engine: the engine, and why it was chosen.
+        schema_version: of the dataset.
     """
     began_at = datetime.now(UTC)
     int8 = model.int8 if engine.name == "openvino-int8" else None
     return Run(
         run_id=f"{began_at:%Y%m%dT%H%M%S}{uuid.uuid4().hex[:8]}",
         model_id=model.model_id,
-        fingerprint=settled_fingerprint(model, rule.tiles)
+        fingerprint=settled_fingerprint(model, rule.tiles, schema_version)
         | {"engine": engine.name}
         | ({} if int8 is None else {"int8": int8.sha256[:12]}),
         details={

@@ -16,7 +16,7 @@ from pipeline.scoring.placement import ScorerOptions
 from pipeline.scoring.plan import list_photos
 from pipeline.scoring.scorer import MakeMapper, ScoreRule, Scoring, torch_mapper
 
-_COLUMNS = ["image_id", "crack_score", "crack_map", "failure_message"]
+_COLUMNS = ["image_id", "max_tile_score", "crack_map", "failure_message"]
 
 
 def predict_scores(
@@ -34,10 +34,10 @@ def predict_scores(
         on_progress: called with photos done and photos in all.
 
     Returns:
-        The crack score of each photo by URL, and the reason by URL for each photo that failed.
+        The highest score of a tile of each photo by URL, and the reason by URL for each photo that failed.
     """
     rows, failures = _score_rows(urls, model, cluster, on_progress, None)
-    return {url: row["crack_score"] for url, row in rows.items()}, failures
+    return {url: row["max_tile_score"] for url, row in rows.items()}, failures
 
 
 def predict_maps(
@@ -51,7 +51,7 @@ def predict_maps(
     Arguments and result are those of `predict_scores`, with the maps.
     """
     rows, failures = _score_rows(urls, model, cluster, on_progress, torch_mapper)
-    return {url: MappedPhoto(row["crack_score"], row["crack_map"]) for url, row in rows.items()}, failures
+    return {url: MappedPhoto(row["max_tile_score"], row["crack_map"]) for url, row in rows.items()}, failures
 
 
 def _score_rows(

@@ -22,8 +22,10 @@ from pipeline.images.decode import MAX_PIXELS, Decoder, Photo, decode
 from pipeline.images.exif import PhotoFacts
 from pipeline.images.tiles import Tile, TileSpec, cut, grid
 from pipeline.models.batching import BATCH_TILES, CHUNK_TILES, CRACK, DOMAIN, Device, Engine, score_in_batches
+from pipeline.models.card import PhotoCalibration
 from pipeline.models.crack_maps import PhotoMapper, ScoredPhoto, TileMapper
 from pipeline.models.model import Model
+from pipeline.models.photo_score import score_photo
 
 MakeEngine = Callable[[Model, Device], Engine]
 MakeMapper = Callable[[Model, Device], TileMapper]
@@ -43,6 +45,8 @@ class ScoreRule:
     """Larger photos fail."""
     batch_tiles: int = BATCH_TILES
     """Tiles that the network sees at once."""
+    photo: PhotoCalibration | None = None
+    """Of the photo's score; None takes the highest score of a tile."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -220,13 +224,16 @@ class PhotoScorer:
         if outcome.failure is not None:
             return row | outcome.failure
         cracks = scores[:, CRACK]
+        highest = float(cracks.max())
+        photo, rows = self._rule.photo, outcome.grid[-1].row + 1
         return row | {
             "height_px": outcome.height_px,
             "width_px": outcome.width_px,
             **vars(outcome.facts),
             "tiles": len(scores),
             "crack_tiles": int(np.count_nonzero(cracks >= np.float32(self._rule.threshold))),
-            "crack_score": float(cracks.max()),
+            "crack_score": highest if photo is None else score_photo(cracks, rows, photo),
+            "max_tile_score": highest,
             "domain_score": photo_domain_score(scores[:, DOMAIN]),
             "grid": [
                 tile._asdict() | {"crack_score": score}

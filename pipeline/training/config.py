@@ -110,6 +110,8 @@ class TrainConfig:
     """Folders, URLs or tables of labelled tiles."""
     out: str
     """Folder or URL of the model."""
+    clutter: tuple[str, ...] = ()
+    """More of `data`, all sound: what else a photo shows, and perhaps no concrete."""
     val: tuple[str, ...] = ()
     """Validation tiles; if empty, a part of `data` is held out."""
     val_fraction: float = 0.2

@@ -44,7 +44,7 @@ class RepresentativeImages:
     """Pictures of some training tiles: all as they are, then all as other cameras see them.
 
     Args:
-        training: the tiles to choose from.
+        training: the tiles to choose from; clutter is not chosen, since what is no concrete must stay unlike it.
         tile_px: side of a picture.
         seed: of the choice and the changes.
         max_tiles: the number of tiles to choose, at most.
@@ -53,8 +53,9 @@ class RepresentativeImages:
     def __init__(self, training: LabelledTiles, tile_px: int, seed: int, max_tiles: int = MAX_TILES) -> None:
         self._tile_px = tile_px
         self._seed = seed
-        self._pool = build_balanced_pool(training)
-        self._order = order_epoch(self._pool.strata, min(max_tiles, len(training)), seed, epoch=0)
+        concrete = training.subset(~training.is_clutter)
+        self._pool = build_balanced_pool(concrete)
+        self._order = order_epoch(self._pool.strata, min(max_tiles, len(concrete)), seed, epoch=0)
 
     @property
     def is_first_half(self) -> Tensor:

@@ -104,7 +104,7 @@ def _check_folder(folder: str) -> None:
 
 
 def _read_tiles(config: TrainConfig, callbacks: TrainCallbacks) -> tuple[LabelledTiles, LabelledTiles | None]:
-    tiles = read_labelled_tiles(config.data, config.classes)
+    tiles = read_labelled_tiles(config.data, config.classes, config.clutter)
     validation = read_labelled_tiles(config.val, config.classes) if config.val else None
     if unlabelled := tiles.unlabelled + (validation.unlabelled if validation is not None else 0):
         callbacks.on_unlabelled(unlabelled)

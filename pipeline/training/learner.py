@@ -23,6 +23,7 @@ from pipeline.evaluation.metrics import Bools, measure
 from pipeline.images.decode import Pixels
 from pipeline.models import backbones
 from pipeline.models.backbones import Backbone
+from pipeline.models.card import Places
 from pipeline.models.network import CrackNetwork, DenseOutput, attach_dense_head, normalise
 from pipeline.training.augment import Batch
 from pipeline.training.config import Hyperparameters
@@ -98,7 +99,7 @@ class Learner:
     def score(self, batches: Iterable[tuple[Indices, Pixels]]) -> Iterator[tuple[Indices, Logits]]:
         """Yield the averaged weights' logits of each batch."""
         for indices, pixels in batches:
-            yield indices, self._apply(self._average.module, pixels).logits.float().cpu().numpy()
+            yield indices, self._apply(self._average.module, pixels).join(Places()).float().cpu().numpy()
 
     def averaged_weights(self) -> dict[str, Tensor]:
         """Copy the moving average of the weights to main memory."""

@@ -101,7 +101,7 @@ def run_trials(config: LeaveOneSourceOutConfig, callbacks: TrialCallbacks) -> Co
         CrackscanError: the worker of a trial failed three times.
     """
     _check_folder(storage.canonical(config.out))
-    tiles = read_labelled_tiles(config.data, config.classes)
+    tiles = read_labelled_tiles(config.data, config.classes, config.clutter)
     if tiles.unlabelled:
         callbacks.on_unlabelled(tiles.unlabelled)
     if tiles.has_unused:

@@ -8,24 +8,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_max_pool2d, binary_cross_entropy_with_logits
 
+from pipeline.models.dense_head import pool_places
 from pipeline.models.network import DenseOutput
 from pipeline.training.crack_targets import CRACK, UNKNOWN
 
-POOLED_SHARE = 0.01
-"""Part of the places whose mean stands for the tile; a crack of 3 px across the picture fills as many."""
 CRACK_WEIGHT = 3.0
 """Of a crack place to a sound one: masks are a fiftieth of their photos."""
 PLACES_WEIGHT, OVERLAP_WEIGHT, POOLED_WEIGHT = 2.0, 0.5, 0.35
 """Of the parts of the loss, to that of the tile's label."""
-
-
-def pool_places(places: Tensor) -> Tensor:
-    """Return the mean logit of the highest places.
-
-    Shape: (N, h, w) → (N,).
-    """
-    flat = places.flatten(1)
-    return flat.topk(max(1, round(POOLED_SHARE * flat.shape[1])), dim=1).values.mean(dim=1)
 
 
 def loss_of_pictures(output: DenseOutput, goals: Tensor, targets: Tensor | None) -> Tensor:

@@ -18,7 +18,7 @@ from pipeline.evaluation.metrics import measure
 from pipeline.evaluation.operating_point import OperatingPoint, OperatingTarget
 from pipeline.labels.label_tables import ClassNames
 from pipeline.labels.labelled_tiles import LabelledTiles
-from pipeline.models.card import Card, DataSource, Value
+from pipeline.models.card import Card, DataSource, Places, Value
 from pipeline.models.network import dense_stride_of
 from pipeline.training.config import TrainConfig
 from pipeline.training.loop import BestEpoch, TrainingTask
@@ -66,7 +66,7 @@ def make_card(
     """
     sample = Sample(best.logits.numpy(), task.validation.labels)
     if operating_point is None:
-        operating_point = OperatingPoint(fit_temperature(*sample), THRESHOLD, {})
+        operating_point = OperatingPoint(fit_temperature(*sample), THRESHOLD, None, {})
     scores = scores_of(sample, operating_point.calibration)
     return Card(
         architecture=task.backbone.name,
@@ -84,7 +84,9 @@ def make_card(
         | {"crackscan": __version__, "python": platform.python_version()},
         note=provenance.config.about.note,
         weights_sha256="",
-        dense_stride=dense_stride_of(task.backbone.network, best.weights),
+        dense_stride=(dense_stride := dense_stride_of(task.backbone.network, best.weights)),
+        photo=operating_point.photo,
+        places=None if dense_stride is None else Places(),
     )
 
 
@@ -105,7 +107,11 @@ def list_data_sources(
     Raises:
         UsageError: the number of licences or attributions is neither one nor that of the data.
     """
-    parts = ((training, "training", config.data), (validation, "validation", config.val or config.data))
+    parts = (
+        (training, "training", config.data),
+        (training, "clutter", config.clutter),
+        (validation, "validation", config.val or (*config.data, *config.clutter)),
+    )
     named = [(name, role, part) for part, role, given in parts for name in given if name in part.sources]
     licences = _one_for_each(config.about.licences, len(named), "--licence")
     attributions = _one_for_each(config.about.attributions, len(named), "--attribution")
@@ -119,7 +125,7 @@ def _one_for_each(given: Sequence[str], count: int, option: str) -> list[str | N
     if len(given) not in {0, 1, count}:
         raise UsageError(
             f"{option} was given {len(given)} times; expected once for all data, or {count} times: for each of the "
-            "training and then the validation data."
+            "training data, the clutter and then the validation data."
         )
     return list(given) if len(given) == count else [given[0] if given else None] * count
 
@@ -142,6 +148,7 @@ def render_command(config: TrainConfig, target: OperatingTarget | None = None) -
     words = [
         "crackscan train",
         *map(shorten_place, config.data),
+        *(f"--clutter {shorten_place(place)}" for place in config.clutter),
         *(f"--val {shorten_place(place)}" for place in config.val),
     ]
     if config.classes != ClassNames():

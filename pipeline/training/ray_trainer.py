@@ -111,7 +111,9 @@ def compute_run_id(config: TrainConfig, tiles: LabelledTiles, validation: Labell
     change = repr(CHANGES.get(config.hyperparameters.augment))
     settings = [config.backbone, config.weights, config.val_fraction, asdict(config.hyperparameters), change]
     labels = [
-        list(zip(part.names, part.labels.tolist(), strict=True)) for part in (tiles, validation) if part is not None
+        list(zip(part.names, part.labels.tolist(), part.is_clutter.tolist(), strict=True))
+        for part in (tiles, validation)
+        if part is not None
     ]
     return "train-" + hashlib.sha256(json.dumps([settings, labels]).encode()).hexdigest()[:12]
 

@@ -35,7 +35,7 @@ class TilePool:
     """The tiles from which an epoch takes its sample, in strata."""
 
     tiles: LabelledTiles
-    """From `first_painted` on: the sound tiles a second time, labelled cracked, to paint cracks on."""
+    """From `first_painted` on: the sound tiles of concrete a second time, labelled cracked, to paint cracks on."""
     first_painted: int
     strata: tuple[Stratum, ...]
     """Their shares sum to one."""
@@ -58,10 +58,12 @@ def build_uniform_pool(tiles: LabelledTiles) -> TilePool:
 def build_balanced_pool(tiles: LabelledTiles) -> TilePool:
     """Take as many cracked as sound tiles, and equally many from each source that has such tiles.
 
+    No crack is painted on clutter, which may be no concrete.
+
     Where tiles were cut in several sizes, both classes get the same sizes: small boxes hold far more sound concrete
     than large ones, so the enlargement of a tile would give its class away.
     """
-    sound = np.flatnonzero(~tiles.labels)
+    sound = np.flatnonzero(~tiles.labels & ~tiles.is_clutter)
     doubled = tiles.subset(np.concatenate([np.arange(len(tiles)), sound]))
     is_painted = np.arange(len(doubled)) >= len(tiles)
     doubled = replace(doubled, labels=doubled.labels | is_painted)

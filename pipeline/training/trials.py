@@ -37,6 +37,8 @@ class LeaveOneSourceOutConfig:
     """The sources: folders, URLs or tables of labelled tiles."""
     out: str
     """Folder or URL of the comparison."""
+    clutter: tuple[str, ...] = ()
+    """More sources, all sound and never left out: what else a photo shows."""
     backbones: tuple[str, ...] = (DEFAULT_BACKBONE,)
     augments: tuple[Augment, ...] = ("field",)
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -76,6 +78,7 @@ class Trial:
         return TrainConfig(
             data=tuple(source for source in comparison.data if source != self.left_out),
             out=comparison.out,
+            clutter=comparison.clutter,
             val=(self.left_out,),
             classes=comparison.classes,
             backbone=self.backbone,

@@ -47,6 +47,7 @@ def test_the_columns_are_those_of_the_contract() -> None:
         "tiles": "int32",
         "crack_tiles": "int32",
         "crack_score": "float",
+        "max_tile_score": "float",
         "domain_score": "float",
         "status": "string",
         "failure_stage": "string",

@@ -78,6 +78,7 @@ def test_photos_unlike_the_training_data_have_a_view(layout: Layout) -> None:
         writer.commit()
     assert sql.query(layout.url, "SELECT image FROM out_of_domain ORDER BY 1")["image"].to_pylist() == ["at", "over"]
     assert sql.count_out_of_domain(layout.url) == 2
+    assert [found.image for found in sql.list_worst(layout.url, 3)] == ["below", "unknown", "at"]  # they come last
     assert {found.image for found in sql.list_worst(layout.url, 5) if found.is_out_of_domain} == {"at", "over"}
 
 

@@ -125,11 +125,11 @@ def exceed_one(layout: Layout) -> None:
     """Score the only tile of a photo 1.5, in both tables."""
 
     def change(rows: Rows) -> None:
-        [row.update(crack_score=1.5, **more) for row in rows if row["image"] == "bb.jpg" for more in [extra]]
+        [row.update(values) for row in rows if row["image"] == "bb.jpg"]
 
-    extra: dict[str, Any] = {}
+    values: dict[str, Any] = {"crack_score": 1.5}
     rewrite(layout.tiles(1, "one"), change)
-    extra = {"crack_tiles": 1}
+    values = {"max_tile_score": 1.5, "crack_tiles": 1}
     rewrite(layout.images(1), change)
 
 
@@ -157,7 +157,8 @@ FAULTS: list[tuple[Callable[[Layout], object], str, str]] = [
         "the grid that covers",
         "a.jpg",
     ),
-    (lambda out: rewrite(out.images(0), setting(crack_score=0.99)), "the highest of its tiles", "a.jpg"),
+    (lambda out: rewrite(out.images(0), setting(crack_score=1.5)), "All other photos are ok", "a.jpg"),
+    (lambda out: rewrite(out.images(0), setting(max_tile_score=0.99)), "the highest of its tiles", "a.jpg"),
     (lambda out: rewrite(out.images(0), setting(crack_tiles=0)), "the highest of its tiles", "a.jpg"),
     (exceed_one, "is a probability", "bb.jpg"),
     (lambda out: recount(out, failed=1), "summary.json", "failed is 1, and there are 2"),

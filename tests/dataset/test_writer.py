@@ -25,6 +25,7 @@ from pipeline.dataset.commit_log import file_metadata, read_log, table_bytes
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import TTL_S, Holder, Lease, hold, read_lease, this_process
 from pipeline.dataset.run import Run
+from pipeline.dataset.sql import query
 from pipeline.dataset.writer import COMMIT_PHOTOS, CommitLimits, DatasetWriter, open_writer
 from tests import ROOT
 from tests.helpers.interleaved_writers import MemoryDisk, Writer
@@ -145,6 +146,19 @@ def test_files_have_the_declared_schema(layout: Layout, writer: DatasetWriter) -
         assert found.equals(declared)
         assert found.metadata[b"crackscan.token"] == b"first"
         assert found.metadata[b"crackscan.model"] == b"model00"
+
+
+def test_a_dataset_of_the_first_schema_goes_on_in_it(layout: Layout) -> None:
+    """Its photos have no `max_tile_score`; whoever queries it finds one, since it was their score."""
+    writer = opened(layout, "first", schema_version=1)
+    writer.add(scored("a"))
+    writer.commit()
+    found = pq.read_schema(io.BytesIO(storage.read_bytes(layout.images(0))))
+    assert found.equals(table_schemas.IMAGES_OF[1])
+    assert found.metadata[b"crackscan.schema"] == b"1"
+    assert query(layout.url, "SELECT crack_score, max_tile_score FROM images").to_pylist() == [
+        {"crack_score": 0.75, "max_tile_score": 0.75}
+    ]
 
 
 @pytest.mark.parametrize("cut_after", ["tiles", "failed"])

@@ -76,6 +76,7 @@ def _measures(survey: int, number: int) -> dict[str, Any]:
         "tiles": len(boxes),
         "crack_tiles": int((scores >= CARD["threshold"]).sum()),
         "crack_score": float(scores.max()),
+        "max_tile_score": float(scores.max()),
         "domain_score": 2.0 if number == 9 else 0.5 + number / 64,
         "grid": [box._asdict() | {"crack_score": score} for box, score in zip(boxes, scores.tolist(), strict=True)],
     }

@@ -54,6 +54,18 @@ def test_folder(folder: Path) -> None:
     assert tiles.boxes == (None,) * 4
 
 
+def test_clutter_is_sound(folder: Path, tmp_path: Path) -> None:
+    """Its tiles are told apart, in subsets, too; cracked ones among them are refused, with their number."""
+    plants = str(tile(tmp_path / "plants" / "Negative" / "grass.png").parent.parent)
+    tiles = read_labelled_tiles([str(folder)], clutter=[plants])
+    assert [url.rpartition("/")[2] for url in tiles.subset(tiles.is_clutter).urls] == ["grass.png"]
+    assert not tiles.labels[tiles.is_clutter].any()
+    assert tiles.subset(tiles.is_clutter).is_clutter.all()
+    assert not read_labelled_tiles([str(folder), plants]).is_clutter.any()
+    with pytest.raises(UsageError, match=r"is given as clutter, and 2 of its 4 tiles are cracked\. Clutter shows"):
+        read_labelled_tiles([str(folder)], clutter=[str(folder)])
+
+
 def test_class_folder_as_data(folder: Path) -> None:
     """A class folder alone counts by its own name."""
     tiles = read_labelled_tiles([str(folder / "Positive"), str(folder / "Negative")])
@@ -392,7 +404,7 @@ def test_box_over_the_edge(masked_folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "cracked", "sound"),
     [
-        ("bridge_deck_uav", {112: 5_204, 160: 2_761, 224: 1_413}, {112: 1_921, 160: 555, 224: 91}),
+        ("bridge_deck_uav", {112: 5_204, 160: 2_761, 224: 1_413, 320: 12}, {112: 1_921, 160: 555, 224: 91}),
         ("sdnet2018_deck_cracked", {112: 3_085, 160: 2_390, 224: 1_488}, {112: 5_205, 160: 1_774, 224: 115}),
     ],
 )

@@ -89,7 +89,7 @@ def test_boxes_cover_the_photo(height_px: int, width_px: int) -> None:
     boxes = [box for box, _ in sound]
     assert len(set(boxes)) == len(boxes)
     shorter_px = min(height_px, width_px)
-    assert {box.height_px for box in boxes} == ({112, 160, 224} & set(range(shorter_px + 1)) or {shorter_px})
+    assert {box.height_px for box in boxes} == ({112, 160, 224, 320} & set(range(shorter_px + 1)) or {shorter_px})
     for side in {box.height_px for box in boxes}:
         seen = np.zeros((height_px, width_px), dtype=np.bool_)
         for top, left, height, width in (box for box in boxes if box.height_px == side):

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.core.errors import ModelError
 from pipeline.models import card
-from pipeline.models.card import Calibration, Card, DataSource
+from pipeline.models.card import Calibration, Card, DataSource, Places
 
 CARD = Card(
     architecture="tf_efficientnet_lite0",
@@ -43,6 +43,16 @@ def test_every_field_is_checked(name: str) -> None:
     """No field may be a boolean, so that a field added to the card needs a type."""
     with pytest.raises(ModelError, match=f"^card.json: {name} is True; expected "):
         card.parse(broken(**{name: True}), "card.json")
+
+
+def test_places_are_read_and_move_the_model_id() -> None:
+    """They move scores; a card from before has none, and its id is what it was."""
+    places = replace(CARD, dense_stride=2, places=Places(0.25, -1.0))
+    assert card.parse(places.to_json(), "card.json") == places
+    assert card.parse(broken(places=...), "card.json").places is None
+    assert len({CARD.model_id, places.model_id, replace(places, places=Places(0.5, -1.0)).model_id}) == 3
+    with pytest.raises(ModelError, match="is no Places; expected the fields from_logit, weight"):
+        card.parse(broken(places={"weight": 0.5}), "card.json")
 
 
 def test_a_card_from_before_int8_can_be_read() -> None:

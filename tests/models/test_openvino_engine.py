@@ -4,13 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from pipeline.core.errors import ModelError
 from pipeline.models import openvino_graph
 from pipeline.models.batching import CRACK, DOMAIN
+from pipeline.models.card import Places
 from pipeline.models.model import SHIPPED_MODEL, Int8, Model, load_model
-from pipeline.models.network import encode_weights, state_of
+from pipeline.models.network import attach_dense_head, encode_weights, network_of, state_of, tensors_of
 from pipeline.models.openvino_engine import OpenVinoEngine, read_int8
 from pipeline.models.torch_engine import TorchEngine
 
@@ -36,6 +38,29 @@ def test_a_score_does_not_depend_on_the_other_tiles(model: Model, tiles: NDArray
         order = np.random.default_rng(1).permutation(16)
         assert np.array_equal(engine(tiles[order]), together[order])
         assert len(set(together[:, DOMAIN].tolist())) == 16
+
+
+@pytest.fixture(scope="module")
+def dense(model: Model, tiles: NDArray[np.uint8]) -> Model:
+    """Give the network places that have learnt nothing and count for half of the tiles."""
+    torch.manual_seed(0)
+    tensors = tensors_of(model) | attach_dense_head(network_of(model)).tensors()
+    alone = replace(model, card=replace(model.card, places=None))
+    logits = OpenVinoEngine(openvino_graph.build_graph(alone, 224), alone.card, "f32").answer(tiles)[0]
+    card = replace(model.card, dense_stride=2, places=Places(weight=0.5, from_logit=float(np.median(logits))))
+    return replace(model, weights=encode_weights(tensors), card=card)
+
+
+def test_places_count_from_the_cards_logit_on(dense: Model, tiles: NDArray[np.uint8]) -> None:
+    """As in torch; and some tiles have a lower logit, whose scores are those of the network alone, to the last bit."""
+    engine = OpenVinoEngine(openvino_graph.build_graph(dense, 224), dense.card, "f32")
+    alone = replace(dense, card=replace(dense.card, places=None))
+    found, without = engine(tiles), OpenVinoEngine(openvino_graph.build_graph(alone, 224), alone.card, "f32")(tiles)
+    np.testing.assert_allclose(found, np.asarray(TorchEngine(dense, "cpu")(tiles)), atol=1e-4)
+    moved = found[:, CRACK] != without[:, CRACK]
+    assert 0 < moved.sum() < len(tiles)
+    order = np.random.default_rng(1).permutation(16)
+    assert np.array_equal(engine(tiles[order]), found[order])
 
 
 def test_batches_may_change_their_size(model: Model, tiles: NDArray[np.uint8]) -> None:

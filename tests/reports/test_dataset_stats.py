@@ -86,9 +86,9 @@ def test_a_run_has_its_photos_and_times(photos: Connection) -> None:
 
 
 def test_the_list_begins_with_the_worst_and_ends_with_failures(photos: Connection) -> None:
-    """No more than the limit."""
+    """No more than the limit; a photo unlike the training data comes after all others that have a score."""
     names = dataset_stats.list_photos(photos, 100)["image"].to_pylist()
-    assert names == ["bad.png", "fair.png", "good.png", "sky.png", "far.png", "broken.png", "empty.png"]
+    assert names == ["bad.png", "fair.png", "good.png", "far.png", "sky.png", "broken.png", "empty.png"]
     assert dataset_stats.list_photos(photos, 2)["image"].to_pylist() == ["bad.png", "fair.png"]
 
 

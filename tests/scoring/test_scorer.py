@@ -6,6 +6,7 @@ import time
 import weakref
 from collections.abc import Callable, Mapping
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +21,9 @@ from pipeline.core.table_schemas import READ, SCORED
 from pipeline.images.decode import Decoder, Photo, decode
 from pipeline.images.tiles import TileSpec
 from pipeline.models.batching import DOMAIN
+from pipeline.models.card import PhotoCalibration
 from pipeline.models.crack_maps import PhotoMapper, decode_map
+from pipeline.models.photo_score import score_photo
 from pipeline.scoring.scorer import PhotoScorer, ScoreRule
 from tests.helpers.hostile_photos import BROKEN, SLIM, SOUND
 
@@ -92,6 +95,7 @@ def test_a_photo_gets_the_score_of_its_worst_tile() -> None:
     assert scored.schema == SCORED
     (row,) = scored.to_pylist()
     assert (row["status"], row["tiles"], row["crack_tiles"], row["crack_score"]) == ("ok", 6, 1, 1.0)
+    assert row["max_tile_score"] == 1.0
     assert (row["height_px"], row["width_px"], row["image_id"], row["size_bytes"]) == (32, 48, "id a.png", 7)
     assert row["scored_at"] is not None
     assert row["failure_kind"] is None
@@ -100,6 +104,16 @@ def test_a_photo_gets_the_score_of_its_worst_tile() -> None:
     }  # fmt: skip
     assert [tile["crack_score"] for tile in row["grid"][:5]] == [0.0] * 5
     assert row["domain_score"] == 0.0
+
+
+def test_a_calibrated_photo_has_a_score_of_its_own() -> None:
+    """Of its grid of two rows, as `score_photo` computes it; the highest tile score stands beside it."""
+    calibration = PhotoCalibration(0.5, -0.25, -1.0)
+    data = _make_photos({"a.png": _draw_noise(32, 48, 5)})
+    (row,) = PhotoScorer(lambda: brightness, ScoreRule(SPEC, 0.5, photo=calibration))(data).to_pylist()
+    tiles = np.array([tile["crack_score"] for tile in row["grid"]], np.float32)
+    assert row["crack_score"] == pytest.approx(score_photo(tiles, 2, calibration))
+    assert row["max_tile_score"] == tiles.max()
 
 
 @pytest.mark.parametrize(("red", "score"), [((3, 1, 2), 2), ((9, 1, 2, 3), 2), ((5,), 5), ((1, 7, 7, 7, 1), 7)])
@@ -160,8 +174,8 @@ def test_a_failed_photo_does_not_affect_its_neighbours() -> None:
     assert neighbours == _compared_rows(_score(_make_photos(PHOTOS)))
     assert (failed["status"], failed["failure_stage"], failed["failure_kind"]) == ("failed", "decode", "not_an_image")
     measures = {"width_px", "height_px", "captured_at", "latitude", "longitude", "altitude_m", "camera", "tiles",
-                "focal_length_mm", "crack_tiles", "crack_score", "domain_score", "grid", "crack_map",
-                "ended"}  # fmt: skip
+                "focal_length_mm", "crack_tiles", "crack_score", "max_tile_score", "domain_score", "grid",
+                "crack_map", "ended"}  # fmt: skip
     assert {name for name, value in failed.items() if value is None} == measures
     assert failed["size_bytes"] == 7
 
@@ -368,7 +382,7 @@ def test_a_scorer_is_warm_before_its_first_photo() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"batch_tiles": 0}, {"max_pixels": 0}])
-def test_a_rule_checks_its_limits(wrong: dict[str, int]) -> None:
+def test_a_rule_checks_its_limits(wrong: dict[str, Any]) -> None:
     """Before a run starts."""
     with pytest.raises(UsageError, match=r"^--batch-tiles and --max-pixels must be at least 1\.$"):
         ScoreRule(SPEC, 0.5, **wrong)

@@ -71,6 +71,27 @@ def test_the_fit_sees_at_most_max_tiles(task: TrainingTask) -> None:
     assert reported[-1] == (8, 8)
 
 
+def test_clutter_is_not_seen(task: TrainingTask, tmp_path: Path) -> None:
+    """What is no concrete must stay unlike the training tiles: with it in the training, the domain is the same."""
+    (tmp_path / "plants").mkdir()
+    plants = tiles(tmp_path / "plants", [np.full((32, 32, 3), 9, np.uint8)] * 4)
+    concrete = task.training
+    both = LabelledTiles(
+        concrete.urls + plants.urls,
+        np.append(concrete.labels, np.zeros(4, np.bool_)),
+        concrete.groups + plants.groups,
+        concrete.sources + ("plants",) * 4,
+        concrete.boxes + plants.boxes,
+        clutter=frozenset({"plants"}),
+    )
+    weights = task.backbone.network.state_dict()
+    alone, beside = (
+        domain_fit.fit_domain(replace(task, training=training), weights, lambda *_: None).domain
+        for training in (concrete, both)
+    )
+    assert torch.equal(alone.whitening, beside.whitening)
+
+
 def test_tiles_of_one_photo_are_on_one_side() -> None:
     """No photo has tiles in both halves, unless there is only one photo."""
     halves = domain_fit.split_in_halves(["a", "b", "a", "c", "b"])

@@ -6,9 +6,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.models.dense_head import pool_places
 from pipeline.models.network import DenseOutput
 from pipeline.training.crack_targets import CRACK, SOUND, UNKNOWN
-from pipeline.training.losses import loss_of_pictures, pool_places
+from pipeline.training.losses import loss_of_pictures
 
 SIDE = 20
 

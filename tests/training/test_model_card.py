@@ -11,7 +11,7 @@ from pipeline.evaluation.operating_point import OperatingPoint, OperatingTarget
 from pipeline.labels.label_tables import ClassNames
 from pipeline.labels.labelled_tiles import LabelledTiles
 from pipeline.models.backbones import Backbone
-from pipeline.models.card import About, Calibration, Card
+from pipeline.models.card import About, Calibration, Card, PhotoCalibration
 from pipeline.training import model_card
 from pipeline.training.config import QUICK, TrainConfig
 from pipeline.training.loop import BestEpoch, TrainingTask
@@ -37,6 +37,7 @@ def tiles(source: str, cracked: int, sound: int) -> LabelledTiles:
 EXPECTATION = OperatingPoint(
     Calibration(2.0),
     0.9,
+    PhotoCalibration(1.5, -0.5, -0.75),
     {
         "left_out/data/uav/auc": 0.95,
         "left_out/data/uav/recall": 0.75,
@@ -82,6 +83,8 @@ def test_trials_set_calibration_and_threshold() -> None:
     """Calibration and threshold come from the trials, and the validation tiles are measured with them."""
     written = card(EXPECTATION)
     assert (written.calibration, written.threshold) == (Calibration(2.0), 0.9)
+    assert written.photo == EXPECTATION.photo
+    assert card().photo is None
     assert (written.metrics["threshold"], written.metrics["recall"]) == (0.9, 0.0)
     assert written.metrics["left_out/deck/auc"] == 0.85
     assert "--calibrate-on runs/compare --false-alarms 0.02 --base-rate 0.03" in str(written.training["command"])
@@ -107,6 +110,20 @@ def test_the_command_says_how_tiles_were_held_out() -> None:
     """The command has `--val-fraction` only without `--val`."""
     assert "--val-fraction" not in model_card.render_command(CONFIG)
     assert "--val-fraction 0.3" in model_card.render_command(replace(CONFIG, val=(), val_fraction=0.3))
+
+
+def test_clutter_is_named_after_the_data() -> None:
+    """In the card, with rights of its own, and in the command."""
+    training = replace(tiles("a", 1, 3), sources=("a", "a", "plants", "plants"))
+    rights = About(licences=("MIT", "CC0", "BY"))
+    config = TrainConfig(data=("a",), clutter=("plants",), val=("b",), out="model", about=rights)
+    found = model_card.list_data_sources(training, tiles("b", 1, 1), config)
+    assert [(source.name, source.role, source.tiles, source.licence) for source in found] == [
+        ("a", "training", 2, "MIT"),
+        ("plants", "clutter", 2, "CC0"),
+        ("b", "validation", 2, "BY"),
+    ]
+    assert "crackscan train a --clutter plants --val b" in model_card.render_command(config)
 
 
 def test_rights_are_for_all_data_or_for_each() -> None:

@@ -1,5 +1,7 @@
 """Epochs: every tile in turn, sources and classes in equal parts, sound tiles a second time with painted cracks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -77,6 +79,16 @@ def test_cracks_are_painted_on_sound_tiles_only() -> None:
     assert pool.tiles.urls[pool.first_painted :] == given_tiles.subset(~given_tiles.labels).urls
     assert pool.tiles.labels[pool.first_painted :].all()
     assert np.array_equal(pool.tiles.labels[: pool.first_painted], given_tiles.labels)
+
+
+def test_no_crack_is_painted_on_clutter() -> None:
+    """It has its part of the sound tiles, and may be no concrete."""
+    pool = build_balanced_pool(replace(tiles([2, 0], [3, 5]), clutter=frozenset({"source 1"})))
+    order = order_epoch(pool.strata, 400, 0, 0)
+    painted, clutter = order >= pool.first_painted, pool.tiles.is_clutter[order]
+    assert not clutter[painted].any()
+    assert clutter.sum() == pytest.approx(100, abs=1)
+    assert pool.cracked_share == pytest.approx(0.5)
 
 
 def test_a_uniform_pool_has_no_painted_cracks() -> None:

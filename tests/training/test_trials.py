@@ -131,6 +131,13 @@ def test_every_source_is_left_out_by_every_kind_and_seed() -> None:
         assert replace(config.hyperparameters, augment="field", seed=0) == CONFIG.hyperparameters
 
 
+def test_clutter_is_never_left_out() -> None:
+    """Every trial trains on it."""
+    config = replace(CONFIG, clutter=("plants",))
+    assert {trial.left_out for trial in list_trials(config)} == set(SOURCES)
+    assert {trial.config(config).clutter for trial in list_trials(config)} == {("plants",)}
+
+
 def test_files_have_different_names() -> None:
     """People can tell a trial from others by its file name; the run id tells settings apart."""
     names = [trial.file_name("run") for trial in list_trials(replace(CONFIG, data=("d/a b", "d/b", "s3://x/d/c/")))]
