@@ -71,5 +71,13 @@ def check_fingerprint(layout: Layout, fingerprint: Mapping[str, Any]) -> None:
     if different:
         raise UsageError(
             f"{layout.url} holds scores that were made otherwise: {'; '.join(different)}. "
-            "Give the options and the model of its first run, or another --out."
+            f"Give the options and the model of its first run, or another --out.{_name_shipped_model(run, fingerprint)}"
         )
+
+
+def _name_shipped_model(run: Mapping[str, Any], fingerprint: Mapping[str, Any]) -> str:
+    """Say where the model is, if it is one that a release shipped."""
+    if run.get("model") is not None or run["fingerprint"].get("model_id") == fingerprint.get("model_id"):
+        return ""
+    release = run.get("software", {}).get("crackscan", "of its first run")
+    return f" Its model is the one that crackscan {release} ships: copy its pipeline/models/shipped and give --model."

@@ -22,9 +22,9 @@ from pipeline.models.card import Calibration, PhotoCalibration, Value
 PREFIX = "left_out/"
 """Prefix of the card's metrics that come from trials."""
 
-OVERALL = (
-    "false_alarm_rate", "recall", "base_rate", "precision_at_base_rate", "photo_false_alarm_rate", "photo_recall"
-)  # fmt: skip
+TILE_FIGURES = ("false_alarm_rate", "recall", "base_rate", "precision_at_base_rate")
+PHOTO_FIGURES = tuple(f"photo_{name}" for name in Rates._fields)
+OVERALL = (*TILE_FIGURES, *PHOTO_FIGURES)
 """Figures that belong to no single source."""
 
 
@@ -144,4 +144,4 @@ def _overall_metrics(samples: Mapping[str, Sample], target: OperatingTarget) -> 
         found |= {f"{PREFIX}{source}/{name}": value for name, value in rates[-1]._asdict().items()}
     mean = Rates(*(statistics.fmean(values) for values in zip(*rates, strict=True)))
     values = (mean.false_alarm_rate, mean.recall, target.base_rate, mean.precision(target.base_rate))
-    return found | {f"{PREFIX}{name}": value for name, value in zip(OVERALL, values, strict=False)}
+    return found | {f"{PREFIX}{name}": value for name, value in zip(TILE_FIGURES, values, strict=True)}

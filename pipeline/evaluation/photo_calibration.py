@@ -100,7 +100,7 @@ def _fill(count: int, pictures: Sequence[list[int]], random: np.random.Generator
 
 
 def _walk(rows: int, cols: int, length: int, random: np.random.Generator) -> Iterator[tuple[int, int]]:
-    """Yield neighbouring cells of a grid, each once, along one direction or less straight; fewer at the edge."""
+    """Yield neighbouring cells of a grid in a row, a column or a diagonal; fewer where the edge comes first."""
     row, col = int(random.integers(rows)), int(random.integers(cols))
     down, right = [(0, 1), (1, 0), (1, 1), (1, -1)][int(random.integers(4))]
     if row + down >= rows:

@@ -34,7 +34,7 @@ class PhotoCalibration:
     evidence: float
     """Weight of the log likelihood ratio."""
     background: float
-    """Weight of the logit that one tile in ten exceeds."""
+    """Weight of the logit that one tile in ten exceeds, times the logarithm of the number of tiles."""
     bias: float
 
 
@@ -44,7 +44,7 @@ class Places:
 
     weight: float = 1 / 3
     """Of the mean logit of the highest places; the rest is the weight of the network's own logit."""
-    from_logit: float = -2.0
+    from_logit: float = -1.0
     """The network's logit from which on the places count; a tile below is sound, and nobody looks at its places."""
 
 

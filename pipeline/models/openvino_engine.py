@@ -81,6 +81,7 @@ class OpenVinoEngine:
         """Join the places to the logits of those tiles where they count; each alone, so that others change no score."""
         if self._places is None or self._closer is None:
             return
+        self._closer.compile((1, *tiles.shape[1:]))  # at the first batch, which is no photo's
         weight = np.float32(self._places.weight)
         for index in np.flatnonzero(logits >= self._places.from_logit).tolist():
             (pooled,) = self._closer(tiles[index : index + 1])
@@ -98,9 +99,13 @@ class _Part:
         self._request: ov.InferRequest
 
     def __call__(self, tiles: Pixels) -> list[NDArray[np.float32]]:
-        if tiles.shape != self._shape:  # a graph for one shape is a twentieth faster than one for any
-            self._graph.reshape(tiles.shape)
-            self._request = core().compile_model(self._graph, "CPU", self._settings).create_infer_request()
-            self._shape = tiles.shape
+        self.compile(tiles.shape)
         found = self._request.infer([tiles], share_inputs=True)
         return [np.array(output) for output in found.values()]
+
+    def compile(self, shape: tuple[int, ...]) -> None:
+        """Compile for one shape, which is a twentieth faster than for any; nothing to do if it is the last one."""
+        if shape != self._shape:
+            self._graph.reshape(shape)
+            self._request = core().compile_model(self._graph, "CPU", self._settings).create_infer_request()
+            self._shape = shape

@@ -6,8 +6,9 @@ say how many times likelier they look with a crack there; the mean over all plac
 likelihood ratio of Chan & Walther 2013, Statistica Sinica 23). It does not rise with the number of tiles, a second tile
 beside the first counts, and one far away does not.
 
-What looks like a crack in one tile in ten of a photo is its surface: the level that these tiles exceed counts against
-the highest ones. `evaluation.photo_calibration` fits both weights to photos of structures not seen.
+What looks like a crack in one tile in ten of a photo is its surface. The level that these tiles exceed, beside the
+three that a crack may take, counts against the highest ones, and the more so the more tiles there are. The weights of
+both are fitted to photos of structures not seen, by `evaluation.photo_calibration`.
 """
 
 import numpy as np
@@ -19,7 +20,8 @@ Floats = NDArray[np.float64]
 
 MOST_TILES = 3
 """Of a run; a longer one finds no more cracks and more false alarms (docs/experiments.md)."""
-BACKGROUND_QUANTILE = 0.9
+BACKGROUND_SHARE = 0.1
+"""Part of the tiles that exceed the background."""
 MOST_EVIDENCE = 8.0
 """Logit of a tile beyond which it says no more: a crack score of 0.9997, or 0.0003."""
 
@@ -38,11 +40,13 @@ def score_photo(scores: NDArray[np.float32], rows: int, calibration: PhotoCalibr
 
 
 def weigh_tiles(logits: Floats) -> tuple[float, float]:
-    """Return the log likelihood ratio of a photo, and the logit that one tile in ten exceeds.
+    """Return the log likelihood ratio of a photo, and its background times the logarithm of its number of tiles.
 
     Shape: (rows, cols).
     """
-    return log_likelihood_ratio(logits), float(np.quantile(logits, BACKGROUND_QUANTILE))
+    falling = np.sort(logits, axis=None)[::-1]
+    rank = min(len(falling) - 1, MOST_TILES + int(BACKGROUND_SHARE * len(falling)))
+    return log_likelihood_ratio(logits), float(falling[rank] * np.log(len(falling)))
 
 
 def logits_of(scores: NDArray[np.float32]) -> Floats:
