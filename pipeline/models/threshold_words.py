@@ -43,4 +43,5 @@ def _describe_cost(metrics: Mapping[str, float | None]) -> list[str]:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %"
+    percent = 100 * share
+    return f"{percent:.2g} %" if percent < 10 else f"{percent:.0f} %"

@@ -70,7 +70,8 @@ def _left_out_section(card: Card) -> list[str]:
         return []
     names = list(dict.fromkeys(parts[-1] for parts in found if len(parts) > 1))
     rows = [[source, *(_format(card.metrics.get(f"{PREFIX}{source}/{name}")) for name in names)] for source in sources]
-    overall = [f"{name.replace('_', ' ')} {_format(card.metrics.get(f'{PREFIX}{name}'))}" for name in OVERALL]
+    known = [name for name in OVERALL if f"{PREFIX}{name}" in card.metrics]
+    overall = [f"{name.replace('_', ' ')} {_format(card.metrics[f'{PREFIX}{name}'])}" for name in known]
     return [
         "## What it reached on sources it was not trained on",
         "",

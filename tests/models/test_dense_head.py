@@ -18,6 +18,7 @@ from pipeline.models.network import (
     dense_stride_of,
     encode_weights,
     network_of,
+    state_of,
     tensors_of,
 )
 from pipeline.scoring.scorer import torch_mapper
@@ -85,6 +86,6 @@ def test_places_count_where_the_network_doubts() -> None:
 
 def test_a_card_that_promises_too_much_is_refused(shipped: Model) -> None:
     """The weights have no dense head; the message says what to do."""
-    promised = replace(shipped, card=replace(shipped.card, dense_stride=2))
+    promised = replace(shipped, weights=encode_weights(state_of(shipped)))
     with pytest.raises(ModelError, match="have no dense head of tf_efficientnet_lite0"):
         DenseMapper(promised, "cpu")
