@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from pipeline.cli import main, plan, score
 from pipeline.cluster.session import Node
@@ -12,6 +13,7 @@ from pipeline.scoring.config import ScoreConfig
 from pipeline.scoring.estimate import ArchiveCounts, Counts, Estimate, Pace, PhotoCost, SamplePhoto
 from pipeline.scoring.placement import Placement
 from pipeline.scoring.progress import ScoreCallbacks
+from pipeline.synthetic.drawing import draw_photo
 from tests.conftest import Crackscan
 
 COST = PhotoCost(tiles=63, read_s=0.01, score_s=0.2, map_s=0.0)
@@ -97,8 +99,13 @@ def test_a_command_line_of_score_is_one_of_plan() -> None:
 
 
 @pytest.mark.ray
-def test_a_plan_rehearses_and_writes_nothing(photos: Path, tmp_path: Path, crackscan: Crackscan) -> None:
+def test_a_plan_rehearses_and_writes_nothing(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, crackscan: Crackscan
+) -> None:
     """With tiles and maps as asked for; nothing of Ray's is printed."""
+    photos = tmp_path_factory.mktemp("cracked")
+    for seed in range(12):
+        Image.fromarray(draw_photo(300, 450, seed, cracked=True).pixels).save(photos / f"{seed}.png")
     ran = crackscan("plan", str(photos), "--out", "scores", "--tile", "64", "--engine", "openvino-fp32", "--maps")
     assert ran.returncode == 0, ran.stderr
     assert re.search(r"^12 photos to score: about \d+ s on \d+ CPUs: .* to draw crack maps, .* to end\.$", ran.stdout,

@@ -83,9 +83,9 @@ def compute_scores(photos: Path) -> dict[str, float]:
 
 def check(out: Path, photos: Path) -> None:
     """Check that every photo has one row with its score, and that the dataset keeps its invariants."""
-    rows = pq.read_table(out / "images", columns=["image", "crack_score"]).to_pylist()
+    rows = pq.read_table(out / "images", columns=["image", "max_tile_score"]).to_pylist()
     scores = compute_scores(photos)
-    assert {row["image"]: row["crack_score"] for row in rows} == {
+    assert {row["image"]: row["max_tile_score"] for row in rows} == {
         f"{repeat}/{name}": value for repeat in range(REPEATS) for name, value in scores.items()
     }
     assert len(rows) == REPEATS * len(scores)

@@ -65,9 +65,9 @@ def retry_night(out: str) -> ScoreSummary:
 
 def read_rows(out: str) -> dict[str, int | str]:
     """Read the grey level of each scored photo, and the kind of each failure, by the names of archive and photo."""
-    rows = query(out, "SELECT archive, image, crack_score, failure_kind FROM images").to_pylist()
+    rows = query(out, "SELECT archive, image, max_tile_score, failure_kind FROM images").to_pylist()
     found = {
-        f"{storage.name(row['archive'])}/{row['image']}": row["failure_kind"] or round(row["crack_score"] * 255)
+        f"{storage.name(row['archive'])}/{row['image']}": row["failure_kind"] or round(row["max_tile_score"] * 255)
         for row in rows
     }
     if len(found) < len(rows):

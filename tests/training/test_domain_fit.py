@@ -112,7 +112,7 @@ def test_photos_without_concrete_are_out_of_domain(tmp_path: Path) -> None:
     task = TrainingTask(backbone, listed, listed, Hyperparameters())
     fitted = domain_fit.fit_domain(task, backbone.network.state_dict(), lambda *_: None)
     weights = encode_weights(backbone.network.state_dict() | fitted.domain.tensors())
-    card = replace(load_card(SHIPPED_MODEL), domain_threshold=fitted.threshold)
+    card = replace(load_card(SHIPPED_MODEL), domain_threshold=fitted.threshold, dense_stride=None, places=None)
 
     is_out_of_domain = make_judge(Model("file:///model", card, weights))
 
