@@ -81,7 +81,7 @@ scale: $(INSTALLED)  ## How cost grows with photos, overlap, scorers and the pla
 	$(BIN)/python -m tests.bench.scale
 	$(BIN)/python -m tests.bench.million
 
-$(CLUTTER): $(INSTALLED)  # on Debian or Ubuntu
+$(CLUTTER): | $(INSTALLED)  # on Debian or Ubuntu; made once, whatever is installed later
 	mkdir -p build/photographs
 	cd build/photographs && apt-get download lomiri-wallpapers-16.04
 	$(BIN)/pip download --quiet --no-deps --dest build/photographs scikit-image==0.26.0 scikit-learn==1.9.1
