@@ -119,6 +119,15 @@ def crack_network_of(model: Model) -> CrackNetwork:
     return network.eval()
 
 
+def scoring_network_of(model: Model) -> CrackNetwork:
+    """Build what scores tiles: the network of a model, with its dense head where the places count.
+
+    Raises:
+        ModelError: as `crack_network_of`.
+    """
+    return CrackNetwork(network_of(model), None) if model.card.places is None else crack_network_of(model)
+
+
 def dense_stride_of(body: nn.Module, tensors: Mapping[str, Tensor]) -> int | None:
     """Return the stride of a trained dense head; None if the tensors of a model hold none."""
     if not any(name.startswith(DENSE_PREFIX) for name in tensors):

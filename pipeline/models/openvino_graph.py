@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from pipeline.models.dense_head import pool_places
 from pipeline.models.domain import Domain, domain_of
 from pipeline.models.model import Model
-from pipeline.models.network import CrackNetwork, apply_network, crack_network_of, network_of, normalise
+from pipeline.models.network import apply_network, normalise, scoring_network_of
 from pipeline.models.openvino_runtime import ov
 
 
@@ -22,7 +22,7 @@ class _FromPixels(nn.Module):
     def __init__(self, model: Model) -> None:
         super().__init__()
         self._card = model.card
-        self._network = CrackNetwork(network_of(model), None) if model.card.places is None else crack_network_of(model)
+        self._network = scoring_network_of(model)
 
     def forward(self, tiles: Tensor) -> tuple[Tensor, ...]:
         """Shape: (N, T, T, 3) uint8 → (N,) and (N, F) as in `network.NetworkOutput`, and (N,) as in `pool_places`."""

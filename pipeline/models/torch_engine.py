@@ -12,7 +12,7 @@ from pipeline.models.batching import Device
 from pipeline.models.dense_head import join_logits, pool_places
 from pipeline.models.domain import domain_of
 from pipeline.models.model import Model
-from pipeline.models.network import CrackNetwork, apply_network, crack_network_of, crack_scores, network_of, normalise
+from pipeline.models.network import apply_network, crack_scores, normalise, scoring_network_of
 
 
 class TorchEngine:
@@ -30,8 +30,7 @@ class TorchEngine:
         self._device = torch.device(device)
         self._half = half
         self._places = model.card.places
-        network = CrackNetwork(network_of(model), None) if self._places is None else crack_network_of(model)
-        self._network = network.to(self._device).to(memory_format=torch.channels_last)
+        self._network = scoring_network_of(model).to(self._device).to(memory_format=torch.channels_last)
         self._mean, self._std = (torch.tensor(value, device=device) for value in (model.card.mean, model.card.std))
         self._calibration = model.card.calibration
         domain = domain_of(model)
