@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipeline.cli import train_from
 from pipeline.cli.config_file import config_option
 from pipeline.cli.messages import echo
 from pipeline.cli.options import training_options
@@ -32,6 +33,13 @@ TRAINING_OPTIONS = ("epochs", "head_epochs", "epoch_tiles", "batch_size", "learn
     show_default=True,
     type=click.Choice(["quick", "standard"]),
     help="quick: minutes on two CPU cores. standard: half an hour to an hour.",
+)
+@click.option(
+    "--from",
+    "from_model",
+    metavar="MODEL",
+    help="Adapt this model (`shipped`, or a folder) to a few labels of your own: only its last layer changes, little "
+    "with few labels, in a minute. Says whether it got better. Takes no option that shapes a training.",
 )
 @click.option("--backbone", metavar="NAME", help="Any model name of timm.  [default: tf_efficientnet_lite0]")
 @click.option(
@@ -69,7 +77,8 @@ TRAINING_OPTIONS = ("epochs", "head_epochs", "epoch_tiles", "batch_size", "learn
 @click.option("--note", metavar="TEXT", help="What people must know before they trust the model, for the card.")
 @training_options
 @config_option
-def command(out: str, **given: Any) -> None:  # noqa: ANN401 - Click's
+@click.pass_context
+def command(ctx: click.Context, /, out: str, from_model: str | None, **given: Any) -> None:  # noqa: ANN401 - Click's
     """Fine-tune a network to tell cracked tiles from sound ones.
 
     DATA is a folder or URL with Positive/ and Negative/ below it at any depth; or one with photos in images/ and their
@@ -91,9 +100,14 @@ def command(out: str, **given: Any) -> None:  # noqa: ANN401 - Click's
       crackscan train sdnet/ --out model --positive CD --positive CW --negative UD --negative UW
       crackscan train coco.json --out model --positive crack --negative "no crack"
       crackscan train a/ b/ --clutter plants/ --out model
+      crackscan train looked-at --from shipped --out model-of-mine
       crackscan train a/ b/ --out model --backbone convnext_tiny --weights convnext.safetensors
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
-    echo(*_format_result(run_training(out=out, **given), out))
+    if from_model is None:
+        echo(*_format_result(run_training(out=out, **given), out))
+    else:
+        train_from.refuse_other_options(ctx)
+        train_from.adapt(out, from_model, given)
 
 
 def run_training(out: str, preset: str, **given: Any) -> "TrainResult":  # noqa: ANN401 - Click's

@@ -40,10 +40,35 @@ def bootstrap(
     """
     if not len(labels):
         return dict.fromkeys(MEASURES)
+    found = _resample(labels, scores, groups, threshold, resampling)
+    return {name: _interval(values) for name, values in found.items()}
+
+
+def bootstrap_differences(
+    labels: Bools,
+    pair: tuple[Scores, Scores],
+    groups: Sequence[str],
+    threshold: float,
+    resampling: Bootstrap,
+) -> dict[str, tuple[float, float] | None]:
+    """Return the 95 % percentile interval of how much higher every measure is for the second scores than the first.
+
+    Both are measured on the same resampled data sets.
+
+    Shapes: `labels`, each of `pair` and `groups` are (n,).
+    """
+    first, second = (_resample(labels, scores, groups, threshold, resampling) for scores in pair)
+    return {name: _interval(second[name] - first[name]) for name in MEASURES}
+
+
+def _resample(
+    labels: Bools, scores: Scores, groups: Sequence[str], threshold: float, resampling: Bootstrap
+) -> dict[str, Floats]:
+    """Return every measure of each resampled data set. Shape: (repeats,) each."""
     _, group = np.unique(np.array(groups), return_inverse=True)
     tiles = RankedTiles(labels, scores, threshold)
     batches = [tiles.measure(drawn[:, group[tiles.order]]) for drawn in _draw(group, resampling)]
-    return {name: _interval(np.concatenate([batch[name] for batch in batches])) for name in MEASURES}
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in MEASURES}
 
 
 def _draw(group: NDArray[np.int64], resampling: Bootstrap) -> Iterator[Floats]:

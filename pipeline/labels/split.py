@@ -82,20 +82,48 @@ def assign(tiles: LabelledTiles, family: NDArray[np.int64], rule: SplitRule) -> 
     Raises:
         UsageError: no division leaves both classes on both sides.
     """
-    component = _connected_components(tiles.groups, family)
-    keys = _component_keys(tiles.names, component, rule.seed)
-    counts = np.zeros((len(keys), 2))
-    np.add.at(counts, (component, tiles.labels.astype(int)), 1)
-    chosen = _choose_components(counts, sorted(range(len(keys)), key=lambda index: keys[index]), rule.fraction)
+    component, counts, order = _count_components(tiles, family, rule.seed)
+    chosen = _choose_components(counts, order, rule.fraction)
     is_validation: NDArray[np.bool_] = chosen[component]
     held = counts[chosen].sum(axis=0)
     if (held == 0).any() or (held == counts.sum(axis=0)).any():
         raise UsageError(
-            f"{count_of(len(tiles), 'tile comes', 'tiles come')} from {count_of(len(keys), 'photo')} or families of "
+            f"{count_of(len(tiles), 'tile comes', 'tiles come')} from {count_of(len(order), 'photo')} or families of "
             f"like tiles, too few to hold out {rule.fraction:.0%} with both classes on both sides. "
             "Give validation tiles with --val."
         )
     return is_validation
+
+
+def assign_folds(tiles: LabelledTiles, family: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.int64]:
+    """Deal tiles out to folds: whole photos and families, both classes as evenly as they come.
+
+    Deals the components in the order of a hash of seed and content, each to the fold that has least of its classes.
+
+    Shapes: (n,) → (n,), from 0 to `folds` - 1.
+    """
+    component, counts, order = _count_components(tiles, family, seed)
+    share = counts / np.maximum(counts.sum(axis=0), 1)
+    held, fold_of = np.zeros((folds, 2)), np.zeros(len(order), np.int64)
+    for index in order:
+        fold_of[index] = np.argmin(held @ share[index])
+        held[fold_of[index]] += share[index]
+    fold: NDArray[np.int64] = fold_of[component]
+    return fold
+
+
+def _count_components(
+    tiles: LabelledTiles, family: NDArray[np.int64], seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64], list[int]]:
+    """Return the component of each tile, how many tiles of either class each one has, and the order of their hashes.
+
+    Shapes: (n,), (components, 2), components.
+    """
+    component = _connected_components(tiles.groups, family)
+    keys = _component_keys(tiles.names, component, seed)
+    counts = np.zeros((len(keys), 2))
+    np.add.at(counts, (component, tiles.labels.astype(int)), 1)
+    return component, counts, sorted(range(len(keys)), key=lambda index: keys[index])
 
 
 def _choose_components(counts: NDArray[np.float64], order: Sequence[int], fraction: float) -> NDArray[np.bool_]:

@@ -139,6 +139,11 @@ def head_parameters(network: nn.Module) -> list[nn.Parameter]:
     return list(head.parameters())
 
 
+def last_layer_name(name: str) -> str:
+    """Return what timm calls the last layer of a network."""
+    return str(_config(name).classifier)
+
+
 def freeze_body(network: nn.Module, *, frozen: bool) -> None:
     """Exclude everything but the head from training, or include it again."""
     for parameter in network.parameters():

@@ -7,8 +7,10 @@ import warnings
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from pipeline.core.errors import ModelError
 from pipeline.models.dense_head import pool_places
 from pipeline.models.domain import Domain, domain_of
 from pipeline.models.model import Model
@@ -58,6 +60,33 @@ def append_domain(graph: ov.Model, domain: Domain | None) -> ov.Model:
     for name, output in outputs.items():
         output.get_tensor().set_names({name})
     return ov.Model([*outputs.values()], graph.get_parameters(), "crackscan")
+
+
+def replace_last_layer(graph: ov.Model, weight: NDArray[np.float32], bias: float) -> ov.Model:
+    """Return a graph, of floats or of integers, with another last layer of its network, which is in floats in both.
+
+    Args:
+        graph: as `append_domain` returns it.
+        weight: of the features that the layer weighs, shape (F,).
+        bias: added to their sum.
+
+    Raises:
+        ModelError: the graph has no such layer.
+    """
+    changed = graph.clone()
+    found = [step for step in changed.get_ordered_ops() if _weighs(step, len(weight))]
+    readers = [reader.get_node() for step in found for reader in step.output(0).get_target_inputs()]
+    if len(found) != 1 or [reader.get_type_name() for reader in readers] != ["Add"]:
+        raise ModelError(f"The int8 network has {len(found)} layers that weigh {len(weight)} features; expected one.")
+    for step, values in ((found[0], weight), (readers[0], np.float32(bias))):
+        old = step.input(1).get_source_output()
+        new = ov.opset13.constant(np.broadcast_to(values, old.get_shape()).astype(np.float32))
+        step.input(1).replace_source_output(new.output(0))
+    return changed
+
+
+def _weighs(step: "ov.Node", features: int) -> bool:
+    return step.get_type_name() == "MatMul" and list(step.input_value(1).get_shape()) == [1, features]
 
 
 def _distances(textures: "ov.Output", domain: Domain) -> "ov.Output":

@@ -9,11 +9,10 @@ from functools import partial
 
 from pipeline import storage
 from pipeline.cluster import session
-from pipeline.core.errors import CrackscanError, InterruptedRunError, UsageError
+from pipeline.core.errors import CrackscanError, InterruptedRunError
 from pipeline.core.interrupt import Interrupt, iterate_in_thread
 from pipeline.core.secrets import refuse_credentials
-from pipeline.dataset.targets import check_folder
-from pipeline.evaluation.operating_point import OperatingPoint, OperatingTarget, choose_operating_point
+from pipeline.evaluation.operating_point import OperatingTarget, choose_operating_point
 from pipeline.labels.labelled_tiles import LabelledTiles, compute_descriptors, read_labelled_tiles
 from pipeline.labels.split import SplitRule, TrainValSplit, split
 from pipeline.models import engines, model, network
@@ -60,12 +59,12 @@ def train(
     places = [("--out", config.out), ("--storage", config.storage), ("--weights", config.weights)]
     refuse_credentials([*places, ("--mlflow", config.mlflow)])
     callbacks, folder = callbacks or TrainCallbacks(), storage.canonical(config.out)
-    _check_folder(folder)
+    model_card.check_model_folder(folder)
     augment = config.hyperparameters.augment
     point = None if target is None else choose_operating_point(target, config.backbone, augment)
     tiles, validation = _read_tiles(config, callbacks)
     run = ray_trainer.compute_run_id(config, tiles, validation)
-    if (card := _load_finished(folder, run, point)) is not None:
+    if (card := model_card.load_finished(folder, run, point)) is not None:
         return TrainResult(folder, card, already_there=True)
     backbone = ray_trainer.load_backbone(config)
     describe = partial(compute_descriptors, on_progress=callbacks.on_descriptors)
@@ -89,20 +88,6 @@ def train(
     return TrainResult(folder, card, already_there=False)
 
 
-def _check_folder(folder: str) -> None:
-    """Refuse a folder in which files of others would be replaced; that of an interrupted run has a history.
-
-    Raises:
-        UsageError: says what is there.
-    """
-    check_folder(folder)
-    names = (model.WEIGHTS_FILE, model.README_FILE, *model.INT8_FILES, tracking.HISTORY_FILE)
-    found = [url for url in (storage.join(folder, name) for name in names) if storage.exists(url)]
-    is_model = storage.exists(storage.join(folder, model.CARD_FILE))  # `_load_finished` looks whose it is
-    if found and not is_model and not tracking.has_history(folder):
-        raise UsageError(f"{found[0]} is there already, and no training wrote it. Choose another --out.")
-
-
 def _read_tiles(config: TrainConfig, callbacks: TrainCallbacks) -> tuple[LabelledTiles, LabelledTiles | None]:
     tiles = read_labelled_tiles(config.data, config.classes, config.clutter)
     validation = read_labelled_tiles(config.val, config.classes) if config.val else None
@@ -112,28 +97,6 @@ def _read_tiles(config: TrainConfig, callbacks: TrainCallbacks) -> tuple[Labelle
         if part is not None and part.has_unused:
             callbacks.on_unused(part)
     return tiles, validation
-
-
-def _load_finished(folder: str, run: str, point: OperatingPoint | None) -> Card | None:
-    """Return the card of this run if it is finished.
-
-    Raises:
-        UsageError: the folder holds the model of another run, or of this one with another calibration.
-    """
-    if not storage.exists(storage.join(folder, model.CARD_FILE)):
-        return None
-    card = model.load_card(folder)
-    if card.training.get("run") != run:
-        raise UsageError(
-            f"{folder} holds the model of another run ({card.training.get('run')}, model {card.model_id}); this "
-            f"command is run {run}. Choose another --out, or remove that folder."
-        )
-    if point is not None and (card.calibration, card.threshold) != (point.calibration, point.threshold):
-        raise UsageError(
-            f"{folder} holds the model of this run, calibrated otherwise (model {card.model_id}). Choose another "
-            "--out, or remove that folder."
-        )
-    return card
 
 
 def _train_on_ray(

@@ -1,4 +1,4 @@
-"""Writes the card of a trained model: its figures, its data, and the command that makes it again.
+"""Writes the card of a trained model: its figures, its data, and the command that makes it again; finds a finished one.
 
 `models.model` writes the files, `model_readme` the words for people.
 """
@@ -11,15 +11,18 @@ from importlib.metadata import version
 
 import numpy as np
 
-from pipeline import __version__
+from pipeline import __version__, storage
 from pipeline.core.errors import UsageError
+from pipeline.dataset.targets import check_folder
 from pipeline.evaluation.calibration import Sample, fit_temperature, scores_of
 from pipeline.evaluation.metrics import measure
 from pipeline.evaluation.operating_point import OperatingPoint, OperatingTarget
 from pipeline.labels.label_tables import ClassNames
 from pipeline.labels.labelled_tiles import LabelledTiles
+from pipeline.models import model
 from pipeline.models.card import Card, DataSource, Places, Value
 from pipeline.models.network import dense_stride_of
+from pipeline.training import tracking
 from pipeline.training.config import TrainConfig
 from pipeline.training.loop import BestEpoch, TrainingTask
 from pipeline.training.trials import shorten_place
@@ -88,6 +91,42 @@ def make_card(
         photo=operating_point.photo,
         places=None if dense_stride is None else Places(),
     )
+
+
+def check_model_folder(folder: str) -> None:
+    """Refuse a folder in which files of others would be replaced; that of an interrupted run has a history.
+
+    Raises:
+        UsageError: says what is there.
+    """
+    check_folder(folder)
+    names = (model.WEIGHTS_FILE, model.README_FILE, *model.INT8_FILES, tracking.HISTORY_FILE)
+    found = [url for url in (storage.join(folder, name) for name in names) if storage.exists(url)]
+    is_model = storage.exists(storage.join(folder, model.CARD_FILE))  # `load_finished` looks whose it is
+    if found and not is_model and not tracking.has_history(folder):
+        raise UsageError(f"{found[0]} is there already, and no training wrote it. Choose another --out.")
+
+
+def load_finished(folder: str, run: str, point: OperatingPoint | None = None) -> Card | None:
+    """Return the card of this run if it is finished.
+
+    Raises:
+        UsageError: the folder holds the model of another run, or of this one with another calibration.
+    """
+    if not storage.exists(storage.join(folder, model.CARD_FILE)):
+        return None
+    card = model.load_card(folder)
+    if card.training.get("run") != run:
+        raise UsageError(
+            f"{folder} holds the model of another run ({card.training.get('run')}, model {card.model_id}); this "
+            f"command is run {run}. Choose another --out, or remove that folder."
+        )
+    if point is not None and (card.calibration, card.threshold) != (point.calibration, point.threshold):
+        raise UsageError(
+            f"{folder} holds the model of this run, calibrated otherwise (model {card.model_id}). Choose another "
+            "--out, or remove that folder."
+        )
+    return card
 
 
 def _settings(task: TrainingTask, provenance: Provenance) -> dict[str, Value]:
