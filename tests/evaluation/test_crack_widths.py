@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from pipeline.evaluation.crack_widths import LEAST_PX, open_by_square, width_class
 from pipeline.labels.mask_files import Mask
@@ -21,9 +22,10 @@ def cracks(draw: st.DrawFn) -> Mask:
     return crack
 
 
-def widths(crack: Mask) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+def widths(crack: Mask) -> NDArray[np.int64]:
     """Return the width of every pixel up to the largest of `SIDES_PX`, 0 where there is no crack. Shape (H, W)."""
-    return np.sum([open_by_square(crack, side_px) for side_px in SIDES_PX], axis=0)
+    found: NDArray[np.int64] = np.sum([open_by_square(crack, side_px) for side_px in SIDES_PX], axis=0)
+    return found
 
 
 def line(width_px: int, top: int = 10) -> Mask:
