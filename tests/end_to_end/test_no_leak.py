@@ -168,7 +168,7 @@ def test_no_file_to_measure_on_is_in_the_training_of_the_shipped_model(
 def test_the_search_finds_a_planted_file(
     tmp_path: Path, training_files: LabelledTiles, training_pictures: Descriptors
 ) -> None:
-    """Every thousandth file of the training, mirrored, half as large and saved again, is found, so the test can fail."""
+    """Every thousandth file of the training, mirrored, half as large and saved again, is found; the test can fail."""
     for number, url in enumerate(training_files.urls[::1000]):
         mirrored = Image.fromarray(decode(storage.read_bytes(url)).pixels[:, ::-1])
         mirrored.reduce(2).save(tmp_path / f"{number}.jpg", quality=75)
