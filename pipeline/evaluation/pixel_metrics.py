@@ -28,14 +28,14 @@ class Agreement:
     average_precision: float
     """Area under the precision-recall curve, as a step function."""
     iou: float
-    """Plane that are crack in map and mask, as a part of those that are in either."""
+    """Pixels that are crack in map and mask, as a part of those that are in either."""
     f1: float
     precision: float
     """Part of the pixels called crack that are crack."""
     recall: float
     """Part of the crack pixels that are called crack."""
     level: float
-    """Plane at or over this are called crack, in [0, 1]."""
+    """Pixels at or over this are called crack, in [0, 1]."""
 
 
 @dataclass(frozen=True)
