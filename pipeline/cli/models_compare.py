@@ -27,7 +27,7 @@ COLUMNS = {
     "ece_before": "ECE, raw",
     "ece_after": "calibrated",
     "photo_auc": "photos: AUC",
-    "photo_recall_at_5_percent_false_alarms": "recall at 5 %",
+    "photo_recall_at_5_percent_false_alarms": "photos: recall at 5 %",
 }
 """The figures, and their names in the table."""
 
