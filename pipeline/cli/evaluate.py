@@ -85,7 +85,7 @@ def command(**given: Any) -> None:  # noqa: ANN401 - Click's
       tiles.csv             every tile with its score
       precision_recall.png  roc.png  reliability.png
       mistakes.png          the most confident false alarms and misses
-      masks.json  masks.png with --masks: how well maps fit the masks, and photos beside both
+      masks.json  masks.png with --masks: how well maps fit the masks, also by crack width; photos beside both
 
     \b
     Examples:

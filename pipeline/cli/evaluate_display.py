@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from pipeline.evaluation.evaluate import Evaluation, Result
-    from pipeline.evaluation.mask_evaluation import MaskEvaluation
+    from pipeline.evaluation.mask_evaluation import MaskEvaluation, WidthResult
 
 MOST_FAILURES = 10
 """Failed tiles that the terminal names; `metrics.json` names all."""
@@ -48,7 +48,8 @@ MASK_ROWS = {
 MASK_READING = """\
 How to read it: of the pixels that the map or the mask calls crack, IoU is the part that both do, at the map level where
 that is best; average precision needs no level. Masks are drawn by hand: within {tolerance} pixels, a pixel called
-crack is right, and a crack's pixel is found, if the other has a crack within as many pixels."""
+crack is right, and a crack's pixel is found, if the other has a crack within as many pixels. A crack's pixel is as wide
+as the largest square in the mask that covers it; a photo counts where most of its crack pixels do."""
 
 
 def print_tiles(evaluation: "Evaluation") -> None:
@@ -107,7 +108,19 @@ def _mask_table(evaluation: "MaskEvaluation") -> "Table":
         table.add_row(heading, style="bold")
         for name, label in MASK_ROWS.items():
             table.add_row(label, *[f"{getattr(getattr(each.quality, kind), name):.4f}" for each in results])
+    table.add_section()
+    table.add_row(f"best F1 within {TOLERANCE_PX} pixels, cracks", style="bold")
+    for of_class in zip(*(each.by_width for each in results), strict=True):
+        table.add_row(f"  {_format_widths(of_class[0])}", *map(_format_width_result, of_class))
     return table
+
+
+def _format_widths(of: "WidthResult") -> str:
+    return f"{of.least_px} px wide and more" if of.most_px is None else f"{of.least_px} to {of.most_px} px wide"
+
+
+def _format_width_result(result: "WidthResult") -> str:
+    return f"{result.quality.tolerant.f1:.4f} ({count_of(result.photos, 'photo')})" if result.quality else "-"
 
 
 def _make_table(title: str, sources: list[str]) -> "Table":

@@ -8,6 +8,7 @@ It imports `core`, `storage`, `images`, `dataset`, `labels`, `models` and `clust
 * `figures`: the pictures of a report
 * `mask_evaluation`: crack maps compared with crack masks, and the report
 * `pixel_metrics`: how well crack maps agree with masks, pixel by pixel
+* `crack_widths`: how wide the cracks of a mask are
 * `calibration`: from logits to probabilities and thresholds
 * `photo_calibration`: the calibration of whole photos, from tiles of left-out sources
 * `trial_results`: the result of one trial, and its file

@@ -15,6 +15,7 @@ from pipeline.cluster.session import ClusterConfig
 from pipeline.core.errors import CrackscanError, UsageError
 from pipeline.core.progress import OnProgress
 from pipeline.evaluation import figures
+from pipeline.evaluation.crack_widths import LEAST_PX, width_class
 from pipeline.evaluation.evaluate import ALL, EvaluationConfig, check_report
 from pipeline.evaluation.figures import MaskedMap
 from pipeline.evaluation.pixel_metrics import TOLERANCE_PX, MapQuality, PixelCounts
@@ -36,6 +37,18 @@ CrackMaps = Callable[[Sequence[str], str, ClusterConfig, OnProgress], tuple[dict
 
 
 @dataclass(frozen=True)
+class WidthResult:
+    """The maps of the photos of one source in which most crack pixels are of one class of widths."""
+
+    least_px: int
+    most_px: int | None
+    """None in the class of the widest cracks."""
+    photos: int
+    quality: MapQuality | None
+    """At the levels that are best for this class; None without photos."""
+
+
+@dataclass(frozen=True)
 class SourceResult:
     """The maps of one source."""
 
@@ -44,6 +57,8 @@ class SourceResult:
     over_threshold: int
     """Photos whose maps `score --maps` would keep."""
     quality: MapQuality
+    by_width: tuple[WidthResult, ...]
+    """The narrowest cracks first. Photos without a crack in their masks have no width and count in `quality` only."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +80,8 @@ class _Comparison:
     """Photos compared with their masks."""
 
     counts: PixelCounts = field(default_factory=PixelCounts)
+    by_width: list[PixelCounts] = field(default_factory=lambda: [PixelCounts() for _ in LEAST_PX])
+    """For each class of `LEAST_PX`."""
     scores: list[float] = field(default_factory=list)
     shown: list[MaskedMap] = field(default_factory=list)
 
@@ -72,7 +89,15 @@ class _Comparison:
         quality = self.counts.measure()
         if quality is None:
             raise CrackscanError(f"Of {source}, no photo that has a crack in its mask could be scored.")
-        return SourceResult(source, len(self.scores), sum(score >= threshold for score in self.scores), quality)
+        over_threshold = sum(score >= threshold for score in self.scores)
+        return SourceResult(source, len(self.scores), over_threshold, quality, self._results_by_width())
+
+    def _results_by_width(self) -> tuple[WidthResult, ...]:
+        most_px = (*(least_px - 1 for least_px in LEAST_PX[1:]), None)
+        return tuple(
+            WidthResult(least, most, counts.photos, counts.measure())
+            for least, most, counts in zip(LEAST_PX, most_px, self.by_width, strict=True)
+        )
 
 
 def evaluate_masks(
@@ -132,6 +157,8 @@ def _compare(source: str, urls: Sequence[str], mapped: Mapping[str, MappedPhoto]
             score, png = mapped[photo.url]
             grey = crack_maps.enlarge_map(*crack_maps.decode_map(png), *photo.crack.shape)
             found.counts.add(grey, photo.crack)
+            if (widths := width_class(photo.crack)) is not None:
+                found.by_width[widths].add(grey, photo.crack)
             found.scores.append(score)
             if photo.url in shown:
                 found.shown.append(MaskedMap(photo.pixels, photo.crack, grey, score, storage.name(photo.url)))
@@ -141,4 +168,6 @@ def _compare(source: str, urls: Sequence[str], mapped: Mapping[str, MappedPhoto]
 def _combine(comparisons: Collection[_Comparison]) -> _Comparison:
     """Count the photos of all sources together, without pictures, which the sheet has already."""
     counts = sum((comparison.counts for comparison in comparisons), start=PixelCounts())
-    return _Comparison(counts, [*chain(*(comparison.scores for comparison in comparisons))])
+    by_class = zip(*(comparison.by_width for comparison in comparisons), strict=True)
+    by_width = [sum(of_class, start=PixelCounts()) for of_class in by_class]
+    return _Comparison(counts, by_width, [*chain(*(comparison.scores for comparison in comparisons))])

@@ -16,7 +16,6 @@ from pipeline.evaluation.calibration import Rates, Sample, fit_across, leave_one
 from pipeline.evaluation.photo_calibration import PhotoSample, draw_photos, fit_photos, rates_of
 from pipeline.evaluation.trial_comparison import Figures
 from pipeline.evaluation.trial_results import TrialResult, group_by_seed, read_results
-from pipeline.labels.boxes import picture_of
 from pipeline.models.card import Calibration, PhotoCalibration, Value
 
 PREFIX = "left_out/"
@@ -85,7 +84,7 @@ def choose_operating_point(target: OperatingTarget, backbone: str, augment: str)
     calibration = fit_across([*samples.values()])
     threshold = threshold_for([*samples.values()], calibration, target.false_alarm_rate)
     pictures = {
-        source: [f"{seed}/{picture_of(name)}" for seed, found in rounds.items() for name in found[source].tiles]
+        source: [f"{seed}/{picture}" for seed, found in rounds.items() for picture in found[source].pictures]
         for source in samples
     }
     photos = {source: draw_photos(sample, pictures[source], calibration) for source, sample in samples.items()}

@@ -44,19 +44,25 @@ class PhotoSample(NamedTuple):
         return scores
 
 
-def draw_photos(sample: Sample, pictures: Sequence[str], calibration: Calibration) -> PhotoSample:
-    """Put photos together from the tiles of a source.
+def draw_photos(
+    sample: Sample,
+    pictures: Sequence[str],
+    calibration: Calibration,
+    grids: Sequence[tuple[int, int]] = GRIDS,
+) -> PhotoSample:
+    """Put photos together from the tiles of a source, `PHOTOS` of each grid.
 
     Args:
         sample: its tiles.
         pictures: the picture that each tile is a part of; tiles without one have a name of their own.
         calibration: of the tiles.
+        grids: rows and columns of tiles.
     """
     random = np.random.default_rng(SEED)
     logits = logits_of(scores_of(sample, calibration).astype(np.float32))
     sound, cracked = (_by_picture(np.flatnonzero(sample.labels == label), pictures) for label in (False, True))
     facts, labels = [], []
-    for rows, cols in GRIDS:
+    for rows, cols in grids:
         for number in range(PHOTOS):
             photo = logits[_fill(rows * cols, sound, random)].reshape(rows, cols)
             if number % 2:
@@ -92,10 +98,12 @@ def _by_picture(tiles: NDArray[np.int64], pictures: Sequence[str]) -> list[list[
 
 
 def _fill(count: int, pictures: Sequence[list[int]], random: np.random.Generator) -> list[int]:
-    """Draw pictures until their tiles are as many."""
+    """Draw pictures until their tiles are as many; at once all that are needed if each has the most tiles."""
+    most_tiles = max(map(len, pictures))
     found: list[int] = []
     while len(found) < count:
-        found += pictures[int(random.integers(len(pictures)))]
+        for drawn in random.integers(len(pictures), size=-(-(count - len(found)) // most_tiles)).tolist():
+            found += pictures[drawn]
     return found[:count]
 
 

@@ -4,6 +4,7 @@ Knows arrays only. Maps have 256 levels, so counts of pixels by level give exact
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from pipeline.labels.mask_files import Mask
 from pipeline.models.crack_maps import Grey
 
 Counts = NDArray[np.int64]
+Plane = TypeVar("Plane", Grey, Mask)
 
 LEVELS = 256
 TOLERANCE_PX = 2
@@ -52,6 +54,8 @@ class PixelCounts:
     """Counts of pixels by level, photo by photo."""
 
     def __init__(self) -> None:
+        self.photos = 0
+        """Photos counted."""
         # Of all pixels, of crack pixels, of pixels near the crack, and of crack pixels by the highest level near them.
         self._counts: Counts = np.zeros((4, LEVELS), np.int64)
 
@@ -66,11 +70,13 @@ class PixelCounts:
         """
         near = dilate(crack.astype(np.uint8), TOLERANCE_PX) > 0
         parts = (grey.ravel(), grey[crack], grey[near], dilate(grey, TOLERANCE_PX)[crack])
+        self.photos += 1
         self._counts += [np.bincount(part, minlength=LEVELS) for part in parts]
 
     def __add__(self, other: "PixelCounts") -> "PixelCounts":
         """Count two sets of photos together."""
         both = PixelCounts()
+        both.photos = self.photos + other.photos
         both._counts = self._counts + other._counts
         return both
 
@@ -92,12 +98,18 @@ def dilate(grey: Grey, by_px: int) -> Grey:
 
     Shape: (H, W) → (H, W).
     """
-    padded = np.pad(grey, by_px)
-    height, width = grey.shape
-    shifts = range(2 * by_px + 1)
-    rows: Grey = np.max([padded[shift : shift + height] for shift in shifts], axis=0)
-    columns: Grey = np.max([rows[:, shift : shift + width] for shift in shifts], axis=0)
-    return columns
+    return combine_squares(np.maximum, np.pad(grey, by_px), 2 * by_px + 1)
+
+
+def combine_squares(combine: np.ufunc, pixels: Plane, side_px: int) -> Plane:
+    """Combine the pixels of every square of this side, which begins at the pixel of the result.
+
+    Shape: (H, W) → (H - side_px + 1, W - side_px + 1).
+    """
+    height, width = (size - side_px + 1 for size in pixels.shape)
+    rows = combine.reduce([pixels[shift : shift + height] for shift in range(side_px)])
+    combined: Plane = combine.reduce([rows[:, shift : shift + width] for shift in range(side_px)])
+    return combined
 
 
 def _agreement(precision: Floats, recall: Floats) -> Agreement:

@@ -14,14 +14,17 @@ from typing import NamedTuple
 
 from pipeline import storage
 from pipeline.evaluation import calibration, figures
-from pipeline.evaluation.calibration import Sample
 from pipeline.evaluation.figures import QualityPoint
 from pipeline.evaluation.metrics import measure
+from pipeline.evaluation.photo_calibration import GRIDS, draw_photos, fit_photos
 from pipeline.evaluation.trial_results import TrialResult, group_by_seed
 from pipeline.models.card import Calibration
 
 T_QUANTILES = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 """Student's t at 97.5 % for 1 … 10 degrees of freedom; the last one serves beyond, which is on the safe side."""
+
+PHOTO_GRID = GRIDS[-1]
+"""Of the photos whose figures a comparison shows: 12 megapixels."""
 
 
 class Figures(NamedTuple):
@@ -29,11 +32,16 @@ class Figures(NamedTuple):
 
     auc: float
     average_precision: float
+    recall_at_1_percent_false_alarms: float
     recall_at_5_percent_false_alarms: float
     ece_before: float
     """Expected calibration error of the raw scores at even odds; see `calibration`."""
     ece_after: float
     """The same for scores calibrated on the trials of the other sources."""
+    photo_auc: float
+    """Of photos of the size `PHOTO_GRID`, put together from the test tiles; tiles and photos are calibrated on the
+    trials of the other sources. See `photo_calibration`."""
+    photo_recall_at_5_percent_false_alarms: float
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,11 @@ class Interval:
     low: float | None
     high: float | None
     n: int
+
+    @property
+    def excludes_zero(self) -> bool | None:
+        """Whether all of the interval is on one side of zero; None without an interval."""
+        return None if self.low is None or self.high is None else self.low > 0 or self.high < 0
 
 
 @dataclass(frozen=True)
@@ -66,18 +79,15 @@ class Entry:
         """The name in tables."""
         return f"{self.backbone}, {self.augment}"
 
-    def macro_auc(self, seed: int) -> float:
-        """Return one seed's mean over the sources."""
-        return statistics.fmean(found.auc for found in self.rounds[seed].values())
-
 
 @dataclass(frozen=True)
 class Difference:
-    """How much higher the macro AUC of one entry is than that of another, over the seeds that both have."""
+    """How much higher the means over sources of one entry are than those of another, over the seeds that both have."""
 
     name: str
     than: str
     auc: Interval
+    recall_at_5_percent_false_alarms: Interval
 
 
 @dataclass(frozen=True)
@@ -115,11 +125,9 @@ def mean_over_seeds(values: Sequence[float]) -> Interval:
 
 def measure_round(found: Mapping[str, TrialResult]) -> dict[str, Figures]:
     """Measure the trials of one seed by left-out source, each calibrated on the others."""
-    samples = [result.sample for result in found.values()]
-    others = calibration.leave_one_out(samples)
     return {
-        source: _measure(result.sample, calibration.fit_across(rest))
-        for (source, result), rest in zip(found.items(), others, strict=True)
+        source: _measure(result, [other for name, other in found.items() if name != source])
+        for source, result in found.items()
     }
 
 
@@ -165,30 +173,46 @@ def _enter(results: Sequence[TrialResult], tiles_per_s: float) -> Entry:
         for source in next(iter(rounds.values()))
     }
     macro = {
-        name: mean_over_seeds(
-            [statistics.fmean(getattr(of, name) for of in found.values()) for found in rounds.values()]
-        )
+        name: mean_over_seeds([_mean_over_sources(found, name) for found in rounds.values()])
         for name in Figures._fields
     }
     return Entry(results[0].backbone, results[0].augment, tiles_per_s, sources, macro, rounds)
 
 
-def _measure(sample: Sample, fitted: Calibration) -> Figures:
-    raw = Calibration()
-    found = measure(sample.labels, calibration.scores_of(sample, raw))
+def _mean_over_sources(found: Mapping[str, Figures], name: str) -> float:
+    return statistics.fmean(getattr(of_source, name) for of_source in found.values())
+
+
+def _measure(result: TrialResult, others: Sequence[TrialResult]) -> Figures:
+    sample, raw = result.sample, Calibration()
+    fitted = calibration.fit_across([other.sample for other in others])
+    photo_weights = fit_photos([draw_photos(other.sample, other.pictures, fitted) for other in others])
+    photos = draw_photos(sample, result.pictures, fitted, [PHOTO_GRID])
+    of_tiles = measure(sample.labels, calibration.scores_of(sample, raw))
+    of_photos = measure(photos.labels, photos.scores(photo_weights))
     return Figures(
-        auc=found.auc or 0.0,
-        average_precision=found.average_precision or 0.0,
-        recall_at_5_percent_false_alarms=found.recall_at_5_percent_false_alarms or 0.0,
+        auc=of_tiles.auc or 0.0,
+        average_precision=of_tiles.average_precision or 0.0,
+        recall_at_1_percent_false_alarms=of_tiles.recall_at_1_percent_false_alarms or 0.0,
+        recall_at_5_percent_false_alarms=of_tiles.recall_at_5_percent_false_alarms or 0.0,
         ece_before=calibration.calibration_error(sample, raw),
         ece_after=calibration.calibration_error(sample, fitted),
+        photo_auc=of_photos.auc or 0.0,
+        photo_recall_at_5_percent_false_alarms=of_photos.recall_at_5_percent_false_alarms or 0.0,
     )
 
 
 def _difference(entry: Entry, reference: Entry) -> Difference:
+    auc, recall = (_gain(entry, reference, name) for name in ("auc", "recall_at_5_percent_false_alarms"))
+    return Difference(entry.name, reference.name, auc, recall)
+
+
+def _gain(entry: Entry, reference: Entry, name: str) -> Interval:
     seeds = [seed for seed in entry.rounds if seed in reference.rounds]
-    gains = [entry.macro_auc(seed) - reference.macro_auc(seed) for seed in seeds]
-    return Difference(entry.name, reference.name, mean_over_seeds(gains))
+    of_entry, of_reference = (
+        [_mean_over_sources(each.rounds[seed], name) for seed in seeds] for each in (entry, reference)
+    )
+    return mean_over_seeds([value - other for value, other in zip(of_entry, of_reference, strict=True)])
 
 
 def _point(entry: Entry) -> QualityPoint:

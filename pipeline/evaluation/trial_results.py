@@ -14,6 +14,7 @@ from pipeline import storage
 from pipeline.core.counts import count_of
 from pipeline.core.errors import DatasetError
 from pipeline.evaluation.calibration import Sample
+from pipeline.labels.boxes import picture_of
 from pipeline.models.card import Value
 
 RESULTS = "trials"
@@ -41,6 +42,11 @@ class TrialResult:
     """The test tiles: the last two parts of each address, with the box."""
     sample: Sample
     """The logits and the labels of the test tiles."""
+
+    @property
+    def pictures(self) -> list[str]:
+        """The picture that each test tile is a part of."""
+        return [picture_of(name) for name in self.tiles]
 
     def to_json(self, metrics: Mapping[str, object]) -> str:
         """Return the content of the trial's file, with metrics for people to read."""

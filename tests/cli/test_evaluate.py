@@ -124,6 +124,8 @@ def test_evaluate_maps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code, text, error = invoke("--masks", "c", "--model", SHIPPED_MODEL, "--out", "report", "--cpus", "2")
     assert (code, "best IoU" in text, "failed" in error) == (0, True, False)
     assert f"photos beside their masks and maps: {tmp_path}/report/masks.png\n" in text
+    assert "9 px wide and more" in text
+    assert text.count("(1 photo)") == 1
     [result] = json.loads((tmp_path / "report" / "masks.json").read_text())["results"]
     quality = result["quality"]
     assert (result["source"], result["photos"], quality["crack_pixels"]) == ("c", 1, drawing.mask.sum())

@@ -51,11 +51,11 @@ def dark_maps(
     return mapped, failures
 
 
-def write(folder: Path, name: str, crack_grey: int, mask_off_px: int = 0) -> None:
+def write(folder: Path, name: str, crack_grey: int, mask_off_px: int = 0, width_px: int = 4) -> None:
     """Write a white photo with a crack of one grey, and its mask, `mask_off_px` pixels off."""
     pixels, mask = np.full((64, 96, 3), 255, np.uint8), np.zeros((64, 96), np.uint8)
-    pixels[30:34] = crack_grey
-    mask[30 + mask_off_px : 34 + mask_off_px] = 255
+    pixels[30 : 30 + width_px] = crack_grey
+    mask[30 + mask_off_px : 30 + mask_off_px + width_px] = 255
     for part, picture in (("images", pixels), ("masks", mask)):
         (folder / part).mkdir(parents=True, exist_ok=True)
         Image.fromarray(picture).save(folder / part / f"{name}.png")
@@ -96,6 +96,23 @@ def test_each_source_and_all(bridges: list[str], config: EvaluationConfig) -> No
     assert [storage.name(url) for url in found.failures] == ["x.png"]
 
 
+def test_photos_count_where_most_of_their_crack_is(bridges: list[str], config: EvaluationConfig) -> None:
+    """Each photo in one class of widths, and one without a crack in none, though its false alarm counts in all."""
+    write(Path(bridges[1]), "thin", crack_grey=0, mask_off_px=5, width_px=2)
+    write(Path(bridges[1]), "sound", crack_grey=0, width_px=0)
+    a, b, everything = evaluate_darkness(bridges, config).results
+    assert [(each.least_px, each.most_px) for each in a.by_width] == [(1, 3), (4, 8), (9, None)]
+    assert [each.photos for result in (a, b, everything) for each in result.by_width] == [0, 8, 0, 1, 1, 0, 1, 9, 0]
+    assert (b.photos, everything.photos) == (3, 11)
+    thin, middle, wide = everything.by_width
+    assert thin.quality is not None
+    assert middle.quality is not None
+    assert thin.quality.tolerant.f1 == pytest.approx(12 / 70)  # five pixels off: nothing better than all 64 rows
+    assert middle.quality.tolerant.f1 == 1
+    assert wide.quality is None
+    assert thin.quality.crack_pixels + middle.quality.crack_pixels == everything.quality.crack_pixels
+
+
 def test_the_report(bridges: list[str], config: EvaluationConfig) -> None:
     """The report has every figure as JSON, and a picture of photos beside their masks and maps."""
     found = evaluate_darkness(bridges, config)
@@ -108,6 +125,9 @@ def test_the_report(bridges: list[str], config: EvaluationConfig) -> None:
         2,
     )
     assert content["results"][0]["quality"]["exact"]["iou"] == 1
+    thin, middle, wide = content["results"][0]["by_width"]
+    assert (thin["photos"], middle["photos"], middle["quality"]["tolerant"]["f1"]) == (0, 8, 1)
+    assert wide == {"least_px": 9, "most_px": None, "photos": 0, "quality": None}
     assert content["failures"] == [{"url": url, "message": "It cannot be scored."} for url in found.failures]
     with Image.open(io.BytesIO((out / "masks.png").read_bytes())) as sheet:
         assert min(sheet.size) > 300

@@ -29,6 +29,7 @@ def test_half_of_the_photos_are_cracked_in_each_grid() -> None:
     assert found.labels.mean() == 0.5
     assert len(found.labels) == PHOTOS * len(GRIDS)
     assert np.array_equal(found.facts, again.facts)
+    assert draw_photos(*source(2), Calibration(), GRIDS[:1]).facts.shape == (PHOTOS, 3)
 
 
 def test_photos_of_tiles_that_are_told_apart_are_told_apart() -> None:

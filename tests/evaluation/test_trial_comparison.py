@@ -10,7 +10,7 @@ import pytest
 from pipeline import storage
 from pipeline.evaluation import trial_comparison
 from pipeline.evaluation.calibration import Sample
-from pipeline.evaluation.trial_comparison import Interval, mean_over_seeds, summarise
+from pipeline.evaluation.trial_comparison import Figures, Interval, mean_over_seeds, summarise
 from pipeline.evaluation.trial_results import TrialResult
 
 LABELS = np.array([True, True, False, False])
@@ -51,6 +51,13 @@ def test_intervals_follow_students_t() -> None:
     assert mean_over_seeds([0.5]) == Interval(0.5, None, None, 1)
 
 
+def test_an_interval_excludes_zero_or_not() -> None:
+    """Only if all of it is on one side; without an interval nobody knows."""
+    bounds = ((0.1, 0.2), (-0.2, -0.1), (-0.1, 0.2), (0.0, 0.1), (0.0, 0.0), (None, None))
+    found = [Interval(0.0, low, high, 2).excludes_zero for low, high in bounds]
+    assert found == [True, True, False, False, False, None]
+
+
 def test_every_source_weighs_the_same() -> None:
     """Figures of a source are means over seeds, macro figures are means over sources, the best entry comes first."""
     first, second = summarise("out", RESULTS, SPEEDS).entries
@@ -65,6 +72,22 @@ def test_differences_are_seed_by_seed() -> None:
     (difference,) = summarise("out", RESULTS, SPEEDS).differences
     assert (difference.name, difference.than) == ("fast, field", "slow, field")
     assert difference.auc == Interval(0.125, 0.125, 0.125, 2)
+    recall = difference.recall_at_5_percent_false_alarms  # gains 0.25 in one seed, and nothing in the other
+    assert (recall.mean, recall.high) == pytest.approx((0.125, 0.125 + 12.706 * 0.125))
+
+
+def test_photos_of_tiles_told_apart_are_told_apart() -> None:
+    """Where a network ranks all tiles right, in every source, it ranks all photos right."""
+    for found in trial_comparison.measure_round({result.left_out: result for result in RESULTS[6:]}).values():
+        assert (found.photo_auc, found.photo_recall_at_5_percent_false_alarms) == (1, 1)
+
+
+def test_photos_of_a_source_are_calibrated_on_the_others() -> None:
+    """Another source that teaches little makes the photos of a source harder to tell apart, though not its tiles."""
+    good, poor = trial("slow", 0, "b", 1.0), trial("slow", 0, "b", 0.5)
+    found = [trial_comparison.measure_round({"a": RESULTS[0], "b": other})["a"] for other in (good, poor)]
+    assert found[0].auc == found[1].auc == 1
+    assert found[1].photo_auc < 0.95 < found[0].photo_auc
 
 
 def test_each_source_is_calibrated_on_the_others() -> None:
@@ -92,5 +115,10 @@ def test_the_files_hold_every_figure(tmp_path: Path) -> None:
     assert len(rows) == len(RESULTS)
     content = json.loads((tmp_path / "comparison.json").read_text())
     assert content["entries"][0]["macro"]["auc"]["mean"] == found.entries[0].macro["auc"].mean
+    assert content["entries"][0]["sources"]["a"].keys() == set(Figures._fields) <= rows[0].keys()
+    assert {name for name in content["differences"][0] if name not in {"name", "than"}} == {
+        "auc",
+        "recall_at_5_percent_false_alarms",
+    }
     assert content["differences"][0]["auc"]["n"] == 2
     assert (tmp_path / "quality_speed.png").read_bytes().startswith(b"\x89PNG")

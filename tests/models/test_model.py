@@ -119,3 +119,11 @@ def test_the_shipped_model_can_be_used() -> None:
     shipped = model.load_model(SHIPPED_MODEL)
     pictures = torch.zeros(1, 3, shipped.card.tile_px, shipped.card.tile_px)
     assert network_of(shipped)(pictures).shape == (1, 1)
+
+
+def test_the_shipped_model_was_not_trained_on_what_is_only_to_measure_on() -> None:
+    """Its card names neither the folder nor the origin of the walls and the asphalt, in its data or its command."""
+    card = model.load_card(SHIPPED_MODEL)
+    said = f"{card.data} {card.training}"
+    assert "uav_weathered" in said
+    assert not [name for name in ("eval_only", "crack_dataset", "Rissbilder", "CrackForest") if name in said]
