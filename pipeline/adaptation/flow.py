@@ -31,10 +31,8 @@ from pipeline.models.card import Card, Value
 from pipeline.models.model import Model
 from pipeline.training import model_card, model_readme
 from pipeline.training.config import TrainConfig
+from pipeline.training.model_readme import BEFORE
 from pipeline.training.trials import shorten_place
-
-BEFORE = "before/"
-"""Prefix of the card's metrics of the old model, on the same tiles."""
 
 
 class AdaptCallbacks:
@@ -89,10 +87,10 @@ def adapt(config: TrainConfig, old_model: str, callbacks: AdaptCallbacks | None 
     if held_out is None:
         layer, compared = adapter.fit_and_cross_fit(tiles, describe)
     else:
-        parts = split(tiles, held_out, SplitRule(), describe)
-        tiles = parts.training
+        tiles = split(tiles, held_out, SplitRule(), describe).training
         layer, compared = adapter.fit_and_measure(tiles, held_out)
-    written = _write(folder, old, layer, _make_card(config, old, (tiles, held_out or tiles), run, compared))
+    parts = (tiles, tiles.subset([]) if held_out is None else held_out)
+    written = _write(folder, old, layer, _make_card(config, old, parts, run, compared))
     return AdaptResult(folder, old.card, _write_int8(written, old, held_out or tiles).card, tiles, compared)
 
 

@@ -18,7 +18,7 @@ from pipeline.adaptation.tile_views import TileViews
 from pipeline.models.card import Card
 from pipeline.models.dense_head import join_logits
 
-PULL = 1.0
+PULL = 5.0
 """Pull to the old weights beside the loss of one tile: the inverse variance of the prior. Chosen on sources left out of
 training (docs/experiments.md)."""
 STEPS = 100

@@ -94,7 +94,7 @@ def _format_comparison(compared: "SideBySide") -> list[str]:
     before, after = compared.before, compared.after
     rows = {
         "AUC": (before.auc, after.auc),
-        f"cracked tiles found at {before.threshold}": (before.recall, after.recall),
+        f"cracked tiles found at {before.threshold:.3g}": (before.recall, after.recall),
         "sound tiles called cracked": (_false_alarms(before), _false_alarms(after)),
         "calibration error": (before.calibration_error, after.calibration_error),
     }

@@ -8,6 +8,9 @@ from pipeline.models.card import Card, DataSource
 TITLE = "# Crack classifier"
 """The first line of every README begins with it."""
 
+BEFORE = "before/"
+"""Prefix of the card's metrics of the model that this one was adapted from, on the same tiles."""
+
 LIMITS = (
     "These figures say how well it does on concrete, cracks and cameras like those of its data, and nothing about "
     "others. Thinner or wider cracks, other surfaces and other distances need `crackscan evaluate` on labelled tiles "
@@ -29,7 +32,6 @@ EVEN_ODDS = (
 def render_readme(card: Card) -> str:
     """Return the README in Markdown."""
     note = [f"> {card.note}", ""] if card.note else []
-    rows = [f"| {name.replace('_', ' ')} | {_format(card.metrics.get(name))} |" for name in MEASURES]
     sources = [line for source in card.data for line in _source_lines(source)]
     return "\n".join(
         [
@@ -46,11 +48,7 @@ def render_readme(card: Card) -> str:
             "",
             *sources,
             "",
-            "## What it reached on the validation tiles",
-            "",
-            "| measure | value |",
-            "|---|---|",
-            *rows,
+            *_reached_section(card),
             "",
             *_left_out_section(card),
             LIMITS,
@@ -60,6 +58,25 @@ def render_readme(card: Card) -> str:
             "",
         ]
     )
+
+
+def _reached_section(card: Card) -> list[str]:
+    """Return the figures of held-out tiles; those of an adapted model beside those of its old one."""
+    names = [name.replace("_", " ") for name in MEASURES]
+    values = [_format(card.metrics.get(name)) for name in MEASURES]
+    if "from_model" not in card.training:
+        rows = [f"| {name} | {value} |" for name, value in zip(names, values, strict=True)]
+        return ["## What it reached on the validation tiles", "", "| measure | value |", "|---|---|", *rows]
+    old = [_format(card.metrics.get(BEFORE + name)) for name in MEASURES]
+    return [
+        "## What it reached on photos that it did not learn from",
+        "",
+        f"Its last layer was adapted; the old one is {card.training['from_model']}. Small differences may be chance.",
+        "",
+        "| measure | old model | this one |",
+        "|---|---|---|",
+        *(f"| {name} | {before} | {value} |" for name, before, value in zip(names, old, values, strict=True)),
+    ]
 
 
 def _left_out_section(card: Card) -> list[str]:

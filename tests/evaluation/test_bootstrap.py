@@ -1,9 +1,12 @@
 """Bootstrap intervals of the measures."""
 
 import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pipeline.evaluation.bootstrap import Bootstrap, bootstrap
+from pipeline.evaluation.bootstrap import Bootstrap, bootstrap, bootstrap_differences
 from pipeline.evaluation.metrics import MEASURES, measure
 
 
@@ -66,3 +69,22 @@ def test_one_class_and_no_tiles() -> None:
     assert cracked["auc"] is None
     assert cracked["recall"] is not None
     assert set(bootstrap(np.ones(0, dtype=np.bool_), scores[:0], [], 0.5, Bootstrap(20)).values()) == {None}
+
+
+@given(data=st.data(), count=st.integers(8, 40))
+@settings(deadline=None, max_examples=30)
+def test_differences_are_of_the_same_resampled_data(data: st.DataObject, count: int) -> None:
+    """A model against itself differs by nothing; swapped models differ by the opposite."""
+    labels = np.arange(count) % 2 == 0
+    groups = [f"photo {row % 4}" for row in range(count)]
+    first, second = (np.array(data.draw(st.lists(st.floats(0, 1), min_size=count, max_size=count))) for _ in range(2))
+    resampling = Bootstrap(repeats=50)
+    same = bootstrap_differences(labels, (first, first), groups, 0.5, resampling)
+    assert same["auc"] == (0.0, 0.0)
+    there, back = (
+        bootstrap_differences(labels, pair, groups, 0.5, resampling)["auc"]
+        for pair in ((first, second), (second, first))
+    )
+    assert there is not None
+    assert back is not None
+    assert there == pytest.approx((-back[1], -back[0]), abs=1e-9)

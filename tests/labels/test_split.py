@@ -12,7 +12,7 @@ from pipeline.core.errors import UsageError
 from pipeline.labels.boxes import Box
 from pipeline.labels.labelled_tiles import LabelledTiles
 from pipeline.labels.near_duplicates import DESCRIPTOR_SIZE
-from pipeline.labels.split import SplitRule, assign, split
+from pipeline.labels.split import SplitRule, assign, assign_folds, split
 
 
 def tiles_of(labels: list[bool], groups: list[str] | None = None, folder: str = "file:///a") -> LabelledTiles:
@@ -52,6 +52,29 @@ def test_no_group_or_family_on_both_sides(
     assert not set(groups[held]) & set(groups[~held])
     assert not set(family[held].tolist()) & set(family[~held].tolist())
     assert set(tiles.labels[held].tolist()) == set(tiles.labels[~held].tolist()) == {True, False}
+
+
+@given(data=data_sets(), folds=st.integers(2, 6), seed=st.integers(0, 5))
+@settings(deadline=None)
+def test_folds_hold_whole_groups_and_families(
+    data: tuple[LabelledTiles, NDArray[np.int64]], folds: int, seed: int
+) -> None:
+    """Every tile is in one fold, and nothing that belongs together is in two."""
+    tiles, family = data
+    fold = assign_folds(tiles, family, folds, seed)
+    assert set(fold.tolist()) <= set(range(folds))
+    for group in set(tiles.groups):
+        assert len(set(fold[np.array(tiles.groups) == group].tolist())) == 1
+    for of_family in set(family.tolist()):
+        assert len(set(fold[family == of_family].tolist())) == 1
+
+
+def test_folds_share_the_classes_evenly() -> None:
+    """Of 40 photos with a tile each, every fifth cracked, each of four folds has two cracked and eight sound ones."""
+    labels = [row % 5 == 0 for row in range(40)]
+    fold = assign_folds(tiles_of(labels), np.arange(40), 4, 0)
+    counts = [(int(np.array(labels)[fold == each].sum()), int((fold == each).sum())) for each in range(4)]
+    assert counts == [(2, 10)] * 4
 
 
 @given(data=data_sets(), random=st.randoms(use_true_random=False))
