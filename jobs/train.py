@@ -4,10 +4,16 @@ from typing import Any
 
 from jobs.entry_point import Facts, run_job
 from pipeline.cli.train import command, run_training
+from pipeline.core.errors import UsageError
 
 
-def work(**given: Any) -> Facts:  # noqa: ANN401 - Click's
+def work(from_model: str | None, **given: Any) -> Facts:  # noqa: ANN401 - Click's
     """Train as the options say; return the figures of the model."""
+    if from_model is not None:
+        raise UsageError(
+            "--from needs no cluster, for a hundred tiles take a minute. Run `crackscan train --from` on any machine that "
+            "reaches the tiles."
+        )
     result = run_training(**given)
     return {
         "out": given["out"],

@@ -39,8 +39,9 @@ def test_the_verdict_follows_the_interval(before: float, after: float, verdict: 
 
 def test_few_photos_tell_nothing() -> None:
     """With nine photos, even a perfect model cannot be called better."""
-    few = side_by_side.compare(make_tiles(LABELS, LEAST_PHOTOS - 1), blur(LABELS, 4, 0), LABELS * 1.0, 0.5)
-    enough = side_by_side.compare(make_tiles(LABELS, LEAST_PHOTOS), blur(LABELS, 4, 0), LABELS * 1.0, 0.5)
+    perfect = LABELS.astype(np.float64)
+    few = side_by_side.compare(make_tiles(LABELS, LEAST_PHOTOS - 1), blur(LABELS, 4, 0), perfect, 0.5)
+    enough = side_by_side.compare(make_tiles(LABELS, LEAST_PHOTOS), blur(LABELS, 4, 0), perfect, 0.5)
     assert few.auc_gain is None
     assert (few.verdict, enough.verdict) == ("cannot be told", "better")
 

@@ -50,6 +50,23 @@ def test_the_fitted_probabilities_are_the_shares() -> None:
     assert vars(fit_photos([PhotoSample(facts, labels)])) == pytest.approx(vars(truth), abs=0.06)
 
 
+def test_one_source_with_wrong_labels_does_not_set_the_bias() -> None:
+    """Where half of the photos that are called sound are cracked, the others' bias stays what it was."""
+    random = np.random.default_rng(2)
+    truth = PhotoCalibration(0.6, 0.0, -1)
+    samples = []
+    for _ in range(4):
+        facts = np.stack([random.normal(0, 4, 5_000), random.normal(-2, 2, 5_000), np.ones(5_000)], axis=1)
+        labels = random.random(5_000) < PhotoSample(facts, np.zeros(5_000, np.bool_)).scores(truth)
+        samples.append(PhotoSample(facts, labels))
+    wrong = PhotoSample(samples[3].facts, samples[3].labels & (random.random(5_000) < 0.5))
+
+    good, mixed = fit_photos(samples), fit_photos([*samples[:3], wrong])
+    assert good.bias == pytest.approx(-1, abs=0.1)
+    assert mixed.bias == pytest.approx(good.bias, abs=0.15)
+    assert fit_photos([wrong]).bias < good.bias - 0.5
+
+
 def test_photos_without_an_error_have_finite_weights() -> None:
     """A few photos do not prove certainty."""
     facts = np.array([[-9.0, -5.0, 1.0], [-8.0, -5.0, 1.0], [8.0, -5.0, 1.0], [9.0, -5.0, 1.0]])
