@@ -11,7 +11,7 @@ def work(from_model: str | None, **given: Any) -> Facts:  # noqa: ANN401 - Click
     """Train as the options say; return the figures of the model."""
     if from_model is not None:
         raise UsageError(
-            "--from needs no cluster, for a hundred tiles take a minute. Run `crackscan train --from` on any machine that "
+            "--from needs no cluster: a hundred tiles take a minute. Run `crackscan train --from` on a machine that "
             "reaches the tiles."
         )
     result = run_training(**given)
