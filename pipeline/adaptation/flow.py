@@ -115,6 +115,7 @@ class _Adapter:
     """Fits last layers of one model and scores with them."""
 
     def __init__(self, old: Model, seed: int, callbacks: AdaptCallbacks) -> None:
+        torch.set_num_threads(1)  # two of one process are many times slower where other work is going on
         self._card = old.card
         self._network = network.scoring_network_of(old)
         self._seed = seed

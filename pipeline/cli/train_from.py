@@ -1,5 +1,6 @@
 """What `train --from` does and shows: a model is adapted to labels, and stands beside the old one."""
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -42,6 +43,9 @@ def refuse_other_options(ctx: click.Context) -> None:
 
 def adapt(out: str, old_model: str, given: dict[str, Any]) -> None:
     """Adapt a model as the options say, show the progress, and print both models side by side."""
+    os.environ.setdefault(
+        "OPENBLAS_NUM_THREADS", "1"
+    )  # as for every training, see `train`; read when numpy is imported
     from pipeline.adaptation import flow
     from pipeline.labels.label_tables import ClassNames
     from pipeline.labels.labelled_tiles import LabelledTiles
