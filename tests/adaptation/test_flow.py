@@ -8,7 +8,9 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from jobs.train import work
 from pipeline.cli import main
+from pipeline.core.errors import UsageError
 from pipeline.models import engines
 from pipeline.models.batching import CRACK
 from pipeline.models.model import SHIPPED, load_model
@@ -139,3 +141,9 @@ def test_a_missing_model_is_told(data: Path, tmp_path: Path) -> None:
     )
     assert done.exit_code == 2
     assert f"No model at {tmp_path / 'none'}" in done.output
+
+
+def test_a_job_says_that_it_needs_no_cluster() -> None:
+    """`python -m jobs.train --from` is refused before anything is read."""
+    with pytest.raises(UsageError, match="needs no cluster"):
+        work(from_model=SHIPPED, data=("nowhere",))
