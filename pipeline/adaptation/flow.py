@@ -6,10 +6,7 @@ is better than the old one.
 
 import hashlib
 import json
-import shlex
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 
 import numpy as np
 import torch
@@ -18,21 +15,25 @@ from torch import nn
 
 from pipeline import __version__, storage
 from pipeline.adaptation import side_by_side
-from pipeline.adaptation.last_layer import PULL, LastLayer, fit_last_layer, score_views
-from pipeline.adaptation.side_by_side import FOLDS, SideBySide
+from pipeline.adaptation.last_layer import PRIOR_PRECISION, LastLayer, fit_last_layer, score_views
+from pipeline.adaptation.side_by_side import FOLDS, Photos, SideBySide
 from pipeline.adaptation.tile_views import CHANGED_VIEWS, TileViews, describe_tiles
+from pipeline.core.counts import count_of
 from pipeline.core.errors import UsageError
 from pipeline.core.secrets import refuse_credentials
 from pipeline.labels.labelled_tiles import LabelledTiles, compute_descriptors, read_labelled_tiles
-from pipeline.labels.near_duplicates import Descriptors, group_duplicates
-from pipeline.labels.split import SplitRule, assign_folds, split
-from pipeline.models import backbones, model, network
-from pipeline.models.card import Card, Value
-from pipeline.models.model import Model
-from pipeline.training import model_card, model_readme
+from pipeline.labels.near_duplicates import group_duplicates
+from pipeline.labels.split import SplitRule, TrainValSplit, assign_folds, find_components, split
+from pipeline.models import backbones, engines, model, network
+from pipeline.models.card import Card, DataSource, Value
+from pipeline.models.model import SHIPPED, SHIPPED_MODEL, Int8, Model
+from pipeline.training import model_card, model_readme, tracking
 from pipeline.training.config import TrainConfig
 from pipeline.training.model_readme import BEFORE
 from pipeline.training.trials import shorten_place
+
+MOST_TILES = 2000
+"""The network sees them five times in a quarter of an hour; more deserve a training."""
 
 
 class AdaptCallbacks:
@@ -41,11 +42,17 @@ class AdaptCallbacks:
     def on_unused(self, tiles: LabelledTiles) -> None:
         """Receive tiles beside which there are pictures, rows or annotations that are none."""
 
+    def on_split(self, parts: TrainValSplit) -> None:
+        """Receive the tiles to learn from and those of `--val`."""
+
     def on_descriptors(self, done: int, total: int) -> None:
         """Receive the number of tiles compared, to find repeats, and their total."""
 
     def on_views(self, done: int, total: int) -> None:
         """Receive the number of tiles that the network has seen, and their total."""
+
+    def on_not_quantised(self, problem: str) -> None:
+        """Receive the reason why the new model has no int8 network though the old one has."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,9 @@ class AdaptResult:
     tiles: LabelledTiles
     """What it learnt from."""
     compared: SideBySide | None
-    """None if an earlier call had finished the same adaptation."""
+    """None if no photo could be scored by a model that had not learnt from it."""
+    already_there: bool
+    """Whether an earlier call had finished the same adaptation; nothing is compared again."""
 
 
 def adapt(config: TrainConfig, old_model: str, callbacks: AdaptCallbacks | None = None) -> AdaptResult:
@@ -71,27 +80,63 @@ def adapt(config: TrainConfig, old_model: str, callbacks: AdaptCallbacks | None 
         callbacks: receive the progress.
 
     Raises:
-        UsageError: the data or the folder cannot be used, there is no model, or its last layer is of another kind.
+        UsageError: the data or the folder cannot be used, there is no model, it learnt from these labels already, or
+            its last layer is of another kind.
         ModelError: the old model is damaged.
     """
     refuse_credentials([("--out", config.out), ("--from", old_model)])
     callbacks, folder = callbacks or AdaptCallbacks(), storage.canonical(config.out)
-    model_card.check_model_folder(folder)
     old = model.load_model(old_model)
+    _check_folder(folder, old)
+    _check_old_model(old, config)
     tiles, held_out = _read_tiles(config, callbacks)
     run = _compute_run_id(config, old, tiles, held_out)
     if (card := model_card.load_finished(folder, run)) is not None:
-        return AdaptResult(folder, old.card, card, tiles, None)
+        return AdaptResult(folder, old.card, card, tiles, None, already_there=True)
     adapter = _Adapter(old, config.hyperparameters.seed, callbacks)
-    describe = partial(compute_descriptors, on_progress=callbacks.on_descriptors)
     if held_out is None:
-        layer, compared = adapter.fit_and_cross_fit(tiles, describe)
+        data = model_card.list_data_sources(tiles, tiles.subset([]), config)
+        layer, compared = adapter.fit_and_cross_fit(tiles)
     else:
-        tiles = split(tiles, held_out, SplitRule(), describe).training
+        parts = split(tiles, held_out, SplitRule(), adapter.compute_descriptors)
+        callbacks.on_split(parts)
+        tiles = parts.training
+        data = model_card.list_data_sources(tiles, held_out, config)
         layer, compared = adapter.fit_and_measure(tiles, held_out)
-    parts = (tiles, tiles.subset([]) if held_out is None else held_out)
-    written = _write(folder, old, layer, _make_card(config, old, parts, run, compared))
-    return AdaptResult(folder, old.card, _write_int8(written, old, held_out or tiles).card, tiles, compared)
+    written = _write(folder, old, layer, _make_card(config, old, data, run, compared), callbacks)
+    return AdaptResult(folder, old.card, written.card, tiles, compared, already_there=False)
+
+
+def _check_folder(folder: str, old: Model) -> None:
+    """Refuse the old model's folder, and one in which files of others would be replaced.
+
+    Raises:
+        UsageError: says what is there.
+    """
+    if folder == old.url:
+        raise UsageError(f"--out is the folder of the old model, which stays as it is: {folder}. Choose another --out.")
+    model_card.check_model_folder(folder)
+    if tracking.has_history(folder) and not storage.exists(storage.join(folder, model.CARD_FILE)):
+        raise UsageError(f"A training in {folder} was interrupted and can go on there. Choose another --out.")
+
+
+def _check_old_model(old: Model, config: TrainConfig) -> None:
+    """Refuse a model that learnt from the labels: it would be measured on what it was taught.
+
+    Raises:
+        UsageError: says from which model to start.
+    """
+    if (first := old.card.training.get("from_model")) is not None:
+        raise UsageError(
+            f"The model at {old.url} was adapted from model {first} and has learnt from labels. Start from that model "
+            "again, and give all labels."
+        )
+    known = {source.name for source in old.card.data if source.role != "validation"}
+    if seen := [place for place in (*config.data, *config.clutter, *config.val) if shorten_place(place) in known]:
+        raise UsageError(
+            f"The model at {old.url} has learnt from {seen[0]} already, as its card says. Give labels that it has not "
+            "seen, or rename the folder if it is another one."
+        )
 
 
 def _read_tiles(config: TrainConfig, callbacks: AdaptCallbacks) -> tuple[LabelledTiles, LabelledTiles | None]:
@@ -100,6 +145,11 @@ def _read_tiles(config: TrainConfig, callbacks: AdaptCallbacks) -> tuple[Labelle
     for part in (tiles, held_out):
         if part is not None and (part.has_unused or part.unlabelled):
             callbacks.on_unused(part)
+    if len(tiles) > MOST_TILES:
+        raise UsageError(
+            f"There are {count_of(len(tiles), 'labelled tile')}; --from takes {MOST_TILES:,} at most, for it changes "
+            "the last layer only. Train without --from."
+        )
     return tiles, held_out
 
 
@@ -107,7 +157,7 @@ def _compute_run_id(config: TrainConfig, old: Model, tiles: LabelledTiles, held_
     """Name an adaptation by its old model, its data and its settings."""
     parts = [part for part in (tiles, held_out) if part is not None]
     labels = [list(zip(part.names, part.labels.tolist(), strict=True)) for part in parts]
-    settings = [old.model_id, config.hyperparameters.seed, PULL, CHANGED_VIEWS, FOLDS]
+    settings = [old.model_id, config.hyperparameters.seed, PRIOR_PRECISION, CHANGED_VIEWS, FOLDS]
     return "adapt-" + hashlib.sha256(json.dumps([settings, labels]).encode()).hexdigest()[:12]
 
 
@@ -128,28 +178,38 @@ class _Adapter:
             )
         self._start = LastLayer.of(classifier)
 
+    def compute_descriptors(self, tiles: LabelledTiles) -> NDArray[np.float32]:
+        """Read tiles, and compute their descriptors."""
+        return compute_descriptors(tiles, self._callbacks.on_descriptors)
+
     def fit_and_measure(self, tiles: LabelledTiles, held_out: LabelledTiles) -> tuple[LastLayer, SideBySide]:
         """Fit to tiles, and compare on others."""
         layer = fit_last_layer(self._start, self._describe(tiles), tiles.labels, self._card)
         views = self._describe(held_out)
-        before, after = (self._score(each, views) for each in (self._start, layer))
-        return layer, side_by_side.compare(held_out, before, after, self._card.threshold)
+        scores = self._score(self._start, views), self._score(layer, views)
+        return layer, side_by_side.compare(held_out.labels, self._find_photos(held_out), scores, self._card.threshold)
 
-    def fit_and_cross_fit(
-        self, tiles: LabelledTiles, describe: Callable[[LabelledTiles], Descriptors]
-    ) -> tuple[LastLayer, SideBySide]:
+    def fit_and_cross_fit(self, tiles: LabelledTiles) -> tuple[LastLayer, SideBySide | None]:
         """Fit to all tiles, and compare on each photo by a fit to the others."""
-        folds = assign_folds(tiles, group_duplicates(describe(tiles)), FOLDS, self._seed)
+        photos = self._find_photos(tiles)
         views = self._describe(tiles)
 
-        def score_others(learnt: NDArray[np.bool_], held: NDArray[np.bool_]) -> NDArray[np.float64]:
-            own, other = (views.subset(torch.from_numpy(np.flatnonzero(part))) for part in (learnt, held))
-            return self._score(fit_last_layer(self._start, own, tiles.labels[learnt], self._card), other)
+        def fit_and_score(learnt: NDArray[np.bool_], held: NDArray[np.bool_]) -> NDArray[np.float64]:
+            own, others = (views.subset(torch.from_numpy(part)) for part in (learnt, held))
+            return self._score(fit_last_layer(self._start, own, tiles.labels[learnt], self._card), others)
 
         before = self._score(self._start, views)
-        after = side_by_side.score_held_out(folds, tiles.labels, before, score_others)
+        folds = assign_folds(tiles, photos, FOLDS, self._seed)
+        after = side_by_side.score_held_out(folds, tiles.labels, fit_and_score)
         layer = fit_last_layer(self._start, views, tiles.labels, self._card)
-        return layer, side_by_side.compare(tiles, before, after, self._card.threshold)
+        known = ~np.isnan(after)
+        if not known.any():
+            return layer, None
+        scores = before[known], after[known]
+        return layer, side_by_side.compare(tiles.labels[known], photos[known], scores, self._card.threshold)
+
+    def _find_photos(self, tiles: LabelledTiles) -> Photos:
+        return find_components(tiles.groups, group_duplicates(self.compute_descriptors(tiles)))
 
     def _describe(self, tiles: LabelledTiles) -> TileViews:
         return describe_tiles(self._network, self._card, tiles, self._seed, self._callbacks.on_views)
@@ -161,50 +221,53 @@ class _Adapter:
 
 
 def _make_card(
-    config: TrainConfig, old: Model, parts: tuple[LabelledTiles, LabelledTiles], run: str, compared: SideBySide
+    config: TrainConfig, old: Model, data: tuple[DataSource, ...], run: str, compared: SideBySide | None
 ) -> Card:
-    """Describe the new model: all that scores tiles but the last layer is the old one's, and so is the threshold."""
-    added = {"run": run, "from_model": old.model_id, "command": _render_command(config, old)}
-    metrics: dict[str, Value] = {**asdict(compared.after)}
-    metrics |= {BEFORE + name: value for name, value in asdict(compared.before).items()}
+    """Describe the new model: all but the last layer is the old one's, its threshold and calibrations, too."""
+    source = SHIPPED if old.url == SHIPPED_MODEL else shorten_place(old.url)
+    words = ["crackscan train", *model_card.name_data(config), f"--from {source} --seed {config.hyperparameters.seed}"]
+    metrics: dict[str, Value] = {}
+    if compared is not None:
+        metrics |= asdict(compared.after)
+        metrics |= {BEFORE + name: value for name, value in asdict(compared.before).items()}
     return replace(
         old.card,
         metrics=metrics,
-        data=(*old.card.data, *model_card.list_data_sources(*parts, config)),
-        training=dict(old.card.training) | added,
+        data=(*(source for source in old.card.data if source.role != "validation"), *data),
+        training={
+            "run": run,
+            "command": " ".join([*words, "--out MODEL_DIR"]),
+            "from_model": old.model_id,
+            "weights_from": f"model {old.model_id}, of which the last layer was changed",
+            "seed": config.hyperparameters.seed,
+        },
         software=dict(old.card.software) | {"crackscan": __version__},
-        note=config.about.note or old.card.note,
+        note=config.about.note
+        or f"Adapted from model {old.model_id} to a few labels. It says where to look, not that a bridge is safe.",
         int8=None,
     )
 
 
-def _render_command(config: TrainConfig, old: Model) -> str:
-    places = [*map(shorten_place, config.data), *(f"--clutter {shorten_place(place)}" for place in config.clutter)]
-    places += [f"--val {shorten_place(place)}" for place in config.val]
-    names = [f"--positive {shlex.quote(name)}" for name in config.classes.positives]
-    names += [f"--negative {shlex.quote(name)}" for name in config.classes.negatives]
-    words = ["crackscan train", *places, *names, f"--from {shorten_place(old.url)}"]
-    return " ".join([*words, f"--seed {config.hyperparameters.seed}", "--out MODEL_DIR"])
-
-
-def _write(folder: str, old: Model, layer: LastLayer, card: Card) -> Model:
+def _write(folder: str, old: Model, layer: LastLayer, card: Card, callbacks: AdaptCallbacks) -> Model:
+    """Write the model with the changed layer, in the precision in which files keep it."""
     name = backbones.last_layer_name(card.architecture)
-    changed = {f"{name}.weight": layer.weight.float()[None], f"{name}.bias": layer.bias.float()[None]}
+    changed = {f"{name}.weight": layer.weight.half().float()[None], f"{name}.bias": layer.bias.float()[None]}
     weights = network.encode_weights(network.tensors_of(old) | changed)
-    return model.save_model(folder, Model(folder, card, weights), model_readme.render_readme)
+    int8 = _change_int8(old, changed[f"{name}.weight"][0], changed[f"{name}.bias"][0], callbacks)
+    if int8 is not None and old.card.int8 is not None:
+        card = replace(card, int8=replace(old.card.int8, sha256=int8.sha256))
+    return model.save_model(folder, Model(folder, card, weights, int8), model_readme.render_readme)
 
 
-def _write_int8(written: Model, old: Model, tiles: LabelledTiles) -> Model:
-    """Give the new model the old one's int8 network with the new last layer, if the old one has any."""
+def _change_int8(old: Model, weight: torch.Tensor, bias: torch.Tensor, callbacks: AdaptCallbacks) -> Int8 | None:
+    """Return the old model's int8 network, if it has any, with the new last layer, which is in floats there, too."""
     if old.int8 is None:
-        return written
+        return None
+    if (problem := engines.probe_openvino().problem) is not None:
+        callbacks.on_not_quantised(problem)
+        return None
     from pipeline.models import openvino_engine, openvino_graph
     from pipeline.training import quantise  # loads OpenVINO
 
-    name, tensors = backbones.last_layer_name(old.card.architecture), network.tensors_of(written)
-    weight, bias = tensors[f"{name}.weight"][0], tensors[f"{name}.bias"]
-    integers = openvino_graph.replace_last_layer(openvino_engine.read_int8(old), weight.numpy(), float(bias))
-    int8 = quantise.serialise(integers)
-    graphs = (integers, openvino_graph.build_graph(written, written.card.tile_px))
-    cost = quantise.measure_cost(int8, graphs, written.card, quantise.sample_evenly(tiles))
-    return model.add_int8(written, int8, cost, model_readme.render_readme)
+    graph = openvino_engine.read_int8(old)
+    return quantise.serialise(openvino_graph.replace_last_layer(graph, weight.numpy(), float(bias)))

@@ -18,9 +18,8 @@ from pipeline.adaptation.tile_views import TileViews
 from pipeline.models.card import Card
 from pipeline.models.dense_head import join_logits
 
-PULL = 5.0
-"""Pull to the old weights beside the loss of one tile: the inverse variance of the prior. Chosen on sources left out of
-training (docs/experiments.md)."""
+PRIOR_PRECISION = 5.0
+"""Inverse variance of the prior around each old weight; chosen on a source left out of training (experiments.md)."""
 STEPS = 100
 """Of L-BFGS, at most; the loss is convex but where the places begin to count."""
 
@@ -48,7 +47,7 @@ def score_views(layer: LastLayer, views: TileViews, card: Card) -> Tensor:
 
 
 def fit_last_layer(start: LastLayer, views: TileViews, labels: NDArray[np.bool_], card: Card) -> LastLayer:
-    """Change a last layer so that it says of tiles what their labels say; both classes count the same.
+    """Change a last layer so that it says of tiles what their labels say; both classes have equal weight.
 
     Args:
         start: of the old model.
@@ -56,6 +55,7 @@ def fit_last_layer(start: LastLayer, views: TileViews, labels: NDArray[np.bool_]
         labels: theirs, shape (n,).
         card: of the old model.
     """
+    views = TileViews(views.features.double(), views.pooled)
     signs = torch.from_numpy(np.where(labels, 1.0, -1.0))[:, None]
     share = float(labels.mean())
     weights = torch.from_numpy(np.where(labels, 0.5 / share, 0.5 / (1 - share)))[:, None]
@@ -66,7 +66,7 @@ def fit_last_layer(start: LastLayer, views: TileViews, labels: NDArray[np.bool_]
         optimizer.zero_grad()
         layer = _add(start, change)
         wrong = (weights * softplus(-signs * score_views(layer, views, card))).mean()
-        total = wrong + PULL / (2 * len(labels)) * change.square().sum()
+        total = wrong + PRIOR_PRECISION / (2 * len(labels)) * change.square().sum()
         total.backward()  # type: ignore[no-untyped-call]
         return total
 

@@ -9,15 +9,17 @@ from numpy.typing import NDArray
 
 from pipeline.evaluation.bootstrap import Bootstrap, bootstrap_differences
 from pipeline.evaluation.metrics import Metrics, measure
-from pipeline.labels.labelled_tiles import LabelledTiles
 
-FOLDS = 5
+FOLDS = 10
 LEAST_PHOTOS = 10
 """With fewer photos, resampled ones say too little of other photos, and no interval is honest."""
 
 Verdict = Literal["better", "worse", "cannot be told"]
 
+Bools = NDArray[np.bool_]
 Scores = NDArray[np.float64]
+Photos = NDArray[np.int64]
+"""Which tiles belong together: of one photo, or nearly the same picture; as `split.find_components` numbers them."""
 
 
 @dataclass(frozen=True)
@@ -38,36 +40,32 @@ class SideBySide:
         return "better" if low > 0 else "worse" if high < 0 else "cannot be told"
 
 
-def compare(tiles: LabelledTiles, before: Scores, after: Scores, threshold: float) -> SideBySide:
-    """Compare the scores of two models for the same tiles. Shapes: (n,)."""
-    photos = len(set(tiles.groups))
+def compare(labels: Bools, photos: Photos, scores: tuple[Scores, Scores], threshold: float) -> SideBySide:
+    """Compare the scores of the old and the new model for the same tiles. Shapes: (n,)."""
+    count = len(np.unique(photos))
     gain = None
-    if photos >= LEAST_PHOTOS and 0 < tiles.labels.sum() < len(tiles):
-        gains = bootstrap_differences(tiles.labels, (before, after), tiles.groups, threshold, Bootstrap())
-        gain = gains["auc"]
-    old, new = (measure(tiles.labels, scores, threshold) for scores in (before, after))
-    return SideBySide(photos, old, new, gain)
+    if count >= LEAST_PHOTOS and 0 < labels.sum() < len(labels):
+        gain = bootstrap_differences(labels, scores, photos.tolist(), threshold, Bootstrap())["auc"]
+    before, after = (measure(labels, each, threshold) for each in scores)
+    return SideBySide(count, before, after, gain)
 
 
-def score_held_out(
-    folds: NDArray[np.int64],
-    labels: NDArray[np.bool_],
-    before: Scores,
-    score: Callable[[NDArray[np.bool_], NDArray[np.bool_]], Scores],
-) -> Scores:
+def score_held_out(folds: NDArray[np.int64], labels: Bools, score: Callable[[Bools, Bools], Scores]) -> Scores:
     """Return for each tile the score of a model that learnt from the other folds (Stone 1974).
 
     Args:
         folds: of each tile.
         labels: of each tile.
-        before: of the old model, for a fold whose other folds have one class only.
         score: adapts to the first tiles and scores the second ones.
+
+    Returns:
+        NaN for the tiles of a fold whose other folds have one class only, from which nothing can be learnt.
 
     Shape: (n,) each.
     """
-    after = before.copy()
+    scores = np.full(len(labels), np.nan)
     for fold in np.unique(folds):
         held = folds == fold
         if 0 < labels[~held].sum() < (~held).sum():
-            after[held] = score(~held, held)
-    return after
+            scores[held] = score(~held, held)
+    return scores

@@ -32,9 +32,9 @@ class TileViews(NamedTuple):
     pooled: Tensor | None
     """The highest places of the dense head as in `pool_places`, shape (n, V); None where places do not count."""
 
-    def subset(self, rows: Tensor) -> "TileViews":
-        """Return those of these tiles. Shape: (m,) → m tiles."""
-        return TileViews(self.features[rows], None if self.pooled is None else self.pooled[rows])
+    def subset(self, mask: Tensor) -> "TileViews":
+        """Return those of the tiles where a mask is True. Shape: (n,)."""
+        return TileViews(self.features[mask], None if self.pooled is None else self.pooled[mask])
 
     def unchanged(self) -> "TileViews":
         """Return the tiles as they are: their first view."""

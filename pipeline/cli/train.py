@@ -24,7 +24,10 @@ TRAINING_OPTIONS = ("epochs", "head_epochs", "epoch_tiles", "batch_size", "learn
 @click.argument("data", nargs=-1, required=True, metavar="DATA...")
 @click.option("--out", required=True, metavar="MODEL_DIR", help="Folder or URL for the model.")
 @click.option(
-    "--val", multiple=True, metavar="DATA", help="Held-out tiles; may be given again.  [default: a part of DATA]"
+    "--val",
+    multiple=True,
+    metavar="DATA",
+    help="Held-out tiles; may be given again.  [default: a part of DATA; with --from each photo in turn]",
 )
 @click.option("--val-fraction", default=0.2, show_default=True, help="Part of DATA held out where there is no --val.")
 @click.option(

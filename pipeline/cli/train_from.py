@@ -12,15 +12,14 @@ from pipeline.core.counts import count_of
 
 if TYPE_CHECKING:
     from pipeline.adaptation.flow import AdaptResult
-    from pipeline.adaptation.side_by_side import SideBySide
 
 TAKEN = {"data", "out", "from_model", "val", "clutter", "positive", "negative", "seed"}
 TAKEN |= {"licence", "attribution", "note"}
 """Options of `train` that count with `--from`."""
 
 ADVICE = {
-    "better": "Better: the whole interval is over zero. That is so on photos like those of the labels.",
-    "worse": "Worse: the whole interval is under zero. Go on with the old model, and look at the labels again.",
+    "better": "Better at ranking cracked tiles over sound ones: the whole interval is over zero.",
+    "worse": "Worse at it: the whole interval is under zero. Go on with the old model, and look at the labels again.",
     "cannot be told": "Whether it is better cannot be told from these labels. Go on with the old model, or label tiles "
     "of more photos.",
 }
@@ -49,6 +48,7 @@ def adapt(out: str, old_model: str, given: dict[str, Any]) -> None:
     from pipeline.adaptation import flow
     from pipeline.labels.label_tables import ClassNames
     from pipeline.labels.labelled_tiles import LabelledTiles
+    from pipeline.labels.split import TrainValSplit
     from pipeline.models.card import About
     from pipeline.training.config import Hyperparameters, TrainConfig
 
@@ -58,6 +58,13 @@ def adapt(out: str, old_model: str, given: dict[str, Any]) -> None:
                 self.print(format_unlabelled(tiles.unlabelled))
             for line in format_unused(tiles):
                 self.print(line, err=True)
+
+        def on_split(self, parts: TrainValSplit) -> None:
+            if parts.dropped:
+                self.print(f"{count_of(parts.dropped, 'tile')} left out: they repeat tiles of --val, or share a photo.")
+
+        def on_not_quantised(self, problem: str) -> None:
+            self.print(f"The model has no int8 network and is scored in floats, more slowly: {problem}")
 
         def on_descriptors(self, done: int, total: int) -> None:
             self.show("comparing tiles", done, total)
@@ -80,21 +87,25 @@ def adapt(out: str, old_model: str, given: dict[str, Any]) -> None:
 
 
 def _format_result(result: "AdaptResult", out: str) -> list[str]:
-    cracked = int(result.tiles.labels.sum())
-    learnt = f"{count_of(len(result.tiles), 'tile')} of {count_of(len(set(result.tiles.groups)), 'photo')}"
-    opening = "This model is already there and was left as it is" if result.compared is None else "Wrote model"
-    compared = [] if result.compared is None else _format_comparison(result.compared)
+    learnt = f"{count_of(len(result.tiles), 'tile')}, {int(result.tiles.labels.sum()):,} cracked"
+    opening = "This model is already there and was left as it is" if result.already_there else "Wrote model"
     return [
-        f"{opening}: {out}  ({result.card.model_id}, from {result.old.model_id} and {learnt}, {cracked:,} cracked)",
-        *compared,
+        f"{opening}: {out}  ({result.card.model_id}, from {result.old.model_id} and {learnt})",
+        *([] if result.already_there else _format_comparison(result)),
         "Next:",
         f"  crackscan evaluate --model {out} DATA…",
         f"  crackscan score PHOTOS… --model {out} --out SCORES",
     ]
 
 
-def _format_comparison(compared: "SideBySide") -> list[str]:
+def _format_comparison(result: "AdaptResult") -> list[str]:
     """Write the figures of both models, the interval, and what follows from it."""
+    compared = result.compared
+    if compared is None:
+        return [
+            "It could not be measured: without one photo, the others show one class.",
+            ADVICE["cannot be told"],
+        ]
     before, after = compared.before, compared.after
     rows = {
         "AUC": (before.auc, after.auc),
@@ -111,7 +122,9 @@ def _format_comparison(compared: "SideBySide") -> list[str]:
         lines.append("  No interval: it takes ten photos or more, and both classes.")
     else:
         low, high = compared.auc_gain
-        lines.append(f"  AUC, new less old: 95 % interval {low:+.3f} to {high:+.3f} (photos drawn again and again)")
+        lines.append(f"  AUC, new less old: 95 % interval {low:+.3f} to {high:+.3f} (photos resampled)")
+    if len(set(result.tiles.groups)) == len(result.tiles):
+        lines.append("  Each tile counts as a photo of its own: nothing says which were cut from one photo.")
     return [*lines, ADVICE[compared.verdict]]
 
 

@@ -3,7 +3,7 @@
 Resamples whole photos, since tiles of one photo are alike and intervals from single tiles would be too narrow.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,7 +47,7 @@ def bootstrap(
 def bootstrap_differences(
     labels: Bools,
     pair: tuple[Scores, Scores],
-    groups: Sequence[str],
+    groups: Sequence[Hashable],
     threshold: float,
     resampling: Bootstrap,
 ) -> dict[str, tuple[float, float] | None]:
@@ -62,7 +62,7 @@ def bootstrap_differences(
 
 
 def _resample(
-    labels: Bools, scores: Scores, groups: Sequence[str], threshold: float, resampling: Bootstrap
+    labels: Bools, scores: Scores, groups: Sequence[Hashable], threshold: float, resampling: Bootstrap
 ) -> dict[str, Floats]:
     """Return every measure of each resampled data set. Shape: (repeats,) each."""
     _, group = np.unique(np.array(groups), return_inverse=True)

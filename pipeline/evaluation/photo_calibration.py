@@ -107,9 +107,9 @@ def _fit_logistic(facts: NDArray[np.float64], labels: NDArray[np.bool_], start: 
     weights = start
     for _ in range(STEPS):
         wrong = np.exp(-np.logaddexp(0, signs * (facts @ weights)))
-        slope = -(facts * (signs * wrong)[:, None]).mean(axis=0) + RIDGE * (weights - start)
-        bend = (facts * (wrong * (1 - wrong))[:, None]).T @ facts / len(facts) + RIDGE * np.eye(len(start))
-        step = np.linalg.solve(bend, slope)
+        gradient = -(facts * (signs * wrong)[:, None]).mean(axis=0) + RIDGE * (weights - start)
+        hessian = (facts * (wrong * (1 - wrong))[:, None]).T @ facts / len(facts) + RIDGE * np.eye(len(start))
+        step = np.linalg.solve(hessian, gradient)
         while loss(weights - step) > loss(weights) and np.abs(step).max() > LEAST_STEP:
             step = step / 2
         weights = weights - step

@@ -82,7 +82,8 @@ def assign(tiles: LabelledTiles, family: NDArray[np.int64], rule: SplitRule) -> 
     Raises:
         UsageError: no division leaves both classes on both sides.
     """
-    component, counts, order = _count_components(tiles, family, rule.seed)
+    component = find_components(tiles.groups, family)
+    counts, order = _count_components(tiles, component, rule.seed)
     chosen = _choose_components(counts, order, rule.fraction)
     is_validation: NDArray[np.bool_] = chosen[component]
     held = counts[chosen].sum(axis=0)
@@ -95,14 +96,20 @@ def assign(tiles: LabelledTiles, family: NDArray[np.int64], rule: SplitRule) -> 
     return is_validation
 
 
-def assign_folds(tiles: LabelledTiles, family: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.int64]:
-    """Deal tiles out to folds: whole photos and families, both classes as evenly as they come.
+def assign_folds(tiles: LabelledTiles, component: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.int64]:
+    """Deal tiles out to folds: whole components, both classes as evenly as they come.
 
-    Deals the components in the order of a hash of seed and content, each to the fold that has least of its classes.
+    Deals them in the order of a hash of seed and content, each to the fold that has least of its classes.
+
+    Args:
+        tiles: n tiles.
+        component: of each tile, as `find_components` numbers them.
+        folds: how many.
+        seed: of the order.
 
     Shapes: (n,) → (n,), from 0 to `folds` - 1.
     """
-    component, counts, order = _count_components(tiles, family, seed)
+    counts, order = _count_components(tiles, component, seed)
     share = counts / np.maximum(counts.sum(axis=0), 1)
     held, fold_of = np.zeros((folds, 2)), np.zeros(len(order), np.int64)
     for index in order:
@@ -113,17 +120,13 @@ def assign_folds(tiles: LabelledTiles, family: NDArray[np.int64], folds: int, se
 
 
 def _count_components(
-    tiles: LabelledTiles, family: NDArray[np.int64], seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64], list[int]]:
-    """Return the component of each tile, how many tiles of either class each one has, and the order of their hashes.
-
-    Shapes: (n,), (components, 2), components.
-    """
-    component = _connected_components(tiles.groups, family)
+    tiles: LabelledTiles, component: NDArray[np.int64], seed: int
+) -> tuple[NDArray[np.float64], list[int]]:
+    """Return the tiles of either class in each component, shape (components, 2), and the order of their hashes."""
     keys = _component_keys(tiles.names, component, seed)
     counts = np.zeros((len(keys), 2))
     np.add.at(counts, (component, tiles.labels.astype(int)), 1)
-    return component, counts, sorted(range(len(keys)), key=lambda index: keys[index])
+    return counts, sorted(range(len(keys)), key=lambda index: keys[index])
 
 
 def _choose_components(counts: NDArray[np.float64], order: Sequence[int], fraction: float) -> NDArray[np.bool_]:
@@ -150,8 +153,15 @@ def _add_smallest(counts: NDArray[np.float64], order: Sequence[int], chosen: NDA
         chosen[min(fit, key=lambda index: counts[index].sum())] = True
 
 
-def _connected_components(groups: Sequence[Hashable], family: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return for each tile the number, 0, 1, …, of its component: tiles linked by shared groups and families."""
+def find_components(groups: Sequence[Hashable], family: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return for each tile the number, 0, 1, …, of its component: tiles linked by shared groups and families.
+
+    Args:
+        groups: the photo of each tile, as `LabelledTiles.groups`.
+        family: of each tile, as `near_duplicates.group_duplicates` numbers them.
+
+    Shapes: (n,) → (n,).
+    """
     root: dict[Hashable, Hashable] = {}
 
     def find(node: Hashable) -> Hashable:

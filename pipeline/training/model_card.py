@@ -182,10 +182,9 @@ def _data_source(name: str, role: str, part: LabelledTiles, rights: tuple[str | 
     )
 
 
-def render_command(config: TrainConfig, target: OperatingTarget | None = None) -> str:
-    """Return the command that trains this model again, with short names for places on the machine."""
+def name_data(config: TrainConfig) -> list[str]:
+    """Return the words of a command that name its data and classes, with short names for places on the machine."""
     words = [
-        "crackscan train",
         *map(shorten_place, config.data),
         *(f"--clutter {shorten_place(place)}" for place in config.clutter),
         *(f"--val {shorten_place(place)}" for place in config.val),
@@ -193,6 +192,12 @@ def render_command(config: TrainConfig, target: OperatingTarget | None = None) -
     if config.classes != ClassNames():
         words += [f"--positive {shlex.quote(name)}" for name in config.classes.positives]
         words += [f"--negative {shlex.quote(name)}" for name in config.classes.negatives]
+    return words
+
+
+def render_command(config: TrainConfig, target: OperatingTarget | None = None) -> str:
+    """Return the command that trains this model again, with short names for places on the machine."""
+    words = ["crackscan train", *name_data(config)]
     given: dict[str, object] = {
         "backbone": config.backbone,
         "weights": config.weights and shorten_place(config.weights),

@@ -114,6 +114,7 @@ def _int8_section(card: Card) -> list[str]:
         "## In eight-bit integers",
         "",
         "`int8.xml` and `int8.bin` hold the network quantised for CPUs.",
+        *(["These figures are the old model's; the last layer is in floats."] if "from_model" in card.training else []),
         f"On {int8.tiles:,} held-out tiles its AUC is {_format(int8.auc)}, in 32-bit floats {_format(int8.auc_float)};",
         f"crack scores move by {int8.mean_shift:.4f} in the mean and {int8.greatest_shift:.2f} at most.",
         "",

@@ -26,7 +26,7 @@ from pipeline.labels.labelled_tiles import LabelledTiles, compute_descriptors, r
 from pipeline.labels.split import SplitRule, TrainValSplit, split
 from pipeline.models import domain, openvino_graph
 from pipeline.models.batching import CRACK, DOMAIN
-from pipeline.models.card import Card, Quantised
+from pipeline.models.card import Quantised
 from pipeline.models.domain import Domain
 from pipeline.models.model import INT8_FILES, README_FILE, SHIPPED_MODEL, Int8, Model, add_int8, load_model
 from pipeline.models.openvino_engine import OpenVinoEngine
@@ -130,8 +130,12 @@ def quantise(model: Model, parts: TrainValSplit, on_progress: OnProgress = no_pr
             f"{model.card.architecture} cannot be quantised: {str(error).splitlines()[0]} The model is whole without, "
             "and is scored in floats."
         ) from error
+    tiles = sample_evenly(parts.validation)
+    scores, expected = (
+        _score_tiles(OpenVinoEngine(graph, model.card, "f32"), tiles, tile_px) for graph in (int8_graph, float_graph)
+    )
     int8 = serialise(int8_graph)
-    return int8, measure_cost(int8, (int8_graph, float_graph), model.card, sample_evenly(parts.validation))
+    return int8, _measure_cost(int8, tiles, scores, expected)
 
 
 def _quantise_graph(floats: ov.Model, images: Sequence[Pixels]) -> ov.Model:
@@ -166,16 +170,17 @@ def sample_evenly(tiles: LabelledTiles) -> LabelledTiles:
     return tiles.subset(np.linspace(0, len(tiles) - 1, MAX_HELD_OUT_TILES).astype(int))
 
 
-def measure_cost(int8: Int8, graphs: tuple[ov.Model, ov.Model], card: Card, tiles: LabelledTiles) -> Quantised:
-    """Compare the scores of a graph of eight-bit integers with those of its graph of floats.
+def _score_tiles(engine: OpenVinoEngine, tiles: LabelledTiles, tile_px: int) -> NDArray[np.float32]:
+    """Shape: (n, 2)."""
+    reader = TileReader(tiles.urls, tiles.boxes)
+    plan = split_into_batches(np.arange(len(tiles)), BATCH_TILES)
+    return np.concatenate([engine(pixels) for _, pixels in reader.batches(plan, prepare_for_scoring(tile_px))])
 
-    Args:
-        int8: the first graph as files.
-        graphs: both.
-        card: of their model.
-        tiles: held-out ones.
-    """
-    scores, expected = (_score_tiles(OpenVinoEngine(graph, card, "f32"), tiles, card.tile_px) for graph in graphs)
+
+def _measure_cost(
+    int8: Int8, tiles: LabelledTiles, scores: NDArray[np.float32], expected: NDArray[np.float32]
+) -> Quantised:
+    """Compare scores, shape (n, 2) each."""
     shifts = np.abs(scores - expected)
     domain_shift = float(shifts[:, DOMAIN].mean())
     return Quantised(
@@ -188,13 +193,6 @@ def measure_cost(int8: Int8, graphs: tuple[ov.Model, ov.Model], card: Card, tile
         mean_domain_shift=None if np.isnan(domain_shift) else domain_shift,
         nncf=version("nncf"),
     )
-
-
-def _score_tiles(engine: OpenVinoEngine, tiles: LabelledTiles, tile_px: int) -> NDArray[np.float32]:
-    """Shape: (n, 2)."""
-    reader = TileReader(tiles.urls, tiles.boxes)
-    plan = split_into_batches(np.arange(len(tiles)), BATCH_TILES)
-    return np.concatenate([engine(pixels) for _, pixels in reader.batches(plan, prepare_for_scoring(tile_px))])
 
 
 def serialise(graph: ov.Model) -> Int8:

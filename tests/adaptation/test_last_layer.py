@@ -66,7 +66,7 @@ def test_labels_that_say_what_the_model_says_change_hardly_anything() -> None:
     assert float((layer.weight - sure.weight).abs().max()) < 1e-6
 
 
-def test_both_classes_count_the_same() -> None:
+def test_both_classes_have_equal_weight() -> None:
     """Without any feature that tells them apart, many sound tiles do not make every tile sound."""
     labels = np.arange(50) == 0
     views = TileViews(torch.zeros((50, 1, FEATURES)), None)

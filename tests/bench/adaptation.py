@@ -18,7 +18,7 @@ from pipeline.adaptation.side_by_side import FOLDS
 from pipeline.adaptation.tile_views import TileViews, describe_tiles
 from pipeline.evaluation.metrics import measure
 from pipeline.labels.labelled_tiles import LabelledTiles, read_labelled_tiles
-from pipeline.labels.split import assign_folds
+from pipeline.labels.split import assign_folds, find_components
 from pipeline.models.card import Card
 from pipeline.models.model import load_model
 from pipeline.models.network import scoring_network_of
@@ -84,22 +84,20 @@ def _draw(start: LastLayer, views: TileViews, tiles: LabelledTiles, card: Card, 
     order = np.random.default_rng(seed).permutation(sorted(set(tiles.groups)))
     last = int(np.argmax(np.cumsum([(groups == group).sum() for group in order]) >= count))
     labelled = np.isin(groups, order[: last + 1])
-    learnt, rest = (np.flatnonzero(part) for part in (labelled, ~labelled))
-
-    def fit_and_score(own: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.float64]:
-        layer = fit_last_layer(start, views.subset(torch.from_numpy(own)), tiles.labels[own], card)
-        return _score(layer, views.subset(torch.from_numpy(others)), card)
-
+    labels, rest = tiles.labels[labelled], ~labelled
+    own = views.subset(torch.from_numpy(labelled))
     before = _score(start, views, card)
-    folds = assign_folds(tiles.subset(learnt), np.arange(len(learnt)), FOLDS, 0)
-    after = side_by_side.score_held_out(
-        folds,
-        tiles.labels[learnt],
-        before[learnt],
-        lambda own, held: fit_and_score(learnt[own], learnt[held]),
-    )
-    verdict = side_by_side.compare(tiles.subset(learnt), before[learnt], after, card.threshold).verdict
-    old, new = (measure(tiles.labels[rest], scores) for scores in (before[rest], fit_and_score(learnt, rest)))
+
+    def fit_and_score(learnt: NDArray[np.bool_], held: NDArray[np.bool_]) -> NDArray[np.float64]:
+        part, others = (own.subset(torch.from_numpy(mask)) for mask in (learnt, held))
+        return _score(fit_last_layer(start, part, labels[learnt], card), others, card)
+
+    photos = find_components(tiles.subset(labelled).groups, np.arange(len(labels)))
+    after = side_by_side.score_held_out(assign_folds(tiles.subset(labelled), photos, FOLDS, 0), labels, fit_and_score)
+    verdict = side_by_side.compare(labels, photos, (before[labelled], after), card.threshold).verdict
+    layer = fit_last_layer(start, own, labels, card)
+    adapted = _score(layer, views.subset(torch.from_numpy(rest)), card)
+    old, new = (measure(tiles.labels[rest], scores) for scores in (before[rest], adapted))
     recalls = [each.recall_at_5_percent_false_alarms or 0.0 for each in (old, new)]
     return Outcome(old.auc or 0.0, (new.auc or 0.0) - (old.auc or 0.0), recalls[1] - recalls[0], verdict)
 

@@ -12,7 +12,7 @@ from pipeline.core.errors import UsageError
 from pipeline.labels.boxes import Box
 from pipeline.labels.labelled_tiles import LabelledTiles
 from pipeline.labels.near_duplicates import DESCRIPTOR_SIZE
-from pipeline.labels.split import SplitRule, assign, assign_folds, split
+from pipeline.labels.split import SplitRule, assign, assign_folds, find_components, split
 
 
 def tiles_of(labels: list[bool], groups: list[str] | None = None, folder: str = "file:///a") -> LabelledTiles:
@@ -61,7 +61,7 @@ def test_folds_hold_whole_groups_and_families(
 ) -> None:
     """Every tile is in one fold, and nothing that belongs together is in two."""
     tiles, family = data
-    fold = assign_folds(tiles, family, folds, seed)
+    fold = assign_folds(tiles, find_components(tiles.groups, family), folds, seed)
     assert set(fold.tolist()) <= set(range(folds))
     for group in set(tiles.groups):
         assert len(set(fold[np.array(tiles.groups) == group].tolist())) == 1
