@@ -32,6 +32,7 @@ answers at once. It may import every package but `jobs`. Start with `score`; the
 * `progress`: a bar on a terminal, lines elsewhere
 * `storage_waits`: says that a command waits for storage, and why
 * `train_display`: what `train` shows
+* `train_from`: what `train --from` does and shows
 * `evaluate_display`: what `evaluate` prints
 * `models_compare_display`: what `models compare` shows
 * `score_display`: what `score`, `retry` and `plan` show

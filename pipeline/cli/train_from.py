@@ -42,9 +42,7 @@ def refuse_other_options(ctx: click.Context) -> None:
 
 def adapt(out: str, old_model: str, given: dict[str, Any]) -> None:
     """Adapt a model as the options say, show the progress, and print both models side by side."""
-    os.environ.setdefault(
-        "OPENBLAS_NUM_THREADS", "1"
-    )  # as for every training, see `train`; read when numpy is imported
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as in `train`
     from pipeline.adaptation import flow
     from pipeline.labels.label_tables import ClassNames
     from pipeline.labels.labelled_tiles import LabelledTiles

@@ -56,11 +56,13 @@ def test_measures_are_those_of_torchmetrics(pair: tuple[Grey, Mask]) -> None:
 
 @given(pair=pairs())
 def test_tolerance_never_hurts(pair: tuple[Grey, Mask]) -> None:
-    """A pixel that is right exactly is right within two pixels."""
+    """A pixel that is right exactly is right within two pixels, so the best F1 is no lower.
+
+    The average precision can be: recall that comes at a higher level counts with the precision there.
+    """
     grey, crack = pair
     assume(crack.any())
     found = quality(grey, crack)
-    assert found.tolerant.average_precision >= found.exact.average_precision - 1e-9
     assert found.tolerant.f1 >= found.exact.f1 - 1e-9
 
 
