@@ -23,36 +23,18 @@ from pipeline.core.errors import UsageError
 from pipeline.core.secrets import refuse_credentials
 from pipeline.labels.labelled_tiles import LabelledTiles, compute_descriptors, read_labelled_tiles
 from pipeline.labels.near_duplicates import group_duplicates
-from pipeline.labels.split import SplitRule, TrainValSplit, assign_folds, find_components, split
+from pipeline.labels.split import SplitRule, assign_folds, find_components, split
 from pipeline.models import backbones, engines, model, network
 from pipeline.models.card import Card, DataSource, Value
 from pipeline.models.model import SHIPPED, SHIPPED_MODEL, Int8, Model
 from pipeline.training import model_card, model_readme, tracking
 from pipeline.training.config import TrainConfig
 from pipeline.training.model_readme import BEFORE
+from pipeline.training.progress import TrainCallbacks
 from pipeline.training.trials import shorten_place
 
 MOST_TILES = 2000
 """The network sees them five times in a quarter of an hour; more deserve a training."""
-
-
-class AdaptCallbacks:
-    """Receives the progress; every method may be overridden."""
-
-    def on_unused(self, tiles: LabelledTiles) -> None:
-        """Receive tiles beside which there are pictures, rows or annotations that are none."""
-
-    def on_split(self, parts: TrainValSplit) -> None:
-        """Receive the tiles to learn from and those of `--val`."""
-
-    def on_descriptors(self, done: int, total: int) -> None:
-        """Receive the number of tiles compared, to find repeats, and their total."""
-
-    def on_views(self, done: int, total: int) -> None:
-        """Receive the number of tiles that the network has seen, and their total."""
-
-    def on_not_quantised(self, problem: str) -> None:
-        """Receive the reason why the new model has no int8 network though the old one has."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +53,7 @@ class AdaptResult:
     """Whether an earlier call had finished the same adaptation; nothing is compared again."""
 
 
-def adapt(config: TrainConfig, old_model: str, callbacks: AdaptCallbacks | None = None) -> AdaptResult:
+def adapt(config: TrainConfig, old_model: str, callbacks: TrainCallbacks | None = None) -> AdaptResult:
     """Adapt a model to labelled tiles, and compare it with the old one on photos that it has not learnt from.
 
     Args:
@@ -85,7 +67,7 @@ def adapt(config: TrainConfig, old_model: str, callbacks: AdaptCallbacks | None 
         ModelError: the old model is damaged.
     """
     refuse_credentials([("--out", config.out), ("--from", old_model)])
-    callbacks, folder = callbacks or AdaptCallbacks(), storage.canonical(config.out)
+    callbacks, folder = callbacks or TrainCallbacks(), storage.canonical(config.out)
     old = model.load_model(old_model)
     _check_folder(folder, old)
     _check_old_model(old, config)
@@ -139,11 +121,13 @@ def _check_old_model(old: Model, config: TrainConfig) -> None:
         )
 
 
-def _read_tiles(config: TrainConfig, callbacks: AdaptCallbacks) -> tuple[LabelledTiles, LabelledTiles | None]:
+def _read_tiles(config: TrainConfig, callbacks: TrainCallbacks) -> tuple[LabelledTiles, LabelledTiles | None]:
     tiles = read_labelled_tiles(config.data, config.classes, config.clutter)
     held_out = read_labelled_tiles(config.val, config.classes) if config.val else None
     for part in (tiles, held_out):
-        if part is not None and (part.has_unused or part.unlabelled):
+        if part is not None and part.unlabelled:
+            callbacks.on_unlabelled(part.unlabelled)
+        if part is not None and part.has_unused:
             callbacks.on_unused(part)
     if len(tiles) > MOST_TILES:
         raise UsageError(
@@ -164,7 +148,7 @@ def _compute_run_id(config: TrainConfig, old: Model, tiles: LabelledTiles, held_
 class _Adapter:
     """Fits last layers of one model and scores with them."""
 
-    def __init__(self, old: Model, seed: int, callbacks: AdaptCallbacks) -> None:
+    def __init__(self, old: Model, seed: int, callbacks: TrainCallbacks) -> None:
         torch.set_num_threads(1)  # two of one process are many times slower where other work is going on
         self._card = old.card
         self._network = network.scoring_network_of(old)
@@ -248,7 +232,7 @@ def _make_card(
     )
 
 
-def _write(folder: str, old: Model, layer: LastLayer, card: Card, callbacks: AdaptCallbacks) -> Model:
+def _write(folder: str, old: Model, layer: LastLayer, card: Card, callbacks: TrainCallbacks) -> Model:
     """Write the model with the changed layer, in the precision in which files keep it."""
     name = backbones.last_layer_name(card.architecture)
     changed = {f"{name}.weight": layer.weight.half().float()[None], f"{name}.bias": layer.bias.float()[None]}
@@ -259,7 +243,7 @@ def _write(folder: str, old: Model, layer: LastLayer, card: Card, callbacks: Ada
     return model.save_model(folder, Model(folder, card, weights, int8), model_readme.render_readme)
 
 
-def _change_int8(old: Model, weight: torch.Tensor, bias: torch.Tensor, callbacks: AdaptCallbacks) -> Int8 | None:
+def _change_int8(old: Model, weight: torch.Tensor, bias: torch.Tensor, callbacks: TrainCallbacks) -> Int8 | None:
     """Return the old model's int8 network, if it has any, with the new last layer, which is in floats there, too."""
     if old.int8 is None:
         return None

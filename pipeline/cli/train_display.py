@@ -13,7 +13,7 @@ HEADER = "  epoch  trained    loss  val loss  val AP  val AUC  tiles/s  seconds"
 
 
 class TrainDisplay(StageBar, TrainCallbacks):
-    """Shows the calls of `training.flow`.
+    """Shows the calls of `training.flow` and `adaptation.flow`.
 
     Args:
         config: has the greatest number of epochs.
@@ -63,6 +63,10 @@ class TrainDisplay(StageBar, TrainCallbacks):
             f"{result.validation_loss:8.4f}  {result.average_precision:6.4f}  {result.auc:7.5f}  "
             f"{result.tiles_per_s:7.1f}  {result.seconds:7.0f}"
         )
+
+    def on_views(self, done: int, total: int) -> None:
+        """Show how many tiles an old model has seen."""
+        self.show("looking at tiles", done, total)
 
     def on_domain(self, done: int, total: int) -> None:
         """Show the fit of the domain score."""

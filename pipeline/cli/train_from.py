@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from pipeline.cli.messages import echo, format_unlabelled, format_unused
-from pipeline.cli.progress import StageBar
+from pipeline.cli.messages import echo
 from pipeline.core.counts import count_of
 
 if TYPE_CHECKING:
@@ -44,31 +43,10 @@ def adapt(out: str, old_model: str, given: dict[str, Any]) -> None:
     """Adapt a model as the options say, show the progress, and print both models side by side."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as in `train`
     from pipeline.adaptation import flow
+    from pipeline.cli.train_display import TrainDisplay
     from pipeline.labels.label_tables import ClassNames
-    from pipeline.labels.labelled_tiles import LabelledTiles
-    from pipeline.labels.split import TrainValSplit
     from pipeline.models.card import About
     from pipeline.training.config import Hyperparameters, TrainConfig
-
-    class Display(StageBar, flow.AdaptCallbacks):
-        def on_unused(self, tiles: LabelledTiles) -> None:
-            if tiles.unlabelled:
-                self.print(format_unlabelled(tiles.unlabelled))
-            for line in format_unused(tiles):
-                self.print(line, err=True)
-
-        def on_split(self, parts: TrainValSplit) -> None:
-            if parts.dropped:
-                self.print(f"{count_of(parts.dropped, 'tile')} left out: they repeat tiles of --val, or share a photo.")
-
-        def on_not_quantised(self, problem: str) -> None:
-            self.print(f"The model has no int8 network and is scored in floats, more slowly: {problem}")
-
-        def on_descriptors(self, done: int, total: int) -> None:
-            self.show("comparing tiles", done, total)
-
-        def on_views(self, done: int, total: int) -> None:
-            self.show("looking at tiles", done, total)
 
     config = TrainConfig(
         data=given["data"],
@@ -79,7 +57,7 @@ def adapt(out: str, old_model: str, given: dict[str, Any]) -> None:
         hyperparameters=Hyperparameters(seed=given["seed"] or 0),
         about=About(given["licence"], given["attribution"], given["note"]),
     )
-    with Display() as display:
+    with TrainDisplay(config.hyperparameters) as display:
         result = flow.adapt(config, old_model, display)
     echo(*_format_result(result, out))
 

@@ -39,7 +39,10 @@ class EpochResult:
 
 
 class TrainCallbacks:
-    """Receives the progress of `train` in the process that called it; by default, each method does nothing."""
+    """Receives the progress of `train` in the process that called it; by default, each method does nothing.
+
+    `adaptation` calls those that have to do with tiles.
+    """
 
     def on_unlabelled(self, rows: int) -> None:
         """Receive the number of table rows that have no label yet and are left out."""
@@ -61,6 +64,9 @@ class TrainCallbacks:
 
     def on_epoch(self, result: EpochResult) -> None:
         """Receive the result of an epoch; a continued run repeats those before the interruption first."""
+
+    def on_views(self, done: int, total: int) -> None:
+        """Receive the number of tiles that an old model has seen, to adapt its last layer, and their total."""
 
     def on_domain(self, done: int, total: int) -> None:
         """Receive the number of pictures seen to fit the domain, once training is done."""
