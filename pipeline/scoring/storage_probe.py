@@ -28,19 +28,23 @@ def probe_while_idle(items: Iterable[Item | None], url: str | None, idle_s: floa
         url: one of the files that are read; None and a local one are not asked for.
         idle_s: how long is a while.
     """
-    asking, since = threading.Thread(), time.monotonic()
-    for item in items:
-        is_idle = item is None and time.monotonic() - since >= idle_s
-        if item is not None:
-            since = time.monotonic()
-        elif is_idle and url is not None and not url.startswith(storage.LOCAL) and not asking.is_alive():
-            since = time.monotonic()
-            asking = threading.Thread(target=_ask, args=(url,), name="storage-probe", daemon=True)
-            asking.start()
-        yield item
+    asking, given_up, since = threading.Thread(), threading.Event(), time.monotonic()
+    try:
+        for item in items:
+            is_idle = item is None and time.monotonic() - since >= idle_s
+            if item is not None:
+                since = time.monotonic()
+            elif is_idle and url is not None and not url.startswith(storage.LOCAL) and not asking.is_alive():
+                since = time.monotonic()
+                asking = threading.Thread(target=_ask, args=(url, given_up), name="storage-probe", daemon=True)
+                asking.start()
+            yield item
+    finally:
+        given_up.set()
 
 
-def _ask(url: str) -> None:
+def _ask(url: str, given_up: threading.Event) -> None:
     policy = current_policy()
-    with suppress(StorageError), limit_retries(policy.limit_s, longest_wait_s=IDLE_S):  # so that it ends soon after
+    soon = limit_retries(policy.limit_s, longest_wait_s=IDLE_S, given_up=given_up)
+    with suppress(StorageError), soon:  # so that it ends soon after the outage
         storage.stat(url)  # the workers tell what is permanent

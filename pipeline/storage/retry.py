@@ -4,13 +4,22 @@ Local disk gets no second attempt: its failures last. The unit is one request: a
 read, a part of a large upload.
 """
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
-from typing import TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    sleep_using_event,
+    stop_after_delay,
+    stop_when_event_set,
+    wait_random_exponential,
+)
 
 from pipeline.core import usage
 from pipeline.core.counts import count_of
@@ -37,6 +46,8 @@ class RetryPolicy:
     """End an attempt after this time without data: slow stores answer within a second or two."""
     slowest_bytes_per_s: float = 250_000
     """A transfer may take as long as on a line of 2 Mbit/s."""
+    given_up: threading.Event = field(default_factory=threading.Event)
+    """Once it is set, no request is tried again: nobody waits for the answer any more."""
 
     def attempt_s(self, size_bytes: int = 0) -> float:
         """Return how long one attempt may take that moves `size_bytes`."""
@@ -56,7 +67,7 @@ def current_policy() -> RetryPolicy:
 
 
 @contextmanager
-def limit_retries(limit_s: float, **changes: float) -> Iterator[None]:
+def limit_retries(limit_s: float, **changes: Any) -> Iterator[None]:
     """Give up the requests of this thread sooner while the context lasts, because a caller waits for the answer.
 
     Args:
@@ -88,7 +99,8 @@ def retry(url: str, attempt: Callable[[], Result]) -> Result:
         retrying = Retrying(
             retry=retry_if_exception(is_transient),
             wait=wait_random_exponential(multiplier=policy.first_wait_s, max=policy.longest_wait_s),
-            stop=stop_after_delay(policy.limit_s),
+            stop=stop_after_delay(policy.limit_s) | stop_when_event_set(policy.given_up),
+            sleep=sleep_using_event(policy.given_up),
             before_sleep=lambda state: _note(url, request, state),
             retry_error_callback=give_up,
         )

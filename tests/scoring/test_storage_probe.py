@@ -1,5 +1,6 @@
 """Storage that is asked while nothing comes from the workers."""
 
+import threading
 import time
 from collections.abc import Iterator
 
@@ -58,3 +59,14 @@ def test_an_outage_is_a_wait_of_this_process(faulty_s3: S3Place) -> None:
         if (wait := longest_wait()) is not None:
             waits.add(wait.cause)
     assert any("503" in cause for cause in waits), waits
+
+
+def test_nobody_is_asked_once_the_items_have_ended(faulty_s3: S3Place) -> None:
+    """A wait that outlived them would be said beside the end of the work, or by the next command of the process."""
+    faulty_s3.rules.append(Rule("slow_down", count=1_000))
+    assert None in [*probe_while_idle(idle_items(1), f"{faulty_s3.url}/a.zip", 0.05)]
+    for thread in threading.enumerate():
+        if thread.name == "storage-probe":
+            thread.join(10)
+            assert not thread.is_alive()
+    assert longest_wait() is None
