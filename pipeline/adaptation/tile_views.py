@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pipeline.core.progress import OnProgress
-from pipeline.images.decode import Pixels
+from pipeline.images.decode import Pixels, resize
 from pipeline.labels.labelled_tiles import LabelledTiles
 from pipeline.models.card import Card
 from pipeline.models.dense_head import pool_places
@@ -86,10 +86,14 @@ def _read_views(tiles: LabelledTiles, tile_px: int, seed: int) -> Iterator[tuple
 @torch.inference_mode()
 def _describe(network: CrackNetwork, card: Card, views: Pixels) -> TileViews:
     """Shape: (m, V, T, T, 3) → m tiles of V views."""
-    inputs = normalise(torch.from_numpy(views).flatten(0, 1), card.mean, card.std)
+    shape, pictures = views.shape[:2], views.reshape(-1, *views.shape[2:])
     body = network.body
-    deep, stages = body.forward_intermediates(inputs)  # type: ignore[operator]  # every timm network has it
-    features = body.forward_head(deep, pre_logits=True)  # type: ignore[operator]
-    pooled = None if network.dense is None else pool_places(network.dense(stages[-network.dense.stages :]))
-    shape = views.shape[:2]
-    return TileViews(features.reshape(*shape, -1), None if pooled is None else pooled.reshape(shape))
+    inputs = normalise(torch.from_numpy(pictures), card.mean, card.std)
+    features = body.forward_head(body.forward_features(inputs), pre_logits=True)  # type: ignore[operator]  # every timm network has both
+    if card.places is None:
+        return TileViews(features.reshape(*shape, -1), None)
+    side_px = card.places.side_px or card.tile_px
+    larger = torch.from_numpy(np.stack([resize(picture, side_px, side_px) for picture in pictures]))
+    places = network(normalise(larger, card.mean, card.std)).places
+    pooled = pool_places(places)
+    return TileViews(features.reshape(*shape, -1), pooled.reshape(shape))

@@ -8,6 +8,7 @@ It imports `core`, `storage` and `images`. Start with `model`.
 * `engines`: which engine scores, and how to load it
 * `batching`: what an engine is, and tiles scored in batches of one size
 * `network`: a model's network and tensors in torch
+* `closer_look`: the second look at tiles that may be cracked
 * `dense_head`: from the feature maps of a network to the crack, pixel by pixel
 * `backbones`: pre-trained networks from timm
 * `weights`: files of weights, read without running code from them

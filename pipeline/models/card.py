@@ -42,10 +42,12 @@ class PhotoCalibration:
 class Places:
     """How the places of a dense head count in the score of a tile."""
 
-    weight: float = 1 / 3
+    weight: float = 1 / 2
     """Of the mean logit of the highest places; the rest is the weight of the network's own logit."""
     from_logit: float = -1.0
     """The network's logit from which on the places count; a tile below is sound, and nobody looks at its places."""
+    side_px: int | None = None
+    """Side of the picture in which the places are looked for; None is the network's own, as in models up to 0.6.0."""
 
 
 @dataclass(frozen=True)
@@ -148,13 +150,18 @@ class Card:
             "std": self.std,
             "calibration": asdict(self.calibration),
             "weights_sha256": self.weights_sha256,
-        } | ({} if self.places is None else {"places": asdict(self.places)})
+        } | ({} if self.places is None else {"places": _without_none(self.places)})
         scoring |= {} if self.photo is None else {"photo": asdict(self.photo)}
         return hashlib.sha256(json.dumps(scoring, sort_keys=True).encode()).hexdigest()[:12]
 
     def to_json(self) -> str:
         """Return the content of `card.json`."""
         return dump_json({"format_version": FORMAT_VERSION, **asdict(self)}, indent=2) + "\n"
+
+
+def _without_none(places: Places) -> dict[str, Value]:
+    """Leave out what older cards lack, so that their models keep their ids."""
+    return {name: value for name, value in asdict(places).items() if value is not None}
 
 
 def parse(text: str | bytes, where: str) -> Card:
@@ -182,6 +189,8 @@ def parse(text: str | bytes, where: str) -> Card:
     values = _check_fields(found, where)
     values["calibration"] = Calibration(**_check_section(values["calibration"], Calibration, where))
     values["data"] = tuple(DataSource(**_check_section(source, DataSource, where)) for source in values["data"])
+    if isinstance(values["places"], dict):
+        values["places"] = {"side_px": None} | values["places"]
     for name, section in (("int8", Quantised), ("places", Places), ("photo", PhotoCalibration)):
         if values[name] is not None:
             values[name] = section(**_check_section(values[name], section, where))

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from pipeline.models.card import Places
+from pipeline.models.closer_look import count_highest
 
 PREFIX = "dense."
 """Prefix of its tensors in a model file."""
@@ -21,8 +22,6 @@ CHANNELS = (16, 24, 32, 48, 64)
 """Maps kept of each stage, the finest first; a network with fewer stages keeps the last of them."""
 LEAST_STAGES, MOST_STAGES = 3, len(CHANNELS)
 """Stages of a network that can be used: their maps halve from each to the next."""
-POOLED_SHARE = 0.01
-"""Part of the places whose mean stands for the tile; a crack of 3 px across the picture fills as many."""
 RARE = -3.0
 """Logit of a crack at a place before training: a twentieth, as in masks of cracked concrete."""
 
@@ -64,8 +63,7 @@ def pool_places(places: Tensor) -> Tensor:
     Shape: (N, h, w) → (N,).
     """
     flat = places.flatten(1)
-    highest = max(1, round(POOLED_SHARE * int(flat.shape[1])))
-    return flat.topk(highest, dim=1).values.mean(dim=1)
+    return flat.topk(count_highest(int(flat.shape[1])), dim=1).values.mean(dim=1)
 
 
 def join_logits(logits: Tensor, pooled: Tensor, places: Places) -> Tensor:

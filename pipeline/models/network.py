@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from pipeline.core.errors import ModelError, UsageError
 from pipeline.models import backbones
-from pipeline.models.card import Calibration, Places
-from pipeline.models.dense_head import LEAST_STAGES, MOST_STAGES, DenseHead, join_logits, pool_places
+from pipeline.models.card import Calibration
+from pipeline.models.dense_head import LEAST_STAGES, MOST_STAGES, DenseHead
 from pipeline.models.dense_head import PREFIX as DENSE_PREFIX
 from pipeline.models.model import Model
 
@@ -46,10 +46,6 @@ class DenseOutput(NamedTuple):
     """Shape (N,)."""
     places: Tensor | None
     """Logit of a crack at each place, shape (N, h, w); None without a dense head."""
-
-    def join(self, places: Places) -> Tensor:
-        """Return the logits that score tiles. Shape: (N,)."""
-        return self.logits if self.places is None else join_logits(self.logits, pool_places(self.places), places)
 
 
 class CrackNetwork(nn.Module):

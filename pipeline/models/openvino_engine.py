@@ -3,6 +3,7 @@
 `openvino_graph` makes the graph; the int8 graph comes from the model folder and needs no torch.
 """
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from pipeline.core.errors import ModelError
 from pipeline.images.decode import Pixels
 from pipeline.models.card import Card
+from pipeline.models.closer_look import count_highest, join_places
 from pipeline.models.model import Model
 from pipeline.models.openvino_runtime import core, ov
 
@@ -55,7 +57,7 @@ class OpenVinoEngine:
         self._calibration = card.calibration
         self._places = card.places
         outputs = [*range(len(graph.outputs))]
-        self._closer = None if card.places is None else _Part(graph, [outputs.pop()], precision)
+        self._closer = None if card.places is None else _Part(_pool_more(graph, card), [outputs.pop()], precision)
         self._network = _Part(graph, outputs, precision)
 
     def __call__(self, tiles: Pixels) -> NDArray[np.float32]:
@@ -81,11 +83,20 @@ class OpenVinoEngine:
         """Join the places to the logits of those tiles where they count; each alone, so that others change no score."""
         if self._places is None or self._closer is None:
             return
-        self._closer.compile((1, *tiles.shape[1:]))  # at the first batch, which is no photo's
-        weight = np.float32(self._places.weight)
-        for index in np.flatnonzero(logits >= self._places.from_logit).tolist():
-            (pooled,) = self._closer(tiles[index : index + 1])
-            logits[index] += weight * (pooled[0] - logits[index])
+        closer, side_px = self._closer, self._places.side_px or tiles.shape[1]
+        closer.compile((1, side_px, side_px, 3))  # at the first batch, which is no photo's
+        join_places(logits, tiles, self._places, lambda picture: closer(picture)[0])
+
+
+def _pool_more(graph: ov.Model, card: Card) -> ov.Model:
+    """Return a graph that takes the highest of all places of the larger picture, if the card wants one."""
+    if card.places is None or card.places.side_px is None or card.dense_stride is None:
+        return graph
+    changed, highest = graph.clone(), count_highest(math.ceil(card.places.side_px / card.dense_stride) ** 2)
+    for step in changed.get_ordered_ops():
+        if step.get_type_name() == "TopK":  # the tracer made a constant of the number in the network's own picture
+            step.input(1).replace_source_output(ov.opset13.constant(np.int64(highest)).output(0))
+    return changed
 
 
 class _Part:

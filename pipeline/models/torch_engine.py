@@ -8,11 +8,15 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from torch import Tensor
 
 from pipeline.images.decode import Pixels
-from pipeline.models.batching import Device
+from pipeline.models.batching import CRACK, Device
+from pipeline.models.closer_look import join_places
 from pipeline.models.dense_head import join_logits, pool_places
 from pipeline.models.domain import domain_of
 from pipeline.models.model import Model
 from pipeline.models.network import apply_network, crack_scores, normalise, scoring_network_of
+
+CLOSER_AT_ONCE = 16
+"""Tiles that a GPU looks at closely in one go."""
 
 
 class TorchEngine:
@@ -36,6 +40,7 @@ class TorchEngine:
         domain = domain_of(model)
         self._domain = None if domain is None else domain.to(self._device)
         self._graph: _RecordedGraph | None = None
+        self._closer_graph: _RecordedGraph | None = None
 
     @torch.inference_mode()
     def __call__(self, tiles: Pixels) -> ArrayLike:
@@ -45,23 +50,74 @@ class TorchEngine:
         """
         pixels = torch.from_numpy(tiles)
         if self._device.type == "cpu":
-            scores: NDArray[np.float32] = self._score(pixels).numpy()
-            return scores
+            found = self._compute(pixels).numpy()
+            return self._look_closer(found, tiles) if self._looks_closer else found
         if self._graph is None or self._graph.shape != pixels.shape:
-            self._graph = _RecordedGraph(self._score, pixels.shape, self._device)
-        return self._graph(pixels)
+            self._graph = _RecordedGraph(self._compute, pixels.shape, self._device)
+        if not self._looks_closer:
+            return self._graph(pixels)
+        return _CloserScores(self._graph(pixels), tiles.copy(), self._look_closer)
 
-    def _score(self, pixels: Tensor) -> Tensor:
-        """Shape: (N, T, T, 3) uint8 → (N, 2) float32."""
+    @property
+    def _looks_closer(self) -> bool:
+        return self._places is not None and self._places.side_px is not None
+
+    def _compute(self, pixels: Tensor) -> Tensor:
+        """Compute the scores of tiles; where a closer look follows, logits in place of crack scores.
+
+        Shape: (N, T, T, 3) uint8 → (N, 2) float32.
+        """
+        dense = None if self._looks_closer else self._network.dense
         inputs = normalise(pixels, self._mean, self._std)
         with torch.autocast(self._device.type, torch.float16, enabled=self._half):
-            output = apply_network(self._network.body, inputs, self._network.dense)
-        logits = output.logits.float()
+            output = apply_network(self._network.body, inputs, dense)
+        crack = output.logits.float()
         if output.places is not None and self._places is not None:
-            logits = join_logits(logits, pool_places(output.places.float()), self._places)
-        crack = crack_scores(logits, self._calibration)
+            crack = join_logits(crack, pool_places(output.places.float()), self._places)
+        if not self._looks_closer:
+            crack = crack_scores(crack, self._calibration)
         domain = torch.full_like(crack, torch.nan) if self._domain is None else self._domain(output.textures.float())
         return torch.stack((crack, domain), dim=1)
+
+    @torch.inference_mode()
+    def _look_closer(self, found: NDArray[np.float32], tiles: Pixels) -> NDArray[np.float32]:
+        """Turn the logits of tiles into crack scores, with the places where they count. Shape: (N, 2) → (N, 2)."""
+        assert self._places is not None  # noqa: S101 - for mypy; `_looks_closer` says so
+        logits = found[:, CRACK].copy()
+        join_places(logits, tiles, self._places, self._pool, 1 if self._device.type == "cpu" else CLOSER_AT_ONCE)
+        found[:, CRACK] = crack_scores(torch.from_numpy(logits), self._calibration).numpy()
+        return found
+
+    def _pool(self, pictures: Pixels) -> NDArray[np.float32]:
+        """Return the mean logits of the highest places. Shape: (N, S, S, 3) → (N,)."""
+        pixels = torch.from_numpy(pictures)
+        if self._device.type == "cpu":
+            return self._pool_places(pixels).numpy()
+        if self._closer_graph is None:
+            self._closer_graph = _RecordedGraph(self._pool_places, pixels.shape, self._device)
+        return np.asarray(self._closer_graph(pixels))
+
+    def _pool_places(self, pixels: Tensor) -> Tensor:
+        inputs = normalise(pixels, self._mean, self._std)
+        with torch.autocast(self._device.type, torch.float16, enabled=self._half):
+            places = self._network(inputs).places
+        return pool_places(places.float())
+
+
+class _CloserScores:
+    """Scores that still want a closer look at some tiles, which begins when somebody asks for them."""
+
+    def __init__(
+        self,
+        found: "_PendingScores",
+        tiles: Pixels,
+        look_closer: Callable[[NDArray[np.float32], Pixels], NDArray[np.float32]],
+    ) -> None:
+        self._found, self._tiles, self._look_closer = found, tiles, look_closer
+
+    def __array__(self, dtype: DTypeLike | None = None, *, copy: bool | None = None) -> NDArray[np.float32]:
+        """Look closer and return the scores; numpy calls this, once."""
+        return np.asarray(self._look_closer(np.array(self._found), self._tiles), dtype)
 
 
 class _RecordedGraph:

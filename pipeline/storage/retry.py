@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from tenacity import (
     RetryCallState,
@@ -67,14 +67,16 @@ def current_policy() -> RetryPolicy:
 
 
 @contextmanager
-def limit_retries(limit_s: float, **changes: Any) -> Iterator[None]:
+def limit_retries(limit_s: float, given_up: threading.Event | None = None, **changes: float) -> Iterator[None]:
     """Give up the requests of this thread sooner while the context lasts, because a caller waits for the answer.
 
     Args:
         limit_s: as in `RetryPolicy`.
+        given_up: as in `RetryPolicy`.
         changes: other fields of `RetryPolicy`.
     """
-    before = _policy.set(replace(_policy.get(), limit_s=limit_s, **changes))
+    policy = _policy.get()
+    before = _policy.set(replace(policy, limit_s=limit_s, given_up=given_up or policy.given_up, **changes))
     try:
         yield
     finally:

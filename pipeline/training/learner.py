@@ -23,7 +23,8 @@ from pipeline.evaluation.metrics import Bools, measure
 from pipeline.images.decode import Pixels
 from pipeline.models import backbones
 from pipeline.models.backbones import Backbone
-from pipeline.models.card import Places
+from pipeline.models.closer_look import choose_places, join_places
+from pipeline.models.dense_head import pool_places
 from pipeline.models.network import CrackNetwork, DenseOutput, attach_dense_head, normalise
 from pipeline.training.augment import Batch
 from pipeline.training.config import Hyperparameters
@@ -35,6 +36,8 @@ Part = TypeVar("Part")
 Logits = NDArray[np.float32]
 DENSE_RATE = 5.0
 """Learning rate of the dense head to that of the layers that were trained before, in the second phase."""
+CLOSER_AT_ONCE = 4
+"""Validation tiles that are looked at closely in one go."""
 State = dict[str, Any]
 """The content of a checkpoint: tensors, numbers and words only, so that loading it runs no pickled code."""
 
@@ -97,9 +100,14 @@ class Learner:
 
     @torch.no_grad()
     def score(self, batches: Iterable[tuple[Indices, Pixels]]) -> Iterator[tuple[Indices, Logits]]:
-        """Yield the averaged weights' logits of each batch."""
+        """Yield the averaged weights' logits of each batch, with a closer look where the model will take one."""
+        body = CrackNetwork(self._average.module.body, None)
         for indices, pixels in batches:
-            yield indices, self._apply(self._average.module, pixels).join(Places()).float().cpu().numpy()
+            logits = self._apply(body, pixels).logits.float().cpu().numpy()
+            if self._config.dense:
+                places = choose_places(self._backbone.tile_px)
+                join_places(logits, pixels, places, self._pool, CLOSER_AT_ONCE)
+            yield indices, logits
 
     def averaged_weights(self) -> dict[str, Tensor]:
         """Copy the moving average of the weights to main memory."""
@@ -139,6 +147,12 @@ class Learner:
         smoothing = self._config.label_smoothing
         losses = loss_of_pictures(output, labels * (1 - smoothing) + smoothing / 2, targets)
         return (losses * torch.where(labels == 0, *self._class_weights)).sum()
+
+    def _pool(self, pictures: Pixels) -> Logits:
+        """Shape: (N, S, S, 3) → (N,)."""
+        places = self._apply(self._average.module, pictures).places
+        assert places is not None  # noqa: S101 - for mypy; `score` asks a network with a dense head
+        return pool_places(places.float()).cpu().numpy()
 
     def _apply(self, network: nn.Module, pixels: Pixels) -> DenseOutput:
         """Shape: (N, T, T, 3) uint8."""

@@ -20,7 +20,8 @@ from pipeline.evaluation.operating_point import OperatingPoint, OperatingTarget
 from pipeline.labels.label_tables import ClassNames
 from pipeline.labels.labelled_tiles import LabelledTiles
 from pipeline.models import model
-from pipeline.models.card import Card, DataSource, Places, Value
+from pipeline.models.card import Card, DataSource, Value
+from pipeline.models.closer_look import choose_places
 from pipeline.models.network import dense_stride_of
 from pipeline.training import tracking
 from pipeline.training.config import TrainConfig
@@ -89,7 +90,7 @@ def make_card(
         weights_sha256="",
         dense_stride=(dense_stride := dense_stride_of(task.backbone.network, best.weights)),
         photo=operating_point.photo,
-        places=None if dense_stride is None else Places(),
+        places=None if dense_stride is None else choose_places(task.backbone.tile_px),
     )
 
 

@@ -51,7 +51,7 @@ def test_places_are_read_and_move_the_model_id() -> None:
     assert card.parse(places.to_json(), "card.json") == places
     assert card.parse(broken(places=...), "card.json").places is None
     assert len({CARD.model_id, places.model_id, replace(places, places=Places(0.5, -1.0)).model_id}) == 3
-    with pytest.raises(ModelError, match="is no Places; expected the fields from_logit, weight"):
+    with pytest.raises(ModelError, match="is no Places; expected the fields from_logit, side_px, weight"):
         card.parse(broken(places={"weight": 0.5}), "card.json")
 
 

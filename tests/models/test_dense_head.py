@@ -9,10 +9,10 @@ import torch
 from pipeline.core.errors import ModelError
 from pipeline.models import backbones
 from pipeline.models.card import Places
+from pipeline.models.dense_head import join_logits, pool_places
 from pipeline.models.dense_mapper import DenseMapper
 from pipeline.models.model import SHIPPED_MODEL, Model, load_model
 from pipeline.models.network import (
-    DenseOutput,
     attach_dense_head,
     crack_network_of,
     dense_stride_of,
@@ -79,9 +79,8 @@ def test_places_count_where_the_network_doubts() -> None:
     """From the card's logit on, the highest hundredth has its weight; below, the network alone scores."""
     places = torch.full((2, 10, 20), -4.0)
     places[:, 3, 4:6] = torch.tensor([2.0, 4.0])
-    output = DenseOutput(torch.tensor([-1.0, -1.5]), places)
-    assert output.join(Places(weight=0.25, from_logit=-1.25)).tolist() == [0.75 * -1 + 0.25 * 3, -1.5]
-    assert DenseOutput(output.logits, None).join(Places()) is output.logits
+    joined = join_logits(torch.tensor([-1.0, -1.5]), pool_places(places), Places(weight=0.25, from_logit=-1.25))
+    assert joined.tolist() == [0.75 * -1 + 0.25 * 3, -1.5]
 
 
 def test_a_card_that_promises_too_much_is_refused(shipped: Model) -> None:

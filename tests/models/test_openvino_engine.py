@@ -54,13 +54,32 @@ def dense(model: Model, tiles: NDArray[np.uint8]) -> Model:
 def test_places_count_from_the_cards_logit_on(dense: Model, tiles: NDArray[np.uint8]) -> None:
     """As in torch; and some tiles have a lower logit, whose scores are those of the network alone, to the last bit."""
     engine = OpenVinoEngine(openvino_graph.build_graph(dense, 224), dense.card, "f32")
-    alone = replace(dense, card=replace(dense.card, places=None))
-    found, without = engine(tiles), OpenVinoEngine(openvino_graph.build_graph(alone, 224), alone.card, "f32")(tiles)
+    found, without = engine(tiles), without_places(dense, tiles)
     np.testing.assert_allclose(found, np.asarray(TorchEngine(dense, "cpu")(tiles)), atol=1e-4)
     moved = found[:, CRACK] != without[:, CRACK]
     assert 0 < moved.sum() < len(tiles)
     order = np.random.default_rng(1).permutation(16)
     assert np.array_equal(engine(tiles[order]), found[order])
+
+
+def test_a_closer_look_is_one_at_a_larger_picture(dense: Model, tiles: NDArray[np.uint8]) -> None:
+    """As in torch, in any order; where the places do not count, nothing changes."""
+    places = dense.card.places
+    assert places is not None
+    closer = replace(dense, card=replace(dense.card, places=replace(places, side_px=320)))
+    engine = OpenVinoEngine(openvino_graph.build_graph(closer, 224), closer.card, "f32")
+    found, before = engine(tiles), OpenVinoEngine(openvino_graph.build_graph(dense, 224), dense.card, "f32")(tiles)
+    np.testing.assert_allclose(found, np.asarray(TorchEngine(closer, "cpu")(tiles)), atol=2e-5)
+    moved = found[:, CRACK] != before[:, CRACK]
+    assert moved.sum() == (before[:, CRACK] != without_places(dense, tiles)[:, CRACK]).sum()
+    order = np.random.default_rng(1).permutation(16)
+    assert np.array_equal(engine(tiles[order]), found[order])
+
+
+def without_places(model: Model, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Score with the network alone."""
+    alone = replace(model, card=replace(model.card, places=None))
+    return OpenVinoEngine(openvino_graph.build_graph(alone, 224), alone.card, "f32")(tiles)
 
 
 def test_batches_may_change_their_size(model: Model, tiles: NDArray[np.uint8]) -> None:
