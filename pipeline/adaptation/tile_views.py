@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from pipeline.core.progress import OnProgress
-from pipeline.images.decode import Pixels, resize
+from pipeline.images.decode import Pixels
 from pipeline.labels.labelled_tiles import LabelledTiles
 from pipeline.models.card import Card
+from pipeline.models.closer_look import enlarge_tiles
 from pipeline.models.dense_head import pool_places
 from pipeline.models.network import CrackNetwork, normalise
 from pipeline.training import augment
@@ -92,8 +93,7 @@ def _describe(network: CrackNetwork, card: Card, views: Pixels) -> TileViews:
     features = body.forward_head(body.forward_features(inputs), pre_logits=True)  # type: ignore[operator]  # every timm network has both
     if card.places is None:
         return TileViews(features.reshape(*shape, -1), None)
-    side_px = card.places.side_px or card.tile_px
-    larger = torch.from_numpy(np.stack([resize(picture, side_px, side_px) for picture in pictures]))
+    larger = torch.from_numpy(enlarge_tiles(pictures, card.places))
     places = network(normalise(larger, card.mean, card.std)).places
     pooled = pool_places(places)
     return TileViews(features.reshape(*shape, -1), pooled.reshape(shape))

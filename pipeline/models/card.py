@@ -12,8 +12,9 @@ from typing import Any, TypeAlias
 from pipeline.core.control_characters import dump_json
 from pipeline.core.errors import ModelError
 
-FORMAT_VERSION = 1
-"""Of `card.json`; `parse` refuses newer ones."""
+FORMAT_VERSION = 2
+"""Of `card.json`; `parse` refuses newer ones. A card says 1 unless it has fields that move scores and that programs of
+format 1 would overlook: `Places.side_px` and `Places.to_logit`."""
 
 Value: TypeAlias = str | int | float | bool | None
 """A setting or a metric."""
@@ -46,6 +47,8 @@ class Places:
     """Of the mean logit of the highest places; the rest is the weight of the network's own logit."""
     from_logit: float = -1.0
     """The network's logit from which on the places count; a tile below is sound, and nobody looks at its places."""
+    to_logit: float | None = None
+    """The network's logit up to which the places count; a tile there or over it is cracked. None: there is no bound."""
     side_px: int | None = None
     """Side of the picture in which the places are looked for; None is the network's own, as in models up to 0.6.0."""
 
@@ -156,7 +159,8 @@ class Card:
 
     def to_json(self) -> str:
         """Return the content of `card.json`."""
-        return dump_json({"format_version": FORMAT_VERSION, **asdict(self)}, indent=2) + "\n"
+        version = 1 if self.places is None or _ADDED_PLACES.items() <= asdict(self.places).items() else FORMAT_VERSION
+        return dump_json({"format_version": version, **asdict(self)}, indent=2) + "\n"
 
 
 def _without_none(places: Places) -> dict[str, Value]:
@@ -190,7 +194,7 @@ def parse(text: str | bytes, where: str) -> Card:
     values["calibration"] = Calibration(**_check_section(values["calibration"], Calibration, where))
     values["data"] = tuple(DataSource(**_check_section(source, DataSource, where)) for source in values["data"])
     if isinstance(values["places"], dict):
-        values["places"] = {"side_px": None} | values["places"]
+        values["places"] = _ADDED_PLACES | values["places"]
     for name, section in (("int8", Quantised), ("places", Places), ("photo", PhotoCalibration)):
         if values[name] is not None:
             values[name] = section(**_check_section(values[name], section, where))
@@ -220,6 +224,8 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "photo": (dict, type(None)),
 }
 """JSON types of the fields; a test checks that every field is here."""
+_ADDED_PLACES: dict[str, Value] = {"side_px": None, "to_logit": None}
+"""Fields that `Places` of older cards lack, and their values then."""
 _ADDED = {"int8": None, "dense_stride": None, "places": None, "photo": None}
 """Fields that older cards of this format lack, and their values then."""
 

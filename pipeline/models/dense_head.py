@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from pipeline.models.card import Places
-from pipeline.models.closer_look import count_highest
+from pipeline.models.closer_look import count_highest, is_doubtful
 
 PREFIX = "dense."
 """Prefix of its tensors in a model file."""
@@ -72,7 +72,7 @@ def join_logits(logits: Tensor, pooled: Tensor, places: Places) -> Tensor:
     Shape: (N,) each.
     """
     both = (1 - places.weight) * logits + places.weight * pooled
-    return torch.where(logits >= places.from_logit, both, logits)
+    return torch.where(is_doubtful(logits, places), both, logits)
 
 
 def _separable(given: int, kept: int) -> nn.Sequential:

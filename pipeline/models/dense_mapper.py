@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from pipeline.images.decode import Pixels
 from pipeline.models.batching import Device
+from pipeline.models.closer_look import enlarge_tiles
 from pipeline.models.model import Model
 from pipeline.models.network import crack_network_of, normalise
 
@@ -29,11 +30,11 @@ class DenseMapper:
 
     @torch.inference_mode()
     def __call__(self, tiles: Pixels) -> NDArray[np.float32]:
-        """Return the probability of a crack at each place of one batch.
+        """Return the probability of a crack at each place of one batch, in the picture that a closer look takes.
 
-        Shape: (N, T, T, 3) → (N, T / stride, T / stride).
+        Shape: (N, T, T, 3) → (N, S / stride, S / stride), S of the card's places or T.
         """
-        pixels = torch.from_numpy(tiles).to(self._device)
+        pixels = torch.from_numpy(enlarge_tiles(tiles, self._card.places)).to(self._device)
         places = self._network(normalise(pixels, self._card.mean, self._card.std)).places
         maps: NDArray[np.float32] = torch.sigmoid(places.float()).cpu().numpy()
         return maps

@@ -51,8 +51,20 @@ def test_places_are_read_and_move_the_model_id() -> None:
     assert card.parse(places.to_json(), "card.json") == places
     assert card.parse(broken(places=...), "card.json").places is None
     assert len({CARD.model_id, places.model_id, replace(places, places=Places(0.5, -1.0)).model_id}) == 3
-    with pytest.raises(ModelError, match="is no Places; expected the fields from_logit, side_px, weight"):
+    with pytest.raises(ModelError, match="is no Places; expected the fields from_logit, side_px, to_logit, weight"):
         card.parse(broken(places={"weight": 0.5}), "card.json")
+
+
+def test_a_larger_picture_has_a_format_of_its_own() -> None:
+    """Programs from before refuse it; cards without one keep their format and their id, which is that of 0.6.0."""
+    before = replace(CARD, dense_stride=2, places=Places(0.25, -1.0))
+    larger = replace(before, places=Places(0.25, -1.0, side_px=320))
+    assert [json.loads(each.to_json())["format_version"] for each in (CARD, before, larger)] == [1, 1, 2]
+    assert card.parse(larger.to_json(), "card.json") == larger
+    older = json.loads(before.to_json())
+    del older["places"]["side_px"], older["places"]["to_logit"]
+    assert card.parse(json.dumps(older), "card.json") == before
+    assert before.model_id == "1f51648b9474" != larger.model_id
 
 
 def test_a_card_from_before_int8_can_be_read() -> None:
@@ -76,8 +88,8 @@ def test_a_missing_field_is_named(name: str) -> None:
         ({"mean": [0.5]}, "card.json: mean is [0.5]; expected three numbers, one a channel."),
         ({"calibration": {}}, "card.json: {} is no Calibration; expected the fields bias, temperature."),
         (
-            {"format_version": 2},
-            "card.json has format 2; this crackscan reads up to 1. Upgrade crackscan.",
+            {"format_version": 3},
+            "card.json has format 3; this crackscan reads up to 2. Upgrade crackscan.",
         ),
         ({"format_version": ...}, "card.json is no model card; expected a JSON object with format_version."),
     ],

@@ -73,6 +73,8 @@ def test_maps_come_from_the_dense_head(dense: Model) -> None:
     assert maps.shape == (2, 32, 32)
     assert 0 < maps.min() < maps.max() < 1
     assert maps == pytest.approx(turned[::-1], abs=1e-5)
+    closer = DenseMapper(replace(dense, card=replace(dense.card, places=Places(side_px=96))), "cpu")
+    assert closer(tiles).shape == (2, 48, 48)
 
 
 def test_places_count_where_the_network_doubts() -> None:
