@@ -61,21 +61,17 @@ def fit_temperature(logits: NDArray[np.float32], labels: Bools) -> Calibration:
 
     Shapes: (n,) and (n,).
     """
-    return _fit(logits, labels, np.full(len(labels), 1 / len(labels)), 0.0)
+    return _fit([Sample(logits, labels)], [np.full(len(labels), 1 / len(labels))], 0.0)
 
 
 def fit_across(samples: Sequence[Sample]) -> Calibration:
-    """Find the temperature and the bias that make the labels of all sources most likely.
+    """Find the temperature and the biases that make the labels of all sources most likely.
 
-    Every source weighs the same, and so does every class in it. The bias corrects for structures not seen: their cracks
-    look less like cracks than those in training, while their sound concrete looks no less sound (docs/experiments.md).
+    Every source weighs the same, and so does every class in it. All share the temperature. Each has a bias of its own,
+    and the median of them is what another source gets: the cracks of structures not seen look less like cracks than
+    those in training, and where people left cracks unmarked, sound tiles look cracked (docs/experiments.md).
     """
-    return _fit(
-        np.concatenate([sample.logits for sample in samples]),
-        np.concatenate([sample.labels for sample in samples]),
-        np.concatenate([sample.weights() for sample in samples]) / len(samples),
-        LARGEST_BIAS,
-    )
+    return _fit(samples, [sample.weights() for sample in samples], LARGEST_BIAS)
 
 
 def leave_one_out(samples: Sequence[Sample]) -> list[list[Sample]]:
@@ -97,17 +93,20 @@ def scores_of(sample: Sample, calibration: Calibration) -> Floats:
 
 
 def threshold_for(samples: Sequence[Sample], calibration: Calibration, false_alarm_rate: float) -> float:
-    """Return the lowest threshold that calls no more than this part of the sound tiles cracked.
+    """Return the median of the sources' own thresholds.
 
-    Every source weighs the same. The result is rounded up to the sixth decimal.
+    The threshold of a source is the lowest that calls no more than this part of its sound tiles cracked. In the mean, a
+    source with unmarked cracks would set it for all. The result is rounded up to the sixth decimal.
     """
-    sound = [scores_of(sample, calibration)[~sample.labels] for sample in samples]
-    scores = np.concatenate(sound)
-    weights = np.concatenate([np.full(len(part), 1 / len(part) / len(sound)) for part in sound])
-    falling = np.argsort(-scores, kind="stable")
-    called = np.cumsum(weights[falling])
-    over = np.flatnonzero(called > false_alarm_rate + 1e-9)  # the sum of many weights is not exact
-    highest_passed = float(scores[falling][over[0]]) if len(over) else 0.0
+    own = [_threshold_of(scores_of(sample, calibration)[~sample.labels], false_alarm_rate) for sample in samples]
+    return math.ceil(float(np.median(own)) * 1e6 - 1e-6) / 1e6
+
+
+def _threshold_of(sound: Floats, false_alarm_rate: float) -> float:
+    """Return the lowest threshold over which no more than this part of the scores is, rounded up."""
+    falling = -np.sort(-sound)
+    passed = math.floor(false_alarm_rate * len(sound) + 1e-9)
+    highest_passed = float(falling[passed]) if passed < len(sound) else 0.0
     return min(1.0, (math.floor(highest_passed * 1e6) + 1) / 1e6)
 
 
@@ -120,14 +119,24 @@ def rates_at(samples: Sequence[Sample], calibration: Calibration, threshold: flo
     )
 
 
-def _fit(logits: NDArray[np.float32], labels: Bools, weights: Floats, largest_bias: float) -> Calibration:
-    """Find the temperature and the bias, within ± `largest_bias`, that make the labels most likely."""
-    signs = np.where(labels, 1.0, -1.0)
-    scaled = [signs * logits / temperature for temperature in _TEMPERATURES]
-    biases = [_fit_bias(margins, signs, weights, largest_bias) for margins in scaled]
-    losses = [
-        weights @ np.logaddexp(0, -(margins + signs * bias)) for margins, bias in zip(scaled, biases, strict=True)
+def _fit(samples: Sequence[Sample], weights: Sequence[Floats], largest_bias: float) -> Calibration:
+    """Find the temperature, and the median of the biases within ± `largest_bias`, that make the labels most likely."""
+    parts = [
+        (np.where(sample.labels, 1.0, -1.0), sample.logits, of) for sample, of in zip(samples, weights, strict=True)
     ]
+    losses, biases = [], []
+    for temperature in _TEMPERATURES:
+        margins = [signs * logits / temperature for signs, logits, _ in parts]
+        own = [
+            _fit_bias(margin, signs, of, largest_bias) for margin, (signs, _, of) in zip(margins, parts, strict=True)
+        ]
+        losses.append(
+            sum(
+                float(of @ np.logaddexp(0, -(margin + signs * bias)))
+                for margin, bias, (signs, _, of) in zip(margins, own, parts, strict=True)
+            )
+        )
+        biases.append(float(np.median(own)))
     best = int(np.argmin(losses))
     return Calibration(round(float(_TEMPERATURES[best]), 4), round(biases[best], 3))
 

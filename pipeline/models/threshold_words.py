@@ -21,7 +21,7 @@ def describe_threshold(card: Mapping[str, Any]) -> list[str]:
     asked_for = _ASKED_FOR.search(str(card.get("training", {}).get("command", "")))
     if asked_for and metrics.get("left_out/recall") is not None:
         share = _percent(float(asked_for[1]))
-        sentences.append(f"It was chosen on trials, so that {share} of the sound tiles raise a false alarm.")
+        sentences.append(f"It was chosen on trials: {share} of the sound tiles should raise a false alarm.")
     sentences += _describe_cost(metrics)
     return sentences
 

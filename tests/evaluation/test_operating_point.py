@@ -47,12 +47,12 @@ def write(folder: Path, results: list[TrialResult]) -> OperatingTarget:
 
 
 def test_the_fit_uses_all_trials(tmp_path: Path) -> None:
-    """The calibration is that of all sources; the threshold calls five per cent of their sound tiles cracked."""
+    """The calibration is that of all sources; the threshold makes alarms of five per cent of a middling one's tiles."""
     found = choose_operating_point(write(tmp_path, TRIALS), "net", "field")
     by_source = {source: [each.sample for each in TRIALS if each.left_out == source] for source in ("a", "bb", "ccc")}
     samples = [Sample(*map(np.concatenate, zip(*parts, strict=True))) for parts in by_source.values()]
     assert found.calibration == calibration.fit_across(samples)
-    rates = calibration.rates_at(samples, found.calibration, found.threshold)
+    rates = calibration.rates_at(samples[:1], found.calibration, found.threshold)
     assert 0.045 < rates.false_alarm_rate < 0.05 + 1e-6
 
 
