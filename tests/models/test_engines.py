@@ -68,6 +68,11 @@ def test_the_fastest_reliable_engine(
     assert fastest_trusted(with_int8(shipped, **measured), 224, "cpu", probe).name == expected
 
 
+def test_the_shipped_model_is_scored_in_int8(shipped: Model) -> None:
+    """Its card has measurements that `auto` trusts; without them scoring is half as fast, and nothing fails."""
+    assert engines.why_not_int8(shipped.card.int8, shipped.card.tile_px, shipped.card.tile_px) is None
+
+
 def test_int8_is_for_the_tiles_it_was_made_for(shipped: Model) -> None:
     """Floats score tiles of another size, and models that were never quantised; the choice says why."""
     choice = fastest_trusted(with_int8(shipped), 320, "cpu", PLAIN)
