@@ -24,8 +24,8 @@ MOST_AUC_LOST = 0.002
 MOST_SHIFT = 0.02
 """… nor one whose crack scores moved by more in the mean …"""
 MOST_DOMAIN_SHIFT = 0.2
-"""… nor one whose domain scores did; those of the training tiles are about 1. The kind of CPU alone moves them by a tenth
-(docs/experiments.md)."""
+"""… nor one whose domain scores did; those of the training tiles are about 1. The kind of CPU alone moves them by
+0.1 (docs/experiments.md)."""
 
 
 class EngineChoice(NamedTuple):
