@@ -50,7 +50,7 @@ class Places:
     to_logit: float | None = None
     """The network's logit up to which the places count; a tile there or over it is cracked. None: there is no bound."""
     side_px: int | None = None
-    """Side of the picture in which the places are looked for; None is the network's own, as in models up to 0.6.0."""
+    """The least side of the picture in which the places are looked for. None: the tile's own, as before 0.7.0."""
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,11 @@ def count_highest(places: int) -> int:
     return max(1, round(POOLED_SHARE * places))
 
 
+def picture_side(places: Places, tile_px: int) -> int:
+    """Return the side of the picture in which places are looked for; a tile of a larger side keeps its own."""
+    return max(places.side_px or 0, tile_px)
+
+
 def enlarge_tiles(tiles: Pixels, places: Places | None) -> Pixels:
     """Return the pictures in which the places of tiles are looked for.
 
@@ -48,7 +53,8 @@ def enlarge_tiles(tiles: Pixels, places: Places | None) -> Pixels:
     """
     if places is None or places.side_px is None:
         return tiles
-    return np.stack([resize(tile, places.side_px, places.side_px) for tile in tiles])
+    side_px = picture_side(places, tiles.shape[1])
+    return np.stack([resize(tile, side_px, side_px) for tile in tiles])
 
 
 def is_doubtful(logits: Any, places: Places) -> Any:  # noqa: ANN401 - what numpy and torch have in common

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline.core.errors import ModelError
 from pipeline.images.decode import Pixels
 from pipeline.models.card import Card
-from pipeline.models.closer_look import count_highest, join_places
+from pipeline.models.closer_look import count_highest, join_places, picture_side
 from pipeline.models.model import Model
 from pipeline.models.openvino_runtime import core, ov
 
@@ -83,7 +83,7 @@ class OpenVinoEngine:
         """Join the places to the logits of those tiles where they count; each alone, so that others change no score."""
         if self._places is None or self._closer is None:
             return
-        closer, side_px = self._closer, self._places.side_px or tiles.shape[1]
+        closer, side_px = self._closer, picture_side(self._places, tiles.shape[1])
         closer.compile((1, side_px, side_px, 3))  # at the first batch, which is no photo's
         join_places(logits, tiles, self._places, lambda picture: closer(picture)[0])
 
@@ -92,7 +92,8 @@ def _pool_more(graph: ov.Model, card: Card) -> ov.Model:
     """Return a graph that takes the highest of all places of the larger picture, if the card wants one."""
     if card.places is None or card.places.side_px is None or card.dense_stride is None:
         return graph
-    changed, highest = graph.clone(), count_highest(math.ceil(card.places.side_px / card.dense_stride) ** 2)
+    side_px = picture_side(card.places, graph.input(0).get_partial_shape()[1].get_length())
+    changed, highest = graph.clone(), count_highest(math.ceil(side_px / card.dense_stride) ** 2)
     for step in changed.get_ordered_ops():
         if step.get_type_name() == "TopK":  # the tracer made a constant of the number in the network's own picture
             step.input(1).replace_source_output(ov.opset13.constant(np.int64(highest)).output(0))

@@ -104,7 +104,7 @@ class Learner:
         body = CrackNetwork(self._average.module.body, None)
         for indices, pixels in batches:
             logits = self._apply(body, pixels).logits.float().cpu().numpy()
-            if self._config.dense:
+            if self._average.module.dense is not None:  # a transformer has none, whatever the settings say
                 places = choose_places(self._backbone.tile_px)
                 join_places(logits, pixels, places, self._pool, CLOSER_AT_ONCE)
             yield indices, logits

@@ -47,7 +47,7 @@ def write(folder: Path, results: list[TrialResult]) -> OperatingTarget:
 
 
 def test_the_fit_uses_all_trials(tmp_path: Path) -> None:
-    """The calibration is that of all sources; the threshold makes alarms of five per cent of a middling one's tiles."""
+    """The calibration is that of all sources; at the threshold, the middle source has five per cent false alarms."""
     found = choose_operating_point(write(tmp_path, TRIALS), "net", "field")
     by_source = {source: [each.sample for each in TRIALS if each.left_out == source] for source in ("a", "bb", "ccc")}
     samples = [Sample(*map(np.concatenate, zip(*parts, strict=True))) for parts in by_source.values()]

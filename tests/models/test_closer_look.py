@@ -27,7 +27,7 @@ def grey_tiles(greys: list[int]) -> Pixels:
 def test_only_doubtful_tiles_get_a_second_look(
     found: list[tuple[float, int]], at_once: int, side_px: int | None, to_logit: float | None
 ) -> None:
-    """Their logits meet the pooled ones half-way; `pool` always gets as many pictures, and no tile twice as its own."""
+    """Their logits meet the pooled ones half-way, and `pool` always gets the same number of pictures."""
     logits = np.array([logit for logit, _ in found], np.float32)
     tiles = grey_tiles([grey for _, grey in found])
     shapes = []
@@ -46,11 +46,12 @@ def test_only_doubtful_tiles_get_a_second_look(
 
 
 def test_pictures_are_as_large_as_the_card_says() -> None:
-    """A flat tile stays as grey as it was; without a side, tiles are not copied."""
+    """A flat tile stays as grey as it was, and none is made smaller; without a side, tiles are not copied."""
     tiles = grey_tiles([3, 200])
     enlarged = enlarge_tiles(tiles, Places(side_px=10))
     assert enlarged.shape == (2, 10, 10, 3)
     assert enlarged[:, 4, 4, 0].tolist() == [3, 200]
+    assert enlarge_tiles(tiles, Places(side_px=5)).shape == tiles.shape
     assert enlarge_tiles(tiles, Places()) is tiles
     assert enlarge_tiles(tiles, None) is tiles
 

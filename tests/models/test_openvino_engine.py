@@ -76,6 +76,16 @@ def test_a_closer_look_is_one_at_a_larger_picture(dense: Model, tiles: NDArray[n
     assert np.array_equal(engine(tiles[order]), found[order])
 
 
+def test_a_tile_larger_than_the_picture_is_not_made_smaller(dense: Model) -> None:
+    """As with `--tile 352` and a card that says 320; the highest places are those of the larger picture."""
+    places = dense.card.places
+    assert places is not None
+    closer = replace(dense, card=replace(dense.card, places=replace(places, side_px=320, from_logit=-99.0)))
+    tiles = np.random.default_rng(0).integers(0, 256, (2, 352, 352, 3), np.uint8)
+    found = OpenVinoEngine(openvino_graph.build_graph(closer, 352), closer.card, "f32")(tiles)
+    np.testing.assert_allclose(found[:, CRACK], np.asarray(TorchEngine(closer, "cpu")(tiles))[:, CRACK], atol=2e-5)
+
+
 def without_places(model: Model, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Score with the network alone."""
     alone = replace(model, card=replace(model.card, places=None))

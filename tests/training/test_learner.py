@@ -112,6 +112,14 @@ def test_without_a_dense_head_a_model_has_no_more_tensors(backbone: Backbone) ->
     assert learner.averaged_weights().keys() == backbone.network.state_dict().keys()
 
 
+def test_a_network_without_stages_is_scored_without_a_dense_head(backbone: Backbone) -> None:
+    """As a transformer, whatever the settings say."""
+    backbone.network.feature_info = []  # type: ignore[assignment]
+    learner = Learner(backbone, make_pool(LABELS), CONFIG, torch.device("cpu"))
+    assert CONFIG.dense
+    assert all(np.isfinite(logits).all() for _, logits in learner.score(tiles()))
+
+
 def test_a_network_learns(backbone: Backbone) -> None:
     """A few epochs teach the network, and its averaged weights, to tell bright tiles from dark ones."""
     config = replace(CONFIG, head_epochs=12, head_learning_rate=0.2, label_smoothing=0.0)
