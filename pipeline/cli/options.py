@@ -105,6 +105,18 @@ _SCORE = (
     click.option("--on-changed", type=click.Choice(["report", "fail", "rescore"]), default="report", show_default=True,
                  help="An archive or photo was replaced after it was listed. report: name it, keep its scores, score "
                  "the rest. fail: score nothing. rescore: remove its scores and score what is there now."),
+    click.option("--cracks/--no-cracks", default=None,
+                 help="Also measure cracks, their lines and widths, in photos at or over the model's threshold: a row "
+                 "each in OUT/cracks.  [default: if the model can, or as the dataset was begun]"),
+    click.option("--mm-per-px", type=click.FloatRange(0, min_open=True), metavar="X",
+                 help="Millimetres of the surface to a pixel of every photo, such as 0.42, for lengths and widths of "
+                 "cracks in mm.  [default: as --scale says, else as each photo says itself]"),
+    click.option("--scale", "scale_table", metavar="TABLE",
+                 help="CSV or Parquet, or URL of one, with the columns image (a name, or a glob such as pier-7/*.JPG "
+                 "or */night.zip/*) and mm_per_px or distance_m. The first row that matches a photo counts."),
+    click.option("--scale-from", type=click.Choice(["precise", "coarse"]), default="precise", show_default=True,
+                 help="What a photo may say of its scale. precise: the distance of the drone's laser. coarse: else "
+                 "that of the autofocus, a guess."),
     fail_on_option,
     maps_option,
     engine_option,

@@ -103,7 +103,7 @@ class _CountLines:
     """The first count above 0, and its `working_time`: the start of a run says nothing about its pace."""
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
-        from pipeline.scoring.capacity import seconds_left
+        from pipeline.monitoring.capacity import seconds_left
 
         now = time.monotonic()
         is_end = done == total != self.printed

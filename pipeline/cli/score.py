@@ -33,12 +33,17 @@ def command(out: str, fail_on: "FailOn", **given: Any) -> None:  # noqa: ANN401 
     A crack map (--maps) is a grey picture of the photo, smaller by the whole number in its text `scale`: black is
     sound, white a crack for sure. Scores are the same with and without.
 
+    A photo's scale, in mm to a pixel, comes from the first of these that tells it: --mm-per-px, --scale, the photo's
+    laser and focal length, and with --scale-from coarse its autofocus. Its source stands in the column scale_source.
+
     \b
     Examples:
       crackscan score photos.zip --out scores
       crackscan score /data/2026/bridge-7 "/data/2026/*.tar" --out scores --overlap 0.25
       crackscan score photos.zip --out trial --limit 20
       crackscan score photos.zip --out scores --maps
+      crackscan score photos.zip --out scores --mm-per-px 0.42
+      crackscan score photos.zip --out scores --scale distances.csv --scale-from coarse
       crackscan score s3://inspections/tonight/ --out s3://results/tonight
       crackscan score s3://inspections/ --out s3://results/all --on-changed rescore --fail-on new
       crackscan score photos.zip --out scores --prices prices.yaml

@@ -1,13 +1,16 @@
 """The columns of every table of crackscan: declared here, never inferred.
 
-Analysts read `IMAGES` and `TILES`. `MEMBERS` is the plan, and `SCORED` what a scoring actor gives the writer; the
-functions below make the output tables from it. `compare` writes `CHANGES`.
+Analysts read `IMAGES`, `TILES` and `CRACKS`. `MEMBERS` is the plan, and `SCORED` what a scoring actor gives the writer;
+the functions below make the output tables from it. `compare` writes `CHANGES`.
 """
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+
+CRACKS_SINCE = 3
+"""The schema version from which on a dataset has cracks."""
 
 _ADDRESS = [("archive", pa.string()), ("image", pa.string()), ("occurrence", pa.int32())]
 _FAILURE = [("failure_stage", pa.string()), ("failure_kind", pa.string()), ("failure_message", pa.string())]
@@ -81,6 +84,12 @@ IMAGES = pa.schema(
         ("crack_tiles", pa.int32()),
         ("crack_score", pa.float32()),
         ("max_tile_score", pa.float32()),
+        ("cracks", pa.int32()),
+        ("crack_length_px", pa.float32()),
+        ("widest_px", pa.float32()),
+        ("mm_per_px", pa.float64()),
+        ("scale_source", pa.string()),
+        ("widest_mm", pa.float32()),
         ("domain_score", pa.float32()),
         ("status", pa.string()),
         *_FAILURE,
@@ -89,18 +98,23 @@ IMAGES = pa.schema(
         ("scored_at", pa.timestamp("us", tz="UTC")),
     ]
 )
-"""One row per photo."""
+"""One row per photo. The columns from `cracks` to `widest_mm` are null where the run does not measure cracks."""
 
-IMAGES_OF = {1: IMAGES.remove(IMAGES.get_field_index("max_tile_score")), SCHEMA_VERSION: IMAGES}
+_CRACK_FACTS = ("cracks", "crack_length_px", "widest_px", "mm_per_px", "scale_source", "widest_mm")
+_SINCE = {"max_tile_score": 2, **dict.fromkeys(_CRACK_FACTS, CRACKS_SINCE)}
+
+IMAGES_OF = {
+    version: pa.schema([field for field in IMAGES if _SINCE.get(field.name, 1) <= version])
+    for version in range(1, SCHEMA_VERSION + 1)
+}
 """The same by schema version. A dataset keeps the one that it was begun in; in the first, `crack_score` was always the
 highest score of a tile."""
 
+_OF_PHOTO = [("part", pa.int32()), ("image_id", pa.string()), ("archive", pa.string()), ("image", pa.string())]
+
 TILES = pa.schema(
     [
-        ("part", pa.int32()),
-        ("image_id", pa.string()),
-        ("archive", pa.string()),
-        ("image", pa.string()),
+        *_OF_PHOTO,
         ("row", pa.int32()),
         ("col", pa.int32()),
         ("left_px", pa.int32()),
@@ -111,6 +125,32 @@ TILES = pa.schema(
     ]
 )
 """One row per tile: the calibrated probability of a crack, in [0, 1]."""
+
+_LINE = [
+    ("crack", pa.int32()),
+    ("line_wkt", pa.string()),
+    ("left_px", pa.int32()),
+    ("top_px", pa.int32()),
+    ("width_px", pa.int32()),
+    ("height_px", pa.int32()),
+    ("length_px", pa.float32()),
+    ("orientation_deg", pa.float32()),
+    ("crack_width_px_p50", pa.float32()),
+    ("crack_width_px_p95", pa.float32()),
+    ("crack_width_px_max", pa.float32()),
+    ("width_status", pa.string()),
+    ("score", pa.float32()),
+    ("mm_per_px", pa.float64()),
+    ("scale_source", pa.string()),
+    ("length_mm", pa.float32()),
+    ("crack_width_mm_p50", pa.float32()),
+    ("crack_width_mm_p95", pa.float32()),
+    ("crack_width_mm_max", pa.float32()),
+]
+
+CRACKS = pa.schema([*_OF_PHOTO, *_LINE])
+"""One row per crack: its line as WKT and the box around it, in pixels of the upright photo; its length, direction,
+widths and score. Widths are null unless `width_status` is `ok`, millimetres where the photo has no scale."""
 
 FOLDERS = pa.schema(
     [
@@ -144,6 +184,7 @@ SCORED = pa.schema(
     [
         *[field for field in IMAGES if field.name not in _COMMIT_COLUMNS],
         ("grid", pa.list_(pa.struct([*_GRID, ("crack_score", pa.float32())]))),
+        ("lines", pa.list_(pa.struct(_LINE))),
         ("crack_map", pa.large_binary()),
         ("ended", pa.large_binary()),
         *_READING,
@@ -152,8 +193,9 @@ SCORED = pa.schema(
         ("map_usage", USAGE),
     ]
 )
-"""A photo from a scoring actor: its `IMAGES` columns, all its tiles in one list, and its crack map as PNG if the run
-makes maps; or the end of a stream, as in `READ`. The usage columns never reach the dataset's tables."""
+"""A photo from a scoring actor: its `IMAGES` columns, all its tiles in one list, all its cracks in another if the run
+measures them, and its crack map as PNG if the run makes maps; or the end of a stream, as in `READ`. The usage columns
+never reach the dataset's tables."""
 
 
 def make_images_table(
@@ -175,12 +217,23 @@ def make_tiles_table(scored: pa.Table, part: int) -> pa.Table:
 
     Shapes: (photos) → (sum of their tiles).
     """
+    return _flatten(scored, part, "grid", TILES)
+
+
+def make_cracks_table(scored: pa.Table, part: int) -> pa.Table:
+    """Make `CRACKS` rows of scored photos, in their order.
+
+    Shapes: (photos) → (sum of their cracks).
+    """
+    return _flatten(scored, part, "lines", CRACKS)
+
+
+def _flatten(scored: pa.Table, part: int, column: str, declared: pa.Schema) -> pa.Table:
+    """Make a row of each item in the lists of a column, with the names of its photo."""
     scored = scored.combine_chunks()
-    grid = scored["grid"].combine_chunks() if scored.num_rows else pa.array([], SCORED.field("grid").type)
-    photo, tile = pc.list_parent_indices(grid), pc.list_flatten(grid)
-    columns = {
-        "part": pa.array([part] * len(tile), pa.int32()),
-        **{name: scored[name].take(photo) for name in ("image_id", "archive", "image")},
-        **{name: pc.struct_field(tile, name) for name in (*(name for name, _ in _GRID), "crack_score")},
-    }
-    return pa.table([columns[name] for name in TILES.names], schema=TILES)
+    lists = scored[column].combine_chunks() if scored.num_rows else pa.array([], SCORED.field(column).type)
+    photo, item = pc.list_parent_indices(lists), pc.list_flatten(lists)
+    columns = {"part": pa.repeat(pa.scalar(part, pa.int32()), len(item))}
+    columns |= {name: scored[name].take(photo) for name in ("image_id", "archive", "image")}
+    columns |= {field.name: pc.struct_field(item, field.name) for field in item.type}
+    return pa.table([columns[name] for name in declared.names], schema=declared)

@@ -27,9 +27,9 @@ READ_FILES = 256
 
 _NUMBERED = {
     "images": re.compile(r"(part|failed)-(\d+)()\.parquet"),
-    "tiles": re.compile(r"(part)-(\d+)-(\w+)\.parquet"),
+    **dict.fromkeys(("tiles", "cracks"), re.compile(r"(part)-(\d+)-(\w+)\.parquet")),
 }
-"""Names of the numbered files of each folder: kind, commit, and the token of a tiles file."""
+"""Names of the numbered files of each folder: kind, commit, and the token of a file of tiles or cracks."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class CommitLog:
     failed: int
     """Number of failed photos among them."""
     orphans: tuple[str, ...]
-    """URLs of tiles and failed files that can never be committed, because their number is another run's."""
+    """URLs of tiles, cracks and failed files that can never be committed, because their number is another run's."""
     failed_parts: frozenset[int] = frozenset()
     """Numbers of the commits with failed photos."""
 
@@ -121,10 +121,10 @@ class _Numbered(NamedTuple):
     """A file with the number of a commit."""
 
     kind: str
-    """`part`, `failed` or `tiles`."""
+    """`part`, `failed`, `tiles` or `cracks`."""
     part: int
     token: str
-    """The run, which only the names of tiles files have."""
+    """The run, which only the names of tiles and cracks files have."""
     url: str
 
 
@@ -133,7 +133,7 @@ def _list_numbered(layout: Layout) -> Iterator[_Numbered]:
         url = storage.join(layout.url, folder)
         for file in storage.list_files(url) if storage.exists(url) else []:
             if match := pattern.fullmatch(file.path):
-                yield _Numbered("tiles" if match[3] else match[1], int(match[2]), match[3], file.url)
+                yield _Numbered(folder if match[3] else match[1], int(match[2]), match[3], file.url)
 
 
 def _parse_log(layout: Layout, files: list[_Numbered], known: CommitLog) -> CommitLog:
@@ -153,7 +153,7 @@ def _parse_log(layout: Layout, files: list[_Numbered], known: CommitLog) -> Comm
     failed = [*zip(unread, _read_commits([file.url for file in unread]), strict=True)]
     counted = {file.part: ids for file, (token, ids) in failed if token == tokens[file.part]}
     orphans = [file.url for file in unread if file.part not in counted]
-    orphans += [file.url for file in numbered if file.kind == "tiles" and file.token != tokens[file.part]]
+    orphans += [file.url for file in numbered if file.token and file.token != tokens[file.part]]
     return CommitLog(
         tokens=tokens,
         done=_join(known.done, [*(ids for _, ids in committed), *counted.values()]),

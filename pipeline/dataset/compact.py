@@ -1,7 +1,7 @@
 """Rewrites a finished dataset of many small parts as a new dataset of a few large ones.
 
 The new dataset is sorted by archive and image, and sealed: no run can add to it. The old one stays unchanged. DuckDB
-sorts one part at a time and spills to disk; tiles stream through.
+sorts one part at a time and spills to disk; tiles and cracks stream through.
 
 An older compaction of the same dataset is replaced on demand. The new one is made and proved in the temporary folder
 first. Then the old files go and the new ones come, so that nobody who reads `images/*.parquet` sees a row twice; see
@@ -43,6 +43,10 @@ PART_PHOTOS = 1_000_000
 """The most photos of a part, however few tiles they have: some 100 MB, which are in memory at once."""
 GROUP_ROWS = 1 << 20
 """Rows of a row group, or a few more: some 4 MB of tiles, which a reader reads or skips as one."""
+GROUP_BYTES = 256 << 20
+"""The most of a row group in memory, or a little more: a million cracks with their lines would be a gigabyte."""
+BATCH_ROWS = 1 << 16
+"""Rows that are read at once."""
 
 _PHOTOS = """
     CREATE TEMP TABLE photos AS
@@ -60,7 +64,11 @@ _TILES = """
     SELECT position, "row", col, left_px, top_px, width_px, height_px, crack_score
     FROM tiles JOIN photos USING (part, image_id) WHERE new_part = $part ORDER BY position, "row", col
 """
-"""Without the names of a tile's photo, which are most of its bytes: `_add_names` adds them after the sort."""
+"""Without the names of a tile's photo, which are most of its bytes: `_read_rows` adds them after the sort."""
+_CRACKS = """
+    SELECT position, cracks.* EXCLUDE (part, image_id, archive, image)
+    FROM cracks JOIN photos USING (part, image_id) WHERE new_part = $part ORDER BY position, crack
+"""
 
 
 @dataclass(frozen=True)
@@ -87,19 +95,29 @@ class PartWriter:
     model_id: str
     """The model of the scores."""
 
-    def write(self, part: int, images: pa.Table, tiles: Iterable[pa.Table], on_rows: Callable[[int], None]) -> None:
-        """Write one commit in the order of a commit: tiles, failed photos, and last the scored photos.
+    def write(
+        self,
+        part: int,
+        images: pa.Table,
+        tiles: Iterable[pa.Table],
+        cracks: Iterable[pa.Table],
+        on_rows: Callable[[int], None],
+    ) -> None:
+        """Write one commit in the order of a commit: tiles, cracks, failed photos, and last the scored photos.
 
         Args:
             part: the commit's number.
             images: its photos; schema `IMAGES`, whose column `part` is replaced.
             tiles: their tiles, some at a time; schema `TILES` without the column `part`.
+            cracks: their cracks, likewise; schema `CRACKS` without the column `part`.
             on_rows: called with the rows of each row group of tiles.
         """
         ok = pc.equal(images["status"], "ok")
         failed = images.filter(pc.invert(ok))
         if pc.any(ok).as_py():
             self._put(self.layout.tiles(part, self.token), part, (table_schemas.TILES, tiles), on_rows)
+        if pc.sum(images["cracks"]).as_py():
+            self._put(self.layout.cracks(part, self.token), part, (table_schemas.CRACKS, cracks))
         if failed.num_rows:
             self._put(self.layout.failed(part), part, (table_schemas.IMAGES, [failed]))
         self._put(self.layout.images(part), part, (table_schemas.IMAGES, [images.filter(ok)]))
@@ -203,14 +221,12 @@ def _check_equal(old: Layout, new: Layout) -> None:
 
 def _move(made: Layout, new: Layout, parts: int, lease: Lease) -> None:
     """Upload the parts of a local dataset, each in the order of a commit."""
-    tiles = {file.path: file for file in storage.list_files(storage.join(made.url, "tiles"))}
+    token = read_run(made)["run_id"]
     for part in range(parts):
         lease.check()
-        names = [storage.join("tiles", name) for name in tiles if name.startswith(f"part-{part:06d}-")]
-        names += [f"images/{storage.name(layout(part))}" for layout in (made.failed, made.images)]
-        for name in names:
-            if storage.exists(url := storage.join(made.url, name)):
-                storage.upload(storage.local_path(url), storage.join(new.url, name))
+        for url in (made.tiles(part, token), made.cracks(part, token), made.failed(part), made.images(part)):
+            if storage.exists(url):
+                storage.upload(storage.local_path(url), new.url + url.removeprefix(made.url))
 
 
 def _make_run(old: Layout) -> dict[str, Any]:
@@ -263,7 +279,7 @@ def _begin(old: Layout, new: Layout, run: Mapping[str, Any]) -> None:
     """Remove an interrupted or older compaction, the scored photos first; write `run.json`, and copy plan and maps."""
     storage.remove(new.summary)
     storage.remove_leftovers(new.url)
-    for folder in ("images", "tiles", "maps"):
+    for folder in ("images", "tiles", "cracks", "maps"):
         url = storage.join(new.url, folder)
         for file in storage.list_files(url) if storage.exists(url) else []:
             storage.remove(file.url)
@@ -299,20 +315,22 @@ def _rewrite(connection: Connection, writer: PartWriter, lease: Lease, on_progre
     for part, first in parts:
         lease.check()
         images = connection.sql(_IMAGES, params={"part": part}).to_arrow_table()
-        tiles = connection.sql(_TILES, params={"part": part}).to_arrow_reader()
-        writer.write(part, images, _add_names(tiles, images, first), on_rows)
+        tiles, cracks = (_read_rows(connection, query, part, images, first) for query in (_TILES, _CRACKS))
+        writer.write(part, images, tiles, cracks, on_rows)
     return len(parts), done
 
 
-def _add_names(tiles: pa.RecordBatchReader, images: pa.Table, first: int) -> Iterator[pa.Table]:
-    """Add the names of their photos to tiles.
+def _read_rows(connection: Connection, query: str, part: int, images: pa.Table, first: int) -> Iterator[pa.Table]:
+    """Read the tiles or cracks of a part, and add the names of their photos; a connection reads one of them at a time.
 
     Args:
-        tiles: the tiles of a part, with the `position` of their photo among all photos.
+        connection: to the old dataset.
+        query: `_TILES` or `_CRACKS`, which give the `position` of a row's photo among all photos.
+        part: the part's number.
         images: the photos of the part, in order.
         first: the position of the first photo.
     """
-    for batch in tiles:
+    for batch in connection.sql(query, params={"part": part}).to_arrow_reader(BATCH_ROWS):
         photo = pc.subtract(batch["position"], first)
         names = {name: images[name].take(photo) for name in ("image_id", "archive", "image")}
         yield pa.table({name: batch[name] for name in batch.schema.names} | names)
@@ -323,7 +341,8 @@ def _group_rows(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
     waiting: list[pa.Table] = []
     for table in tables:
         waiting.append(table)
-        if sum(each.num_rows for each in waiting) >= GROUP_ROWS:
+        rows, size_bytes = (sum(getattr(each, name) for each in waiting) for name in ("num_rows", "nbytes"))
+        if rows >= GROUP_ROWS or size_bytes >= GROUP_BYTES:
             yield pa.concat_tables(waiting)
             waiting = []
     if waiting:
@@ -331,6 +350,6 @@ def _group_rows(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
 
 def _encoding_options(declared: pa.Schema) -> dict[str, Any]:
-    """Return how to encode: scores hardly ever repeat, and with a dictionary they would take half as much again."""
-    repeating = [name for name in declared.names if name != "crack_score"]
+    """Return how to encode: what hardly ever repeats, such as scores, would take half as much again in a dictionary."""
+    repeating = [name for name in declared.names if name not in {"crack_score", "line_wkt"}]
     return {"compression": "zstd", "use_dictionary": repeating, "write_page_checksum": True}

@@ -17,9 +17,12 @@ _DIGESTS = """
     WITH photo AS (SELECT image_id, any_value(image) AS image, count(*) AS rows, sum(hash(r)) AS digest
                    FROM (SELECT * EXCLUDE (part, run_id, scored_at) FROM images) r GROUP BY image_id),
          cut AS (SELECT image_id, count(*) AS rows, sum(hash(r)) AS digest
-                 FROM (SELECT * EXCLUDE (part) FROM tiles) r GROUP BY image_id)
-    SELECT image_id, image, [photo.rows, photo.digest] AS photo, [cut.rows, cut.digest] AS cut
-    FROM photo LEFT JOIN cut USING (image_id)
+                 FROM (SELECT * EXCLUDE (part) FROM tiles) r GROUP BY image_id),
+         measured AS (SELECT image_id, count(*) AS rows, sum(hash(r)) AS digest
+                      FROM (SELECT * EXCLUDE (part) FROM cracks) r GROUP BY image_id)
+    SELECT image_id, image, [photo.rows, photo.digest] AS photo, [cut.rows, cut.digest] AS cut,
+           [measured.rows, measured.digest] AS measured
+    FROM photo LEFT JOIN cut USING (image_id) LEFT JOIN measured USING (image_id)
 """
 
 _COMPARED = """
@@ -27,7 +30,8 @@ _COMPARED = """
     SELECT coalesce(here.image, there.image) AS image, image_id,
            CASE WHEN there.image_id IS NULL THEN 'here' WHEN here.image_id IS NULL THEN 'there'
                 WHEN here.photo IS DISTINCT FROM there.photo THEN 'images'
-                WHEN here.cut IS DISTINCT FROM there.cut THEN 'tiles' END AS difference
+                WHEN here.cut IS DISTINCT FROM there.cut THEN 'tiles'
+                WHEN here.measured IS DISTINCT FROM there.measured THEN 'cracks' END AS difference
     FROM here FULL JOIN there USING (image_id)
 """
 
@@ -41,7 +45,7 @@ def differences(out: str, other: str) -> list[str]:
     """Compare two datasets in all columns but `part`, `run_id` and `scored_at`; scores bit by bit.
 
     Returns:
-        A sentence for each kind of difference; none if both hold the same photos and tiles.
+        A sentence for each kind of difference; none if both hold the same photos, tiles and cracks.
     """
     here, there = Layout(storage.canonical(out)), Layout(storage.canonical(other))
     with ExitStack() as stack:
@@ -61,7 +65,7 @@ def _describe(
     if kind == "images":
         names = [f"{photo['image']} ({_describe_columns(photo['image_id'], sides)})" for photo in photos]
     shown = ", ".join(names) + (", …" if count > len(names) else "")
-    if kind in {"images", "tiles"}:
+    if kind in {"images", "tiles", "cracks"}:
         return f"Photos with other {kind} rows: {count:,} ({shown})"
     return f"Photos only in {layouts[kind == 'there'].url}: {count:,} ({shown})"
 

@@ -1,4 +1,4 @@
-"""Exports a dataset's photos or tiles as one file for other programs: CSV, GeoJSON, or a DuckDB database.
+"""Exports a dataset's photos, tiles or cracks as one file for other programs: CSV, GeoJSON, or a DuckDB database.
 
 `export` writes to local disk, some rows at a time, and uploads the whole file. GeoJSON (RFC 7946) holds the photos with
 a position, for QGIS and maps on the web.
@@ -23,14 +23,18 @@ from pipeline.dataset.targets import Product, Target, check_targets
 from pipeline.storage.file_kinds import BOM
 
 Form = Literal["csv", "geojson", "duckdb"]
-Table = Literal["images", "tiles", "folders"]
+Table = Literal["images", "tiles", "cracks", "folders"]
 Program = Literal["excel"]
 
-TABLES = ("failures", "folders", "images", "out_of_domain", "run", "tiles")
+TABLES = ("cracks", "failures", "folders", "images", "out_of_domain", "run", "tiles")
 """The tables of a DuckDB file, in alphabetical order."""
 
-_OLDER_TABLES = ({*TABLES} - {"folders"}, {*TABLES} - {"folders", "out_of_domain"} | {"strange"})
-"""Those of exports before 0.4 and 0.2."""
+_OLDER_TABLES = (
+    {*TABLES} - {"cracks"},
+    {*TABLES} - {"cracks", "folders"},
+    {*TABLES} - {"cracks", "folders", "out_of_domain"} | {"strange"},
+)
+"""Those of exports before 0.8, 0.4 and 0.2."""
 
 STORAGE_VERSION = "v1.0.0"
 """Every DuckDB from this one on opens the file; by default only the newest would."""
@@ -42,6 +46,7 @@ _ROWS = {
         FROM images ORDER BY archive, image, occurrence
     """,
     "tiles": "SELECT * FROM tiles",
+    "cracks": "SELECT * FROM cracks ORDER BY archive, image, image_id, crack",
     "folders": "SELECT * FROM folders ORDER BY archive, folder",
 }
 """The rows of a CSV, with times in ISO 8601. Tiles come in the order of the files: sorting millions takes minutes."""
@@ -102,7 +107,7 @@ class ExportConfig:
             raise UsageError(f"--table chooses what a CSV holds, and --to is {self.form}. Leave one of them out.")
         if self.program is not None and self.form != "csv":
             raise UsageError(f"--for chooses how a CSV is written, and --to is {self.form}. Leave one of them out.")
-        if self.table == "tiles" and self.threshold is not None:
+        if self.table in {"tiles", "cracks"} and self.threshold is not None:
             raise UsageError("--threshold moves crack_tiles, which is a column of images. Leave out one of the two.")
 
 
@@ -161,18 +166,19 @@ def _is_database(url: str, _head: bytes) -> bool:
 _COLUMNS: dict[Table, pa.Schema] = {
     "images": table_schemas.IMAGES,
     "tiles": table_schemas.TILES,
+    "cracks": table_schemas.CRACKS,
     "folders": table_schemas.FOLDERS,
 }
 
 _HEADS = {
     "csv": tuple(
         f"{mark}{','.join(columns.names)}\n".encode()
-        for columns in _COLUMNS.values()
+        for columns in (*_COLUMNS.values(), *table_schemas.IMAGES_OF.values())
         for mark in ("", spreadsheets.MARK)
     ),
     "geojson": (GEOJSON_HEAD.encode(),),
 }
-"""The first bytes of exports."""
+"""The first bytes of exports, those of older schemas too."""
 
 _IS_EXPORT: Mapping[Form, Callable[[str, bytes], bool]] = {
     "csv": lambda _url, head: head.removeprefix(BOM).startswith(_HEADS["csv"]),

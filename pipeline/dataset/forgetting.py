@@ -1,8 +1,8 @@
-"""Removes the rows, tiles and maps of some photos from a dataset, so that they can be scored again.
+"""Removes the rows, tiles, cracks and maps of some photos from a dataset, so that they can be scored again.
 
-The photos are written down first (`plan/forgotten.json`), then their rows go, then their tiles, then the note. If a
-writer is killed in between, the next one goes on before it commits anything: old and new rows of a photo never stand
-side by side. Each file is replaced as a whole. The commits keep their numbers and the runs that made them.
+The photos are written down first (`plan/forgotten.json`), then their rows go, then their tiles and cracks, then the
+note. If a writer is killed in between, the next one goes on before it commits anything: old and new rows of a photo
+never stand side by side. Each file is replaced as a whole. The commits keep their numbers and the runs that made them.
 """
 
 import json
@@ -56,7 +56,7 @@ def finish_forgetting(layout: Layout, check_lease: Callable[[], None]) -> list[s
     parts, image_ids = read_forgotten(layout)
     gone = pa.array(image_ids, pa.string())
     for part in parts:
-        for url in (layout.images(part), layout.failed(part), *_tiles_files(layout, part)):
+        for url in (layout.images(part), layout.failed(part), *_detail_files(layout, part)):
             if storage.exists(url):
                 check_lease()
                 _remove_rows(url, gone, is_kept_empty=url == layout.images(part))
@@ -76,9 +76,10 @@ def _remove_rows(url: str, image_ids: pa.Array, *, is_kept_empty: bool) -> None:
         storage.write_whole(url, table_bytes(kept))
 
 
-def _tiles_files(layout: Layout, part: int) -> list[str]:
-    folder = storage.join(layout.url, "tiles")
-    files = storage.list_files(folder) if storage.exists(folder) else []
+def _detail_files(layout: Layout, part: int) -> list[str]:
+    """List the tiles and cracks files of a commit."""
+    folders = [storage.join(layout.url, name) for name in ("tiles", "cracks")]
+    files = [file for folder in folders if storage.exists(folder) for file in storage.list_files(folder)]
     return [file.url for file in files if file.path.startswith(f"part-{part:06d}-")]
 
 

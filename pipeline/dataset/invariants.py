@@ -1,8 +1,9 @@
 """The invariants of a dataset's rows: for each a sentence, and SQL that finds the files or photos that break it.
 
-`verify` creates the tables `image_files` and `tile_files` (the committed rows, each with its `filename`), `plan_files`,
-`files` (filename, kind, part, token), `run` (model_id, threshold) and `forgotten` (image_id of photos that are being
-removed). `TABLES` derives the others from them. A query returns names for people; no row means no fault.
+`verify` creates the tables `image_files`, `tile_files` and `crack_files` (the committed rows, each with its
+`filename`), `plan_files`, `files` (filename, kind, part, token), `run` (model_id, threshold) and `forgotten` (image_id
+of photos that are being removed). `TABLES` derives the others from them. A query returns names for people; no row means
+no fault.
 """
 
 from collections.abc import Iterable, Iterator
@@ -44,6 +45,18 @@ TABLES = (
            sum(hash("row", col, top_px, left_px, height_px, width_px)) AS boxes
     FROM tile_files CROSS JOIN run GROUP BY filename, part, image_id
     """,
+    """
+    CREATE TEMP TABLE crack_rows AS
+    SELECT * EXCLUDE (line_wkt), starts_with(line_wkt, 'MULTILINESTRING') AS has_line FROM crack_files
+    """,
+    # A photo's cracks in one row.
+    """
+    CREATE TEMP TABLE measured AS
+    SELECT filename, part, image_id, any_value(image) AS image, count(*) AS cracks, sum(length_px) AS length_px,
+           min(crack) AS first, max(crack) AS last, count(DISTINCT crack) AS numbers,
+           min(hash(archive, image)) AS first_address, max(hash(archive, image)) AS last_address
+    FROM crack_rows GROUP BY filename, part, image_id
+    """,
     # The grid of each photo size in one row.
     "CREATE TEMP TABLE grids (height_px INTEGER, width_px INTEGER, tiles BIGINT, boxes HUGEINT)",
 )
@@ -60,12 +73,26 @@ ADD_GRIDS = """
 COUNTS = "SELECT count(*), count_if(status = 'failed') FROM image_rows"
 """Numbers of photos and of failed photos."""
 
+_OF_A_PHOTO = """
+    SELECT found.image AS name FROM {table} found LEFT JOIN image_rows i USING (part, image_id)
+    WHERE (i.image_id IS NOT NULL OR found.image_id NOT IN (FROM forgotten))
+      AND (i.status = 'ok' AND first_address = last_address
+           AND first_address = hash(i.archive, i.image)) IS NOT TRUE
+"""
+
+_PX = ("length_px", "crack_width_px_p50", "crack_width_px_p95", "crack_width_px_max")
+_IN_MM = """
+    CASE WHEN {px} IS NULL OR mm_per_px IS NULL THEN {mm} IS NULL
+         ELSE abs({mm} - {px} * mm_per_px) <= 1e-4 * {px} * mm_per_px END
+"""
+
 INVARIANTS = (
     Invariant(
         "Every row is in the file of its commit.",
         """
         SELECT filename AS name
-        FROM (SELECT filename, part FROM image_rows UNION SELECT filename, part FROM cut) AS found
+        FROM (SELECT filename, part FROM image_rows UNION SELECT filename, part FROM cut
+              UNION SELECT filename, part FROM measured) AS found
         JOIN files USING (filename) WHERE found.part IS DISTINCT FROM files.part
         """,
     ),
@@ -121,6 +148,8 @@ INVARIANTS = (
           AND (status = 'failed' AND kind = 'failed' AND failure_stage IS NOT NULL AND failure_kind IS NOT NULL
                AND coalesce(width_px, height_px, tiles, crack_tiles) IS NULL
                AND coalesce(crack_score, max_tile_score, domain_score) IS NULL
+               AND coalesce(cracks, crack_length_px, widest_px, mm_per_px, widest_mm) IS NULL
+               AND scale_source IS NULL
                AND coalesce(latitude, longitude, altitude_m, focal_length_mm) IS NULL
                AND captured_at IS NULL AND camera IS NULL) IS NOT TRUE
         """,
@@ -135,15 +164,7 @@ INVARIANTS = (
                AND coalesce(failure_stage, failure_kind, failure_message) IS NULL) IS NOT TRUE
         """,
     ),
-    Invariant(
-        "Every tile is of a photo of its commit.",
-        """
-        SELECT cut.image AS name FROM cut LEFT JOIN image_rows i USING (part, image_id)
-        WHERE (i.image_id IS NOT NULL OR cut.image_id NOT IN (FROM forgotten))
-          AND (i.status = 'ok' AND first_address = last_address
-               AND first_address = hash(i.archive, i.image)) IS NOT TRUE
-        """,
-    ),
+    Invariant("Every tile is of a photo of its commit.", _OF_A_PHOTO.format(table="cut")),
     Invariant(
         "Every photo has as many tiles as its row says.",
         "SELECT i.image AS name FROM image_rows i LEFT JOIN cut USING (part, image_id) "
@@ -166,7 +187,60 @@ INVARIANTS = (
           AND (cut.crack_score = i.max_tile_score AND cut.crack_tiles = i.crack_tiles) IS NOT TRUE
         """,
     ),
-    Invariant("Every score is a probability.", "SELECT image AS name FROM cut WHERE improbable > 0"),
+    Invariant("Every crack is of a photo of its commit.", _OF_A_PHOTO.format(table="measured")),
+    Invariant(
+        "Every photo has as many cracks as its row says, numbered from 0.",
+        """
+        SELECT i.image AS name FROM image_rows i LEFT JOIN measured USING (part, image_id)
+        WHERE status = 'ok'
+          AND (coalesce(measured.cracks, 0) = coalesce(i.cracks, 0)
+               AND (measured.cracks IS NULL OR first = 0 AND last = measured.cracks - 1 AND numbers = measured.cracks)
+              ) IS NOT TRUE
+        """,
+    ),
+    Invariant(
+        "Every photo's crack_length_px is the sum of its cracks, and unmeasured photos have no measure of cracks.",
+        """
+        SELECT i.image AS name FROM image_rows i LEFT JOIN measured USING (part, image_id)
+        WHERE status = 'ok' AND coalesce(measured.cracks, 0) = coalesce(i.cracks, 0)
+          AND (CASE WHEN i.cracks IS NULL
+                    THEN coalesce(crack_length_px, widest_px, mm_per_px, widest_mm) IS NULL AND scale_source IS NULL
+                    ELSE abs(crack_length_px - coalesce(length_px, 0)) <= 1e-3 * coalesce(length_px, 0) END) IS NOT TRUE
+        """,
+    ),
+    Invariant(
+        "Every crack has a line, a length, an orientation, and a box inside its photo.",
+        """
+        SELECT c.image AS name FROM crack_rows c JOIN image_rows i USING (part, image_id)
+        WHERE (has_line AND length_px > 0 AND isfinite(length_px) AND (orientation_deg BETWEEN 0 AND 180)
+               AND c.top_px >= 0 AND c.left_px >= 0 AND c.height_px > 0 AND c.width_px > 0
+               AND c.top_px::BIGINT + c.height_px <= i.height_px
+               AND c.left_px::BIGINT + c.width_px <= i.width_px) IS NOT TRUE
+        """,
+    ),
+    Invariant(
+        "Every crack with width_status ok has widths that grow from p50 to max, and no other has one.",
+        """
+        SELECT image AS name FROM crack_rows
+        WHERE (width_status IS NOT NULL
+               AND CASE WHEN width_status = 'ok'
+                        THEN crack_width_px_p50 >= 0 AND crack_width_px_p50 <= crack_width_px_p95
+                             AND crack_width_px_p95 <= crack_width_px_max AND isfinite(crack_width_px_max)
+                        ELSE coalesce(crack_width_px_p50, crack_width_px_p95, crack_width_px_max) IS NULL
+                   END) IS NOT TRUE
+        """,
+    ),
+    Invariant(
+        "Every crack's millimetres are its pixels times mm_per_px.",
+        "SELECT image AS name FROM crack_rows WHERE (coalesce(mm_per_px > 0 AND isfinite(mm_per_px), true) AND "  # noqa: S608 - our own names
+        + " AND ".join(_IN_MM.format(px=name, mm=name.replace("px", "mm")) for name in _PX)
+        + ") IS NOT TRUE",
+    ),
+    Invariant(
+        "Every score is a probability.",
+        "SELECT image AS name FROM cut WHERE improbable > 0 UNION ALL "
+        "SELECT image FROM crack_rows WHERE (score BETWEEN 0 AND 1) IS NOT TRUE",
+    ),
 )
 """In the order of checks and output."""
 

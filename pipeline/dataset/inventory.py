@@ -24,12 +24,13 @@ BATCH_ROWS = 1 << 16
 """Rows of a file that are decoded at once, so that large files take bounded memory."""
 
 
-Kind = Literal["part", "failed", "tiles"]
+Kind = Literal["part", "failed", "tiles", "cracks"]
 
 _NAMES: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ("part", re.compile(r"images/part-(\d{6,})\.parquet")),
     ("failed", re.compile(r"images/failed-(\d{6,})\.parquet")),
     ("tiles", re.compile(r"tiles/part-(\d{6,})-(\w+)\.parquet")),
+    ("cracks", re.compile(r"cracks/part-(\d{6,})-(\w+)\.parquet")),
 )
 
 
@@ -42,7 +43,7 @@ class PartFile:
     part: int
     """The commit's number."""
     token: str | None
-    """The run that wrote it, from the name of a tiles file or the metadata of another file; None if it has none."""
+    """The run that wrote it, from the name of a tiles or cracks file, else from the metadata; None if it has none."""
     damage: str | None = None
     """Why it cannot be read; None if it can."""
     written_by: str | None = None
@@ -55,7 +56,7 @@ class PartFile:
 
 @dataclass(frozen=True)
 class Inventory:
-    """All files below `images/` and `tiles/`."""
+    """All files below `images/`, `tiles/` and `cracks/`."""
 
     committed: tuple[PartFile, ...]
     """Files that the commit log names, and files that cannot be read."""
@@ -72,7 +73,7 @@ def take_inventory(layout: Layout, on_progress: OnProgress) -> Inventory:
     """
     named: list[PartFile] = []
     unknown_names: list[str] = []
-    for folder in ("images", "tiles"):
+    for folder in ("images", "tiles", "cracks"):
         for url in _list_files(storage.join(layout.url, folder)):
             file = _parse_name(url, f"{folder}/{url.removeprefix(storage.join(layout.url, folder, ''))}")
             if file is None:
@@ -102,7 +103,7 @@ def _list_files(folder: str) -> list[str]:
 def _parse_name(url: str, path: str) -> PartFile | None:
     for kind, pattern in _NAMES:
         if match := pattern.fullmatch(path):
-            return PartFile(url, kind, int(match[1]), match[2] if kind == "tiles" else None)
+            return PartFile(url, kind, int(match[1]), match[2] if pattern.groups == 2 else None)
     return None
 
 
@@ -122,14 +123,15 @@ def _read(file: PartFile) -> PartFile | None:
     except NotFoundError:
         return None
     written_by = metadata.get(TOKEN.decode())
+    declared = {"tiles": table_schemas.TILES, "cracks": table_schemas.CRACKS}
     return replace(
         file,
         token=file.token or written_by,
         written_by=written_by,
         model_id=metadata.get("crackscan.model"),
         is_declared=any(
-            metadata.get("crackscan.schema") == str(version)
-            and found.equals(table_schemas.TILES if file.kind == "tiles" else images)
+            metadata.get("crackscan.schema") == str(version) and found.equals(declared.get(file.kind, images))
             for version, images in table_schemas.IMAGES_OF.items()
+            if file.kind != "cracks" or version >= table_schemas.CRACKS_SINCE
         ),
     )

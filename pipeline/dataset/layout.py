@@ -79,6 +79,10 @@ class Layout:
         """The tiles of a commit."""
         return storage.join(self.url, "tiles", f"part-{part:06d}-{token}.parquet")
 
+    def cracks(self, part: int, token: str) -> str:
+        """The cracks of a commit; exists only if a photo of it has one."""
+        return storage.join(self.url, "cracks", f"part-{part:06d}-{token}.parquet")
+
     @property
     def maps(self) -> str:
         """Folder of crack maps; exists only if a photo has one."""

@@ -1,4 +1,4 @@
-"""Reads a dataset with SQL: DuckDB over views of its photos, tiles, failures and folders.
+"""Reads a dataset with SQL: DuckDB over views of its photos, tiles, cracks, failures and folders.
 
 The views show committed photos only, each once, also in the moment of a crash and while a run writes. All connections
 to DuckDB come from this module.
@@ -24,7 +24,7 @@ from pipeline.dataset.layout import Layout
 from pipeline.dataset.run import read_run
 from pipeline.storage.temporary import temporary_failure
 
-VIEWS = ("images", "tiles", "failures", "out_of_domain", "folders")
+VIEWS = ("images", "tiles", "cracks", "failures", "out_of_domain", "folders")
 """The views for queries."""
 
 MEMORY_LIMIT = "2GiB"
@@ -123,9 +123,10 @@ def views(layout: Layout, threshold: float | None = None) -> Iterator[Connection
     if not storage.exists(layout.run):
         raise UsageError(f"There is no dataset at {layout.url}; expected a folder that `crackscan score` wrote.")
     with connect(layout) as connection:
-        images, tiles = (_list_parquet(layout, table) for table in ("images", "tiles"))
+        images, tiles, cracks = (_list_parquet(layout, table) for table in ("images", "tiles", "cracks"))
         create_file_view(connection, "images_files", _committed_files(connection, images), table_schemas.IMAGES)
         create_file_view(connection, "tiles_files", tiles, table_schemas.TILES)
+        create_file_view(connection, "cracks_files", cracks, table_schemas.CRACKS)
         card = read_run(layout).get("model_card", {})
         connection.execute("SET VARIABLE domain_threshold = CAST(? AS FLOAT)", [card.get("domain_threshold")])
         connection.execute("SET VARIABLE threshold = CAST(? AS FLOAT)", [threshold])
@@ -167,12 +168,24 @@ _STATEMENTS = (
     _FOLDERS,
     "CREATE VIEW failures AS SELECT * FROM images WHERE status = 'failed'",
     "CREATE VIEW out_of_domain AS SELECT * FROM images WHERE domain_score >= getvariable('domain_threshold')",
-    "CREATE VIEW tiles AS SELECT * EXCLUDE (filename) FROM tiles_files SEMI JOIN images_files USING (part, image_id)",
+    *(
+        f"CREATE VIEW {view} AS SELECT * EXCLUDE (filename) FROM {view}_files "  # noqa: S608 - our own names
+        "SEMI JOIN images_files USING (part, image_id)"
+        for view in ("tiles", "cracks")
+    ),
 )
-"""The join drops tiles that no commit names: they belong to no photo of their part."""
+"""The join drops tiles and cracks that no commit names: they belong to no photo of their part."""
 
-_ADDED = {"max_tile_score": "crack_score AS max_tile_score"}
-"""Columns that older schemas lack, and what they are there."""
+_ADDED = {
+    "max_tile_score": "crack_score",
+    "cracks": "CAST(NULL AS INTEGER)",
+    "crack_length_px": "CAST(NULL AS FLOAT)",
+    "widest_px": "CAST(NULL AS FLOAT)",
+    "mm_per_px": "CAST(NULL AS DOUBLE)",
+    "scale_source": "CAST(NULL AS VARCHAR)",
+    "widest_mm": "CAST(NULL AS FLOAT)",
+}
+"""Columns of `IMAGES` that older schemas lack, and what they are there."""
 
 _WILDCARD = re.compile(r"[*?\[]")
 
@@ -222,8 +235,9 @@ def create_file_view(connection: Connection, view: str, urls: Sequence[str], col
     """Create a view of the rows of Parquet files, each with its `filename`; an empty view if there is no file."""
     if urls:
         files = connection.from_parquet([_escape_glob(url) for url in urls], union_by_name=True, filename=True)
-        added = [sql for name, sql in _ADDED.items() if name in columns.names and name not in files.columns]
-        files.project(", ".join(["*", *added])).create_view(view)
+        values = _ADDED | {name: f'"{name}"' for name in files.columns}
+        shown = [f'{values[name]} AS "{name}"' for name in (*columns.names, "filename") if name in values]
+        files.project(", ".join(shown)).create_view(view)
     else:
         connection.register(view, columns.append(pa.field("filename", pa.string())).empty_table())
 

@@ -127,12 +127,8 @@ def _make_tables(connection: Connection, layout: Layout, files: Sequence[PartFil
     create_file_view(
         connection, "plan_files", [url for url in plans if url.endswith(".parquet")], table_schemas.MEMBERS
     )
-    create_file_view(
-        connection, "image_files", [file.url for file in files if file.kind != "tiles"], table_schemas.IMAGES
-    )
-    create_file_view(
-        connection, "tile_files", [file.url for file in files if file.kind == "tiles"], table_schemas.TILES
-    )
+    for view, kinds, columns in _VIEWS:
+        create_file_view(connection, view, [file.url for file in files if file.kind in kinds], columns)
     named = [{"filename": file_name(file.url), **_facts(file)} for file in files]
     connection.register("files", pa.Table.from_pylist(named, _FILES))
     connection.register("run", pa.Table.from_pylist([facts], _RUN))
@@ -145,6 +141,12 @@ def _make_tables(connection: Connection, layout: Layout, files: Sequence[PartFil
         connection.execute(ADD_GRIDS)
 
 
+_VIEWS = (
+    ("image_files", ("part", "failed"), table_schemas.IMAGES),
+    ("tile_files", ("tiles",), table_schemas.TILES),
+    ("crack_files", ("cracks",), table_schemas.CRACKS),
+)
+"""Views of the committed rows: name, kinds of files, and columns."""
 _FILES = pa.schema([("filename", pa.string()), ("kind", pa.string()), ("part", pa.int32()), ("token", pa.string())])
 _RUN = pa.schema([("model_id", pa.string()), ("threshold", pa.float32())])
 

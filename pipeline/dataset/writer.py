@@ -1,8 +1,8 @@
 """The one writer of a dataset, which commits whole photos, a few hundred at a time.
 
-Commit n writes the tiles file, then the file of failed photos, and then creates `images/part-<n>` only if it is absent.
-A writer that finds that file has lost the dataset to another writer, and stops. So a writer that is killed, stopped or
-late leaves nothing that a reader would see twice.
+Commit n writes the files of tiles, of cracks and of failed photos, those that have rows, and then creates
+`images/part-<n>` only if it is absent. A writer that finds that file has lost the dataset to another writer, and stops.
+So a writer that is killed, stopped or late leaves nothing that a reader would see twice.
 """
 
 import time
@@ -125,7 +125,7 @@ class DatasetWriter:
         self._sweep()
 
     def forget(self, image_ids: Collection[str]) -> None:
-        """Remove the rows, tiles and maps of photos whose files were replaced, so that the run scores them again."""
+        """Remove all of photos whose files were replaced, so that the run scores them again."""
         storage.remove(self._layout.summary)
         note_forgotten(self._layout, image_ids)
         gone = finish_forgetting(self._layout, self._lease.check)
@@ -198,10 +198,16 @@ class DatasetWriter:
         images = table_schemas.make_images_table(scored, part, self._run.model_id, token, self._run.schema_version)
         ok = pc.equal(images["status"], "ok")
         tiles, failed = table_schemas.make_tiles_table(scored, part), images.filter(pc.invert(ok))
-        if tiles.num_rows:
-            storage.write_whole(self._layout.tiles(part, token), self._encode(tiles))
-        if failed.num_rows:
-            storage.write_whole(self._layout.failed(part), self._encode(failed))
+        cracks = table_schemas.make_cracks_table(scored, part)
+        if self._run.schema_version < table_schemas.CRACKS_SINCE:
+            cracks = cracks.slice(0, 0)
+        for url, table in (
+            (self._layout.tiles(part, token), tiles),
+            (self._layout.cracks(part, token), cracks),
+            (self._layout.failed(part), failed),
+        ):
+            if table.num_rows:
+                storage.write_whole(url, self._encode(table))
         if not storage.create(self._layout.images(part), self._encode(images.filter(ok))):
             return False
         self.log = self.log.after(token, images["image_id"], failed.num_rows)
@@ -209,9 +215,10 @@ class DatasetWriter:
         return True
 
     def _give_up(self, scored: pa.Table) -> NoReturn:
-        """Remove what this commit wrote, and stop: its number is another writer's fence, which has neither file."""
+        """Remove what this commit wrote, and stop: its number is another writer's fence, which has no such file."""
         part = len(self.log.tokens)
         storage.remove(self._layout.tiles(part, self._run.run_id))
+        storage.remove(self._layout.cracks(part, self._run.run_id))
         if pc.any(pc.equal(scored["status"], "failed")).as_py():
             storage.remove(self._layout.failed(part))
         raise self._lost_place()
@@ -239,7 +246,7 @@ class DatasetWriter:
         """Remove what killed or late writers left, which nobody can commit any more."""
         for url in self.log.orphans:
             storage.remove(url)
-        folders = [storage.join(self._layout.url, name) for name in ("images", "tiles", "plan", "maps")]
+        folders = [storage.join(self._layout.url, name) for name in ("images", "tiles", "cracks", "plan", "maps")]
         left = [url for folder in folders if storage.exists(folder) for url in storage.remove_leftovers(folder)]
         if swept := [*self.log.orphans, *left]:
             _log.info("swept", files=len(swept), first=swept[0])

@@ -16,6 +16,7 @@ Imports `core` alone and knows no file, archive or network. Start with `decode`.
 * `camera_raw`: develops camera RAW, with the extra `raw`
 * `exif`: reads when, where and with what a photo was taken
 * `exif_values`: reads values of EXIF and XMP, of whatever type, as text and numbers
+* `scale_facts`: tells what EXIF and XMP say about the scale of a photo
 * `capture_time`: reads times, and tells which are credible
 * `gps`: reads positions and heights, and tells which are credible
 * `xmp`: reads the properties of an XMP packet

@@ -7,7 +7,7 @@ import io
 import re
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +17,14 @@ from pipeline.core.counts import count_of
 from pipeline.core.errors import DataError
 from pipeline.images import heif, jpeg2000, tiff
 from pipeline.images.camera_raw import decode_camera_raw
-from pipeline.images.exif import DAMAGED, PhotoFacts, read_facts
+from pipeline.images.exif import DAMAGED, PhotoFacts, parse_facts, read_metadata
 from pipeline.images.formats import identify
 from pipeline.images.jpeg import Colours, decode_jpeg, mend
 from pipeline.images.jpeg_structure import read_header
 from pipeline.images.lost_sectors import check_sectors
 from pipeline.images.png import drop_notes, keep_whole_chunks
 from pipeline.images.refusals import describe_size, refuse_kind, refuse_size
+from pipeline.images.scale_facts import ScaleFacts, parse_scale_facts
 
 Pixels = NDArray[np.uint8]
 """A picture or several: (…, H, W, 3), 8-bit RGB."""
@@ -71,6 +72,8 @@ class Photo:
     pixels: Pixels
     """Shape (H, W, 3), upright RGB; of a turned photo possibly a view."""
     facts: PhotoFacts
+    scale_facts: ScaleFacts = field(default_factory=ScaleFacts)
+    """Of camera RAW, none are read."""
 
 
 Decoder = Callable[[bytes, int], Photo]
@@ -114,10 +117,15 @@ def _decode_format(data: bytes, form: str | None, max_pixels: int) -> Photo:
         return _decode_tiff(data, max_pixels)
     with _open_checked(data, form, max_pixels) as image:
         if form == "JPEG":
-            return Photo(_decode_jpeg(image, data), read_facts(image))
+            return _make_photo(_decode_jpeg(image, data), image)
         image.load()
         _check_size(image, max_pixels)  # once more: only its pixels show how large a HEIF is
-        return Photo(decode_with_pillow(image), read_facts(image))
+        return _make_photo(decode_with_pillow(image), image)
+
+
+def _make_photo(pixels: Pixels, image: Image.Image) -> Photo:
+    metadata = read_metadata(image)
+    return Photo(pixels, parse_facts(metadata), parse_scale_facts(metadata, *pixels.shape[:2]))
 
 
 def _open_checked(data: bytes, form: str, max_pixels: int) -> ImageFile.ImageFile:
@@ -180,7 +188,7 @@ def _decode_tiff(data: bytes, max_pixels: int) -> Photo:
             _check_size(image, max_pixels)
         tiff.check_parts(image, data, page)
         image.load()  # first, since it turns a TIFF upright and removes its orientation
-        return Photo(decode_with_pillow(image, tiff.read_grey_scale(page)), read_facts(image))
+        return _make_photo(decode_with_pillow(image, tiff.read_grey_scale(page)), image)
 
 
 def _decode_jpeg(image: Image.Image, data: bytes) -> Pixels:

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 
 from PIL import ExifTags, Image, TiffImagePlugin
 
@@ -57,45 +58,59 @@ class PhotoFacts:
     focal_length_mm: float | None = None
 
 
+@dataclass(frozen=True)
+class Metadata:
+    """What EXIF and XMP of a photo hold, each read once."""
+
+    base: Mapping[int, object]
+    """Tags of EXIF's first directory."""
+    details: Mapping[int, object]
+    """Tags of its Exif directory."""
+    gps: Mapping[int, object]
+    """Tags of its GPS directory."""
+    info: xmp.Info
+    """Where XMP is."""
+
+    @cached_property
+    def properties(self) -> Mapping[str, str]:
+        """XMP's properties; parsed when they are first asked for, since a photo's history takes milliseconds."""
+        try:
+            return xmp.read_properties(self.info)
+        except (ValueError, LookupError):  # not well formed, or in an encoding that Python does not know
+            return {}
+
+
+def read_metadata(image: Image.Image) -> Metadata:
+    """Read EXIF and find XMP; neither ever fails a photo."""
+    try:
+        exif = image.getexif()
+    except DAMAGED:
+        return Metadata({}, {}, {}, image.info)
+    base = {int(tag): _read_tag(exif, tag) for tag in _BASE_TAGS}
+    details, gps = _read_directory(exif, ExifTags.IFD.Exif), _read_directory(exif, ExifTags.IFD.GPSInfo)
+    return Metadata(base, details, gps, image.info)
+
+
 def read_facts(image: Image.Image) -> PhotoFacts:
-    """Read the facts that can be read, each from XMP where EXIF does not have it; neither ever fails a photo."""
-    facts, changed_at = _read_exif(image)
+    """Read the facts that can be read; see `parse_facts`."""
+    return parse_facts(read_metadata(image))
+
+
+def parse_facts(metadata: Metadata) -> PhotoFacts:
+    """Interpret metadata, each fact from XMP where EXIF does not have it.
+
+    When the file was last changed, which may be long after it was taken, counts last.
+    """
+    facts = _parse_exif(metadata)
     if None in vars(facts).values():
-        facts = _complete(facts, _read_xmp(image))
-    return _complete(facts, PhotoFacts(captured_at=changed_at))
+        facts = _complete(facts, _parse_xmp(metadata.properties))
+    changed_at = metadata.base.get(ExifTags.Base.DateTime)
+    return _complete(facts, PhotoFacts(captured_at=find_time([changed_at])))
 
 
 def _complete(facts: PhotoFacts, others: PhotoFacts) -> PhotoFacts:
     """Fill in what is missing."""
     return replace(facts, **{name: value for name, value in vars(others).items() if getattr(facts, name) is None})
-
-
-def _read_xmp(image: Image.Image) -> PhotoFacts:
-    try:
-        return _parse_xmp(xmp.read_properties(image.info))
-    except (ValueError, LookupError):  # not well formed, or in an encoding that Python does not know
-        return PhotoFacts()
-
-
-def _read_exif(image: Image.Image) -> tuple[PhotoFacts, datetime | None]:
-    """Return the facts, and when the file was last changed, which may be long after it was taken."""
-    try:
-        exif = image.getexif()
-    except DAMAGED:
-        return PhotoFacts(), None
-    base = {tag: _read_tag(exif, tag) for tag in _BASE_TAGS}
-    details, gps = _read_directory(exif, ExifTags.IFD.Exif), _read_directory(exif, ExifTags.IFD.GPSInfo)
-    latitude, longitude = _parse_exif_position(gps) or (None, None)
-    times = (details.get(tag) or base[tag] for tag in (ExifTags.Base.DateTimeOriginal, ExifTags.Base.DateTimeDigitized))
-    facts = PhotoFacts(
-        captured_at=find_time(times),
-        latitude=latitude,
-        longitude=longitude,
-        altitude_m=parse_altitude_m(gps.get(ExifTags.GPS.GPSAltitude), gps.get(ExifTags.GPS.GPSAltitudeRef)),
-        camera=_join_camera(base[ExifTags.Base.Make], base[ExifTags.Base.Model]),
-        focal_length_mm=_parse_focal_length(details.get(ExifTags.Base.FocalLength) or base[ExifTags.Base.FocalLength]),
-    )
-    return facts, find_time([base[ExifTags.Base.DateTime]])
 
 
 def _read_tag(exif: Image.Exif, tag: int) -> object:
@@ -110,6 +125,21 @@ def _read_directory(exif: Image.Exif, tag: int) -> Mapping[int, object]:
         return exif.get_ifd(tag)
     except DAMAGED:
         return {}
+
+
+def _parse_exif(metadata: Metadata) -> PhotoFacts:
+    base, details, gps = metadata.base, metadata.details, metadata.gps
+    latitude, longitude = _parse_exif_position(gps) or (None, None)
+    tags = ExifTags.Base
+    times = (details.get(tag) or base.get(tag) for tag in (tags.DateTimeOriginal, tags.DateTimeDigitized))
+    return PhotoFacts(
+        captured_at=find_time(times),
+        latitude=latitude,
+        longitude=longitude,
+        altitude_m=parse_altitude_m(gps.get(ExifTags.GPS.GPSAltitude), gps.get(ExifTags.GPS.GPSAltitudeRef)),
+        camera=_join_camera(base.get(tags.Make), base.get(tags.Model)),
+        focal_length_mm=_parse_focal_length(details.get(tags.FocalLength) or base.get(tags.FocalLength)),
+    )
 
 
 def _parse_exif_position(gps: Mapping[int, object]) -> tuple[float, float] | None:

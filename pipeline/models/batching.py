@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from pipeline.images.decode import Pixels
 
@@ -25,6 +25,9 @@ CRACK, DOMAIN = 0, 1
 Engine = Callable[[Pixels], ArrayLike]
 """Scores tiles: shape (N, T, T, 3) → (N, 2) float32, in the columns above. When it returns, the caller may reuse the
 array of tiles; a GPU may still compute the scores, and `np.asarray` of them waits until they are ready."""
+
+TileMapper = Callable[[Pixels], NDArray[np.float32]]
+"""Finds cracks in tiles: shape (N, T, T, 3) → (N, h, w), from 0 without any crack to 1 at the clearest place."""
 
 
 def score_in_batches(engine: Engine, chunks: Iterable[Pixels], batch_tiles: int) -> Iterator[ArrayLike]:

@@ -5,7 +5,7 @@ overlap, the higher value counts. `saliency` maps single tiles.
 """
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import ceil, isqrt
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from PIL import Image, PngImagePlugin
 
 from pipeline.images.decode import Pixels, resize
 from pipeline.images.tiles import Tile, cut
-from pipeline.models.batching import score_in_batches
+from pipeline.models.batching import TileMapper, score_in_batches
 
 MAP_PIXELS = 1 << 20
 """The most pixels of a map, about; a photo of 12 million pixels keeps every fourth row and column."""
@@ -27,9 +27,6 @@ much."""
 
 Grey = NDArray[np.uint8]
 """A grey picture, shape (H, W)."""
-
-TileMapper = Callable[[Pixels], NDArray[np.float32]]
-"""Finds cracks in tiles: shape (N, T, T, 3) → (N, h, w), from 0 without any crack to 1 at the clearest place."""
 
 
 class ScoredPhoto(NamedTuple):
@@ -52,6 +49,16 @@ class MappedPhoto(NamedTuple):
     """PNG, as `PhotoMapper` draws it."""
 
 
+class TileMap(NamedTuple):
+    """Where in a tile the network sees a crack."""
+
+    tile: Tile
+    score: float
+    """Of the tile."""
+    places: NDArray[np.float32]
+    """As `TileMapper` returns them, shape (h, w)."""
+
+
 class PhotoMapper:
     """Draws the crack map of a photo.
 
@@ -68,20 +75,10 @@ class PhotoMapper:
 
     def __call__(self, photo: ScoredPhoto) -> bytes:
         """Return the map as PNG; its text fields are `scale`, `model_id` and `image`."""
-        scale = scale_of(*photo.pixels.shape[:2])
-        info = PngImagePlugin.PngInfo()
-        for key, value in {"scale": str(scale), "model_id": self._model_id, "image": photo.image}.items():
-            info.add_text(key, value)
-        buffer = io.BytesIO()
-        Image.fromarray(reduce_map(self._draw(photo), scale)).save(buffer, "PNG", pnginfo=info)
-        return buffer.getvalue()
+        return self.draw(photo, self.map_tiles(photo))
 
-    def _draw(self, photo: ScoredPhoto) -> Grey:
-        """Join the maps of all tiles, each as bright as its tile's score.
-
-        Shape: (H, W).
-        """
-        drawn = np.zeros(photo.pixels.shape[:2], np.uint8)
+    def map_tiles(self, photo: ScoredPhoto) -> list[TileMap]:
+        """Find cracks in the tiles that may have any."""
         chosen = np.flatnonzero(photo.scores >= LEAST_SCORE).tolist()
         tiles = [photo.grid[index] for index in chosen]
         chunks = (
@@ -90,11 +87,28 @@ class PhotoMapper:
         )
         batches = score_in_batches(self._map_tiles, chunks, MAP_BATCH_TILES)
         maps = (found for batch in batches for found in np.asarray(batch))
-        for tile, score, found in zip(tiles, photo.scores[chosen], maps, strict=True):
-            grey = np.rint(found * (255 * score)).astype(np.uint8)
-            box = drawn[tile.top_px : tile.top_px + tile.height_px, tile.left_px : tile.left_px + tile.width_px]
-            np.maximum(box, resize(grey, *box.shape), out=box)
-        return drawn
+        return [*map(TileMap, tiles, photo.scores[chosen].tolist(), maps)]
+
+    def draw(self, photo: ScoredPhoto, maps: Sequence[TileMap]) -> bytes:
+        """Return the map as PNG; its text fields are `scale`, `model_id` and `image`."""
+        scale = scale_of(*photo.pixels.shape[:2])
+        info = PngImagePlugin.PngInfo()
+        for key, value in {"scale": str(scale), "model_id": self._model_id, "image": photo.image}.items():
+            info.add_text(key, value)
+        buffer = io.BytesIO()
+        drawn = _join_maps(maps, *photo.pixels.shape[:2])
+        Image.fromarray(reduce_map(drawn, scale)).save(buffer, "PNG", pnginfo=info)
+        return buffer.getvalue()
+
+
+def _join_maps(maps: Sequence[TileMap], height_px: int, width_px: int) -> Grey:
+    """Join the maps of all tiles, each as bright as its tile's score. Shape: (H, W)."""
+    drawn = np.zeros((height_px, width_px), np.uint8)
+    for tile, score, places in maps:
+        grey = np.rint(places * np.float32(255 * score)).astype(np.uint8)
+        box = drawn[tile.top_px : tile.top_px + tile.height_px, tile.left_px : tile.left_px + tile.width_px]
+        np.maximum(box, resize(grey, *box.shape), out=box)
+    return drawn
 
 
 def scale_of(height_px: int, width_px: int) -> int:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from pipeline.core.errors import ModelError
 from pipeline.images.decode import Pixels
+from pipeline.models.batching import TileMapper
 from pipeline.models.card import Card
-from pipeline.models.closer_look import count_highest, join_places, picture_side
+from pipeline.models.closer_look import count_highest, enlarge_tiles, join_places, picture_side
 from pipeline.models.model import Model
 from pipeline.models.openvino_runtime import core, ov
 
@@ -57,7 +58,10 @@ class OpenVinoEngine:
         self._calibration = card.calibration
         self._places = card.places
         outputs = [*range(len(graph.outputs))]
-        self._closer = None if card.places is None else _Part(_pool_more(graph, card), [outputs.pop()], precision)
+        self._closer = None
+        if card.places is not None:
+            pooled = outputs.pop()
+            self._closer = _Part(_show_places(_pool_more(graph, card)), [pooled, pooled + 1], precision)
         self._network = _Part(graph, outputs, precision)
 
     def __call__(self, tiles: Pixels) -> NDArray[np.float32]:
@@ -71,6 +75,19 @@ class OpenVinoEngine:
         crack = 1 / (1 + np.exp(-np.clip(calibrated, -80, 80)))  # 32-bit floats overflow beyond
         domain = distances[0] if distances else np.full_like(crack, np.nan)
         return np.stack((crack, domain), axis=1)
+
+    @property
+    def map_tiles(self) -> TileMapper | None:
+        """Finds cracks in tiles with the dense head, as `DenseMapper` does; None if the places do not count."""
+        return None if self._closer is None else self._map_tiles
+
+    def _map_tiles(self, tiles: Pixels) -> NDArray[np.float32]:
+        assert self._closer is not None  # noqa: S101 - for mypy; `map_tiles` says so
+        pictures = enlarge_tiles(tiles, self._places)
+        found = np.concatenate([self._closer(picture[None])[1] for picture in pictures])
+        side = math.isqrt(found.shape[1])
+        places: NDArray[np.float32] = 1 / (1 + np.exp(-np.clip(found, -80, 80)))
+        return places.reshape(-1, side, side)
 
     def answer(self, tiles: Pixels) -> list[NDArray[np.float32]]:
         """Return the graph's outputs for a batch.
@@ -97,6 +114,14 @@ def _pool_more(graph: ov.Model, card: Card) -> ov.Model:
     for step in changed.get_ordered_ops():
         if step.get_type_name() == "TopK":  # the tracer made a constant of the number in the network's own picture
             step.input(1).replace_source_output(ov.opset13.constant(np.int64(highest)).output(0))
+    return changed
+
+
+def _show_places(graph: ov.Model) -> ov.Model:
+    """Return a graph with one more output, the last: the logits of all places, of which it pools the highest."""
+    changed = graph.clone()
+    places = [step.input_value(0) for step in changed.get_ordered_ops() if step.get_type_name() == "TopK"]
+    changed.add_outputs(places)
     return changed
 
 

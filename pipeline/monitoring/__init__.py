@@ -6,6 +6,7 @@ It may import `core`, `storage`, `dataset` and `cluster`. Start with `run_stats`
 * `ray_metrics`: the same figures as metrics for Prometheus, through Ray
 * `run_report`: `run-report.json`, the figures of every run on a dataset
 * `changes`: archives and photos that are not what was listed any more
+* `capacity`: formulas for throughput and cost
 * `prices`: price tables, and what a run costs
 * `status`: how far a dataset is, how fast it grows, what failed, and who writes it
 """

@@ -3,6 +3,7 @@
 `None` means "not given": the model card, the dataset or the machine decides.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -48,6 +49,14 @@ class ScoreConfig:
     """Tiles that the network sees at once; None takes 8, and 128 on a GPU."""
     maps: bool = False
     """Whether to keep a crack map of every photo at or over the threshold."""
+    cracks: bool | None = None
+    """Whether to measure cracks; None measures where the dataset has them or, if it is new, the model can."""
+    mm_per_px: float | None = None
+    """Millimetres of the surface to a pixel of every photo; None takes the table's, or each photo's own."""
+    scale_table: str | None = None
+    """Path or URL of a table of scales, CSV or Parquet; see `scale_table`."""
+    scale_from: Literal["precise", "coarse"] = "precise"
+    """Whether the distance of the autofocus gives millimetres, too, where nothing better does."""
     actors: int | None = None
     """Scoring processes; None takes one for each CPU, or as many as keep the GPUs busy."""
     engine: EngineName | Literal["auto"] = "auto"
@@ -69,3 +78,7 @@ class ScoreConfig:
         """Check the ranges."""
         if not 0 <= self.max_failures <= 1:
             raise UsageError(f"--max-failures is {self.max_failures}; expected a share from 0 to 1.")
+        if self.mm_per_px is not None and not 0 < self.mm_per_px < math.inf:
+            raise UsageError(f"--mm-per-px is {self.mm_per_px}; expected millimetres to a pixel, more than 0.")
+        if self.scale_from not in {"precise", "coarse"}:
+            raise UsageError(f"--scale-from is {self.scale_from!r}; expected precise or coarse.")

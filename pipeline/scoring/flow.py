@@ -42,8 +42,8 @@ from pipeline.scoring.plan import (
 from pipeline.scoring.planned_inputs import look_again, read_planned_inputs
 from pipeline.scoring.progress import Progress, ScoreCallbacks, ScoreSummary
 from pipeline.scoring.rehearsal import list_seekable, rehearse
-from pipeline.scoring.scorer import MakeEngine, MakeMapper, torch_mapper
-from pipeline.scoring.storage_probe import probe_while_idle
+from pipeline.scoring.scorer import MakeEngine
+from pipeline.storage.idle_probe import probe_while_idle
 
 _log = get_logger("flow")
 
@@ -52,7 +52,6 @@ def score(
     config: ScoreConfig,
     callbacks: ScoreCallbacks | None = None,
     make_engine: MakeEngine | None = None,
-    make_mapper: MakeMapper = torch_mapper,
 ) -> ScoreSummary:
     """Score every photo of the inputs that has no row in the dataset yet.
 
@@ -60,12 +59,11 @@ def score(
         config: the run.
         callbacks: its events.
         make_engine: builds an engine in place of the chosen one.
-        make_mapper: builds what draws crack maps.
 
     Raises:
         CrackscanError: of the kinds drawn in `core.errors`; everything finished is committed.
     """
-    job = prepare_job(config, callbacks or ScoreCallbacks(), make_engine, make_mapper)
+    job = prepare_job(config, callbacks or ScoreCallbacks(), make_engine)
     inputs, log = find_inputs(config.inputs, job.layout, job.scoring.moves), read_log(job.layout)
     plan = make_plan(inputs, job.layout, log.done)
     plan.check_not_empty(config.inputs)

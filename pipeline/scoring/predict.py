@@ -12,9 +12,10 @@ from pipeline.images.tiles import TileSpec
 from pipeline.models import engines
 from pipeline.models.crack_maps import MappedPhoto
 from pipeline.models.model import load_model
+from pipeline.scoring.inspection import Wanted
 from pipeline.scoring.placement import ScorerOptions
 from pipeline.scoring.plan import list_photos
-from pipeline.scoring.scorer import MakeMapper, ScoreRule, Scoring, torch_mapper
+from pipeline.scoring.scorer import ScoreRule, Scoring
 
 _COLUMNS = ["image_id", "max_tile_score", "crack_map", "failure_message"]
 
@@ -36,7 +37,7 @@ def predict_scores(
     Returns:
         The highest score of a tile of each photo by URL, and the reason by URL for each photo that failed.
     """
-    rows, failures = _score_rows(urls, model, cluster, on_progress, None)
+    rows, failures = _score_rows(urls, model, cluster, on_progress, Wanted())
     return {url: row["max_tile_score"] for url, row in rows.items()}, failures
 
 
@@ -50,19 +51,21 @@ def predict_maps(
 
     Arguments and result are those of `predict_scores`, with the maps.
     """
-    rows, failures = _score_rows(urls, model, cluster, on_progress, torch_mapper)
+    rows, failures = _score_rows(urls, model, cluster, on_progress, Wanted(maps=True))
     return {url: MappedPhoto(row["max_tile_score"], row["crack_map"]) for url, row in rows.items()}, failures
 
 
 def _score_rows(
-    urls: Sequence[str], model: str, cluster: ClusterConfig, on_progress: OnProgress, make_mapper: MakeMapper | None
+    urls: Sequence[str], model: str, cluster: ClusterConfig, on_progress: OnProgress, wanted: Wanted
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    """Score photos: rows of schema `SCORED` by URL, with maps if there is a mapper, and failures by URL."""
+    """Score photos: rows of schema `SCORED` by URL, with maps if they are wanted, and failures by URL."""
     loaded, members = load_model(model), list_photos(urls)
-    rule = ScoreRule(TileSpec(loaded.card.tile_px, loaded.card.overlap), threshold=0.0)  # every photo gets a map
+    rule = ScoreRule(
+        TileSpec(loaded.card.tile_px, loaded.card.overlap), threshold=0.0, wanted=wanted
+    )  # every photo gets a map
     engine = engines.choose("auto", "auto", (loaded, loaded.card.tile_px), partial(has_gpus, cluster))
     make_engine = partial(engines.make, engine.name, loaded.card.tile_px)
-    scoring = Scoring(loaded, rule, make_engine, make_mapper=make_mapper)
+    scoring = Scoring(loaded, rule, make_engine)
     options = ScorerOptions(device=engines.device_for(engine.name, "auto"))
     by_id = {image_id(url.encode("utf-8", "surrogateescape"), 0): url for url in urls}
     rows: dict[str, dict[str, Any]] = {}

@@ -23,9 +23,10 @@ from pipeline.images.isolated_decoder import IsolatedDecoder, with_watchdog
 from pipeline.models.batching import Device, Engine
 from pipeline.models.crack_maps import PhotoMapper
 from pipeline.models.model import Model
+from pipeline.scoring.inspection import PhotoInspector, make_mapper
 from pipeline.scoring.placement import READ_CPUS, ScorerOptions, place_scorers
 from pipeline.scoring.reading import read_measured, split_units
-from pipeline.scoring.scorer import MakeEngine, MakeMapper, PhotoScorer, ScoreRule, Scoring
+from pipeline.scoring.scorer import MakeEngine, PhotoScorer, ScoreRule, Scoring
 from pipeline.storage import StoredFile
 
 WAITING_BYTES = 64 << 20
@@ -112,12 +113,13 @@ def _bound_memory(block_bytes: int, actors: int) -> None:
 
 
 def _scorer_arguments(scoring: Scoring, gpus: float) -> tuple[object, ...]:
-    """Return the arguments of `PhotoScorer`; each actor builds engine, decoder and mapper for itself."""
+    """Return the arguments of `PhotoScorer`; each actor builds engine, decoder and inspector for itself."""
     model = ray.put(scoring.model)  # by reference: Ray cannot restart actors whose own arguments are large
     device: Device = "cuda" if gpus else "cpu"
     make_engine = partial(_make_engine, scoring.make_engine, model, device)
-    make_mapper = scoring.make_mapper and partial(_make_mapper, scoring.make_mapper, model, device, scoring.rule)
-    return make_engine, scoring.rule, partial(_choose_decoder, scoring.decode), make_mapper, gpus
+    make_inspector = partial(_make_inspector, model, device, scoring.rule)
+    wanted = make_inspector if any(scoring.rule.wanted) else None
+    return make_engine, scoring.rule, partial(_choose_decoder, scoring.decode), wanted, gpus
 
 
 def _list_with_log(archive: StoredFile, place: str) -> MeasuredListing:
@@ -131,12 +133,11 @@ def _make_engine(make_engine: MakeEngine, model: "ray.ObjectRef[Model]", device:
     return make_engine(ray.get(model), device)
 
 
-def _make_mapper(
-    make_mapper: MakeMapper, model: "ray.ObjectRef[Model]", device: Device, rule: ScoreRule
-) -> PhotoMapper:
-    """Build the photo mapper in the actor that uses it."""
+def _make_inspector(model: "ray.ObjectRef[Model]", device: Device, rule: ScoreRule, engine: Engine) -> PhotoInspector:
+    """Build what looks into photos, in the actor that uses it."""
     found = ray.get(model)
-    return PhotoMapper(make_mapper(found, device), rule.tiles.tile_px, found.model_id)
+    mapper = PhotoMapper(make_mapper(engine, found, device), rule.tiles.tile_px, found.model_id)
+    return PhotoInspector(mapper, rule.threshold, rule.wanted)
 
 
 def _choose_decoder(decode: Decoder) -> Decoder:

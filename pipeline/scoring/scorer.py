@@ -21,14 +21,23 @@ from pipeline.dataset.moves import NO_MOVES, Moves
 from pipeline.images.decode import MAX_PIXELS, Decoder, Photo, decode
 from pipeline.images.exif import PhotoFacts
 from pipeline.images.tiles import Tile, TileSpec, cut, grid
-from pipeline.models.batching import BATCH_TILES, CHUNK_TILES, CRACK, DOMAIN, Device, Engine, score_in_batches
+from pipeline.measurement.scale import Scale, ScaleRule, find_scale
+from pipeline.models.batching import (
+    BATCH_TILES,
+    CHUNK_TILES,
+    CRACK,
+    DOMAIN,
+    Device,
+    Engine,
+    score_in_batches,
+)
 from pipeline.models.card import PhotoCalibration
-from pipeline.models.crack_maps import PhotoMapper, ScoredPhoto, TileMapper
+from pipeline.models.crack_maps import ScoredPhoto
 from pipeline.models.model import Model
 from pipeline.models.photo_score import score_photo
+from pipeline.scoring.inspection import NO_CRACKS, PhotoInspector, Wanted
 
 MakeEngine = Callable[[Model, Device], Engine]
-MakeMapper = Callable[[Model, Device], TileMapper]
 
 _PASSED_ON = ("image_id", "archive", "image", "occurrence", "size_bytes", "ended", "read_usage", "log")
 """Columns that pass unchanged. A row with `ended` is the end of a stream, not a photo, and has no other columns."""
@@ -47,6 +56,10 @@ class ScoreRule:
     """Tiles that the network sees at once."""
     photo: PhotoCalibration | None = None
     """Of the photo's score; None takes the highest score of a tile."""
+    scale: ScaleRule = field(default_factory=ScaleRule)
+    """What the user says about millimetres."""
+    wanted: Wanted = field(default_factory=Wanted)
+    """What is made beside scores."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -56,7 +69,7 @@ class ScoreRule:
 
 @dataclass(frozen=True)
 class Scoring:
-    """Model, rule, engine, limits, decoder, mapper and places for the photos of a run."""
+    """Model, rule, engine, limits, decoder and places for the photos of a run."""
 
     model: Model
     rule: ScoreRule
@@ -64,21 +77,8 @@ class Scoring:
     limits: Limits = field(default_factory=Limits)
     """What may be read into memory."""
     decode: Decoder = decode
-    make_mapper: MakeMapper | None = None
-    """Makes what maps cracks within tiles; None draws no crack maps."""
     moves: Moves = NO_MOVES
     """Where archives and folders lie now."""
-
-
-def torch_mapper(model: Model, device: Device) -> TileMapper:
-    """Make the default mapper: the dense head of a model that has one, else what its whole tiles tell."""
-    if model.card.dense_stride is not None:
-        from pipeline.models.dense_mapper import DenseMapper
-
-        return DenseMapper(model, device)
-    from pipeline.models.saliency import SaliencyMapper
-
-    return SaliencyMapper(model, device)
 
 
 @dataclass
@@ -89,6 +89,7 @@ class _Outcome:
     height_px: int | None = None
     width_px: int | None = None
     facts: PhotoFacts = field(default_factory=PhotoFacts)
+    scale: Scale | None = None
     grid: list[Tile] = field(default_factory=list)
     failure: dict[str, str] | None = None
     """Columns of the failure; the error itself would keep the photo in memory."""
@@ -105,7 +106,7 @@ class PhotoScorer:
         make_engine: builds the engine, once, in the process that uses it.
         rule: tile grid, limits and batch size.
         make_decoder: chooses the decoder, once, in that process.
-        make_mapper: builds what draws crack maps, once, in that process; None draws none.
+        make_inspector: builds what looks into photos with cracked tiles, once, in that process; None leaves it out.
         gpus: share of a GPU that the scorer reserves.
     """
 
@@ -114,23 +115,24 @@ class PhotoScorer:
         make_engine: Callable[[], Engine],
         rule: ScoreRule,
         make_decoder: Callable[[], Decoder] = lambda: decode,
-        make_mapper: Callable[[], PhotoMapper] | None = None,
+        make_inspector: Callable[[Engine], PhotoInspector] | None = None,
         gpus: float = 0.0,
     ) -> None:
         self._gpus = gpus
         self._engine = make_engine()
         self._decode = make_decoder()
-        self._draw_map = None if make_mapper is None else make_mapper()
+        self._inspect = None if make_inspector is None else make_inspector(self._engine)
         self._rule = rule
         self._warm_up()
 
     def _warm_up(self) -> None:
-        """Score and map blank tiles: engines compile at their first batch, and that is no photo's time."""
+        """Score and inspect blank tiles: engines compile at their first batch, and that is no photo's time."""
         side_px = self._rule.tiles.tile_px
         np.asarray(self._engine(np.zeros((self._rule.batch_tiles, side_px, side_px, 3), np.uint8)))
-        if self._draw_map is not None:
+        if self._inspect is not None:
             pixels = np.zeros((side_px, side_px, 3), np.uint8)
-            self._draw_map(ScoredPhoto("", pixels, grid(side_px, side_px, self._rule.tiles), np.ones(1, np.float32)))
+            blank = ScoredPhoto("", pixels, grid(side_px, side_px, self._rule.tiles), np.ones(1, np.float32))
+            self._inspect(blank, None)
 
     def __call__(self, photos: pa.Table) -> pa.Table:
         """Score photos, and pass the ends of streams on.
@@ -141,7 +143,7 @@ class PhotoScorer:
         batches = [*score_in_batches(self._engine, self._cut_photos(photos, outcomes), self._rule.batch_tiles)]
         scores = np.concatenate(batches) if batches else np.empty((0, 2), np.float32)
         ends = np.cumsum([len(outcome.grid) for outcome in outcomes])
-        rows = [self._mapped_row(outcome, scores[end - len(outcome.grid) : end], data)
+        rows = [self._inspected_row(outcome, scores[end - len(outcome.grid) : end], data)
                 for outcome, end, data in zip(outcomes, ends, photos["data"], strict=True)]  # fmt: skip
         self._add_usage(rows, outcomes, usage_now() - before)
         return pa.Table.from_pylist(rows, schema=SCORED)
@@ -183,6 +185,8 @@ class PhotoScorer:
             outcome.decode_usage += usage_now() - before
         outcome.height_px, outcome.width_px = photo.pixels.shape[:2]
         outcome.facts = photo.facts
+        names = outcome.row["archive"], outcome.row["image"]
+        outcome.scale = find_scale(photo.scale_facts, outcome.width_px, self._rule.scale, *names)
         outcome.grid = grid(outcome.height_px, outcome.width_px, self._rule.tiles)
         for first in range(-(tiles_before % CHUNK_TILES), len(outcome.grid), CHUNK_TILES):
             chunk = outcome.grid[max(0, first) : first + CHUNK_TILES]
@@ -196,25 +200,27 @@ class PhotoScorer:
             raise DataError(row["failure_stage"], row["failure_kind"], row["failure_message"])
         return self._decode(data or b"", self._rule.max_pixels)
 
-    def _mapped_row(self, outcome: _Outcome, scores: NDArray[np.float32], data: pa.Scalar) -> dict[str, Any]:
-        """Make the row of a photo, with its crack map if there is a mapper and a tile is at or over the threshold.
+    def _inspected_row(self, outcome: _Outcome, scores: NDArray[np.float32], data: pa.Scalar) -> dict[str, Any]:
+        """Make the row of a photo, and look into it if anybody wants to and a tile is at or over the threshold.
 
         This decodes the photo again: its pixels were freed before all its tiles had their scores.
         """
         row = self._row(outcome, scores)
-        if self._draw_map is None or not row.get("crack_tiles"):
+        if self._inspect is None or not row.get("crack_tiles"):
             return row
         try:
-            drawn = measure(partial(self._draw, self._draw_map, outcome, scores, data))
+            inspected = measure(partial(self._look_into, self._inspect, outcome, scores, data))
         except DataError as error:  # a second decoding can fail when memory is short or the machine hangs
             outcome.failure = error.columns()
             return self._row(outcome, scores)
-        outcome.map_usage = drawn.usage
-        return row | {"crack_map": drawn.result}
+        outcome.map_usage = inspected.usage
+        return row | inspected.result
 
-    def _draw(self, draw_map: PhotoMapper, outcome: _Outcome, scores: NDArray[np.float32], data: pa.Scalar) -> bytes:
+    def _look_into(
+        self, inspect: PhotoInspector, outcome: _Outcome, scores: NDArray[np.float32], data: pa.Scalar
+    ) -> dict[str, Any]:
         pixels = self._decode_row(outcome.row, data.as_py()).pixels
-        return draw_map(ScoredPhoto(outcome.row["image"], pixels, outcome.grid, scores[:, CRACK]))
+        return inspect(ScoredPhoto(outcome.row["image"], pixels, outcome.grid, scores[:, CRACK]), outcome.scale)
 
     def _row(self, outcome: _Outcome, scores: NDArray[np.float32]) -> dict[str, Any]:
         passed_on = {name: outcome.row[name] for name in _PASSED_ON}
@@ -230,6 +236,12 @@ class PhotoScorer:
             "height_px": outcome.height_px,
             "width_px": outcome.width_px,
             **vars(outcome.facts),
+            **(NO_CRACKS if self._rule.wanted.cracks else {}),
+            **(
+                {}
+                if outcome.scale is None
+                else {"mm_per_px": outcome.scale.mm_per_px, "scale_source": outcome.scale.source}
+            ),
             "tiles": len(scores),
             "crack_tiles": int(np.count_nonzero(cracks >= np.float32(self._rule.threshold))),
             "crack_score": highest if photo is None else score_photo(cracks, rows, photo),

@@ -16,6 +16,7 @@ It imports `core`. The verbs below are its interface: `from pipeline import stor
 * `retry`: the one retry policy
 * `errors`: failures of stores in words, and which of them are transient
 * `probe`: tries whether a place can be read and written
+* `idle_probe`: asks a place when nothing comes from the workers
 """
 
 from pipeline.storage.files import (

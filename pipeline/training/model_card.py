@@ -105,7 +105,10 @@ def check_model_folder(folder: str) -> None:
     found = [url for url in (storage.join(folder, name) for name in names) if storage.exists(url)]
     is_model = storage.exists(storage.join(folder, model.CARD_FILE))  # `load_finished` looks whose it is
     if found and not is_model and not tracking.has_history(folder):
-        raise UsageError(f"{found[0]} is there already, and no training wrote it. Choose another --out.")
+        raise UsageError(
+            f"{found[0]} is there already, without a model card: no training wrote it, or --from was interrupted while "
+            "it did. Remove it, or choose another --out."
+        )
 
 
 def load_finished(folder: str, run: str, point: OperatingPoint | None = None) -> Card | None:

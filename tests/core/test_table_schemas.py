@@ -1,13 +1,27 @@
 """The output tables: their columns, and the functions that make them from scored photos."""
 
+from itertools import pairwise
+
 import pyarrow as pa
 import pytest
 
-from pipeline.core.table_schemas import IMAGES, MEMBERS, READ, SCORED, TILES, make_images_table, make_tiles_table
+from pipeline.core.table_schemas import (
+    CRACKS,
+    IMAGES,
+    IMAGES_OF,
+    MEMBERS,
+    READ,
+    SCHEMA_VERSION,
+    SCORED,
+    TILES,
+    make_cracks_table,
+    make_images_table,
+    make_tiles_table,
+)
 
 
 def _scored(tiles_of: dict[str, int]) -> pa.Table:
-    """Make scored photos with these numbers of tiles; one without tiles has failed."""
+    """Make scored photos with these numbers of tiles, and one crack fewer; one without tiles has failed."""
     rows = []
     for name, tiles in tiles_of.items():
         grid = [
@@ -22,7 +36,8 @@ def _scored(tiles_of: dict[str, int]) -> pa.Table:
             }
             for col in range(tiles)
         ]
-        row = {"image_id": f"id {name}", "archive": "file:///a.zip", "image": name, "occurrence": 0}
+        lines = [{"crack": crack, "length_px": 2.5 + crack, "width_px": 7 + crack} for crack in range(tiles - 1)]
+        row = {"image_id": f"id {name}", "archive": "file:///a.zip", "image": name, "occurrence": 0, "lines": lines}
         rows.append(row | ({"status": "ok", "tiles": tiles, "grid": grid} if tiles else {"status": "failed"}))
     return pa.Table.from_pylist(rows, schema=SCORED)
 
@@ -48,6 +63,12 @@ def test_the_columns_are_those_of_the_contract() -> None:
         "crack_tiles": "int32",
         "crack_score": "float",
         "max_tile_score": "float",
+        "cracks": "int32",
+        "crack_length_px": "float",
+        "widest_px": "float",
+        "mm_per_px": "double",
+        "scale_source": "string",
+        "widest_mm": "float",
         "domain_score": "float",
         "status": "string",
         "failure_stage": "string",
@@ -70,6 +91,48 @@ def test_the_columns_are_those_of_the_contract() -> None:
         "height_px": "int32",
         "crack_score": "float",
     }
+    assert {field.name: str(field.type) for field in CRACKS} == {
+        "part": "int32",
+        "image_id": "string",
+        "archive": "string",
+        "image": "string",
+        "crack": "int32",
+        "line_wkt": "string",
+        "left_px": "int32",
+        "top_px": "int32",
+        "width_px": "int32",
+        "height_px": "int32",
+        "length_px": "float",
+        "orientation_deg": "float",
+        "crack_width_px_p50": "float",
+        "crack_width_px_p95": "float",
+        "crack_width_px_max": "float",
+        "width_status": "string",
+        "score": "float",
+        "mm_per_px": "double",
+        "scale_source": "string",
+        "length_mm": "float",
+        "crack_width_mm_p50": "float",
+        "crack_width_mm_p95": "float",
+        "crack_width_mm_max": "float",
+    }
+
+
+def test_each_schema_version_has_the_columns_of_those_before() -> None:
+    """In the same order; the last one is today's."""
+    assert (sorted(IMAGES_OF), IMAGES_OF[SCHEMA_VERSION]) == ([1, 2, 3], IMAGES)
+    names = [IMAGES_OF[version].names for version in sorted(IMAGES_OF)]
+    assert [name for name in names[1] if name not in names[0]] == ["max_tile_score"]
+    assert [name for name in names[2] if name not in names[1]] == [
+        "cracks",
+        "crack_length_px",
+        "widest_px",
+        "mm_per_px",
+        "scale_source",
+        "widest_mm",
+    ]
+    for older, newer in pairwise(names):
+        assert older == [name for name in newer if name in older]
 
 
 def test_a_read_photo_has_its_bytes() -> None:
@@ -107,6 +170,27 @@ def test_tiles_are_flattened_in_order(tiles_of: dict[str, int]) -> None:
         for name, count in tiles_of.items()
         for col in range(count)
     ]
+
+
+@pytest.mark.parametrize("tiles_of", [{"a": 1}, {"a": 3, "b": 0, "c": 2}, {"a": 0}, {}])
+def test_cracks_are_flattened_in_order(tiles_of: dict[str, int]) -> None:
+    """Every crack follows its own photo; photos without cracks have no row, and no photos give an empty table."""
+    cracks = make_cracks_table(_scored(tiles_of), part=3)
+
+    assert cracks.schema == CRACKS
+    assert cracks.select(["part", "image_id", "image", "crack", "length_px", "width_px"]).to_pylist() == [
+        {"part": 3, "image_id": f"id {name}", "image": name, "crack": n, "length_px": 2.5 + n, "width_px": 7 + n}
+        for name, tiles in tiles_of.items()
+        for n in range(tiles - 1)
+    ]
+
+
+def test_photos_of_a_run_that_does_not_measure_have_no_cracks() -> None:
+    """Their column `lines` is null."""
+    unmeasured = pa.Table.from_pylist([{"image_id": "a", "status": "ok"}], schema=SCORED)
+
+    assert make_cracks_table(unmeasured, part=0).equals(CRACKS.empty_table())
+    assert make_images_table(unmeasured, 0, "m", "r")["cracks"].to_pylist() == [None]
 
 
 def test_tables_of_several_chunks_and_slices_are_flattened_alike() -> None:

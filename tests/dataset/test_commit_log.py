@@ -36,6 +36,7 @@ def put(url: str, data: bytes) -> None:
 def commit(layout: Layout, part: int, token: str, ids: Sequence[str], failed: Sequence[str] = ()) -> None:
     """Commit photos by hand."""
     put(layout.tiles(part, token), b"never opened")
+    put(layout.cracks(part, token), b"never opened")
     if failed:
         put(layout.failed(part), ids_file(token, *failed))
     put(layout.images(part), ids_file(token, *ids))
@@ -81,7 +82,7 @@ def test_reading_only_new_commits_gives_the_whole_log(
 
 
 def test_only_new_files_are_opened(layout: Layout, opened: list[str]) -> None:
-    """A second reading opens the files of new commits, no older ones, and never a tiles file."""
+    """A second reading opens the files of new commits, no older ones, and never tiles or cracks."""
     commit(layout, 0, "run", ["a"], ["b"])
     known = read_log(layout)
     commit(layout, 1, "run", ["c"], ["d"])
@@ -100,14 +101,15 @@ def test_a_log_with_a_commit_added_is_the_log_read_again(layout: Layout) -> None
 
 
 def test_files_with_the_number_of_another_run_are_orphans(layout: Layout) -> None:
-    """Tiles and failed files are orphans once another run has their number; before, a commit may be in progress."""
+    """All files but photos are orphans once another run has their number; before, a commit may be in progress."""
     commit(layout, 0, "new", ["a"])
     for part in (0, 1):
         storage.write_whole(layout.tiles(part, "old"), b"never opened")
+        storage.write_whole(layout.cracks(part, "old"), b"never opened")
         storage.write_whole(layout.failed(part), ids_file("old", "z"))
     log = read_log(layout)
     assert (log.done.to_pylist(), log.failed) == (["a"], 0)
-    assert set(log.orphans) == {layout.failed(0), layout.tiles(0, "old")}
+    assert set(log.orphans) == {layout.failed(0), layout.tiles(0, "old"), layout.cracks(0, "old")}
 
 
 def test_other_files_do_not_belong_to_the_log(layout: Layout) -> None:

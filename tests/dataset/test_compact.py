@@ -21,11 +21,15 @@ from pipeline.dataset.lease import hold
 from pipeline.dataset.moves import Moves, read_moves, write_moves
 from pipeline.dataset.verify import verify
 from pipeline.dataset.writer import open_writer
-from tests.helpers.small_dataset import COMMITS, make_run, ok, write_dataset, write_plan
+from tests.helpers.small_dataset import COMMITS, make_run, ok, with_cracks, write_dataset, write_plan
 
 LARGE = 1 << 28
 TWO_PARTS = 36
 """Target size that gives parts of 8 of the 16 tiles."""
+
+
+KEYS = {"images": ("image_id",), "tiles": ("image_id", "row", "col"), "cracks": ("image_id", "crack")}
+"""What names a row of each table."""
 
 
 def quiet(_done: int, _total: int) -> None:
@@ -33,8 +37,8 @@ def quiet(_done: int, _total: int) -> None:
 
 
 def rows(layout: Layout, table: str) -> list[tuple[object, ...]]:
-    """Archive, image and box of every row, in the order of the files."""
-    place = ("archive", "image", "row", "col") if table == "tiles" else ("archive", "image")
+    """Archive, image and place of every row, in the order of the files."""
+    place = ("archive", "image", *KEYS[table][1:])
     files = sorted(storage.local_path(layout.url).glob(f"{table}/*.parquet"))
     return [tuple(row[name] for name in place) for file in files for row in pq.read_table(file).to_pylist()]
 
@@ -55,7 +59,7 @@ def new(tmp_path: Path) -> Layout:
 def test_a_compact_dataset_is_equal_and_keeps_every_invariant(
     part_bytes: int, parts: int, old: Layout, new: Layout
 ) -> None:
-    """Whatever the size of parts: the same photos and tiles, all checks of `verify` pass, the old one is unchanged."""
+    """Whatever the size of parts: the same rows, all checks of `verify` pass, and the old one is unchanged."""
     before = {path: path.stat().st_mtime_ns for path in storage.local_path(old.url).rglob("*")}
     made = compact(old.url, new.url, part_bytes, quiet)
     assert (made.photos, made.tiles, made.parts, made.parts_before) == (5, 16, parts, 2)
@@ -63,6 +67,16 @@ def test_a_compact_dataset_is_equal_and_keeps_every_invariant(
     assert differences(old.url, new.url) == []
     assert [check for check in verify(new.url, quiet) if check.broken != 0 or check.open] == []
     assert {path: path.stat().st_mtime_ns for path in storage.local_path(old.url).rglob("*")} == before
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_dataset_of_an_older_schema_is_compacted(version: int, new: Layout, tmp_path: Path) -> None:
+    """What it lacks is null in the new one, as in its views."""
+    old = write_dataset(str(tmp_path / "older"), schema_version=version)
+    compact(old.url, new.url, LARGE, quiet)
+    assert differences(old.url, new.url) == []
+    assert [check for check in verify(new.url, quiet) if check.broken != 0 or check.open] == []
+    assert not storage.exists(storage.join(new.url, "cracks"))
 
 
 def test_crack_maps_are_copied(old: Layout, new: Layout) -> None:
@@ -73,11 +87,15 @@ def test_crack_maps_are_copied(old: Layout, new: Layout) -> None:
 
 
 def test_rows_are_sorted_by_archive_and_image(old: Layout, new: Layout) -> None:
-    """Tiles have the order of their photos, row by row of the grid, and files have the declared schema."""
+    """Tiles and cracks have the order of their photos, then their own, and files have the declared schema."""
     compact(old.url, new.url, TWO_PARTS, quiet)
-    tiles = rows(new, "tiles")
-    assert tiles == sorted(rows(old, "tiles"), key=str) == sorted(tiles, key=str)
-    for name, declared in (("images", table_schemas.IMAGES), ("tiles", table_schemas.TILES)):
+    for name, declared in (
+        ("images", table_schemas.IMAGES),
+        ("tiles", table_schemas.TILES),
+        ("cracks", table_schemas.CRACKS),
+    ):
+        if name != "images":
+            assert rows(new, name) == sorted(rows(old, name), key=str) == sorted(rows(new, name), key=str)
         for path in storage.local_path(new.url).glob(f"{name}/*.parquet"):
             assert pq.read_schema(path).equals(declared)
 
@@ -96,6 +114,16 @@ def test_a_sealed_dataset_is_never_added_to(old: Layout, new: Layout, tmp_path: 
         compact(new.url, str(tmp_path / "newer"), LARGE, quiet)
 
 
+def test_row_groups_of_long_lines_are_small(old: Layout, new: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that they fit in memory, however many cracks a part has."""
+    for name in ("GROUP_BYTES", "BATCH_ROWS"):
+        monkeypatch.setattr(f"pipeline.dataset.compact.{name}", 1)
+    compact(old.url, new.url, LARGE, quiet)
+    [file] = storage.local_path(new.url).glob("cracks/*.parquet")
+    assert pq.ParquetFile(file).num_row_groups == pq.ParquetFile(file).metadata.num_rows == 4
+    assert differences(old.url, new.url) == []
+
+
 def test_progress_counts_tiles(old: Layout, new: Layout) -> None:
     """It grows with each part, up to all tiles."""
     calls: list[tuple[int, int]] = []
@@ -104,7 +132,7 @@ def test_progress_counts_tiles(old: Layout, new: Layout) -> None:
     assert calls[-1] == (16, 16)
 
 
-@pytest.mark.parametrize("cut", range(1, 6))
+@pytest.mark.parametrize("cut", range(1, 8))
 def test_an_interrupted_compaction_begins_again(
     cut: int, old: Layout, new: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,7 +200,7 @@ def test_nothing_is_overwritten(old: Layout, new: Layout, tmp_path: Path) -> Non
     assert (tmp_path / "notes" / "note.txt").read_text() == "mine"
 
 
-MORE = [[ok("more.jpg"), ok("another.jpg")]]
+MORE = [[with_cracks(ok("more.jpg"), 2), ok("another.jpg")]]
 """A night that follows."""
 
 
@@ -187,8 +215,7 @@ def ids(layout: Layout, table: str) -> list[str]:
     files = sorted(storage.local_path(layout.url).glob(f"{table}/*.parquet"))
     tables = [pq.read_table(file) for file in files]
     assert len({found.schema.metadata[b"crackscan.token"] for found in tables}) <= 1, "old rows beside new"
-    columns = ("image_id", "row", "col") if table == "tiles" else ("image_id",)
-    return [str([row[name] for name in columns]) for found in tables for row in found.to_pylist()]
+    return [str([row[name] for name in KEYS[table]]) for found in tables for row in found.to_pylist()]
 
 
 def test_an_older_compaction_is_replaced_on_demand(old: Layout, new: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,7 +226,7 @@ def test_an_older_compaction_is_replaced_on_demand(old: Layout, new: Layout, mon
 
     def look(change: str, real: Callable[..., object], *given: object) -> object:
         done = real(*given)
-        for table in ("images", "tiles"):
+        for table in KEYS:
             found = ids(new, table)
             assert len(found) == len({*found}), change
             seen.append(len(found))
@@ -209,7 +236,7 @@ def test_an_older_compaction_is_replaced_on_demand(old: Layout, new: Layout, mon
         monkeypatch.setattr(storage, name, partial(look, name, getattr(storage, name)))
     compact(old.url, new.url, TWO_PARTS, quiet, overwrite=True)
     monkeypatch.undo()
-    assert {0, len(ids(new, "images")), len(ids(new, "tiles"))} <= {*seen}
+    assert {0, *(len(ids(new, table)) for table in KEYS)} <= {*seen}
     assert differences(old.url, new.url) == []
     assert [check for check in verify(new.url, quiet) if check.broken != 0 or check.open] == []
 

@@ -30,11 +30,12 @@ def test_commits_and_runs_make_no_difference(layout: Layout, tmp_path: Path) -> 
 
 
 @pytest.mark.ray  # takes seconds
-@pytest.mark.parametrize(("table", "columns"), [("images", table_schemas.IMAGES), ("tiles", table_schemas.TILES)])
+@pytest.mark.parametrize(("table", "columns"), [("images", table_schemas.IMAGES), ("tiles", table_schemas.TILES),
+                                                ("cracks", table_schemas.CRACKS)])  # fmt: skip
 def test_any_other_value_is_found(table: str, columns: pa.Schema, layout: Layout, tmp_path: Path) -> None:
     """A change in one row is found in every column but those of the run."""
     other = write_dataset(str(tmp_path / "two"))
-    url = other.images(0) if table == "images" else other.tiles(0, "one")
+    url = {"images": other.images(0), "tiles": other.tiles(0, "one"), "cracks": other.cracks(0, "one")}[table]
     sound = read_table(url)
     for name in [name for name in columns.names if name not in OF_A_RUN | {"image_id"}]:
         at, kind = columns.get_field_index(name), columns.field(name).type
@@ -43,17 +44,18 @@ def test_any_other_value_is_found(table: str, columns: pa.Schema, layout: Layout
         storage.write_whole(url, table_bytes(sound.set_column(at, columns.field(name), changed)))
         (sentence,) = differences(layout.url, other.url)
         assert sentence.startswith(f"Photos with other {table} rows: 1 (a.jpg"), name
-        assert name in sentence or table == "tiles"
+        assert name in sentence or table != "images"
 
 
-def test_a_lost_and_a_doubled_tile_are_found(layout: Layout, tmp_path: Path) -> None:
-    """Both change the tiles of a photo."""
+@pytest.mark.parametrize("table", ["tiles", "cracks"])
+def test_a_lost_and_a_doubled_row_are_found(table: str, layout: Layout, tmp_path: Path) -> None:
+    """Both change the tiles or cracks of a photo."""
     other = write_dataset(str(tmp_path / "two"))
-    url = other.tiles(0, "one")
+    url = other.tiles(0, "one") if table == "tiles" else other.cracks(0, "one")
     sound = read_table(url)
     for changed in (sound.slice(1), pa.concat_tables([sound, sound.slice(0, 1)])):
         storage.write_whole(url, table_bytes(changed))
-        assert differences(layout.url, other.url) == ["Photos with other tiles rows: 1 (a.jpg)"]
+        assert differences(layout.url, other.url) == [f"Photos with other {table} rows: 1 (a.jpg)"]
 
 
 def test_photos_of_one_side_only_are_found(layout: Layout, tmp_path: Path) -> None:

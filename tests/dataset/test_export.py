@@ -21,7 +21,7 @@ from pipeline.dataset import sql
 from pipeline.dataset.export import TABLES, ExportConfig, Form, Program, Table, export
 from pipeline.dataset.layout import Layout
 from tests.helpers.limits import files_of_at_most
-from tests.helpers.small_dataset import BEGAN_AT, failed, ok, write_dataset
+from tests.helpers.small_dataset import BEGAN_AT, failed, ok, with_cracks, write_dataset
 from tests.helpers.two_inspections import CARD, photos, write_inspections
 
 
@@ -38,12 +38,20 @@ def read_csv(path: Path, declared: pa.Schema) -> pa.Table:
     return csv.read_csv(path, convert_options=options, parse_options=parse).cast(declared)
 
 
-@pytest.mark.parametrize(("table", "key"), [("images", "image_id"), ("tiles", 'image_id, "row", col')])
-def test_a_csv_holds_every_row_and_column(table: str, key: str, layout: Layout, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("table", "key", "declared"),
+    [
+        ("images", "image_id", table_schemas.IMAGES),
+        ("tiles", 'image_id, "row", col', table_schemas.TILES),
+        ("cracks", "image_id, crack", table_schemas.CRACKS),
+    ],
+)
+def test_a_csv_holds_every_row_and_column(
+    table: Table, key: str, declared: pa.Schema, layout: Layout, tmp_path: Path
+) -> None:
     """Read back, it equals the view, to the last bit of every score, and nulls stay null."""
-    made = export(ExportConfig(layout.url, "csv", str(tmp_path / "file"), "images" if table == "images" else "tiles"))
+    made = export(ExportConfig(layout.url, "csv", str(tmp_path / "file"), table))
     expected = sql.query(layout.url, f"FROM {table} ORDER BY {key}")
-    declared = table_schemas.IMAGES if table == "images" else table_schemas.TILES
     keys = [(name.strip(' "'), "ascending") for name in key.split(",")]
     found = read_csv(tmp_path / "file", declared).sort_by(keys)
     assert found.to_pylist() == expected.cast(declared).to_pylist()
@@ -61,10 +69,11 @@ def rows_of(path: Path) -> list[list[str]]:
         return [*reader(file)]
 
 
-@pytest.mark.parametrize("table", ["images", "tiles"])
+@pytest.mark.parametrize("table", ["images", "tiles", "cracks"])
 def test_a_csv_for_excel_has_no_formulas(table: Table, tmp_path: Path) -> None:
     """It begins with the mark of UTF-8; a `'` stands before names that would be formulas or numbers, nowhere else."""
-    layout = write_dataset(str(tmp_path / "out"), [[*map(ok, FORMULAS), *map(ok, PLAIN)]])
+    photos = [with_cracks(ok(name), 1, mm_per_px=0.5) for name in (*FORMULAS, *PLAIN)]
+    layout = write_dataset(str(tmp_path / "out"), [photos])
     export(ExportConfig(layout.url, "csv", str(tmp_path / "plain"), table))
     export(ExportConfig(layout.url, "csv", str(tmp_path / "file"), table, "excel"))
     data = (tmp_path / "file").read_bytes()
@@ -106,11 +115,13 @@ def test_folders_are_counted(tmp_path: Path) -> None:
     assert shown.schema.equals(table_schemas.FOLDERS)
 
 
-def test_images_of_a_csv_are_sorted(layout: Layout, tmp_path: Path) -> None:
+@pytest.mark.parametrize("table", ["images", "cracks"])
+def test_rows_of_a_csv_are_sorted(table: Table, layout: Layout, tmp_path: Path) -> None:
     """By archive and image, so that exports can be compared line by line."""
-    export(ExportConfig(layout.url, "csv", str(tmp_path / "file")))
-    found = read_csv(tmp_path / "file", table_schemas.IMAGES).select(["archive", "image"]).to_pylist()
-    assert found == sorted(found, key=lambda row: (row["archive"], row["image"]))
+    export(ExportConfig(layout.url, "csv", str(tmp_path / "file"), table))
+    head, *rows = rows_of(tmp_path / "file")
+    keys = [[row[head.index(name)] for name in ("archive", "image")] for row in rows]
+    assert keys == sorted(keys)
 
 
 def test_a_threshold_moves_the_counts_of_a_csv(layout: Layout, tmp_path: Path) -> None:
@@ -125,7 +136,7 @@ def test_a_duckdb_file_has_all_tables(layout: Layout, tmp_path: Path) -> None:
     made = export(ExportConfig(layout.url, "duckdb", str(tmp_path / "file"), threshold=0.25))
     with duckdb.connect(str(tmp_path / "file"), read_only=True) as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        for table in ("images", "tiles", "failures", "out_of_domain", "folders"):
+        for table in sql.VIEWS:
             found = connection.sql(f"FROM {table} ORDER BY ALL").to_arrow_table()
             assert found.equals(sql.query(layout.url, f"FROM {table} ORDER BY ALL", 0.25))
             assert made.rows[table] == found.num_rows > 0
@@ -153,7 +164,7 @@ def test_a_duckdb_file_describes_the_run(layout: Layout, tmp_path: Path) -> None
 
 
 def test_an_export_replaces_an_older_one(layout: Layout, tmp_path: Path) -> None:
-    """The same command may run every night; each form recognises its own files, CSV also those of both tables."""
+    """The same command may run every night; each form recognises its own files, CSV also those of all tables."""
     for form in get_args(Form):
         path = tmp_path / form
         for _ in range(2):
@@ -163,6 +174,17 @@ def test_an_export_replaces_an_older_one(layout: Layout, tmp_path: Path) -> None
         export(ExportConfig(layout.url, "csv", str(tmp_path / "csv"), table, "excel"))
         export(ExportConfig(layout.url, "csv", str(tmp_path / "csv"), table))
     assert {path.name for path in tmp_path.iterdir()} == {*get_args(Form)}
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_export_of_an_older_version_is_replaced(version: int, layout: Layout, tmp_path: Path) -> None:
+    """A CSV has the columns of its schema version, a database no table of cracks."""
+    (tmp_path / "csv").write_text(",".join(table_schemas.IMAGES_OF[version].names) + "\n0,\n")
+    with duckdb.connect(tmp_path / "duckdb") as connection:
+        for table in {*TABLES} - {"cracks"}:
+            connection.execute(f"CREATE TABLE {table} AS SELECT 1 AS part")
+    assert export(ExportConfig(layout.url, "csv", str(tmp_path / "csv"))).rows == {"images": len(photos())}
+    assert export(ExportConfig(layout.url, "duckdb", str(tmp_path / "duckdb"))).rows.keys() == {*TABLES}
 
 
 OTHERS: dict[str, tuple[Form, bytes, str]] = {
@@ -250,11 +272,12 @@ def test_the_command_says_what_it_wrote(layout: Layout, tmp_path: Path) -> None:
     """Rows by table, and the URL."""
     words = ["export", layout.url, "--to", "duckdb", "--out", str(tmp_path / "file")]
     lost = sum(row["status"] == "failed" for row in photos())
-    tiles = sum(len(row.get("grid", [])) for row in photos())
+    tiles, cracks = (sum(len(row.get(name, [])) for row in photos()) for name in ("grid", "lines"))
     folders = len({(row["archive"], row["image"].rpartition("/")[0]) for row in photos()})
     unlike = sum(row.get("domain_score", 0) > CARD["domain_threshold"] for row in photos())
     assert CliRunner().invoke(main, words).output == (
-        f"Wrote {lost} failures, {folders} folders, {len(photos())} images, {unlike} out_of_domain, {tiles} tiles to file://{tmp_path}/file\n"
+        f"Wrote {cracks} cracks, {lost} failures, {folders} folders, {len(photos())} images, {unlike} out_of_domain, "
+        f"{tiles} tiles to file://{tmp_path}/file\n"
     )
 
 

@@ -16,7 +16,7 @@ from pipeline.dataset.lease import hold
 from pipeline.dataset.sql import query
 from pipeline.dataset.verify import verify
 from pipeline.dataset.writer import open_writer
-from tests.helpers.small_dataset import COMMITS, address, make_run, ok, write_dataset
+from tests.helpers.small_dataset import COMMITS, address, make_run, ok, with_cracks, write_dataset
 
 GONE = [address(image)["image_id"] for image in ("bb.jpg", "a.jpg", "nope.jpg")]
 """Photos of both commits, one of them failed."""
@@ -58,21 +58,23 @@ def begin(tmp_path: Path) -> Layout:
 
 
 def test_only_the_photos_that_are_written_down_go(tmp_path: Path) -> None:
-    """Their rows, tiles and maps are removed; the others keep theirs, and the commits keep their numbers and runs."""
+    """Their rows, tiles, cracks and maps go; the others keep theirs, and the commits keep their numbers and runs."""
     layout = begin(tmp_path)
     before = query(layout.url, "SELECT image_id, part, run_id FROM images").to_pylist()
     finish_forgetting(layout, lambda: None)
     assert query(layout.url, "SELECT image_id, part, run_id FROM images").to_pylist() == [
         row for row in before if row["image_id"] not in GONE
     ]
-    tiles = {row["image_id"] for path in (tmp_path / "out/tiles").iterdir() for row in pq.read_table(path).to_pylist()}
-    assert tiles == {address("ccc.jpg")["image_id"]}
+    for table in ("tiles", "cracks"):
+        files = (tmp_path / "out" / table).iterdir()
+        ids = {row["image_id"] for path in files for row in pq.read_table(path).to_pylist()}
+        assert ids == {address("ccc.jpg")["image_id"]}
     assert [path.name for path in (tmp_path / "out/maps").iterdir()] == ["another.png"]
     assert read_forgotten(layout) == ([], [])
     assert broken(layout.url) == []
 
 
-@pytest.mark.parametrize("step", range(7))
+@pytest.mark.parametrize("step", range(9))
 def test_a_kill_at_any_step_breaks_no_invariant(step: int, tmp_path: Path) -> None:
     """The next writer goes on before it commits anything, so old and new rows never stand side by side."""
     layout = begin(tmp_path)
@@ -83,7 +85,8 @@ def test_a_kill_at_any_step_breaks_no_invariant(step: int, tmp_path: Path) -> No
     with hold(layout, "two", lambda _holder: None) as lease:
         writer = open_writer(layout, make_run("two"), lease)
         assert names(layout.url) == ["ccc.jpg", "no.jpg"]
-        writer.add(pa.Table.from_pylist([ok("a.jpg"), ok("bb.jpg", 80, 80), ok("nope.jpg")], table_schemas.SCORED))
+        anew = [with_cracks(ok("a.jpg"), 2), ok("bb.jpg", 80, 80), ok("nope.jpg")]
+        writer.add(pa.Table.from_pylist(anew, table_schemas.SCORED))
         rows = [row for commit in COMMITS for row in commit]
         writer.finish(pa.chunked_array([[row["image_id"] for row in rows]], pa.string()))
 
@@ -95,7 +98,7 @@ def test_a_kill_at_any_step_breaks_no_invariant(step: int, tmp_path: Path) -> No
 def test_the_steps_of_the_test_above_are_all(tmp_path: Path) -> None:
     """After them nothing is left to do."""
     layout = begin(tmp_path)
-    finish_forgetting(layout, kill_at(7))
+    finish_forgetting(layout, kill_at(9))
 
 
 def test_a_damaged_note_is_told(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ def test_files_have_their_documented_names() -> None:
     assert HERE.images(7) == "file:///data/scores/images/part-000007.parquet"
     assert HERE.failed(7) == "file:///data/scores/images/failed-000007.parquet"
     assert HERE.tiles(7, "token") == "file:///data/scores/tiles/part-000007-token.parquet"
+    assert HERE.cracks(7, "token") == "file:///data/scores/cracks/part-000007-token.parquet"
     assert HERE.map("0123") == "file:///data/scores/maps/0123.png"
 
 

@@ -27,7 +27,7 @@ from tests.helpers.small_dataset import COMMITS, THRESHOLD, write_dataset
 
 
 def scored_photo(name: str, score: float | None, domain_score: float | None = None) -> pa.Table:
-    """A photo of one tile; without a score it failed, without a domain score its model does not measure it."""
+    """A photo with a tile and a crack; without a score it failed, without a domain score its model measures none."""
     row = {"image_id": name, "archive": "file:///a", "image": name, "occurrence": 0, "scored_at": datetime.now(UTC)}
     if score is None:
         return pa.Table.from_pylist(
@@ -35,7 +35,7 @@ def scored_photo(name: str, score: float | None, domain_score: float | None = No
         )
     box = dict.fromkeys(("row", "col", "top_px", "left_px"), 0) | {"height_px": 9, "width_px": 9, "crack_score": score}
     row |= {"status": "ok", "tiles": 1, "crack_tiles": round(score), "crack_score": score, "grid": [box]}
-    row["domain_score"] = domain_score
+    row |= {"domain_score": domain_score, "lines": [{"crack": 0, "length_px": 9.5}]}
     return pa.Table.from_pylist([row], schema=table_schemas.SCORED)
 
 
@@ -58,12 +58,14 @@ def writer(layout: Layout) -> Iterator[DatasetWriter]:
 
 
 def test_views_of_a_dataset(layout: Layout, writer: DatasetWriter) -> None:
-    """`images` has every photo, `failures` the failed ones, `tiles` the tiles of the others."""
+    """`images` has every photo, `failures` the failed ones, `tiles` and `cracks` those of the others."""
     for name, score in (("a", 0.25), ("b", None), ("c", 0.75)):
         writer.add(scored_photo(name, score))
     writer.commit()
-    counts = "SELECT (SELECT count(*) FROM images), (SELECT count(*) FROM failures), (SELECT count(*) FROM tiles)"
-    assert list(sql.query(layout.url, counts).to_pylist()[0].values()) == [3, 1, 2]
+    counts = {
+        view: sql.query(layout.url, f"FROM {view}").num_rows for view in ("images", "failures", "tiles", "cracks")
+    }
+    assert counts == {"images": 3, "failures": 1, "tiles": 2, "cracks": 2}
     assert [worst.image for worst in sql.list_worst(layout.url, 5)] == ["c", "a"]
 
 
@@ -96,24 +98,43 @@ def test_a_query_shows_columns_in_the_declared_order(layout: Layout, writer: Dat
     writer.commit()
     assert sql.query(layout.url, "SELECT * FROM images").schema.names == table_schemas.IMAGES.names
     assert sql.query(layout.url, "SELECT * FROM tiles").schema.names == table_schemas.TILES.names
+    assert sql.query(layout.url, "SELECT * FROM cracks").schema.names == table_schemas.CRACKS.names
 
 
 def test_an_empty_dataset_has_all_views(layout: Layout, writer: DatasetWriter) -> None:
     """Before the first commit the views are there, with their columns and no row."""
     del writer
-    for view in ("images", "failures", "out_of_domain", "tiles"):
+    for view in sql.VIEWS:
         assert sql.query(layout.url, f"SELECT * FROM {view}").num_rows == 0
     assert sql.list_worst(layout.url, 5) == []
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_views_of_older_schemas_have_the_same_columns(version: int, tmp_path: Path) -> None:
+    """In the same types; what older schemas lack is null, but the score of a photo was its highest tile score."""
+    older = write_dataset(str(tmp_path / "older"), schema_version=version)
+    today = write_dataset(str(tmp_path / "today"))
+    for view in sql.VIEWS:
+        found, expected = (sql.query(layout.url, f"FROM {view}") for layout in (older, today))
+        assert found.schema.equals(expected.schema), view
+    lacking = [name for name in table_schemas.IMAGES.names if name not in table_schemas.IMAGES_OF[2].names]
+    [row] = sql.query(older.url, f"SELECT DISTINCT {', '.join(lacking)} FROM images").to_pylist()
+    assert row == dict.fromkeys(lacking)
+    differing = "SELECT count(*) FROM images WHERE max_tile_score IS DISTINCT FROM crack_score"
+    assert sql.query(older.url, differing)[0][0].as_py() == 0
+
+
 def test_views_omit_uncommitted_files(layout: Layout, writer: DatasetWriter) -> None:
-    """In the moment of a crash, no view shows tiles and failures that no commit names."""
+    """In the moment of a crash, no view shows tiles, cracks and failures that no commit names."""
     writer.add(scored_photo("a", 0.5))
     writer.commit()
-    storage.write_whole(layout.tiles(1, "one"), file_bytes(table_schemas.make_tiles_table(scored_photo("b", 0.9), 1)))
+    orphan = scored_photo("b", 0.9)
+    storage.write_whole(layout.tiles(1, "one"), file_bytes(table_schemas.make_tiles_table(orphan, 1)))
+    storage.write_whole(layout.cracks(1, "one"), file_bytes(table_schemas.make_cracks_table(orphan, 1)))
     failed = table_schemas.make_images_table(scored_photo("c", None), 1, "model", "one")
     storage.write_whole(layout.failed(1), file_bytes(failed))
-    assert sql.query(layout.url, "SELECT image FROM tiles").to_pylist() == [{"image": "a"}]
+    for view in ("tiles", "cracks"):
+        assert sql.query(layout.url, f"SELECT image FROM {view}").to_pylist() == [{"image": "a"}]
     assert sql.query(layout.url, "SELECT * FROM failures").num_rows == 0
 
 

@@ -15,6 +15,7 @@ from pipeline.core.errors import UsageError
 from pipeline.dataset.commit_log import read_table, table_bytes
 from pipeline.dataset.invariants import INVARIANTS, make_boxes
 from pipeline.dataset.layout import Layout
+from pipeline.dataset.sql import file_name
 from pipeline.dataset.verify import Check, verify
 from pipeline.images.tiles import TileSpec, grid
 from tests.helpers.small_dataset import COMMITS, failed, image_id, ok, write_dataset, write_plan
@@ -78,8 +79,8 @@ def raise_version(layout: Layout) -> None:
 
 
 def move_rows(layout: Layout) -> None:
-    """Change the commit number of a commit's rows, of photos and tiles alike."""
-    for url in (layout.images(0), layout.failed(0), layout.tiles(0, "one")):
+    """Change the commit number of all of a commit's rows."""
+    for url in (layout.images(0), layout.failed(0), layout.tiles(0, "one"), layout.cracks(0, "one")):
         rewrite(url, lambda rows: [row.update(part=7) for row in rows])
 
 
@@ -133,6 +134,85 @@ def exceed_one(layout: Layout) -> None:
     rewrite(layout.images(1), change)
 
 
+def add_stray_crack(layout: Layout) -> None:
+    """Add a crack of a photo without a row."""
+    rewrite(layout.cracks(0, "one"), lambda rows: rows.append(rows[0] | {"image_id": "0" * 16, "image": "stray.jpg"}))
+
+
+def crack(part: int = 0, **values: object) -> Callable[[Layout], object]:
+    """Return a damage that sets columns of the first crack of a commit."""
+    return lambda layout: rewrite(layout.cracks(part, "one"), setting(**values))
+
+
+def photo(part: int = 0, **values: object) -> Callable[[Layout], object]:
+    """Return a damage that sets columns of the first scored photo of a commit."""
+    return lambda layout: rewrite(layout.images(part), setting(**values))
+
+
+def resize_crack(length_px: float) -> Callable[[Layout], object]:
+    """Return a damage that gives the only crack of a photo another length, in both tables."""
+
+    def damage(layout: Layout) -> None:
+        crack(1, length_px=length_px)(layout)
+        rewrite(
+            layout.images(1),
+            lambda rows: [row.update(crack_length_px=length_px) for row in rows if row["image"] == "ccc.jpg"],
+        )
+
+    return damage
+
+
+NAN = float("nan")
+NUMBERED, SUM = "as many cracks as its row says, numbered from 0", "crack_length_px is the sum"
+IN_PHOTO, WIDTHS, MILLIMETRES = "a box inside its photo", "widths that grow", "millimetres are its pixels"
+CRACK_FAULTS: list[tuple[Callable[[Layout], object], str, str]] = [
+    (add_stray_crack, "crack is of a photo of its commit", "stray.jpg"),
+    (crack(image="other.jpg"), "crack is of a photo of its commit", ""),
+    (crack(crack=1), NUMBERED, "a.jpg"),
+    (crack(crack=3), NUMBERED, "a.jpg"),
+    (crack(crack=None), NUMBERED, "a.jpg"),
+    (lambda out: rewrite(out.cracks(0, "one"), lambda rows: rows.pop()), NUMBERED, "a.jpg"),
+    (lambda out: storage.remove(out.cracks(0, "one")), NUMBERED, "a.jpg"),
+    (photo(cracks=2), NUMBERED, "a.jpg"),
+    (photo(cracks=None), NUMBERED, "a.jpg"),
+    (photo(crack_length_px=64.7), SUM, "a.jpg"),
+    (photo(crack_length_px=None), SUM, "a.jpg"),
+    (photo(crack_length_px=NAN), SUM, "a.jpg"),
+    (photo(1, crack_length_px=1.0), SUM, "bb.jpg"),  # it has no crack
+    (photo(1, cracks=None), SUM, "bb.jpg"),  # and then no length, either
+    (crack(line_wkt="POINT (1 1)"), IN_PHOTO, "a.jpg"),
+    (crack(line_wkt=None), IN_PHOTO, "a.jpg"),
+    (resize_crack(0.0), IN_PHOTO, "ccc.jpg"),
+    (resize_crack(NAN), IN_PHOTO, "ccc.jpg"),
+    (crack(orientation_deg=181.0), IN_PHOTO, "a.jpg"),
+    (crack(left_px=-1), IN_PHOTO, "a.jpg"),
+    (crack(top_px=None), IN_PHOTO, "a.jpg"),
+    (crack(left_px=291), IN_PHOTO, "a.jpg"),  # of 310, with a width of 20
+    (crack(top_px=(1 << 31) - 1), IN_PHOTO, "a.jpg"),
+    (crack(height_px=0), IN_PHOTO, "a.jpg"),
+    (crack(1, width_status=None), WIDTHS, "ccc.jpg"),
+    (crack(1, width_status="too_thin"), WIDTHS, "ccc.jpg"),
+    (crack(1, crack_width_px_p95=None), WIDTHS, "ccc.jpg"),
+    (crack(1, crack_width_px_p50=1.75), WIDTHS, "ccc.jpg"),  # p95 is 1.5
+    (crack(1, crack_width_px_p95=2.75), WIDTHS, "ccc.jpg"),  # and the highest 2.5
+    (crack(1, crack_width_px_p50=-0.5), WIDTHS, "ccc.jpg"),
+    (crack(1, crack_width_px_max=NAN), WIDTHS, "ccc.jpg"),
+    (crack(mm_per_px=0.41), MILLIMETRES, "a.jpg"),
+    (crack(mm_per_px=None), MILLIMETRES, "a.jpg"),
+    (crack(mm_per_px=-0.4), MILLIMETRES, "a.jpg"),
+    (crack(length_mm=None), MILLIMETRES, "a.jpg"),
+    (crack(length_mm=8.202), MILLIMETRES, "a.jpg"),  # it is 8.2
+    (crack(crack_width_mm_max=NAN), MILLIMETRES, "a.jpg"),
+    (crack(1, crack_width_mm_p50=0.2), MILLIMETRES, "ccc.jpg"),  # without a scale
+    (crack(score=1.01), "is a probability", "a.jpg"),
+    (crack(score=None), "is a probability", "a.jpg"),
+    (lambda out: rewrite(out.failed(0), setting(cracks=0)), "Failed photos are in", "no.jpg"),
+    (lambda out: rewrite(out.failed(0), setting(scale_source="given")), "Failed photos are in", "no.jpg"),
+    (lambda out: rewrite(out.cracks(0, "one"), keep, token="x"), "file names the run", "part-000000-one.parquet"),  # noqa: S106 - no secret
+    (lambda out: storage.write_whole(out.cracks(1, "x"), storage.read_bytes(out.cracks(1, "one"))),
+     "that no commit names", "part-000001-x.parquet"),
+]  # fmt: skip
+
 FAULTS: list[tuple[Callable[[Layout], object], str, str]] = [
     (lambda out: rewrite(out.tiles(0, "one"), keep, token="x"), "file names the run", "part-000000-one.parquet"),  # noqa: S106 - no secret
     (lambda out: rewrite(out.failed(1), keep, model="x"), "file names the model", "failed-000001.parquet"),
@@ -162,6 +242,7 @@ FAULTS: list[tuple[Callable[[Layout], object], str, str]] = [
     (lambda out: rewrite(out.images(0), setting(crack_tiles=0)), "the highest of its tiles", "a.jpg"),
     (exceed_one, "is a probability", "bb.jpg"),
     (lambda out: recount(out, failed=1), "summary.json", "failed is 1, and there are 2"),
+    *CRACK_FAULTS,
 ]
 
 
@@ -194,6 +275,17 @@ def test_rows_of_damaged_files_stay_unchecked(damage: Callable[[Layout], None], 
     damage(layout)
     assert [*broken(layout)] == [invariant]
     assert sum(check.broken is None for check in check_all(layout)) == len(INVARIANTS) + 1
+
+
+def test_cracks_with_the_number_of_another_commit_are_found(tmp_path: Path) -> None:
+    """Their photo has no row in that commit, and lacks them in its own."""
+    layout = write_dataset(str(tmp_path / "out"))
+    rewrite(layout.cracks(0, "one"), lambda rows: [row.update(part=7) for row in rows])
+    assert broken(layout) == {
+        "Every row is in the file of its commit.": (file_name(layout.cracks(0, "one")),),
+        "Every crack is of a photo of its commit.": ("a.jpg",),
+        "Every photo has as many cracks as its row says, numbered from 0.": ("a.jpg",),
+    }
 
 
 def test_a_gap_in_the_commit_log_is_found(tmp_path: Path) -> None:

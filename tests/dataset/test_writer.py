@@ -55,13 +55,19 @@ def opened(layout: Layout, run_id: str, **fingerprint: object) -> DatasetWriter:
 
 
 def scored(*names: str, failed: bool = False) -> pa.Table:
-    """Two tiles a photo, scored 0.25 and 0.75; or photos that failed."""
+    """Two tiles a photo, scored 0.25 and 0.75, and a crack; or photos that failed."""
     facts = {"archive": "file:///a", "occurrence": 0, "size_bytes": 1, "scored_at": datetime(2026, 1, 1, tzinfo=UTC)}
     if failed:
         outcome: dict[str, object] = {"status": "failed", "failure_stage": "decode", "failure_kind": "not_an_image"}
     else:
         grid = [BOX | {"col": col, "left_px": 10 * col, "crack_score": score} for col, score in enumerate((0.25, 0.75))]
         outcome = {"status": "ok", "tiles": 2, "crack_tiles": 1, "crack_score": 0.75, "grid": grid}
+        outcome |= {
+            "max_tile_score": 0.75,
+            "cracks": 1,
+            "crack_length_px": 9.5,
+            "lines": [{"crack": 0, "length_px": 9.5}],
+        }
     return pa.Table.from_pylist(
         [{"image_id": n, "image": n, **facts, **outcome} for n in names], schema=table_schemas.SCORED
     )
@@ -90,15 +96,29 @@ def writer(layout: Layout) -> DatasetWriter:
     return opened(layout, "first")
 
 
-def test_a_commit_is_images_tiles_and_failures(layout: Layout, writer: DatasetWriter) -> None:
-    """One commit holds the scored photos, their tiles, and the failed photos in a file of their own."""
+def test_a_commit_is_images_tiles_cracks_and_failures(layout: Layout, writer: DatasetWriter) -> None:
+    """One commit holds the scored photos, their tiles and cracks, and the failed photos in a file of their own."""
     writer.add(scored("a", "b"))
     writer.add(scored("c", failed=True))
     writer.commit()
     assert all_ids(layout, "images") == ["c", "a", "b"]  # failed-000000 sorts first
     assert all_ids(layout, "tiles") == ["a", "a", "b", "b"]
+    assert all_ids(layout, "cracks") == ["a", "b"]
     log = read_log(layout)
     assert (log.tokens, sorted(log.done.to_pylist()), log.failed, log.orphans) == (("first",), ["a", "b", "c"], 1, ())
+
+
+@pytest.mark.parametrize("lines", [None, []])
+def test_without_cracks_there_is_no_file_of_them(
+    lines: list[object] | None, layout: Layout, writer: DatasetWriter
+) -> None:
+    """Neither if the run does not measure, nor if it finds none."""
+    [row] = scored("a").to_pylist()
+    writer.add(pa.Table.from_pylist([row | {"lines": lines}], schema=table_schemas.SCORED))
+    writer.add(scored("b", failed=True))
+    writer.commit()
+    assert all_ids(layout, "images") == ["b", "a"]
+    assert not storage.exists(storage.join(layout.url, "cracks"))
 
 
 def test_nothing_is_written_before_a_commit(layout: Layout, writer: DatasetWriter) -> None:
@@ -141,45 +161,56 @@ def test_files_have_the_declared_schema(layout: Layout, writer: DatasetWriter) -
     """Columns and types are those of `core.table_schemas`, and the metadata names the run and the model."""
     writer.add(scored("a"))
     writer.commit()
-    for url, declared in ((layout.images(0), table_schemas.IMAGES), (layout.tiles(0, "first"), table_schemas.TILES)):
+    for url, declared in (
+        (layout.images(0), table_schemas.IMAGES),
+        (layout.tiles(0, "first"), table_schemas.TILES),
+        (layout.cracks(0, "first"), table_schemas.CRACKS),
+    ):
         found = pq.read_schema(io.BytesIO(storage.read_bytes(url)))
         assert found.equals(declared)
         assert found.metadata[b"crackscan.token"] == b"first"
         assert found.metadata[b"crackscan.model"] == b"model00"
 
 
-def test_a_dataset_of_the_first_schema_goes_on_in_it(layout: Layout) -> None:
-    """Its photos have no `max_tile_score`; whoever queries it finds one, since it was their score."""
-    writer = opened(layout, "first", schema_version=1)
-    writer.add(scored("a"))
-    writer.commit()
-    found = pq.read_schema(io.BytesIO(storage.read_bytes(layout.images(0))))
-    assert found.equals(table_schemas.IMAGES_OF[1])
-    assert found.metadata[b"crackscan.schema"] == b"1"
-    assert query(layout.url, "SELECT crack_score, max_tile_score FROM images").to_pylist() == [
-        {"crack_score": 0.75, "max_tile_score": 0.75}
-    ]
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_dataset_of_an_older_schema_goes_on_in_it(version: int, layout: Layout) -> None:
+    """Without cracks; queries find nulls for what it lacks, and its score for `max_tile_score`."""
+    for part, run_id in ((0, "first"), (2, "second")):  # between them is the fence of the second run
+        writer = opened(layout, run_id, schema_version=version)
+        writer.add(scored(run_id))
+        writer.commit()
+        found = pq.read_schema(io.BytesIO(storage.read_bytes(layout.images(part))))
+        assert found.equals(table_schemas.IMAGES_OF[version])
+        assert found.metadata[b"crackscan.schema"] == str(version).encode()
+    assert not storage.exists(storage.join(layout.url, "cracks"))
+    assert query(layout.url, "FROM cracks").equals(table_schemas.CRACKS.empty_table())
+    assert (
+        query(layout.url, "SELECT crack_score, max_tile_score, cracks, widest_mm FROM images").to_pylist()
+        == [{"crack_score": 0.75, "max_tile_score": 0.75, "cracks": None, "widest_mm": None}] * 2
+    )
 
 
-@pytest.mark.parametrize("cut_after", ["tiles", "failed"])
+@pytest.mark.parametrize("cut_after", ["tiles", "cracks", "failed"])
 def test_a_writer_killed_within_a_commit_leaves_nothing_twice(
     layout: Layout, writer: DatasetWriter, cut_after: str
 ) -> None:
-    """Killed after the tiles file, or after the failed file too: the next run sweeps both and scores again."""
+    """Killed after the tiles file, the cracks file or the failed file: the next run sweeps all, and scores again."""
     writer.add(scored("a"))
     writer.commit()
     orphan = pa.concat_tables([scored("b"), scored("c", failed=True)])
     storage.write_whole(layout.tiles(1, "first"), file_bytes(table_schemas.make_tiles_table(orphan, 1)))
+    if cut_after != "tiles":
+        storage.write_whole(layout.cracks(1, "first"), file_bytes(table_schemas.make_cracks_table(orphan, 1)))
     if cut_after == "failed":
         images = table_schemas.make_images_table(orphan, 1, "model00", "first").slice(1)
         storage.write_whole(layout.failed(1), file_bytes(images))
     second = opened(layout, "second")
     assert read_log(layout).done.to_pylist() == ["a"]
     assert all_ids(layout, "images") == ["a"]
-    assert all_ids(layout, "tiles") == ["a", "a"]
+    assert (all_ids(layout, "tiles"), all_ids(layout, "cracks")) == (["a", "a"], ["a"])
     second.add(scored("b"))
     second.commit()
-    assert all_ids(layout, "tiles") == ["a", "a", "b", "b"]
+    assert (all_ids(layout, "tiles"), all_ids(layout, "cracks")) == (["a", "a", "b", "b"], ["a", "b"])
 
 
 def test_a_late_writer_loses_its_place(layout: Layout, writer: DatasetWriter) -> None:
@@ -194,7 +225,7 @@ def test_a_late_writer_loses_its_place(layout: Layout, writer: DatasetWriter) ->
     with pytest.raises(LostPlaceError, match="Another writer has taken"):
         writer.commit()
     writer.commit()  # nothing waits any more
-    assert sorted(all_ids(layout, "images")) == ["a", "b"]
+    assert sorted(all_ids(layout, "images")) == sorted(all_ids(layout, "cracks")) == ["a", "b"]
     assert sorted(all_ids(layout, "tiles")) == ["a", "a", "b", "b"]
 
 
@@ -431,14 +462,15 @@ def rows(disk: MemoryDisk, table: str) -> list[tuple[int, str]]:
 
 
 def check_exact(disk: MemoryDisk) -> None:
-    """Check that every photo has one row, every scored photo its two tiles of the same commit, and all is finished."""
+    """Check that every photo has one row, every scored one its tiles and crack of that commit, and all is finished."""
     images = rows(disk, "images")
     assert sorted(name for _, name in images) == ALL.to_pylist()
-    assert rows(disk, "tiles") == sorted(row for row in images if not row[1].endswith("failed") for _ in range(2))
+    ok = [row for row in images if not row[1].endswith("failed")]
+    assert (rows(disk, "tiles"), rows(disk, "cracks")) == (sorted([*ok, *ok]), ok)
     assert disk.exists(MEMORY.summary)
 
 
-MOVES = st.lists(st.tuples(st.integers(0, 2), st.integers(1, 15), st.sampled_from(["", "", "kill"])), max_size=14)
+MOVES = st.lists(st.tuples(st.integers(0, 2), st.integers(1, 20), st.sampled_from(["", "", "kill"])), max_size=14)
 
 
 @settings(max_examples=40)
@@ -465,7 +497,7 @@ def test_whatever_writers_do_to_each_other_every_photo_has_one_row(moves: list[t
 
 
 @settings(max_examples=30)
-@given(st.integers(1, 60))
+@given(st.integers(1, 80))
 def test_a_retry_killed_anywhere_loses_no_photo(steps: int) -> None:
     """However far it came, after the next run every photo has one row."""
     disk = MemoryDisk()

@@ -1,7 +1,8 @@
 """An engine that needs no network: both scores of a tile are its mean brightness.
 
 As a script, it scores INPUT into OUT and hands over and commits each photo separately, so that a kill finds many
-moments. However often a run is killed, the scores, and the maps of the brighter half, are the same to the last bit.
+moments. However often a run is killed, the scores, the cracks, and the maps of the brighter half, are the same to the
+last bit.
 """
 
 import sys
@@ -14,7 +15,6 @@ from pipeline.cluster.session import ClusterConfig
 from pipeline.core.errors import CrackscanError
 from pipeline.dataset.writer import COMMIT_S, CommitLimits
 from pipeline.models.batching import Device, Engine
-from pipeline.models.crack_maps import TileMapper
 from pipeline.models.model import Model
 from pipeline.scoring.config import ScoreConfig
 from pipeline.scoring.flow import score
@@ -39,31 +39,34 @@ def score_brightness(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.stack([scores, scores], axis=1)
 
 
-def score_brightness_slowly(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Score tiles as `score_brightness`, in `TILE_S` each."""
-    time.sleep(TILE_S * len(tiles))
-    return score_brightness(tiles)
-
-
-def make_brightness(_model: Model, _device: Device) -> Engine:
-    """Make the slow engine, in place of the network's."""
-    return score_brightness_slowly
-
-
-def make_fast_brightness(_model: Model, _device: Device) -> Engine:
-    """Make the fast engine, in place of the network's."""
-    return score_brightness
-
-
 def map_brightness(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Map tiles, shape (N, T, T, 3) → (N, T, T); grey levels over 255."""
     maps: NDArray[np.float32] = tiles.max(axis=3).astype(np.float32) / 255
     return maps
 
 
-def make_brightness_map(_model: Model, _device: Device) -> TileMapper:
-    """Make the mapper, in place of the network's."""
-    return map_brightness
+class BrightnessEngine:
+    """Scores and maps tiles, each in `tile_s` seconds."""
+
+    map_tiles = staticmethod(map_brightness)
+
+    def __init__(self, tile_s: float) -> None:
+        self._tile_s = tile_s
+
+    def __call__(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Score tiles as `score_brightness`."""
+        time.sleep(self._tile_s * len(tiles))
+        return score_brightness(tiles)
+
+
+def make_brightness(_model: Model, _device: Device) -> Engine:
+    """Make the slow engine, in place of the network's."""
+    return BrightnessEngine(TILE_S)
+
+
+def make_fast_brightness(_model: Model, _device: Device) -> Engine:
+    """Make the fast engine, in place of the network's."""
+    return BrightnessEngine(0)
 
 
 def main(out: str, *inputs: str, cpus: int = 2) -> None:
@@ -78,7 +81,7 @@ def main(out: str, *inputs: str, cpus: int = 2) -> None:
         lease_ttl_s=LEASE_TTL_S,
     )
     try:
-        score(config, None, make_brightness, make_brightness_map)
+        score(config, None, make_brightness)
     except CrackscanError as error:
         sys.exit(f"{type(error).__name__}: {error}")
 

@@ -1,4 +1,7 @@
-"""A small dataset, written by the dataset writer: five photos of two archives, two of them failed, in two commits."""
+"""A small dataset, written by the dataset writer: five photos of two archives, two of them failed, in two commits.
+
+Two of its photos have cracks, three and one; one has a scale.
+"""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -25,9 +28,10 @@ ARCHIVES = ("file:///photos/one.zip", "s3://bucket/two.tar")
 CARD = {"threshold": THRESHOLD}
 
 
-def make_run(run_id: str, card: Mapping[str, float] = CARD) -> Run:
+def make_run(run_id: str, card: Mapping[str, float] = CARD, schema_version: int = table_schemas.SCHEMA_VERSION) -> Run:
     """Make a run of this id, with a model of this card."""
     fingerprint = {"model_id": "model00", "tile_px": SPEC.tile_px, "overlap": SPEC.overlap}
+    fingerprint |= {"schema_version": schema_version}
     return Run(run_id, "model00", fingerprint, {"model_card": dict(card)})
 
 
@@ -54,13 +58,48 @@ def ok(image: str, height_px: int = 120, width_px: int = 310, after_s: float = 0
     return address(image) | facts | measures | {"scored_at": BEGAN_AT + timedelta(seconds=after_s)}
 
 
+def with_cracks(row: dict[str, Any], cracks: int, mm_per_px: float | None = None) -> dict[str, Any]:
+    """Add cracks to the row of a scored photo of at least 20 + 5 n pixels a side; every second one is too thin."""
+    lines = [_crack(number, mm_per_px) for number in range(cracks)]
+    scale = {"mm_per_px": mm_per_px, "scale_source": mm_per_px and "given"}
+    measures = {"cracks": cracks, "crack_length_px": sum(line["length_px"] for line in lines)}
+    for unit in ("px", "mm"):
+        widths = [line[f"crack_width_{unit}_max"] for line in lines]
+        measures[f"widest_{unit}"] = max((width for width in widths if width is not None), default=None)
+    return row | measures | scale | {"lines": [line | scale for line in lines]}
+
+
+def _crack(number: int, mm_per_px: float | None) -> dict[str, Any]:
+    """Make a slanting crack, all of whose measures grow with its number."""
+    left_px, width_px = 5 * number, None if number % 2 else 0.5 + number
+    px: dict[str, float | None] = {"length_px": 20.5 + number}
+    px |= {f"crack_width_px_{name}": width_px and width_px + n for n, name in enumerate(("p50", "p95", "max"))}
+    mm = {name.replace("px", "mm"): mm_per_px and value and value * mm_per_px for name, value in px.items()}
+    return {
+        "crack": number,
+        "line_wkt": f"MULTILINESTRING (({left_px} 3, {left_px + 20} 7.5))",
+        "left_px": left_px,
+        "top_px": 3,
+        "width_px": 20,
+        "height_px": 5,
+        "orientation_deg": 12.5 + number,
+        "width_status": "too_thin" if width_px is None else "ok",
+        "score": 0.75 - number / 64,
+        **px,
+        **mm,
+    }
+
+
 def failed(image: str, kind: str = "not_an_image") -> dict[str, Any]:
     """Make the row of a photo that could not be decoded."""
     failure = {"failure_stage": "decode", "failure_kind": kind, "failure_message": "no image"}
     return address(image) | {"status": "failed", "size_bytes": 3, "scored_at": BEGAN_AT} | failure
 
 
-COMMITS = ([ok("a.jpg"), failed("no.jpg")], [ok("bb.jpg", 80, 80), failed("nope.jpg"), ok("ccc.jpg", 500, 60)])
+COMMITS = (
+    [with_cracks(ok("a.jpg"), 3, mm_per_px=0.4), failed("no.jpg")],
+    [with_cracks(ok("bb.jpg", 80, 80), 0), failed("nope.jpg"), with_cracks(ok("ccc.jpg", 500, 60), 1)],
+)
 """The rows that `write_dataset` writes, commit by commit."""
 
 
@@ -81,6 +120,7 @@ def write_dataset(
     run_id: str = "one",
     *,
     card: Mapping[str, float] = CARD,
+    schema_version: int = table_schemas.SCHEMA_VERSION,
     finish: bool = True,
 ) -> Layout:
     """Write a dataset whose photos are planned and committed, and finish it if `finish` is set."""
@@ -88,7 +128,7 @@ def write_dataset(
     rows = [row for commit in commits for row in commit]
     write_plan(layout, rows)
     with hold(layout, run_id, lambda _holder: None) as lease:
-        writer = open_writer(layout, make_run(run_id, card), lease)
+        writer = open_writer(layout, make_run(run_id, card, schema_version), lease)
         for commit in commits:
             writer.add(pa.Table.from_pylist(commit, table_schemas.SCORED))
             writer.commit()

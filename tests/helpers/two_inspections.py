@@ -1,7 +1,8 @@
 """A dataset of two bridges, inspected in two months, as an inspection office would query it.
 
 It has four archives of 14 photos each, scored in three nights. Scores are multiples of 1/256, so that sums are exact in
-any engine. A killed writer has left tiles beside the committed files: a reader that includes them counts wrong.
+any engine. A killed writer has left tiles and cracks beside the committed files: a reader that includes them counts
+wrong.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ from pipeline.core import table_schemas
 from pipeline.dataset.commit_log import table_bytes
 from pipeline.dataset.layout import Layout
 from pipeline.images.tiles import grid
-from tests.helpers.small_dataset import SPEC, write_dataset
+from tests.helpers.small_dataset import SPEC, with_cracks, write_dataset
 
 CARD = {"threshold": 0.5, "domain_threshold": 1.25}
 SURVEYS = (("elm", 4), ("elm", 10), ("oak", 4), ("oak", 10))
@@ -46,7 +47,8 @@ def photo(survey: int, number: int) -> dict[str, Any]:
             "failure_kind": kind,
             "failure_message": 'no, "it"',
         }
-    return row | {"status": "ok"} | _facts(survey, number, month) | _measures(survey, number)
+    row |= {"status": "ok"} | _facts(survey, number, month) | _measures(survey, number)
+    return with_cracks(row, number % 3, mm_per_px=0.25 if survey % 2 else None)
 
 
 def _facts(survey: int, number: int, month: int) -> dict[str, Any]:
@@ -96,7 +98,9 @@ def write_inspections(folder: Path) -> Layout:
         commits = [rows[first : first + 10] for first in range(0, len(rows), 10)]
         layout = write_dataset(str(folder / "scores"), commits, run_id, card=CARD, finish=night == nights[-1])
     orphans = pa.Table.from_pylist([row for row in photos() if row["status"] == "ok"], table_schemas.SCORED)
-    storage.write_whole(
-        layout.tiles(ORPHAN_PART, "killed"), table_bytes(table_schemas.make_tiles_table(orphans, ORPHAN_PART))
-    )
+    for url, make in (
+        (layout.tiles(ORPHAN_PART, "killed"), table_schemas.make_tiles_table),
+        (layout.cracks(ORPHAN_PART, "killed"), table_schemas.make_cracks_table),
+    ):
+        storage.write_whole(url, table_bytes(make(orphans, ORPHAN_PART)))
     return layout

@@ -21,7 +21,7 @@ from pipeline.models.network import (
     state_of,
     tensors_of,
 )
-from pipeline.scoring.scorer import torch_mapper
+from pipeline.scoring.inspection import make_mapper
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_a_model_keeps_its_dense_head(shipped: Model, dense: Model) -> None:
 
 def test_maps_come_from_the_dense_head(dense: Model) -> None:
     """Probabilities, one for every other row and column; a tile's do not depend on the other tiles."""
-    mapper = torch_mapper(replace(dense, card=replace(dense.card, places=Places())), "cpu")
+    mapper = make_mapper(np.zeros_like, replace(dense, card=replace(dense.card, places=Places())), "cpu")
     assert isinstance(mapper, DenseMapper)
     tiles = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
     maps, turned = mapper(tiles), mapper(tiles[::-1].copy())

@@ -20,7 +20,7 @@ from pipeline.monitoring.prices import Prices
 from pipeline.scoring.config import ScoreConfig
 from pipeline.scoring.flow import retry, score
 from pipeline.scoring.progress import ScoreCallbacks
-from tests.helpers.brightness_engine import make_brightness, make_brightness_map
+from tests.helpers.brightness_engine import make_brightness
 from tests.helpers.packing import pack_tar, pack_zip
 
 
@@ -137,7 +137,7 @@ def test_photos_over_the_threshold_have_maps(mixed: Path, tmp_path: Path) -> Non
     """One each, and no other photo; a later run without maps adds none, and all invariants hold."""
     out = tmp_path / "scores"
     config = ScoreConfig((str(mixed),), str(out), actors=1, device="cpu", limit=8, maps=True)
-    score(config, ScoreCallbacks(), make_brightness, make_brightness_map)
+    score(config, ScoreCallbacks(), make_brightness)
     photos = pq.read_table(out / "images", columns=["image_id", "image", "height_px", "width_px", "crack_tiles"])
     over = {photo["image_id"]: photo for photo in photos.to_pylist() if photo["crack_tiles"]}
     kept = {path.stem: path.read_bytes() for path in (out / "maps").iterdir()}

@@ -20,10 +20,11 @@ from pipeline.core.errors import DataError, UsageError
 from pipeline.core.table_schemas import READ, SCORED
 from pipeline.images.decode import Decoder, Photo, decode
 from pipeline.images.tiles import TileSpec
-from pipeline.models.batching import DOMAIN
+from pipeline.models.batching import DOMAIN, TileMapper
 from pipeline.models.card import PhotoCalibration
 from pipeline.models.crack_maps import PhotoMapper, decode_map
 from pipeline.models.photo_score import score_photo
+from pipeline.scoring.inspection import PhotoInspector, Wanted
 from pipeline.scoring.scorer import PhotoScorer, ScoreRule
 from tests.helpers.hostile_photos import BROKEN, SLIM, SOUND
 
@@ -299,9 +300,11 @@ def _map_redness(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def _make_mapping_scorer(threshold: float, make_decoder: Callable[[], Decoder] = lambda: decode) -> PhotoScorer:
     rule = ScoreRule(SPEC, threshold, batch_tiles=4)
-    return PhotoScorer(
-        lambda: brightness, rule, make_decoder, lambda: PhotoMapper(_map_redness, SPEC.tile_px, "model00")
-    )
+    return PhotoScorer(lambda: brightness, rule, make_decoder, lambda _: _make_drawer(_map_redness, threshold))
+
+
+def _make_drawer(map_tiles: TileMapper, threshold: float) -> PhotoInspector:
+    return PhotoInspector(PhotoMapper(map_tiles, SPEC.tile_px, "model00"), threshold, Wanted(maps=True))
 
 
 def test_only_photos_with_a_tile_at_the_threshold_get_a_map() -> None:
@@ -357,7 +360,7 @@ def test_drawing_a_map_is_a_step_of_its_own() -> None:
         return _map_redness(tiles)
 
     rule = ScoreRule(SPEC, 0.5, batch_tiles=4)
-    scorer = PhotoScorer(lambda: brightness, rule, make_mapper=lambda: PhotoMapper(map_slowly, SPEC.tile_px, "model00"))
+    scorer = PhotoScorer(lambda: brightness, rule, make_inspector=lambda _: _make_drawer(map_slowly, 0.5))
     files = {name: _encode_png(np.full((16, 16, 3), grey, np.uint8)) for name, grey in (("dark", 0), ("light", 255))}
 
     dark, light = scorer(_make_photos(files)).to_pylist()

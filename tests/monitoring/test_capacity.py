@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.scoring.capacity import (
+from pipeline.monitoring.capacity import (
     Machine,
     Photo,
     bytes_per_s,

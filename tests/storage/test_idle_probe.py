@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.core.errors import StorageError
 from pipeline.core.waits import longest_wait
-from pipeline.scoring.storage_probe import probe_while_idle
+from pipeline.storage.idle_probe import probe_while_idle
 from tests.conftest import S3Place
 from tests.helpers.fault_proxy import Rule
 

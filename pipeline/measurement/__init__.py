@@ -1,0 +1,9 @@
+"""From pixels and crack maps to cracks: lines with length and width, in pixels and in millimetres.
+
+It imports `core` and `images`, and knows neither files, Ray nor networks. Start with `cracks`.
+
+* `cracks`: from a photo's pixels and crack probabilities to its cracks
+* `lines`: traces the lines along which cracks run
+* `width`: measures the width of a crack in a profile across it
+* `scale`: finds how many millimetres a pixel of a photo spans
+"""

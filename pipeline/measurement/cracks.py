@@ -1,0 +1,324 @@
+"""From the crack probabilities of a photo's tiles, and its pixels, to cracks: lines with length, direction and width.
+
+Everything is in pixels of the upright photo; `scale` tells millimetres.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import distance
+from skimage.measure import approximate_polygon
+
+from pipeline.images.decode import Pixels, resize
+from pipeline.images.tiles import Tile
+from pipeline.measurement.lines import Line, LineRule, measure_length, trace_lines
+from pipeline.measurement.width import measure_profile
+
+MAP_STEP_PX = 2
+"""Pixels of the photo to one of the map in which lines are traced; the photo's own pixels then move them."""
+LOW, HIGH = 0.4, 0.7
+"""Probability from which on a place may belong to a crack, if one that is connected with it has at least the other:
+hysteresis (docs/experiments.md)."""
+RULE = LineRule(spur_px=8.0, gap_px=12.0, gap_angle_deg=30.0)
+"""In pixels of the map."""
+LEAST_LENGTH_PX = 40.0
+"""Shorter finds are rather stains and pores than cracks."""
+FILLED = 12
+"""Half width of what is filled, pixels of the map."""
+DARKEST_PERCENT = 25
+"""What is filled is as dark as these of the places around it."""
+SMOOTH_PX, SMOOTH_MOVED_PX = 4.0, 3.0
+"""Standard deviation of the Gaussian that takes the steps of pixels out of a line, in pixels along it: before and after
+the photo's pixels have moved it."""
+TOLERANCE_PX = 0.5
+"""How far the simplified line may be from the smooth one."""
+PROFILE_STEP_PX = 5
+"""Distance of the profiles along a line."""
+REACH = 3.0
+"""Half length of a profile, in half widths of the map: masks are wider than their cracks."""
+LEAST_REACH_PX, MOST_REACH_PX = 16, 64
+ALONG_PX = (-2, -1, 0, 1, 2)
+"""Places along the line over which the grey values of a profile are averaged."""
+MOST_MOVE_PX = 6.0
+"""How far the map may be from the crack."""
+MOST_JUMP_PX = 2.0
+"""A profile whose darkest place is farther from the median of its neighbours' found something else."""
+MEDIAN_PROFILES = 5
+"""Of so many neighbours is the running median of widths and of moves."""
+TOO_THIN_PX = 0.5
+"""Widths below are guesses."""
+LEAST_SHARE = 0.5
+"""Part of a crack's profiles that must be measurable, or its width is unknown."""
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+"""Weights of red, green and blue (ITU-R BT.601)."""
+
+WidthStatus = Literal["ok", "too_thin", "not_dark", "blurred", "at_border"]
+"""Why a width is unknown: under half a pixel; no darker than the concrete, so filled, lit or efflorescing; out of focus;
+too close to the photo's edge for a background on both sides."""
+
+
+class CrackedTile(NamedTuple):
+    """A tile and the crack probabilities at its places."""
+
+    tile: Tile
+    probability: NDArray[np.floating]
+    """Shape (h, w), from 0 to 1."""
+    is_cracked: bool
+    """Whether the tile's own score is over the threshold; other tiles only lengthen the cracks of such."""
+
+
+@dataclass(frozen=True)
+class Widths:
+    """The widths of one crack in pixels; None where they are unknown."""
+
+    status: WidthStatus
+    p50: float | None = None
+    p95: float | None = None
+    max: float | None = None
+
+
+@dataclass(frozen=True)
+class Crack:
+    """One crack of a photo."""
+
+    lines: tuple[Line, ...]
+    """Points x, y in pixels of the upright photo, the longest line first. Shape: (N, 2) each."""
+    length_px: float
+    """Of all lines."""
+    orientation_deg: float
+    """Of the longest chord, from 0 along a row to 90 along a column and on to 180; clockwise as people look at the
+    photo, for rows are counted downwards."""
+    widths: Widths
+    score: float
+    """The mean crack probability along the lines."""
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """Left, top, width and height of the pixels that the lines touch."""
+        points = np.concatenate(self.lines)
+        left, top = np.floor(points.min(axis=0)).astype(int).tolist()
+        right, bottom = np.ceil(points.max(axis=0)).astype(int).tolist()
+        return left, top, max(1, right - left), max(1, bottom - top)
+
+    @property
+    def line_wkt(self) -> str:
+        """The lines as WKT, to a tenth of a pixel."""
+        lines = (", ".join(f"{x:.1f} {y:.1f}" for x, y in line) for line in self.lines)
+        return f"MULTILINESTRING ({', '.join(f'({line})' for line in lines)})"
+
+
+def measure_cracks(pixels: Pixels, maps: Sequence[CrackedTile]) -> list[Crack]:
+    """Find and measure the cracks of a photo, the longest first.
+
+    Args:
+        pixels: the upright photo, shape (H, W, 3).
+        maps: the tiles in which cracks may be.
+    """
+    if not any(tile_map.is_cracked for tile_map in maps):
+        return []
+    corner, probability, is_sure = _join_maps(maps)
+    places = _choose_places(probability, is_sure)
+    _fill_wide(places, _reduce(pixels, corner, places.shape))
+    cracks = list[Crack]()
+    for traced in trace_lines(places, RULE):
+        lines = [_smooth(line * MAP_STEP_PX, SMOOTH_PX) for line in traced]
+        if sum(map(measure_length, lines)) < LEAST_LENGTH_PX:
+            continue
+        along = np.concatenate(lines) / MAP_STEP_PX
+        score = float(_look_up(probability, along).mean())
+        reach_px = int(np.clip(REACH * _half_width_px(places, along), LEAST_REACH_PX, MOST_REACH_PX))
+        cracks.append(_measure_crack(pixels, [line + corner for line in lines], reach_px, score))
+    return sorted(cracks, key=lambda crack: crack.length_px, reverse=True)
+
+
+def _join_maps(maps: Sequence[CrackedTile]) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_]]:
+    """Join the maps of tiles to one of the part of the photo that they cover.
+
+    Returns:
+        The part's upper left corner, row and column in pixels of the photo; the probability, and where tiles are
+        cracked, shape (h, w) each.
+    """
+    boxes = np.array([[tile.top_px, tile.left_px, tile.height_px, tile.width_px] for tile, *_ in maps])
+    starts = boxes[:, :2] // MAP_STEP_PX
+    stops = -(-(boxes[:, :2] + boxes[:, 2:]) // MAP_STEP_PX)
+    corner = starts.min(axis=0)
+    probability = np.zeros(stops.max(axis=0) - corner, np.float32)
+    is_cracked = np.zeros(probability.shape, bool)
+    for tile_map, start, stop in zip(maps, starts - corner, stops - corner, strict=True):
+        part = tuple(map(slice, start, stop))
+        grey = resize(np.rint(tile_map.probability * 255).astype(np.uint8), *(stop - start).tolist())
+        np.maximum(probability[part], grey / np.float32(255), out=probability[part])
+        is_cracked[part] |= tile_map.is_cracked
+    return corner * MAP_STEP_PX, probability, is_cracked
+
+
+def _choose_places(probability: NDArray[np.float32], is_cracked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the connected places of which one is sure: hysteresis (Canny 1986)."""
+    labels, _ = ndimage.label(probability >= LOW, np.ones((3, 3)))
+    sure = np.unique(labels[(probability >= HIGH) & is_cracked])
+    return np.isin(labels, sure[sure > 0])
+
+
+def _fill_wide(places: NDArray[np.bool_], grey: NDArray[np.float32]) -> None:
+    """Add what lies between places and is as dark, in place: of a wide crack, the network sees the edges only.
+
+    Shape: (h, w) each.
+    """
+    margin = 2 * FILLED
+    labels, _ = ndimage.label(places, np.ones((3, 3)))
+    for box in ndimage.find_objects(labels):
+        part = tuple(slice(max(0, side.start - margin), side.stop + margin) for side in box)
+        own = places[part]
+        near = np.pad(ndimage.distance_transform_edt(~own) <= FILLED, 1, mode="edge")
+        closed = (ndimage.distance_transform_edt(near) > FILLED)[1:-1, 1:-1]
+        own |= closed & (grey[part] <= np.percentile(grey[part][own], DARKEST_PERCENT))
+
+
+def _reduce(pixels: Pixels, corner: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return every second pixel's luma from a corner on, in the shape of a map."""
+    chosen = tuple(
+        slice(start, start + size * MAP_STEP_PX, MAP_STEP_PX) for start, size in zip(corner, shape, strict=True)
+    )
+    return pixels[chosen] @ LUMA
+
+
+def _look_up(values: NDArray[np.floating], points: Line) -> NDArray[np.floating]:
+    """Return the values of a map at points of it. Shape: (h, w), (N, 2) → (N,)."""
+    rows, cols = np.clip(points.astype(int), 0, np.subtract(values.shape, 1)).T
+    found: NDArray[np.floating] = values[rows, cols]
+    return found
+
+
+def _half_width_px(places: NDArray[np.bool_], points: Line) -> float:
+    """Return the median distance of points of a map to where no crack is, pixels of the photo."""
+    start = np.maximum(points.min(axis=0).astype(int) - MOST_REACH_PX, 0)
+    stop = points.max(axis=0).astype(int) + MOST_REACH_PX
+    inside = ndimage.distance_transform_edt(places[tuple(map(slice, start, stop))])
+    return float(np.median(_look_up(inside, points - start))) * MAP_STEP_PX
+
+
+def _smooth(line: Line, deviation_px: float) -> Line:
+    """Return a line without the steps of its pixels, points a pixel apart; its ends stay.
+
+    Shape: (N, 2) → (M, 2).
+    """
+    along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))])
+    count = max(2, round(along[-1]) + 1)
+    points = np.stack([np.interp(np.linspace(0, along[-1], count), along, values) for values in line.T], axis=1)
+    pad = min(count - 1, round(4 * deviation_px))
+    before, after = 2 * points[0] - points[pad:0:-1], 2 * points[-1] - points[-2 : -pad - 2 : -1]
+    longer = np.concatenate([before, points, after])
+    smooth: Line = ndimage.gaussian_filter1d(longer, deviation_px, axis=0, mode="nearest")
+    return smooth[pad : pad + count]
+
+
+def _measure_crack(pixels: Pixels, lines: Sequence[Line], reach_px: int, score: float) -> Crack:
+    """Move lines to where the photo is darkest, and measure across them. Lines in pixels of the photo, row first."""
+    moved, profiles = list[Line](), list[_Across]()
+    for line in lines:
+        across = _measure_across(pixels, line, reach_px)
+        moved.append(_move(line, across))
+        profiles.append(across)
+    simple = [approximate_polygon(line, TOLERANCE_PX)[:, ::-1] for line in moved]
+    return Crack(
+        lines=tuple(simple),
+        length_px=sum(map(measure_length, moved)),
+        orientation_deg=_find_orientation(np.concatenate(simple)),
+        widths=_summarise(profiles),
+        score=score,
+    )
+
+
+class _Across(NamedTuple):
+    """Profiles along one line; NaN where there is no measure. Shape: (n,) each, `normals` (N, 2) for all points."""
+
+    stations: NDArray[np.int64]
+    """Numbers of the line's points that have a profile."""
+    normals: NDArray[np.float64]
+    widths: NDArray[np.float64]
+    moves: NDArray[np.float64]
+    is_inside: NDArray[np.bool_]
+    """Whether the whole profile is within the photo."""
+    is_blurred: NDArray[np.bool_]
+
+
+def _measure_across(pixels: Pixels, line: Line, reach_px: int) -> _Across:
+    tangents = np.gradient(line, axis=0)
+    tangents /= np.maximum(np.hypot(*tangents.T), 1e-9)[:, None]
+    normals = np.stack([tangents[:, 1], -tangents[:, 0]], axis=1)
+    stations = np.arange(min(PROFILE_STEP_PX // 2, len(line) // 2), len(line), PROFILE_STEP_PX)
+    offsets = np.arange(-reach_px, reach_px + 1)
+    centers = line[stations][:, None, None] + offsets[:, None, None] * normals[stations][:, None, None]
+    places = centers + np.array(ALONG_PX)[:, None] * tangents[stations][:, None, None]  # (n, K, A, 2)
+    is_inside = ((places >= 0) & (places < pixels.shape[:2])).all(axis=(1, 2, 3))
+    grey = _sample_grey(pixels, places[is_inside]).mean(axis=2)
+    found = np.full((len(stations), 2), np.nan)
+    is_blurred = np.zeros(len(stations), bool)
+    for station, profile in zip(np.flatnonzero(is_inside), map(measure_profile, grey), strict=True):
+        if profile is not None:
+            found[station] = profile.width_px, profile.offset_px
+            is_blurred[station] = profile.is_blurred
+    moves = _running_median(found[:, 1])
+    found[~(np.abs(found[:, 1] - moves) <= MOST_JUMP_PX) | (np.abs(moves) > MOST_MOVE_PX)] = np.nan
+    return _Across(stations, normals, found[:, 0], moves, is_inside, is_blurred)
+
+
+def _sample_grey(pixels: Pixels, places: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the luma at places between pixels. Shape: (H, W, 3), (…, 2) → (…)."""
+    if not places.size:
+        return np.empty(places.shape[:-1])
+    start = np.maximum(np.floor(places.min(axis=(0, 1, 2))).astype(int) - 1, 0)
+    stop = np.ceil(places.max(axis=(0, 1, 2))).astype(int) + 2
+    luma = pixels[start[0] : stop[0], start[1] : stop[1]] @ LUMA
+    found: NDArray[np.float64] = ndimage.map_coordinates(
+        luma, np.moveaxis(places - 0.5 - start, -1, 0), order=1, mode="nearest"
+    )
+    return found
+
+
+def _running_median(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the median of each value's neighbourhood without NaN; NaN where there is nothing else. Shape: (n,)."""
+    half = MEDIAN_PROFILES // 2
+    padded = np.pad(values, half, constant_values=np.nan)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, MEDIAN_PROFILES)
+    medians = np.full(len(values), np.nan)
+    known = ~np.isnan(windows).all(axis=1)
+    medians[known] = np.nanmedian(windows[known], axis=1)
+    return medians
+
+
+def _move(line: Line, across: _Across) -> Line:
+    """Return a line moved to the middle of the dark; it stays where there is none."""
+    known = ~np.isnan(across.widths)
+    if known.sum() < LEAST_SHARE * len(known):
+        return line
+    moves = np.interp(np.arange(len(line)), across.stations[known], across.moves[known])
+    return _smooth(line + moves[:, None] * across.normals, SMOOTH_MOVED_PX)
+
+
+def _summarise(profiles: Sequence[_Across]) -> Widths:
+    """Compute the widths of a crack from the profiles of all its lines."""
+    widths = np.concatenate([_running_median(across.widths) for across in profiles])
+    is_known = np.concatenate([~np.isnan(across.widths) for across in profiles])
+    is_inside = np.concatenate([across.is_inside for across in profiles])
+    is_blurred = np.concatenate([across.is_blurred for across in profiles])
+    if is_inside.sum() < LEAST_SHARE * len(is_inside):
+        return Widths("at_border")
+    if is_known.sum() < LEAST_SHARE * is_inside.sum():
+        return Widths("not_dark")
+    if is_blurred.sum() > len(is_known) - is_blurred.sum():
+        return Widths("blurred")
+    p50, p95, most = np.percentile(widths[is_known & ~is_blurred], [50, 95, 100]).tolist()
+    return Widths("too_thin") if p50 < TOO_THIN_PX else Widths("ok", p50, p95, most)
+
+
+def _find_orientation(points: Line) -> float:
+    """Return the direction of the longest chord, degrees; points x, y."""
+    apart = distance.squareform(distance.pdist(points))
+    first, second = np.unravel_index(np.argmax(apart), apart.shape)
+    across, down = points[second] - points[first]
+    return float(np.degrees(np.arctan2(down, across)) % 180)
