@@ -100,8 +100,9 @@ IMAGES = pa.schema(
 )
 """One row per photo. The columns from `cracks` to `widest_mm` are null where the run does not measure cracks."""
 
-_CRACK_FACTS = ("cracks", "crack_length_px", "widest_px", "mm_per_px", "scale_source", "widest_mm")
-_SINCE = {"max_tile_score": 2, **dict.fromkeys(_CRACK_FACTS, CRACKS_SINCE)}
+CRACK_FACTS = ("cracks", "crack_length_px", "widest_px", "mm_per_px", "scale_source", "widest_mm")
+"""Columns of `IMAGES` that tell of its cracks."""
+_SINCE = {"max_tile_score": 2, **dict.fromkeys(CRACK_FACTS, CRACKS_SINCE)}
 
 IMAGES_OF = {
     version: pa.schema([field for field in IMAGES if _SINCE.get(field.name, 1) <= version])

@@ -17,6 +17,7 @@ from pipeline.images.decode import Pixels, resize
 from pipeline.images.tiles import Tile
 from pipeline.measurement.lines import Line, LineRule, measure_length, trace_lines
 from pipeline.measurement.width import measure_profile
+from pipeline.measurement.wkt import format_lines
 
 MAP_STEP_PX = 2
 """Pixels of the photo to one of the map in which lines are traced; the photo's own pixels then move them."""
@@ -57,8 +58,8 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """Weights of red, green and blue (ITU-R BT.601)."""
 
 WidthStatus = Literal["ok", "too_thin", "not_dark", "blurred", "at_border"]
-"""Why a width is unknown: under half a pixel; no darker than the concrete, so filled, lit or efflorescing; out of focus;
-too close to the photo's edge for a background on both sides."""
+"""Why a width is unknown: under half a pixel; no darker than the concrete, so filled, lit or efflorescing; out of
+focus; too close to the photo's edge for a background on both sides."""
 
 
 class CrackedTile(NamedTuple):
@@ -100,15 +101,15 @@ class Crack:
     def box(self) -> tuple[int, int, int, int]:
         """Left, top, width and height of the pixels that the lines touch."""
         points = np.concatenate(self.lines)
-        left, top = np.floor(points.min(axis=0)).astype(int).tolist()
         right, bottom = np.ceil(points.max(axis=0)).astype(int).tolist()
-        return left, top, max(1, right - left), max(1, bottom - top)
+        left, top = np.floor(points.min(axis=0)).astype(int).tolist()
+        left, top = min(left, right - 1), min(top, bottom - 1)
+        return left, top, right - left, bottom - top
 
     @property
     def line_wkt(self) -> str:
-        """The lines as WKT, to a tenth of a pixel."""
-        lines = (", ".join(f"{x:.1f} {y:.1f}" for x, y in line) for line in self.lines)
-        return f"MULTILINESTRING ({', '.join(f'({line})' for line in lines)})"
+        """The lines as text, the column `line_wkt`."""
+        return format_lines(self.lines)
 
 
 def measure_cracks(pixels: Pixels, maps: Sequence[CrackedTile]) -> list[Crack]:
@@ -223,7 +224,8 @@ def _measure_crack(pixels: Pixels, lines: Sequence[Line], reach_px: int, score: 
         across = _measure_across(pixels, line, reach_px)
         moved.append(_move(line, across))
         profiles.append(across)
-    simple = [approximate_polygon(line, TOLERANCE_PX)[:, ::-1] for line in moved]
+    inside = [np.clip(line, 0, pixels.shape[:2]) for line in moved]
+    simple = [approximate_polygon(line, TOLERANCE_PX)[:, ::-1] for line in inside]
     return Crack(
         lines=tuple(simple),
         length_px=sum(map(measure_length, moved)),
@@ -321,4 +323,5 @@ def _find_orientation(points: Line) -> float:
     apart = distance.squareform(distance.pdist(points))
     first, second = np.unravel_index(np.argmax(apart), apart.shape)
     across, down = points[second] - points[first]
-    return float(np.degrees(np.arctan2(down, across)) % 180)
+    angle = float(np.degrees(np.arctan2(down, across)))
+    return angle % 180 if angle % 180 < 179.9999 else 0.0  # a column holds seven digits

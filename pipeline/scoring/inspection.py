@@ -1,6 +1,6 @@
 """A closer look into photos with cracked tiles: their crack maps, and their cracks with length and width."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
@@ -9,9 +9,6 @@ from pipeline.measurement.scale import Scale
 from pipeline.models.batching import Device, Engine, TileMapper
 from pipeline.models.crack_maps import PhotoMapper, ScoredPhoto
 from pipeline.models.model import Model
-
-NO_CRACKS: Mapping[str, Any] = {"lines": [], "cracks": 0, "crack_length_px": 0.0}
-"""Columns of `SCORED` of a photo in which none were found; the other widths and lengths are null."""
 
 
 class Wanted(NamedTuple):
@@ -53,6 +50,8 @@ def describe_cracks(cracks: Sequence[Crack], scale: Scale | None) -> dict[str, A
         "crack_length_px": sum(crack.length_px for crack in cracks),
         "widest_px": widest_px,
         "widest_mm": _multiply(widest_px, mm_per_px),
+        "mm_per_px": mm_per_px,
+        "scale_source": None if scale is None else scale.source,
         "lines": [_describe(number, crack, scale) for number, crack in enumerate(cracks)],
     }
 

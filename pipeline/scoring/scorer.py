@@ -3,7 +3,7 @@
 Neighbouring photos share batches, so that small photos fill batches, too. A photo is cut a few tiles at a time.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from pipeline.archives.members import Limits
 from pipeline.core.errors import DataError, UsageError
 from pipeline.core.table_schemas import SCORED
 from pipeline.core.usage import Usage, measure, usage_now, with_peak
 from pipeline.dataset.moves import NO_MOVES, Moves
-from pipeline.images.decode import MAX_PIXELS, Decoder, Photo, decode
+from pipeline.images.decode import MAX_PIXELS, Decoder, Photo, Pixels, decode
 from pipeline.images.exif import PhotoFacts
 from pipeline.images.tiles import Tile, TileSpec, cut, grid
 from pipeline.measurement.scale import Scale, ScaleRule, find_scale
@@ -35,7 +35,10 @@ from pipeline.models.card import PhotoCalibration
 from pipeline.models.crack_maps import ScoredPhoto
 from pipeline.models.model import Model
 from pipeline.models.photo_score import score_photo
-from pipeline.scoring.inspection import NO_CRACKS, PhotoInspector, Wanted
+from pipeline.scoring.inspection import PhotoInspector, Wanted, describe_cracks
+
+KEPT_PIXELS = 50_000_000
+"""Larger photos are decoded again when a tile is cracked, rather than kept beside the next one (150 MB)."""
 
 MakeEngine = Callable[[Model, Device], Engine]
 
@@ -96,7 +99,35 @@ class _Outcome:
     decode_usage: Usage = field(default_factory=Usage)
     """Usage of decoding and cutting."""
     map_usage: Usage = field(default_factory=Usage)
-    """Usage of drawing the crack map, the second decoding included."""
+    """Usage of looking into the photo, a second decoding included."""
+    pixels: Pixels | None = None
+    """Kept until the tiles have their scores, if the photo may be looked into and is not too large."""
+
+
+class _Scores:
+    """Scores of tiles, in order. The newest batch may still be computed, by a GPU."""
+
+    def __init__(self) -> None:
+        self._settled = np.empty((0, 2), np.float32)
+        self._newest: ArrayLike | None = None
+
+    def add(self, batch: ArrayLike) -> None:
+        """Add a batch, shape (n, 2), and wait for the one before."""
+        self.settle()
+        self._newest = batch
+
+    def settle(self) -> None:
+        """Wait for all."""
+        if self._newest is not None:
+            self._settled = np.concatenate([self._settled, np.asarray(self._newest)])
+            self._newest = None
+
+    def take(self, count: int) -> NDArray[np.float32] | None:
+        """Return the next scores and forget them; None if they are not there yet."""
+        if len(self._settled) < count:
+            return None
+        found, self._settled = self._settled[:count], self._settled[count:]
+        return found
 
 
 class PhotoScorer:
@@ -139,14 +170,25 @@ class PhotoScorer:
 
         Shape: schema `READ` (n rows) → schema `SCORED` (n rows, in order).
         """
-        before, outcomes = usage_now(), list[_Outcome]()
-        batches = [*score_in_batches(self._engine, self._cut_photos(photos, outcomes), self._rule.batch_tiles)]
-        scores = np.concatenate(batches) if batches else np.empty((0, 2), np.float32)
-        ends = np.cumsum([len(outcome.grid) for outcome in outcomes])
-        rows = [self._inspected_row(outcome, scores[end - len(outcome.grid) : end], data)
-                for outcome, end, data in zip(outcomes, ends, photos["data"], strict=True)]  # fmt: skip
+        before, outcomes, rows, scores = usage_now(), list[_Outcome](), list[dict[str, Any]](), _Scores()
+        for batch in score_in_batches(self._engine, self._cut_photos(photos, outcomes), self._rule.batch_tiles):
+            scores.add(batch)
+            self._add_rows(rows, outcomes, scores, photos["data"])
+        scores.settle()
+        self._add_rows(rows, outcomes, scores, photos["data"])
         self._add_usage(rows, outcomes, usage_now() - before)
         return pa.Table.from_pylist(rows, schema=SCORED)
+
+    def _add_rows(
+        self, rows: list[dict[str, Any]], outcomes: Sequence[_Outcome], scores: "_Scores", data: pa.ChunkedArray
+    ) -> None:
+        """Make the rows of further photos whose tiles all have their scores, and free the photos."""
+        for outcome in outcomes[len(rows) :]:
+            found = scores.take(len(outcome.grid))
+            if found is None:
+                return
+            rows.append(self._inspected_row(outcome, found, data[len(rows)]))
+            outcome.pixels = None
 
     def _add_usage(self, rows: list[dict[str, Any]], outcomes: list[_Outcome], total: Usage) -> None:
         """Add the usage of each photo: its own decoding, and by its number of tiles a share of everything else.
@@ -174,7 +216,7 @@ class PhotoScorer:
                 yield from self._cut_photo(outcomes[-1], data, sum(len(outcome.grid) for outcome in outcomes))
 
     def _cut_photo(self, outcome: _Outcome, data: bytes | None, tiles_before: int) -> Iterator[NDArray[np.uint8]]:
-        """Yield the tiles of one photo in chunks that fit batches; free its pixels before the next is decoded."""
+        """Yield the tiles of one photo in chunks that fit batches."""
         before = usage_now()
         try:
             photo = self._decode_row(outcome.row, data)
@@ -185,6 +227,8 @@ class PhotoScorer:
             outcome.decode_usage += usage_now() - before
         outcome.height_px, outcome.width_px = photo.pixels.shape[:2]
         outcome.facts = photo.facts
+        if self._inspect is not None and outcome.height_px * outcome.width_px <= KEPT_PIXELS:
+            outcome.pixels = photo.pixels
         names = outcome.row["archive"], outcome.row["image"]
         outcome.scale = find_scale(photo.scale_facts, outcome.width_px, self._rule.scale, *names)
         outcome.grid = grid(outcome.height_px, outcome.width_px, self._rule.tiles)
@@ -201,10 +245,7 @@ class PhotoScorer:
         return self._decode(data or b"", self._rule.max_pixels)
 
     def _inspected_row(self, outcome: _Outcome, scores: NDArray[np.float32], data: pa.Scalar) -> dict[str, Any]:
-        """Make the row of a photo, and look into it if anybody wants to and a tile is at or over the threshold.
-
-        This decodes the photo again: its pixels were freed before all its tiles had their scores.
-        """
+        """Make the row of a photo, and look into it if anybody wants to and a tile is at or over the threshold."""
         row = self._row(outcome, scores)
         if self._inspect is None or not row.get("crack_tiles"):
             return row
@@ -219,7 +260,9 @@ class PhotoScorer:
     def _look_into(
         self, inspect: PhotoInspector, outcome: _Outcome, scores: NDArray[np.float32], data: pa.Scalar
     ) -> dict[str, Any]:
-        pixels = self._decode_row(outcome.row, data.as_py()).pixels
+        pixels = outcome.pixels
+        if pixels is None:
+            pixels = self._decode_row(outcome.row, data.as_py()).pixels
         return inspect(ScoredPhoto(outcome.row["image"], pixels, outcome.grid, scores[:, CRACK]), outcome.scale)
 
     def _row(self, outcome: _Outcome, scores: NDArray[np.float32]) -> dict[str, Any]:
@@ -236,12 +279,7 @@ class PhotoScorer:
             "height_px": outcome.height_px,
             "width_px": outcome.width_px,
             **vars(outcome.facts),
-            **(NO_CRACKS if self._rule.wanted.cracks else {}),
-            **(
-                {}
-                if outcome.scale is None
-                else {"mm_per_px": outcome.scale.mm_per_px, "scale_source": outcome.scale.source}
-            ),
+            **(describe_cracks([], outcome.scale) if self._rule.wanted.cracks else {}),
             "tiles": len(scores),
             "crack_tiles": int(np.count_nonzero(cracks >= np.float32(self._rule.threshold))),
             "crack_score": highest if photo is None else score_photo(cracks, rows, photo),

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.core.errors import DataError, UsageError
-from pipeline.core.table_schemas import READ, SCORED
+from pipeline.core.table_schemas import CRACK_FACTS, READ, SCORED
 from pipeline.images.decode import Decoder, Photo, decode
 from pipeline.images.tiles import TileSpec
 from pipeline.models.batching import DOMAIN, TileMapper
@@ -176,7 +176,7 @@ def test_a_failed_photo_does_not_affect_its_neighbours() -> None:
     assert (failed["status"], failed["failure_stage"], failed["failure_kind"]) == ("failed", "decode", "not_an_image")
     measures = {"width_px", "height_px", "captured_at", "latitude", "longitude", "altitude_m", "camera", "tiles",
                 "focal_length_mm", "crack_tiles", "crack_score", "max_tile_score", "domain_score", "grid",
-                "crack_map", "ended"}  # fmt: skip
+                "crack_map", "ended", "lines", *CRACK_FACTS}  # fmt: skip
     assert {name for name, value in failed.items() if value is None} == measures
     assert failed["size_bytes"] == 7
 
@@ -335,8 +335,9 @@ def test_a_map_shows_the_place_of_a_crack() -> None:
     assert (decode_map(png)[0] == pixels[..., 0] // 255 * 128).all()
 
 
-def test_a_photo_that_cannot_be_decoded_for_its_map_fails() -> None:
+def test_a_large_photo_that_cannot_be_decoded_for_its_map_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole row fails: a photo over the threshold has a map, or has failed."""
+    monkeypatch.setattr("pipeline.scoring.scorer.KEPT_PIXELS", 0)
     decoded = []
 
     def decode_once(data: bytes, max_pixels: int) -> Photo:
