@@ -13,6 +13,7 @@ answers at once. It may import every package but `jobs`. Start with `score`; the
 * `score`: photos in, a dataset of crack scores out
 * `status`: how far a dataset is, and which process writes it
 * `retry`: score the failed photos again
+* `scale`: set the scale of photos that are scored
 * `relocate`: tell a dataset where its archives lie now
 * `verify`: check every invariant of a dataset
 * `compact`: rewrite many small files as a few large ones
@@ -53,8 +54,8 @@ from pipeline.core.errors import CrackscanError, InterruptedRunError, UsageError
 from pipeline.core.streams import prepare_streams
 
 COMMANDS = (
-    "sample", "train", "evaluate", "models", "plan", "score", "status", "retry", "relocate", "verify", "compact",
-    "query", "export", "report", "overlay", "compare", "review", "submit", "jobs", "doctor",
+    "sample", "train", "evaluate", "models", "plan", "score", "status", "retry", "scale", "relocate", "verify",
+    "compact", "query", "export", "report", "overlay", "compare", "review", "submit", "jobs", "doctor",
 )  # fmt: skip
 """In the order of use, which is that of `--help`."""
 

@@ -6,9 +6,12 @@ import click
 
 from pipeline.cli.messages import echo
 from pipeline.cli.options import overwrite_option, threshold_option
+from pipeline.cli.progress import progress
+from pipeline.core.counts import count_of
 
 if TYPE_CHECKING:
     from pipeline.reports.compare import Comparison
+    from pipeline.reports.crack_growth import Growth
     from pipeline.reports.photo_matching import By
     from pipeline.reports.score_changes import Agreement
 
@@ -22,7 +25,7 @@ MEANINGS = {
     "unclear": "it cannot be told whether the other has it",
 }
 WORST_PHOTOS = 5
-"""Changes that the command prints."""
+"""Changes that the command prints, and pairs whose cracks could not be compared."""
 
 
 @click.command("compare")
@@ -36,7 +39,9 @@ WORST_PHOTOS = 5
               help="Scores that differ by less are the same.")  # fmt: skip
 @threshold_option
 @click.option("--top", type=click.IntRange(0, 100), default=12, show_default=True, metavar="N",
-              help="Pairs that the page shows side by side; 0 reads no archive.")  # fmt: skip
+              help="Pairs that the page shows side by side.")  # fmt: skip
+@click.option("--cracks", "crack_pairs", type=click.IntRange(0, 1000), default=24, show_default=True, metavar="N",
+              help="Pairs of photos whose cracks are compared, those with the longest; seconds each.")  # fmt: skip
 @click.option("--out", "to", default="comparison", show_default=True, metavar="FOLDER", help="Folder or URL to write.")
 @overwrite_option
 def command(
@@ -47,6 +52,7 @@ def command(
     margin: float,
     threshold: float | None,
     top: int,
+    crack_pairs: int,
     to: str,
     overwrite: bool,
 ) -> None:
@@ -57,6 +63,11 @@ def command(
     older ones are replaced. Agreement says how many photos have a tile over the threshold in both, at each model's
     threshold or at --threshold.
 
+    If cracks were measured in both, pairs of photos are laid over each other, and each crack is new, longer, wider,
+    gone, the same, or outside of what both photos show. FOLDER/crack_changes.parquet has a row for each, with lengths,
+    widths and by how much they grew. Photos that do not fit together are named with the reason, and nothing is said of
+    their cracks. With --top 0 --cracks 0, no archive is read.
+
     By name, photos with the same path in their archives match; if several archives have such a path, those in archives
     of the same name. Others match by the longest common end of their paths, if no other photo has it: 1.jpg of the
     folder north and north/1.jpg of a zip. By place, the nearest photos match; those of one spot in the order in which
@@ -66,12 +77,16 @@ def command(
     Examples:
       crackscan compare scores-2025 scores-2026
       crackscan compare scores-2025 scores-2026 --by place --within 2
+      crackscan compare scores-2025 scores-2026 --cracks 200
       crackscan compare old-model new-model --out old-new --threshold 0.9
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
     from pipeline.reports.compare import CompareConfig, compare
     from pipeline.reports.photo_matching import Rule
 
-    _print_comparison(compare(CompareConfig(a, b, to, Rule(by, within), margin, threshold, top, overwrite=overwrite)))
+    config = CompareConfig(a, b, to, Rule(by, within), margin, threshold, top, crack_pairs, overwrite=overwrite)
+    with progress("photos") as show:
+        comparison = compare(config, show)
+    _print_comparison(comparison)
 
 
 def _print_comparison(comparison: "Comparison") -> None:
@@ -82,7 +97,24 @@ def _print_comparison(comparison: "Comparison") -> None:
     for row in comparison.worst[:WORST_PHOTOS]:
         scores = f"{row['crack_score_a']:.3f} to {row['crack_score_b']:.3f}"
         echo(f"{row['difference']:+.3f}  {scores}  {row['image_b']}")
-    echo(comparison.table_url, comparison.page_url)
+    _print_growth(comparison.growth)
+    echo(comparison.table_url, comparison.page_url, *([comparison.cracks_url] if comparison.growth.pairs else []))
+
+
+def _print_growth(growth: "Growth") -> None:
+    if growth.unmeasured:
+        echo(f"Cracks were not measured in {growth.unmeasured}, so it cannot be told which grew.")
+    if not growth.pairs:
+        return
+    counts = ", ".join(f"{count:,} {kind}" for kind, count in growth.counts.items() if kind != "unknown")
+    echo(f"Cracks of {count_of(growth.compared, 'pair')} of photos: {counts}.")
+    failed = [pair for pair in growth.pairs if pair.reason is not None]
+    for pair in failed[:WORST_PHOTOS]:
+        echo(f"Not compared: the cracks of {pair.names['image_b']}. {pair.reason}")
+    if len(failed) > WORST_PHOTOS:
+        echo(f"… and those of {count_of(len(failed) - WORST_PHOTOS, 'more pair')}; the page lists them.")
+    if growth.left:
+        echo(f"{count_of(growth.left, 'more pair')} with cracks: give --cracks {len(growth.pairs) + growth.left}.")
 
 
 def _format_agreement(agreed: "Agreement") -> str:

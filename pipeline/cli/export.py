@@ -1,5 +1,6 @@
-"""`crackscan export`: write a dataset as one file for other programs."""
+"""`crackscan export`: write a dataset, or its cracks, for other programs."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -7,33 +8,58 @@ import click
 from pipeline.cli.messages import echo
 from pipeline.cli.options import overwrite_option, threshold_option
 from pipeline.core.counts import count_of
+from pipeline.core.errors import UsageError
 
 if TYPE_CHECKING:
     from pipeline.dataset.export import Exported
+    from pipeline.reports.crack_drawings import Drawn, Form
+    from pipeline.reports.workbook import Written
+
+
+OF_CRACKS = ("dxf", "svg", "xlsx")
+"""The forms that hold cracks and nothing else."""
+FORMS_OF = {
+    "table": ("--table", "csv and geojson"),
+    "program": ("--for", "csv"),
+    "threshold": ("--threshold", "csv, geojson and duckdb"),
+}
+"""The forms that an option is for."""
 
 
 @click.command("export")
 @click.argument("dataset", metavar="OUT")
-@click.option("--to", "form", required=True, type=click.Choice(["csv", "geojson", "duckdb"]), help="What to write.")
-@click.option("--out", "file", required=True, metavar="FILE", help="Path or URL of the file to write.")
-@click.option("--table", type=click.Choice(["images", "tiles", "folders"]), default="images", show_default=True,
-              help="What a CSV holds, a line each.")  # fmt: skip
+@click.option("--to", "form", required=True, type=click.Choice(["csv", "geojson", "duckdb", "dxf", "svg", "xlsx"]),
+              help="What to write.")  # fmt: skip
+@click.option("--out", "file", required=True, metavar="FILE",
+              help="Path or URL of the file to write; of a folder for dxf and svg.")  # fmt: skip
+@click.option("--table", type=click.Choice(["images", "tiles", "cracks", "folders"]),
+              help="What a CSV holds, a line each, or a map: images or cracks.  [default: images]")  # fmt: skip
 @click.option("--for", "program", type=click.Choice(["excel"]), help="Make a CSV for a spreadsheet: see below.")
+@click.option("--thumbnails", type=click.IntRange(min=0), metavar="N",
+              help="At most N pictures in an xlsx, those of the widest cracks.  [default: 2000]")  # fmt: skip
+@click.option("--no-thumbnails", "thumbnails", type=int, flag_value=0, is_flag=True, help="As --thumbnails 0.")
 @threshold_option
 @overwrite_option
-def command(dataset: str, **given: Any) -> None:  # noqa: ANN401 - Click's
-    """Write the dataset OUT as one file for other programs; an older export is replaced.
+def command(dataset: str, form: Any, file: str, overwrite: bool, **given: Any) -> None:  # noqa: ANN401 - Click's
+    """Write the dataset OUT, or its cracks, for other programs; an older export is replaced.
 
     \b
-    csv      images, or with --table tiles or folders; times in ISO 8601, empty where a value is missing
-    geojson  photos with a position as points with their scores, for QGIS (RFC 7946)
-    duckdb   a database with the tables images, tiles, failures, out_of_domain, folders, and
+    csv      images, or with --table tiles, cracks or folders; times in ISO 8601, empty where a value is missing
+    geojson  photos with a position as points with their scores and cracks, or with --table cracks a point for each
+             crack, at the position of its photo; for QGIS (RFC 7946)
+    duckdb   a database with the tables images, tiles, cracks, failures, out_of_domain, folders, and
              run: what scored them
+    dxf, svg a drawing of each photo with cracks, into a folder: the lines in layers by width, in mm where the photo
+             has a scale, else in pixels
+    xlsx     a workbook with a row for each crack, the widest first, with its picture and a link to its photo
 
     A CSV holds every value as it is. --for excel marks it as UTF-8, and puts a ' before texts that Excel would run as
     formulas (they begin with = + - @ or a control character) or take for numbers; numbers and times stay as they are.
 
-    The file appears when it is whole. Until then it needs room in the temporary folder; TMPDIR chooses another.
+    The pictures of a workbook are cut out of the photos, which are read from their archives again: minutes for the
+    2,000 of the default. Where that cannot be done, rows have no picture.
+
+    A file appears when it is whole. Until then it needs room in the temporary folder; TMPDIR chooses another.
 
     \b
     Examples:
@@ -42,19 +68,74 @@ def command(dataset: str, **given: Any) -> None:  # noqa: ANN401 - Click's
       crackscan export scores --to csv --table folders --for excel --out folders.csv
       crackscan export scores --to csv --for excel --out photos.csv
       crackscan export scores --to geojson --out photos.geojson --threshold 0.9
+      crackscan export scores --to geojson --table cracks --out cracks.geojson
+      crackscan export scores --to dxf --out drawings
+      crackscan export scores --to xlsx --out cracks.xlsx
       crackscan export s3://results/tonight --to duckdb --out tonight.duckdb
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
-    from pipeline.dataset.export import ExportConfig, export
+    options = {name: value for name, value in given.items() if value is not None}
+    _refuse_options(form, options)
+    made: Exported | Drawn | Written
+    if form in {"dxf", "svg"}:
+        made = _draw(dataset, form, file, overwrite)
+    elif form == "xlsx":
+        made = _write_workbook(dataset, file, overwrite, options)
+    else:
+        made = _export(dataset, form, file, overwrite, options)
+    if not made.is_measured and (form in OF_CRACKS or options.get("table") == "cracks"):
+        from pipeline.reports.crack_stats import NOT_MEASURED
 
-    made = export(ExportConfig(dataset, **given))
-    echo(_format_result(made, given["form"]))
+        echo(f"{dataset} {NOT_MEASURED}", err=True)
     if not made.is_finished:
         echo(f"{dataset} is not finished: more photos will come. `crackscan status` shows how many.", err=True)
 
 
-def _format_result(made: "Exported", form: str) -> str:
-    counts = ", ".join(f"{count:,} {table}" for table, count in sorted(made.rows.items()) if table != "run")
+def _refuse_options(form: str, options: Mapping[str, Any]) -> None:
+    if "thumbnails" in options and form != "xlsx":
+        raise UsageError(f"--thumbnails is for the pictures of an xlsx, and --to is {form}. Leave one of them out.")
+    for name in options if form in OF_CRACKS else ():
+        if name in FORMS_OF:
+            option, forms = FORMS_OF[name]
+            raise UsageError(f"{option} is for {forms}, and --to is {form}. Leave one of them out.")
+
+
+def _export(dataset: str, form: Any, file: str, overwrite: bool, options: Mapping[str, Any]) -> "Exported":  # noqa: ANN401
+    from pipeline.dataset.export import ExportConfig, export
+
+    made = export(ExportConfig(dataset, form, file, overwrite=overwrite, **options))
+    echo(_format_exported(made, form))
+    return made
+
+
+def _format_exported(made: "Exported", form: str) -> str:
     if form != "geojson":
+        counts = ", ".join(f"{count:,} {table}" for table, count in sorted(made.rows.items()) if table != "run")
         return f"Wrote {counts} to {made.url}"
+    if "cracks" in made.rows:
+        more = count_of(made.unplaced, "more is in a photo that has", "more are in photos that have")
+        return f"Wrote {count_of(made.rows['cracks'], 'crack')} to {made.url}; {more} no position"
     more = count_of(made.unplaced, "more was scored and has", "more were scored and have")
     return f"Wrote {count_of(made.rows['images'], 'photo')} to {made.url}; {more} no position"
+
+
+def _draw(dataset: str, form: "Form", folder: str, overwrite: bool) -> "Drawn":
+    from pipeline.reports.crack_drawings import DrawingConfig, write_drawings
+
+    made = write_drawings(DrawingConfig(dataset, form, folder, overwrite))
+    echo(f"Wrote {count_of(made.photos, 'drawing')} of {count_of(made.cracks, 'crack')} to {made.url}")
+    return made
+
+
+def _write_workbook(dataset: str, file: str, overwrite: bool, options: Mapping[str, Any]) -> "Written":
+    from pipeline.reports.workbook import WorkbookConfig, write_workbook
+
+    made = write_workbook(WorkbookConfig(dataset, file, overwrite=overwrite, **options))
+    echo(f"Wrote {count_of(made.cracks, 'crack')}, {made.thumbnails:,} with a picture, to {made.url}")
+    if made.left_out:
+        echo(f"A sheet has no room for the {made.left_out:,} narrowest; a CSV has: --to csv --table cracks.",
+             err=True)  # fmt: skip
+    if made.unreadable:
+        [(_, reason), *_] = made.unreadable.items()
+        echo(f"No picture of the cracks of {count_of(len(made.unreadable))} that cannot be read any more: {reason}",
+             err=True)  # fmt: skip
+    return made

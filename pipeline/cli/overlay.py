@@ -1,4 +1,4 @@
-"""`crackscan overlay`: draw photos with their heat, and photos on a map."""
+"""`crackscan overlay`: draw photos with their cracks or their heat, and photos on a map."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -26,19 +26,23 @@ FAILED = 1
 )
 @click.option("--format", "form", type=click.Choice(["png", "jpeg"]), default="png", show_default=True,
               help="PNG keeps the photo as it is; JPEG is smaller.")  # fmt: skip
+@click.option("--cracks", is_flag=True, help="Draw the lines of cracks, coloured by width, and no heat.")
 @click.option("--geojson", metavar="FILE", help="Also write all photos with a position, for QGIS, as `export` does.")
 @overwrite_option
-def command(out: str, images: tuple[str, ...], to: str, form: "Form", geojson: str | None, overwrite: bool) -> None:
-    """Draw photos of the dataset OUT with the scores of their tiles over them.
+def command(
+    out: str, images: tuple[str, ...], to: str, form: "Form", cracks: bool, geojson: str | None, overwrite: bool
+) -> None:
+    """Draw photos of the dataset OUT with their cracks, or the scores of their tiles, over them.
 
     IMAGE is a photo's path in its archive, the end of that path, or its image_id. The command reads the
-    photo from its archive again and draws it in its own size, with the scale below. Exit code 1 if one cannot be read
-    any more.
+    photo from its archive again and draws it in its own size, with a legend below; with --cracks also with a scale bar
+    where its scale is known. Exit code 1 if one cannot be read any more.
 
     \b
     Examples:
       crackscan overlay scores DJI_0042.JPG
       crackscan overlay scores span-3/DJI_0042.JPG span-3/DJI_0043.JPG --out pictures --format jpeg
+      crackscan overlay scores DJI_0042.JPG --cracks
       crackscan overlay scores --geojson photos.geojson
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
     if not images and geojson is None:
@@ -49,7 +53,7 @@ def command(out: str, images: tuple[str, ...], to: str, form: "Form", geojson: s
     table = None if geojson is None else ExportConfig(out, "geojson", geojson, overwrite=overwrite, option="--geojson")
     if table is not None:
         check_export(table)  # before the pictures, which take minutes
-    is_complete = not images or _draw(OverlayConfig(out, images, to, form, overwrite))
+    is_complete = not images or _draw(OverlayConfig(out, images, to, form, overwrite, cracks))
     if table is not None:
         _export_map(table)
     if not is_complete:
@@ -66,7 +70,8 @@ def _draw(config: "OverlayConfig") -> bool:
             is_complete = False
             echo(f"{overlay.image} cannot be read any more: {overlay.why}", err=True)
         else:
-            echo(f"{overlay.url}  {overlay.crack_score:.3f}  {overlay.image}")
+            measures = f"  {overlay.measures}" if config.cracks else ""
+            echo(f"{overlay.url}  {overlay.crack_score:.3f}  {overlay.image}{measures}")
     return is_complete
 
 

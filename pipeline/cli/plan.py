@@ -33,8 +33,8 @@ def command(fail_on: str, **given: Any) -> None:  # noqa: ANN401 - Click's
 
     First it lists archives, photos and bytes, what is done already, and what is skipped and why. Then it rehearses: it
     starts what `score` would start and scores a few of the photos, to tell how long the job takes from its start to
-    its end. That takes as long as a job of a few photos. It takes all options of `score`, since tiles, overlap, maps
-    and scorers change the time.
+    its end. That takes as long as a job of a few photos. It takes all options of `score`, since tiles, overlap,
+    maps, cracks and scorers change the time.
 
     \b
     Examples:

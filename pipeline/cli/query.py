@@ -29,9 +29,9 @@ PIPE_WIDTH = 200
 def command(out: str, sql: str, form: str, threshold: float | None, max_rows: int) -> None:
     """Run the DuckDB query SQL (or @file.sql) over the dataset OUT.
 
-    Views: `images` (one row per photo), `tiles` (one row per tile), `failures` (the photos that failed),
-    `out_of_domain` (those unlike the training photos), `folders` (one row per folder of photos). docs/dataset.md lists
-    their columns; "DESCRIBE images" shows them, too.
+    Views: `images` (one row per photo), `tiles` (one row per tile), `cracks` (one row per crack that was measured),
+    `failures` (the photos that failed), `out_of_domain` (those unlike the training photos), `folders` (one row per
+    folder of photos). docs/dataset.md lists their columns; "DESCRIBE cracks" shows them, too.
 
     Times are in ISO 8601, scores in the fewest digits that keep them, in every form; a table rounds to four decimals.
 
@@ -40,7 +40,8 @@ def command(out: str, sql: str, form: str, threshold: float | None, max_rows: in
       crackscan query scores "SELECT image, crack_score FROM images ORDER BY crack_score DESC LIMIT 10"
       crackscan query scores "SELECT failure_kind, count(*) FROM failures GROUP BY ALL"
       crackscan query scores "SELECT count(*) FROM images WHERE crack_tiles > 0" --threshold 0.9
-      crackscan query scores "SELECT * FROM tiles WHERE crack_score > 0.9" --format csv > cracks.csv
+      crackscan query scores "SELECT archive, sum(length_mm) / 1000 AS metres FROM cracks GROUP BY ALL"
+      crackscan query scores "SELECT * FROM cracks WHERE crack_width_mm_p95 >= 0.2" --format csv > cracks.csv
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
     from pipeline.dataset.sql import query
     from pipeline.dataset.written_values import write_values

@@ -19,12 +19,35 @@ if TYPE_CHECKING:
 )
 @click.option("--top", type=click.IntRange(0, 200), default=24, show_default=True, metavar="N",
               help="Photos shown as cards, the worst ones; 0 reads no archive.")  # fmt: skip
-@click.option("--group-by", type=click.Choice(["archive", "folder"]),
-              help="Rows of the table of groups.  [default: folder, if there is one archive with several]")  # fmt: skip
+@click.option(
+    "--group-by",
+    type=click.Choice(["archive", "folder"]),
+    help="Rows of the table of groups.  [default: folder, if there is one archive with several]",
+)
+@click.option(
+    "--from-mm",
+    type=click.FloatRange(0, min_open=True),
+    metavar="MM",
+    help="Only cracks at least so wide (95th percentile along them) count: in cards, table and totals.",
+)
+@click.option("--from-px", type=click.FloatRange(0, min_open=True), metavar="PX",
+              help="The same in pixels, for photos without a scale; for all, without --from-mm.")  # fmt: skip
 @threshold_option
 @overwrite_option
-def command(out: str, to: str, top: int, group_by: "GroupBy | None", threshold: float | None, overwrite: bool) -> None:
-    """Make one HTML page of the dataset OUT: figures, the worst photos with their heat, all photos as a table.
+def command(
+    out: str,
+    to: str,
+    top: int,
+    group_by: "GroupBy | None",
+    from_mm: float | None,
+    from_px: float | None,
+    threshold: float | None,
+    overwrite: bool,
+) -> None:
+    """Make one HTML page of the dataset OUT: figures, the worst photos with their cracks, all photos as a table.
+
+    Photos with the most crack come first: its length times its width. Cracks are lines over the photos, coloured by
+    width, and rows of a table. Where none were measured, photos come by score and show the heat of their tiles.
 
     The page needs no network and no other file: you can mail, archive and print it. The pictures come from the
     archives; if one cannot be read any more, the cards of its photos have no picture. An older report is replaced.
@@ -34,13 +57,17 @@ def command(out: str, to: str, top: int, group_by: "GroupBy | None", threshold: 
       crackscan report scores
       crackscan report scores --out bridge-7.html --top 50
       crackscan report scores --group-by folder
+      crackscan report scores --from-mm 0.2
       crackscan report s3://results/tonight --threshold 0.95
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
+    from pipeline.reports.dataset_stats import CrackRule
     from pipeline.reports.report import ReportConfig, write_report
 
-    made = write_report(ReportConfig(out, to, top, threshold, group_by, overwrite=overwrite))
+    rule = CrackRule(from_mm, from_px)
+    made = write_report(ReportConfig(out, to, top, threshold, group_by, rule=rule, overwrite=overwrite))
+    cracks = "" if made.cracks is None else f"{count_of(made.cracks.cracks, 'crack')}, "
     echo(
-        f"{made.url}: {count_of(made.photos, 'photo')}, {made.cards:,} of them as cards, "
+        f"{made.url}: {cracks}{count_of(made.photos, 'photo')}, {made.cards:,} of them as cards, "
         f"{made.size_bytes / 1000:,.0f} kB."
     )
     missing = made.without_picture

@@ -79,10 +79,10 @@ def command(
 
     \b
       DIR/photos.zip       the photos, to be scored
-      DIR/masks/           the truth: white = crack
+      DIR/masks/           the truth: white = crack; DIR/truth_cracks.parquet has lines, lengths and widths
       DIR/tiles/train/     Positive/ and Negative/ tiles to train on
       DIR/tiles/val/       the same, from other walls, to validate on
-      DIR/check.sql        recall and false alarms once the photos are scored
+      DIR/check.sql        recall and false alarms once the photos are scored, and errors of lengths and widths
 
     \b
     Examples:

@@ -23,6 +23,12 @@ WORST_PHOTOS = 5
 """Photos that a run lists at its end."""
 WHY_FAILED = "SELECT image, failure_kind, failure_message FROM failures"
 WORST = "SELECT image, crack_score FROM images ANTI JOIN out_of_domain USING (image_id) ORDER BY 2 DESC LIMIT 20"
+MEASURED = "SELECT image_id FROM images WHERE cracks IS NOT NULL LIMIT 1"
+WIDEST = (
+    "SELECT image, crack, length_{unit}, crack_width_{unit}_p95, scale_source "
+    "FROM cracks ANTI JOIN out_of_domain USING (image_id) ORDER BY 4 DESC NULLS LAST LIMIT 20"
+)
+UNLIKE = "  (unlike the training photos)"
 OUT_OF_DOMAIN = "SELECT image, domain_score, crack_score FROM out_of_domain ORDER BY domain_score DESC"
 
 
@@ -129,20 +135,41 @@ def _print_run(summary: Any, out: str, seconds: float) -> None:  # noqa: ANN401 
 
 
 def _print_worst(summary: Any, out: str) -> None:  # noqa: ANN401 - its module loads pyarrow
-    from pipeline.dataset.sql import count_out_of_domain, list_worst
+    from pipeline.dataset.sql import count_out_of_domain, list_worst, query
 
-    for photo in list_worst(out, WORST_PHOTOS):
-        note = "  (unlike the training photos)" if photo.is_out_of_domain else ""
-        echo(
-            f"  {photo.crack_score:.3f}  {photo.crack_tiles:>4} of {count_of(photo.tiles, 'tile')}  {photo.image}{note}"
-        )
+    place = shlex.quote(out)
+    if query(out, MEASURED).num_rows:
+        next_steps = [f"  crackscan report {place}", f"  crackscan query {place} '{_print_cracks(out)}'"]
+    else:
+        next_steps = [f"  crackscan query {place} '{WORST}'"]
+        for photo in list_worst(out, WORST_PHOTOS):
+            tiles = f"{photo.crack_tiles:>4} of {count_of(photo.tiles, 'tile')}"
+            echo(f"  {photo.crack_score:.3f}  {tiles}  {photo.image}{UNLIKE if photo.is_out_of_domain else ''}")
     if count := count_out_of_domain(out):
         echo(f"{count_of(count, 'photo is', 'photos are')} unlike the training photos: look yourself. See which:")
-        echo(f"  crackscan query {shlex.quote(out)} '{OUT_OF_DOMAIN}'")
-    echo("Next:", f"  crackscan query {shlex.quote(out)} '{WORST}'")
+        echo(f"  crackscan query {place} '{OUT_OF_DOMAIN}'")
+    echo("Next:", *next_steps)
     if summary.failed:
-        echo(f"  crackscan query {shlex.quote(out)} '{WHY_FAILED}'", f"  crackscan retry {shlex.quote(out)}")
+        echo(f"  crackscan query {place} '{WHY_FAILED}'", f"  crackscan retry {place}")
     echo(_describe_trouble(summary))
+
+
+def _print_cracks(out: str) -> str:
+    """Print how many cracks there are, and the photos with the most; return the query that lists them."""
+    from pipeline import storage
+    from pipeline.dataset.layout import Layout
+    from pipeline.reports import crack_stats, dataset_stats
+
+    with dataset_stats.open_photos(Layout(storage.canonical(out)), None) as photos:
+        totals = crack_stats.count_cracks(photos, dataset_stats.EVERY_CRACK)
+        worst = dataset_stats.list_photos(photos, WORST_PHOTOS).to_pylist()
+    if totals is not None:
+        echo(f"Cracks: {crack_stats.describe_totals(totals)}")
+    for photo in worst:
+        if photo["crack_score"] is not None:
+            note = UNLIKE if photo["is_out_of_domain"] else ""
+            echo(f"  {photo['crack_score']:.3f}  {photo['image']}: {crack_stats.describe_photo(photo)}{note}")
+    return WIDEST.format(unit="px" if totals is None else totals.unit)
 
 
 def _describe_trouble(summary: Any) -> str:  # noqa: ANN401 - its module loads pyarrow

@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 CLUSTER_OPTIONS = {"address", "cpus"}
 """Options that a job does not have: it works on the cluster that runs it."""
 
-PLACES = {"inputs", "data", "out", "to", "model", "val", "masks", "storage", "calibrate_on", "weights", "prices_file"}
+PLACES = {
+    *("inputs", "data", "out", "to", "model", "val", "masks", "storage", "calibrate_on", "weights", "prices_file"),
+    "scale_table",
+}
 """Parameters that are paths or URLs; a job runs in a folder of its own, so it gets absolute paths."""
 
 NO_PLACES = {"weights": {"none", "shipped"}, "model": {"shipped"}}
@@ -113,15 +117,16 @@ def work_of(name: str, ctx: click.Context) -> "Work":
         if isinstance(parameter, click.Argument):
             arguments += texts
         elif isinstance(parameter, click.Option) and parameter.is_flag:
-            flags += [_option_name(parameter)] if value else []
+            flags += _names(parameter.opts if value else parameter.secondary_opts)
         else:
-            options[_option_name(parameter)] = texts
+            options |= dict.fromkeys(_names(parameter.opts), texts)
     _check_report_has_a_place(name, options)
     return Work(name, tuple(arguments), options, tuple(flags))
 
 
-def _option_name(parameter: click.Parameter) -> str:
-    return max(parameter.opts, key=len).removeprefix("--")
+def _names(spellings: Sequence[str]) -> list[str]:
+    """Return the long name of an option without its dashes; none of a flag that has no name for "no"."""
+    return [max(spellings, key=len).removeprefix("--")] if spellings else []
 
 
 def _texts(parameter: click.Parameter, value: Any) -> tuple[str, ...]:  # noqa: ANN401 - Click's

@@ -1,7 +1,7 @@
 """The columns of every table of crackscan: declared here, never inferred.
 
 Analysts read `IMAGES`, `TILES` and `CRACKS`. `MEMBERS` is the plan, and `SCORED` what a scoring actor gives the writer;
-the functions below make the output tables from it. `compare` writes `CHANGES`.
+the functions below make the output tables from it. `compare` writes `CHANGES` and `CRACK_CHANGES`.
 """
 
 import pyarrow as pa
@@ -178,6 +178,30 @@ CHANGES = pa.schema(
 )
 """One row per photo of either of two datasets, see `reports.score_changes`. Columns of dataset A end in `_a`, of
 dataset B in `_b`; they are null where that dataset lacks the photo. `difference` is score B minus score A."""
+
+_OF_PAIR = [(f"{name}_{side}", pa.string()) for name in ("image_id", "archive", "image") for side in "ab"]
+_GROWTH = ("length_{}_{}", "crack_width_{}_p50_{}", "crack_width_{}_p95_{}")
+
+CRACK_CHANGES = pa.schema(
+    [
+        ("change", pa.string()),
+        *_OF_PAIR,
+        *[(f"cracks_{side}", pa.list_(pa.int32())) for side in "ab"],
+        *[(name.format("px", side), pa.float32()) for name in _GROWTH for side in "ab"],
+        *[(f"width_status_{side}", pa.string()) for side in "ab"],
+        *[(name, pa.float32()) for name in ("longer_by_px", "wider_by_px", "length_error_px", "width_error_px")],
+        ("mm_per_px", pa.float64()),
+        ("scale_source", pa.string()),
+        *[(name.format("mm", side), pa.float32()) for name in _GROWTH for side in "ab"],
+        *[(name, pa.float32()) for name in ("longer_by_mm", "wider_by_mm")],
+        ("overlap", pa.float32()),
+        ("registration_error_px", pa.float32()),
+        ("reason", pa.string()),
+    ]
+)
+"""One row per crack of two photos of one place, or per cracks that belong together, see `reports.crack_growth`. Columns
+of dataset A end in `_a`, of dataset B in `_b`. All pixels are those of the photo in A. `change` is `unknown` where the
+two photos could not be laid over each other, which `reason` explains."""
 
 _COMMIT_COLUMNS = ("part", "model_id", "run_id")
 

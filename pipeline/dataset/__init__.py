@@ -8,6 +8,7 @@ It may import `core`, `storage` and `images`. Start with `writer`, which commits
 * `run`: `run.json`, with the fingerprint of everything that moves a score
 * `commit_log`: the committed photos, read from the files of `images/`
 * `lease`: the file by which crackscan refuses a second writer
+* `scales`: scales of photos that the user gives after scoring
 * `moves`: where archives lie now, if not where they were listed
 * `forgetting`: removes the rows, tiles, cracks and maps of photos that are scored anew
 * `crack_map_files`: crack maps, written before their photos are committed

@@ -1,7 +1,7 @@
 """Exports a dataset's photos, tiles or cracks as one file for other programs: CSV, GeoJSON, or a DuckDB database.
 
 `export` writes to local disk, some rows at a time, and uploads the whole file. GeoJSON (RFC 7946) holds the photos with
-a position, for QGIS and maps on the web.
+a position, or their cracks, for QGIS and maps on the web. Drawings and workbooks of cracks are made in `reports`.
 """
 
 import json
@@ -64,21 +64,41 @@ _RUN = """
 """
 """`threshold` is that of `crack_tiles`; `run_json` is all of run.json."""
 
-GEOJSON_HEAD = '{"type": "FeatureCollection", "crackscan": "images", "features": ['
-"""The first bytes of a GeoJSON file; `crackscan` marks it as ours, which RFC 7946 permits in section 6.1."""
+GEOJSON_HEAD = '{"type": "FeatureCollection", "crackscan": "%s", "features": ['
+"""The first bytes of a GeoJSON file, with its table; RFC 7946 permits the mark `crackscan` in section 6.1."""
 
 DEGREE_PLACES = 7
 """Decimals of a degree, one centimetre: finer than any camera's position."""
 
-_BATCH_PHOTOS = 10_000
+_BATCH_ROWS = 10_000
 
-_POSITIONED = """
-    SELECT image_id, latitude, longitude, archive, image, captured_at, altitude_m, camera, focal_length_mm, height_px,
-           width_px, tiles, crack_tiles, CAST(CAST(crack_score AS VARCHAR) AS DOUBLE) AS crack_score,
-           CAST(CAST(domain_score AS VARCHAR) AS DOUBLE) AS domain_score
-    FROM images WHERE latitude IS NOT NULL AND longitude IS NOT NULL ORDER BY archive, image, occurrence
-"""
-"""Scores become text first: 0.7 in single precision would be 0.699999988 in JSON."""
+_POSITIONED = {
+    "images": """
+        SELECT image_id AS id, latitude, longitude, archive, image, captured_at, altitude_m, camera, focal_length_mm,
+               height_px, width_px, tiles, crack_tiles, crack_score, domain_score, cracks,
+               round(crack_length_px * mm_per_px / 1000, 4) AS crack_length_m, crack_length_px,
+               widest_mm, widest_px, longest_crack_deg, mm_per_px, scale_source
+        FROM images LEFT JOIN (
+            SELECT part, image_id, arg_max(orientation_deg, length_px) AS longest_crack_deg
+            FROM cracks GROUP BY part, image_id
+        ) USING (part, image_id)
+        WHERE latitude IS NOT NULL AND longitude IS NOT NULL ORDER BY archive, image, occurrence
+    """,
+    "cracks": """
+        SELECT image_id || '-' || crack AS id, latitude, longitude, captured_at, cracks.* EXCLUDE (part)
+        FROM cracks JOIN (SELECT part, image_id, latitude, longitude, captured_at FROM images) USING (part, image_id)
+        WHERE latitude IS NOT NULL AND longitude IS NOT NULL ORDER BY archive, image, image_id, crack
+    """,
+}
+"""The features of a map by its table."""
+
+_UNPLACED = {
+    "images": "SELECT count(*) FROM images WHERE status = 'ok' AND (latitude IS NULL OR longitude IS NULL)",
+    "cracks": """
+        SELECT count(*) FROM cracks JOIN images USING (part, image_id) WHERE latitude IS NULL OR longitude IS NULL
+    """,
+}
+"""What a map omits."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +111,7 @@ class ExportConfig:
     file: str
     """Path or URL of the file to write."""
     table: Table = "images"
-    """The rows of a CSV."""
+    """The rows of a CSV, or of a map."""
     program: Program | None = None
     """For which program a CSV is made; None keeps every value as it is."""
     threshold: float | None = None
@@ -103,8 +123,10 @@ class ExportConfig:
 
     def __post_init__(self) -> None:
         """Refuse options without effect."""
-        if self.table != "images" and self.form != "csv":
-            raise UsageError(f"--table chooses what a CSV holds, and --to is {self.form}. Leave one of them out.")
+        if self.form == "geojson" and self.table not in _POSITIONED:
+            raise UsageError(f"--table is {self.table}, and a map shows images or cracks. Give one of those.")
+        if self.table != "images" and self.form == "duckdb":
+            raise UsageError("--table chooses what a CSV or map holds, and --to is duckdb. Leave one of them out.")
         if self.program is not None and self.form != "csv":
             raise UsageError(f"--for chooses how a CSV is written, and --to is {self.form}. Leave one of them out.")
         if self.table in {"tiles", "cracks"} and self.threshold is not None:
@@ -117,11 +139,13 @@ class Exported:
 
     url: str
     rows: Mapping[str, int]
-    """Number of rows by table; for GeoJSON, of photos with a position."""
+    """Number of rows by table; for GeoJSON, of those with a position."""
     unplaced: int
-    """Number of scored photos without a position, which GeoJSON omits."""
+    """Number of scored photos, or of cracks, without a position, which GeoJSON omits."""
     is_finished: bool
     """Whether every planned photo had its row."""
+    is_measured: bool
+    """Whether cracks were measured in any photo, or no photo has been scored yet."""
 
 
 def export(config: ExportConfig) -> Exported:
@@ -138,8 +162,16 @@ def export(config: ExportConfig) -> Exported:
         path = folder / "export"
         rows = _WRITERS[config.form](connection, config, path)
         storage.upload(path, url)
-        unplaced = connection.execute(_UNPLACED).fetchall()[0][0] if config.form == "geojson" else 0
-    return Exported(url, rows, unplaced, is_finished)
+        unplaced = connection.execute(_UNPLACED[config.table]).fetchall()[0][0] if config.form == "geojson" else 0
+        return Exported(url, rows, unplaced, is_finished, is_measured(connection))
+
+
+def is_measured(connection: Connection) -> bool:
+    """Tell whether cracks were measured in any scored photo: not before schema 3, nor by models that draw none."""
+    found = connection.execute(
+        "SELECT count(cracks) > 0 FROM images WHERE status = 'ok' HAVING count(*) > 0"
+    ).fetchall()
+    return bool(found != [(False,)])
 
 
 def check_export(config: ExportConfig) -> None:
@@ -176,7 +208,7 @@ _HEADS = {
         for columns in (*_COLUMNS.values(), *table_schemas.IMAGES_OF.values())
         for mark in ("", spreadsheets.MARK)
     ),
-    "geojson": (GEOJSON_HEAD.encode(),),
+    "geojson": tuple((GEOJSON_HEAD % table).encode() for table in _POSITIONED),
 }
 """The first bytes of exports, those of older schemas too."""
 
@@ -185,8 +217,6 @@ _IS_EXPORT: Mapping[Form, Callable[[str, bytes], bool]] = {
     "geojson": lambda _url, head: head.startswith(_HEADS["geojson"]),
     "duckdb": _is_database,
 }
-
-_UNPLACED = "SELECT count(*) FROM images WHERE status = 'ok' AND (latitude IS NULL OR longitude IS NULL)"
 
 
 def _write_csv(connection: Connection, config: ExportConfig, path: Path) -> dict[str, int]:
@@ -206,27 +236,34 @@ def _guarded_columns(columns: pa.Schema) -> str:
     return ", ".join(guarded.format(name=field.name) for field in columns if field.type == pa.string())
 
 
-def _write_geojson(connection: Connection, _config: ExportConfig, path: Path) -> dict[str, int]:
-    """Write every photo with a position as a point with its scores."""
-    photos = 0
+def _write_geojson(connection: Connection, config: ExportConfig, path: Path) -> dict[str, int]:
+    """Write every photo, or crack, with a position as a point with what was measured."""
+    features = 0
     with path.open("w", encoding="utf-8") as file:
-        file.write(GEOJSON_HEAD)
-        for batch in connection.sql(_POSITIONED).to_arrow_reader(_BATCH_PHOTOS):
+        file.write(GEOJSON_HEAD % config.table)
+        for batch in _shorten(connection.sql(_POSITIONED[config.table])).to_arrow_reader(_BATCH_ROWS):
             for row in batch.to_pylist():
-                file.write("\n" if photos == 0 else ",\n")
+                file.write("\n" if features == 0 else ",\n")
                 file.write(json.dumps(_feature(row), ensure_ascii=False, allow_nan=False))
-                photos += 1
+                features += 1
         file.write("\n]}\n")
-    return {"images": photos}
+    return {config.table: features}
+
+
+def _shorten(rows: Any) -> Any:  # noqa: ANN401 - DuckDB ships no types
+    """Keep the short decimals of single precision: its 0.7 would be 0.699999988 in JSON."""
+    shown = {"FLOAT": 'CAST(CAST("{0}" AS VARCHAR) AS DOUBLE) AS "{0}"'}
+    kinds = zip(rows.columns, map(str, rows.types), strict=True)
+    return rows.project(", ".join(shown.get(kind, '"{0}"').format(name) for name, kind in kinds))
 
 
 def _feature(row: dict[str, Any]) -> dict[str, Any]:
-    """Make a point of a photo, without altitude: EXIF measures it from the sea, GeoJSON from the ellipsoid."""
-    image_id, latitude, longitude = (row.pop(name) for name in ("image_id", "latitude", "longitude"))
+    """Make a point of a row, without altitude: EXIF measures it from the sea, GeoJSON from the ellipsoid."""
+    name, latitude, longitude = (row.pop(column) for column in ("id", "latitude", "longitude"))
     captured_at = row["captured_at"]
     properties = row | {"captured_at": None if captured_at is None else captured_at.isoformat(timespec="seconds")}
     point = {"type": "Point", "coordinates": [round(longitude, DEGREE_PLACES), round(latitude, DEGREE_PLACES)]}
-    return {"type": "Feature", "id": image_id, "geometry": point, "properties": properties}
+    return {"type": "Feature", "id": name, "geometry": point, "properties": properties}
 
 
 def _write_duckdb(connection: Connection, config: ExportConfig, path: Path) -> dict[str, int]:

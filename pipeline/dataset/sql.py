@@ -24,6 +24,18 @@ from pipeline.dataset.layout import Layout
 from pipeline.dataset.run import read_run
 from pipeline.storage.temporary import temporary_failure
 
+SCALES = pa.schema(
+    [
+        ("archive", pa.string()),
+        ("image", pa.string()),
+        ("image_id", pa.string()),
+        ("mm_per_px", pa.float64()),
+        ("scale_source", pa.string()),
+        ("set_at", pa.timestamp("us", tz="UTC")),
+    ]
+)
+"""Columns of `scales.parquet`, see `scales`: the scales of photos that were set after they had been scored."""
+
 VIEWS = ("images", "tiles", "cracks", "failures", "out_of_domain", "folders")
 """The views for queries."""
 
@@ -127,6 +139,11 @@ def views(layout: Layout, threshold: float | None = None) -> Iterator[Connection
         create_file_view(connection, "images_files", _committed_files(connection, images), table_schemas.IMAGES)
         create_file_view(connection, "tiles_files", tiles, table_schemas.TILES)
         create_file_view(connection, "cracks_files", cracks, table_schemas.CRACKS)
+        if storage.exists(scales := scales_url(layout)):
+            create_file_view(connection, "scales", [scales], SCALES)
+            for table, lengths in _IN_MM.items():
+                connection.execute(f"ALTER VIEW {table}_files RENAME TO {table}_as_scored")
+                connection.execute(_rescale(table, lengths))
         card = read_run(layout).get("model_card", {})
         connection.execute("SET VARIABLE domain_threshold = CAST(? AS FLOAT)", [card.get("domain_threshold")])
         connection.execute("SET VARIABLE threshold = CAST(? AS FLOAT)", [threshold])
@@ -135,6 +152,36 @@ def views(layout: Layout, threshold: float | None = None) -> Iterator[Connection
         for statement in (_IMAGES if threshold is None else _RECOUNTED_IMAGES, *_STATEMENTS):
             connection.execute(statement)
         yield connection
+
+
+def scales_url(layout: Layout) -> str:
+    """Return the URL of `scales.parquet`; it exists only after `crackscan scale`."""
+    return storage.join(layout.url, "scales.parquet")
+
+
+_IN_MM = {
+    "images": ("widest_mm",),
+    "cracks": ("length_mm", "crack_width_mm_p50", "crack_width_mm_p95", "crack_width_mm_max"),
+}
+"""Columns that follow a scale, each a product with the one of the same name in `px`."""
+
+_IS_MEASURED = {"images": "t.cracks IS NOT NULL", "cracks": "true"}
+"""A photo whose scale was set may have failed when it was scored anew."""
+
+
+def _rescale(table: str, lengths: Sequence[str]) -> str:
+    """Return SQL for the view of a table's files in which `scales` replace what the files say."""
+    products = ", ".join(
+        f"CASE WHEN s.mm_per_px IS NULL THEN t.{name} "
+        f"ELSE CAST(t.{name.replace('mm', 'px')} * s.mm_per_px AS FLOAT) END AS {name}"
+        for name in lengths
+    )
+    return f"""
+        CREATE VIEW {table}_files AS
+        SELECT t.* REPLACE (coalesce(s.mm_per_px, t.mm_per_px) AS mm_per_px,
+                            coalesce(s.scale_source, t.scale_source) AS scale_source, {products})
+        FROM {table}_as_scored AS t LEFT JOIN scales AS s ON s.image_id = t.image_id AND {_IS_MEASURED[table]}
+    """  # noqa: S608 - our own names
 
 
 _IMAGES = "CREATE VIEW images AS SELECT * EXCLUDE (filename) FROM images_files"

@@ -21,6 +21,7 @@ from pipeline.dataset.invariants import ADD_GRIDS, COUNTS, INVARIANTS, SIZES, TA
 from pipeline.dataset.inventory import Inventory, PartFile, take_inventory
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.run import read_run
+from pipeline.dataset.scales import find_faults
 from pipeline.dataset.sql import Connection, connect, create_file_view, file_name
 from pipeline.images.tiles import TileSpec
 
@@ -59,6 +60,9 @@ def verify(out: str, on_progress: OnProgress) -> list[Check]:
     run, is_finished = read_run(layout), storage.exists(layout.summary)
     found = take_inventory(layout, on_progress)
     checks = _check_files(found, run["fingerprint"].get("model_id"), is_finished=is_finished)
+    checks.append(
+        _check("Every scale that was set afterwards is more than 0, and one to a photo.", find_faults(layout))
+    )
     if any(file.damage or not file.is_declared for file in found.committed):
         sentences = (*(invariant.sentence for invariant in _row_invariants(run)), SUMMARY)
         return [*checks, *(Check(sentence, broken=None) for sentence in sentences)]

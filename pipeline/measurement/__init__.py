@@ -7,4 +7,7 @@ It imports `core` and `images`, and knows neither files, Ray nor networks. Start
 * `width`: measures the width of a crack in a profile across it
 * `wkt`: lines as well-known text, and back
 * `scale`: finds how many millimetres a pixel of a photo spans
+* `registration`: lays two photos of one surface over each other
+* `darkness`: how dark a photo is along a line, and how wide what is dark
+* `growth`: what became of each crack between two photos
 """

@@ -3,7 +3,7 @@
 Everything is in pixels of the upright photo; `scale` tells millimetres.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -15,8 +15,8 @@ from skimage.measure import approximate_polygon
 
 from pipeline.images.decode import Pixels, resize
 from pipeline.images.tiles import Tile
-from pipeline.measurement.lines import Line, LineRule, measure_length, trace_lines
-from pipeline.measurement.width import measure_profile
+from pipeline.measurement.lines import AROUND, Line, LineRule, measure_length, trace_lines
+from pipeline.measurement.width import measure_profiles, median_without_nan
 from pipeline.measurement.wkt import format_lines
 
 MAP_STEP_PX = 2
@@ -37,11 +37,15 @@ SMOOTH_PX, SMOOTH_MOVED_PX = 4.0, 3.0
 the photo's pixels have moved it."""
 TOLERANCE_PX = 0.5
 """How far the simplified line may be from the smooth one."""
-PROFILE_STEP_PX = 5
-"""Distance of the profiles along a line."""
+POINT_STEP_PX = 2.5
+"""Distance of a line's points …"""
+PROFILE_POINTS = 2
+"""… of which as many are from one profile to the next: 5 pixels."""
 REACH = 3.0
 """Half length of a profile, in half widths of the map: masks are wider than their cracks."""
 LEAST_REACH_PX, MOST_REACH_PX = 16, 64
+MOST_WIDTH, BLUR_PX = 3.0, 3.0
+"""In half widths of the map, and pixels more: what is wider across a crack is a shadow or a stain that it runs into."""
 ALONG_PX = (-2, -1, 0, 1, 2)
 """Places along the line over which the grey values of a profile are averaged."""
 MOST_MOVE_PX = 6.0
@@ -112,6 +116,25 @@ class Crack:
         return format_lines(self.lines)
 
 
+def group_tiles(tiles: Sequence[Tile], is_cracked: Sequence[bool]) -> list[list[int]]:
+    """Return the tiles that touch each other, by their numbers; groups without a cracked tile are left out.
+
+    Args:
+        tiles: those of one photo in which cracks may be.
+        is_cracked: as in `CrackedTile`, one per tile.
+    """
+    shape = [max((place[axis] for place in tiles), default=0) + 1 for axis in range(2)]
+    may_be, cracked = np.zeros(shape, bool), np.zeros(shape, bool)
+    for (row, col, *_), counts in zip(tiles, is_cracked, strict=True):
+        may_be[row, col], cracked[row, col] = True, counts
+    labels, _ = ndimage.label(may_be, AROUND)
+    groups: dict[int, list[int]] = {label: [] for label in np.unique(labels[cracked]).tolist()}
+    for number, (row, col, *_) in enumerate(tiles):
+        if labels[row, col] in groups:
+            groups[int(labels[row, col])].append(number)
+    return [*groups.values()]
+
+
 def measure_cracks(pixels: Pixels, maps: Sequence[CrackedTile]) -> list[Crack]:
     """Find and measure the cracks of a photo, the longest first.
 
@@ -119,21 +142,22 @@ def measure_cracks(pixels: Pixels, maps: Sequence[CrackedTile]) -> list[Crack]:
         pixels: the upright photo, shape (H, W, 3).
         maps: the tiles in which cracks may be.
     """
-    if not any(tile_map.is_cracked for tile_map in maps):
-        return []
+    groups = group_tiles([found.tile for found in maps], [found.is_cracked for found in maps])
+    cracks = [crack for group in groups for crack in _measure_group(pixels, [maps[number] for number in group])]
+    return sorted(cracks, key=lambda crack: crack.length_px, reverse=True)
+
+
+def _measure_group(pixels: Pixels, maps: Sequence[CrackedTile]) -> Iterator[Crack]:
     corner, probability, is_sure = _join_maps(maps)
     places = _choose_places(probability, is_sure)
     _fill_wide(places, _reduce(pixels, corner, places.shape))
-    cracks = list[Crack]()
     for traced in trace_lines(places, RULE):
         lines = [_smooth(line * MAP_STEP_PX, SMOOTH_PX) for line in traced]
         if sum(map(measure_length, lines)) < LEAST_LENGTH_PX:
             continue
         along = np.concatenate(lines) / MAP_STEP_PX
         score = float(_look_up(probability, along).mean())
-        reach_px = int(np.clip(REACH * _half_width_px(places, along), LEAST_REACH_PX, MOST_REACH_PX))
-        cracks.append(_measure_crack(pixels, [line + corner for line in lines], reach_px, score))
-    return sorted(cracks, key=lambda crack: crack.length_px, reverse=True)
+        yield _measure_crack(pixels, [line + corner for line in lines], _half_width_px(places, along), score)
 
 
 def _join_maps(maps: Sequence[CrackedTile]) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_]]:
@@ -159,7 +183,7 @@ def _join_maps(maps: Sequence[CrackedTile]) -> tuple[NDArray[np.int64], NDArray[
 
 def _choose_places(probability: NDArray[np.float32], is_cracked: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return the connected places of which one is sure: hysteresis (Canny 1986)."""
-    labels, _ = ndimage.label(probability >= LOW, np.ones((3, 3)))
+    labels, _ = ndimage.label(probability >= LOW, AROUND)
     sure = np.unique(labels[(probability >= HIGH) & is_cracked])
     return np.isin(labels, sure[sure > 0])
 
@@ -170,7 +194,7 @@ def _fill_wide(places: NDArray[np.bool_], grey: NDArray[np.float32]) -> None:
     Shape: (h, w) each.
     """
     margin = 2 * FILLED
-    labels, _ = ndimage.label(places, np.ones((3, 3)))
+    labels, _ = ndimage.label(places, AROUND)
     for box in ndimage.find_objects(labels):
         part = tuple(slice(max(0, side.start - margin), side.stop + margin) for side in box)
         own = places[part]
@@ -203,44 +227,73 @@ def _half_width_px(places: NDArray[np.bool_], points: Line) -> float:
 
 
 def _smooth(line: Line, deviation_px: float) -> Line:
-    """Return a line without the steps of its pixels, points a pixel apart; its ends stay.
+    """Return a line without the steps of its pixels, its points evenly apart; its ends stay.
 
     Shape: (N, 2) → (M, 2).
     """
     along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))])
-    count = max(2, round(along[-1]) + 1)
+    count = max(2, round(along[-1] / POINT_STEP_PX) + 1)
     points = np.stack([np.interp(np.linspace(0, along[-1], count), along, values) for values in line.T], axis=1)
-    pad = min(count - 1, round(4 * deviation_px))
+    deviation = deviation_px / POINT_STEP_PX
+    pad = min(count - 1, round(4 * deviation))
     before, after = 2 * points[0] - points[pad:0:-1], 2 * points[-1] - points[-2 : -pad - 2 : -1]
     longer = np.concatenate([before, points, after])
-    smooth: Line = ndimage.gaussian_filter1d(longer, deviation_px, axis=0, mode="nearest")
+    smooth: Line = ndimage.gaussian_filter1d(longer, deviation, axis=0, mode="nearest")
     return smooth[pad : pad + count]
 
 
-def _measure_crack(pixels: Pixels, lines: Sequence[Line], reach_px: int, score: float) -> Crack:
+def _measure_crack(pixels: Pixels, lines: Sequence[Line], half_width_px: float, score: float) -> Crack:
     """Move lines to where the photo is darkest, and measure across them. Lines in pixels of the photo, row first."""
-    moved, profiles = list[Line](), list[_Across]()
-    for line in lines:
-        across = _measure_across(pixels, line, reach_px)
-        moved.append(_move(line, across))
-        profiles.append(across)
-    inside = [np.clip(line, 0, pixels.shape[:2]) for line in moved]
-    simple = [approximate_polygon(line, TOLERANCE_PX)[:, ::-1] for line in inside]
+    tangents = [_find_tangents(line) for line in lines]
+    stations = [np.arange(min(1, len(line) - 1), len(line), PROFILE_POINTS) for line in lines]
+    points, directions = (
+        np.concatenate([values[at] for values, at in zip(of_all, stations, strict=True)])
+        for of_all in (lines, tangents)
+    )
+    reach_px = int(np.clip(REACH * half_width_px, LEAST_REACH_PX, MOST_REACH_PX))
+    widths, moves, is_inside, is_blurred = _measure_across(pixels, points, directions, reach_px)
+    widths[widths > MOST_WIDTH * half_width_px + BLUR_PX] = np.nan
+    ends = np.cumsum([len(at) for at in stations])[:-1]
+    moved, medians = list[Line](), list[NDArray[np.float64]]()
+    for line, along, at, own_widths, own_moves in zip(
+        lines, tangents, stations, np.split(widths, ends), np.split(moves, ends), strict=True
+    ):
+        middle = _find_running_median(own_moves)
+        own_widths[~(np.abs(own_moves - middle) <= MOST_JUMP_PX) | (np.abs(middle) > MOST_MOVE_PX)] = np.nan
+        known = ~np.isnan(own_widths)
+        medians.append(np.where(known, _find_running_median(own_widths), np.nan))
+        is_led = known.sum() >= LEAST_SHARE * len(known)
+        moved.append(_move(line, along, at[known], middle[known]) if is_led else line)
+    moved = [np.clip(line, 0, pixels.shape[:2]) for line in moved]
+    simple = tuple(approximate_polygon(line, TOLERANCE_PX)[:, ::-1] for line in moved)
     return Crack(
-        lines=tuple(simple),
+        lines=simple,
         length_px=sum(map(measure_length, moved)),
         orientation_deg=_find_orientation(np.concatenate(simple)),
-        widths=_summarise(profiles),
+        widths=_summarise(np.concatenate(medians), is_inside, is_blurred),
         score=score,
     )
 
 
-class _Across(NamedTuple):
-    """Profiles along one line; NaN where there is no measure. Shape: (n,) each, `normals` (N, 2) for all points."""
+def _move(line: Line, tangents: Line, stations: NDArray[np.int64], moves: NDArray[np.float64]) -> Line:
+    """Return a line moved across itself, as far as some of its points say."""
+    by = np.interp(np.arange(len(line)), stations, moves)
+    return _smooth(line + by[:, None] * _find_normals(tangents), SMOOTH_MOVED_PX)
 
-    stations: NDArray[np.int64]
-    """Numbers of the line's points that have a profile."""
-    normals: NDArray[np.float64]
+
+def _find_tangents(line: Line) -> Line:
+    along = np.gradient(line, axis=0)
+    unit: Line = along / np.maximum(np.hypot(*along.T), 1e-9)[:, None]
+    return unit
+
+
+def _find_normals(tangents: Line) -> Line:
+    return np.stack([tangents[:, 1], -tangents[:, 0]], axis=1)
+
+
+class _Across(NamedTuple):
+    """What profiles tell; NaN where there is no measure. Shape: (N,) each."""
+
     widths: NDArray[np.float64]
     moves: NDArray[np.float64]
     is_inside: NDArray[np.bool_]
@@ -248,29 +301,21 @@ class _Across(NamedTuple):
     is_blurred: NDArray[np.bool_]
 
 
-def _measure_across(pixels: Pixels, line: Line, reach_px: int) -> _Across:
-    tangents = np.gradient(line, axis=0)
-    tangents /= np.maximum(np.hypot(*tangents.T), 1e-9)[:, None]
-    normals = np.stack([tangents[:, 1], -tangents[:, 0]], axis=1)
-    stations = np.arange(min(PROFILE_STEP_PX // 2, len(line) // 2), len(line), PROFILE_STEP_PX)
+def _measure_across(pixels: Pixels, points: Line, tangents: Line, reach_px: int) -> _Across:
+    """Measure across lines at some of their points. Shape: (N, 2) each."""
     offsets = np.arange(-reach_px, reach_px + 1)
-    centers = line[stations][:, None, None] + offsets[:, None, None] * normals[stations][:, None, None]
-    places = centers + np.array(ALONG_PX)[:, None] * tangents[stations][:, None, None]  # (n, K, A, 2)
-    is_inside = ((places >= 0) & (places < pixels.shape[:2])).all(axis=(1, 2, 3))
-    grey = _sample_grey(pixels, places[is_inside]).mean(axis=2)
-    found = np.full((len(stations), 2), np.nan)
-    is_blurred = np.zeros(len(stations), bool)
-    for station, profile in zip(np.flatnonzero(is_inside), map(measure_profile, grey), strict=True):
-        if profile is not None:
-            found[station] = profile.width_px, profile.offset_px
-            is_blurred[station] = profile.is_blurred
-    moves = _running_median(found[:, 1])
-    found[~(np.abs(found[:, 1] - moves) <= MOST_JUMP_PX) | (np.abs(moves) > MOST_MOVE_PX)] = np.nan
-    return _Across(stations, normals, found[:, 0], moves, is_inside, is_blurred)
+    centers = points[:, None, None] + offsets[:, None, None] * _find_normals(tangents)[:, None, None]
+    places = centers + np.array(ALONG_PX)[:, None] * tangents[:, None, None]  # (N, K, A, 2)
+    is_inside = np.logical_and(places >= 0, places < pixels.shape[:2]).all(axis=(1, 2, 3))
+    found = measure_profiles(_sample_grey(pixels, places[is_inside]).mean(axis=2))
+    widths, moves = np.full(len(points), np.nan), np.full(len(points), np.nan)
+    is_blurred = np.zeros(len(points), bool)
+    widths[is_inside], moves[is_inside], is_blurred[is_inside] = found.width_px, found.offset_px, found.is_blurred
+    return _Across(widths, moves, is_inside, is_blurred)
 
 
 def _sample_grey(pixels: Pixels, places: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the luma at places between pixels. Shape: (H, W, 3), (…, 2) → (…)."""
+    """Return the luma at places between pixels. Shape: (H, W, 3), (N, K, A, 2) → (N, K, A)."""
     if not places.size:
         return np.empty(places.shape[:-1])
     start = np.maximum(np.floor(places.min(axis=(0, 1, 2))).astype(int) - 1, 0)
@@ -282,37 +327,20 @@ def _sample_grey(pixels: Pixels, places: NDArray[np.float64]) -> NDArray[np.floa
     return found
 
 
-def _running_median(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _find_running_median(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the median of each value's neighbourhood without NaN; NaN where there is nothing else. Shape: (n,)."""
-    half = MEDIAN_PROFILES // 2
-    padded = np.pad(values, half, constant_values=np.nan)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, MEDIAN_PROFILES)
-    medians = np.full(len(values), np.nan)
-    known = ~np.isnan(windows).all(axis=1)
-    medians[known] = np.nanmedian(windows[known], axis=1)
-    return medians
+    padded = np.pad(values, MEDIAN_PROFILES // 2, constant_values=np.nan)
+    return median_without_nan(np.lib.stride_tricks.sliding_window_view(padded, MEDIAN_PROFILES))
 
 
-def _move(line: Line, across: _Across) -> Line:
-    """Return a line moved to the middle of the dark; it stays where there is none."""
-    known = ~np.isnan(across.widths)
-    if known.sum() < LEAST_SHARE * len(known):
-        return line
-    moves = np.interp(np.arange(len(line)), across.stations[known], across.moves[known])
-    return _smooth(line + moves[:, None] * across.normals, SMOOTH_MOVED_PX)
-
-
-def _summarise(profiles: Sequence[_Across]) -> Widths:
-    """Compute the widths of a crack from the profiles of all its lines."""
-    widths = np.concatenate([_running_median(across.widths) for across in profiles])
-    is_known = np.concatenate([~np.isnan(across.widths) for across in profiles])
-    is_inside = np.concatenate([across.is_inside for across in profiles])
-    is_blurred = np.concatenate([across.is_blurred for across in profiles])
+def _summarise(widths: NDArray[np.float64], is_inside: NDArray[np.bool_], is_blurred: NDArray[np.bool_]) -> Widths:
+    """Compute the widths of a crack from those at its places, NaN where unknown. Shape: (N,) each."""
+    is_known = ~np.isnan(widths)
     if is_inside.sum() < LEAST_SHARE * len(is_inside):
         return Widths("at_border")
     if is_known.sum() < LEAST_SHARE * is_inside.sum():
         return Widths("not_dark")
-    if is_blurred.sum() > len(is_known) - is_blurred.sum():
+    if (is_known & is_blurred).sum() > LEAST_SHARE * is_known.sum():
         return Widths("blurred")
     p50, p95, most = np.percentile(widths[is_known & ~is_blurred], [50, 95, 100]).tolist()
     return Widths("too_thin") if p50 < TOO_THIN_PX else Widths("ok", p50, p95, most)

@@ -2,10 +2,11 @@
 
 The photos are laid over each other (`registration`). Cracks that run along each other belong together, and what one
 photo shows as one crack may be two in the other: so groups are compared, of which most have one crack of each photo.
-Claims hold only where both photos surely show the surface, and only beyond the error of the measurement.
+A network may find a crack in one photo and miss it in the other. So the other photo's pixels must agree that nothing
+dark is there (`darkness`), and widths are measured at the same places of both.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -15,6 +16,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
+from pipeline.measurement.darkness import Grey, Points, measure_darkness, measure_widths
 from pipeline.measurement.registration import Registration
 from pipeline.measurement.wkt import Line
 
@@ -34,16 +36,26 @@ LEAST_INSIDE = 0.5
 """Share of a crack that both photos must show, or nothing is said of it …"""
 LEAST_INSIDE_PX = 30.0
 """… and the length."""
+LEAST_DARKNESS = 0.05
+"""A crack that is hardly darker than the concrete cannot be looked for in the other photo."""
+SHOWN = 0.3
+"""The other photo shows a crack if it is this share as dark there: true cracks have 0.5 and more, other places 0.2 and
+less, nine times out of ten (docs/experiments.md)."""
+LEAST_GROWN_PX = 30.0
+"""Shorter new parts of a crack are not told: a line wavers."""
 LENGTH_ERROR = 0.03
-"""Share of a length that is uncertain (docs/cracks.md)."""
-WIDTH_ERROR_PX = 0.5
-"""Uncertainty of one measured width …"""
-WIDTH_ERROR = 0.03
-"""… and as a share of wide ones."""
+"""Share of a length that is uncertain."""
+WIDTH_ERROR_PX, WIDTH_ERROR = 0.5, 0.03
+"""Uncertainty of one measured width: so many pixels, or this share of a wide one."""
+LEAST_KNOWN, LEAST_PLACES = 0.5, 5
+"""Share and number of the places at which both photos must tell a width."""
 
-Change = Literal["new", "gone", "longer", "wider", "same", "outside"]
+Change = Literal["new", "gone", "longer", "wider", "same", "outside", "unclear"]
 """What became of a crack. `longer` may be wider, too; `same` is one that grew no more than the error; of what is
-`outside`, both photos do not show enough."""
+`outside`, both photos do not show enough; `unclear` was found in one photo, but the other is dark there as well."""
+
+KINDS: tuple[Change, ...] = ("new", "longer", "wider", "gone", "same", "unclear", "outside")
+"""In the order in which people look at them."""
 
 
 class KnownCrack(NamedTuple):
@@ -58,19 +70,26 @@ class KnownCrack(NamedTuple):
     width_status: str = "ok"
 
 
+class CrackedPhoto(NamedTuple):
+    """A photo and its cracks."""
+
+    grey: Grey
+    cracks: Sequence[KnownCrack]
+
+
 @dataclass(frozen=True)
 class Measured:
     """The cracks of a group in one photo."""
 
     cracks: tuple[int, ...] = ()
-    """Their numbers, the longest first; none where the photo shows none."""
+    """Their numbers, the longest first; none where none was found."""
     length_px: float | None = None
     """Of what both photos show, in pixels of A."""
     width_px_p50: float | None = None
-    """Mean over their lengths, in pixels of A; None if one of them is unknown."""
+    """Mean over their lengths, in pixels of A; None if it is unknown for more than half."""
     width_px_p95: float | None = None
     width_status: str | None = None
-    """Why the widths are unknown, or `ok`."""
+    """That of the longest crack: why its width is unknown, or `ok`."""
 
 
 @dataclass(frozen=True)
@@ -81,28 +100,38 @@ class CrackChange:
     a: Measured
     b: Measured
     longer_by_px: float | None = None
-    """None unless it is more than the error."""
+    """The length of the new parts; None unless it is more than the error."""
     wider_by_px: float | None = None
-    """By the median width; None unless it is more than the error."""
+    """The median over places that both photos show; None unless it is more than the error."""
+    grown: tuple[Line, ...] = ()
+    """The new parts of B's lines, in pixels of B; none unless the crack is longer."""
     length_error_px: float | None = None
-    """None where only one photo shows the crack."""
+    """None where only one photo has the crack."""
     width_error_px: float | None = None
     """None where a width is unknown, too."""
 
 
+class _Seen(NamedTuple):
+    """Places along a crack as a photo shows them, and the directions of the line there."""
+
+    points: Points
+    directions: Points
+
+
 class _Traced(NamedTuple):
-    """A crack as places along its lines, in pixels of A. Shape: (N, 2), (N, 2), (N,) …"""
+    """A crack as steps along its lines. Shape: (N, …)."""
 
     known: KnownCrack
-    points: NDArray[np.float64]
-    directions: NDArray[np.float64]
-    """Of length 1."""
+    steps: NDArray[np.float64]
+    """Start and end of each, in pixels of the crack's photo. Shape: (N, 2, 2)."""
+    in_a: _Seen
+    in_b: _Seen
     lengths: NDArray[np.float64]
-    """The length for which each place stands."""
-    inside: NDArray[np.bool_]
-    """Whether both photos show the place."""
-    stretch: float
+    """In pixels of A."""
+    across: NDArray[np.float64]
     """Pixels of A across the line to one pixel of the crack's photo."""
+    inside: NDArray[np.bool_]
+    """Whether both photos show it."""
 
     @property
     def inside_px(self) -> float:
@@ -112,58 +141,145 @@ class _Traced(NamedTuple):
     def is_inside(self) -> bool:
         return self.inside_px >= max(LEAST_INSIDE_PX, LEAST_INSIDE * float(self.lengths.sum()))
 
-
-def compare_cracks(
-    cracks_a: Sequence[KnownCrack], cracks_b: Sequence[KnownCrack], registration: Registration
-) -> list[CrackChange]:
-    """Say what became of each crack; each is in one change. Those of `KINDS` in its order, the longest first."""
-    near_px = NEAR_PX + 2 * registration.error_px
-    a = [_trace(crack, registration, near_px, is_b=False) for crack in cracks_a]
-    b = [_trace(crack, registration, near_px, is_b=True) for crack in cracks_b]
-    changes = [_describe(*group, registration.error_px) for group in _group(a, b, near_px)]
-    return sorted(changes, key=_rank)
+    @property
+    def stretch(self) -> float:
+        return float(np.average(self.across, weights=self.lengths * self.inside + 1e-9))
 
 
-KINDS: tuple[Change, ...] = ("longer", "wider", "new", "gone", "same", "outside")
-"""In the order in which people look at them: a growing crack matters most."""
+def compare_cracks(a: CrackedPhoto, b: CrackedPhoto, registration: Registration) -> list[CrackChange]:
+    """Say what became of each crack; each is in one change. In the order of `KINDS`, the longest first."""
+    pair = _Pair(a.grey, b.grey, registration)
+    before = [pair.trace(crack, is_b=False) for crack in a.cracks]
+    after = [pair.trace(crack, is_b=True) for crack in b.cracks]
+    changes = [pair.describe(*group) for group in _group(before, after, pair.near_px)]
+    return sorted(changes, key=lambda change: (KINDS.index(change.change), -_longest(change)))
 
 
-def _rank(change: CrackChange) -> tuple[int, float]:
-    return KINDS.index(change.change), -max(change.a.length_px or 0, change.b.length_px or 0)
+def _longest(change: CrackChange) -> float:
+    return max(change.a.length_px or 0.0, change.b.length_px or 0.0)
 
 
-def _trace(known: KnownCrack, registration: Registration, margin_px: float, *, is_b: bool) -> _Traced:
-    """Lay places along a crack's lines, and take them to photo A."""
-    pieces = [_sample(line) for line in known.lines]
-    starts, ends = np.concatenate([line[:-1] for line in pieces]), np.concatenate([line[1:] for line in pieces])
-    own_px = np.maximum(np.hypot(*(ends - starts).T), 1e-9)
-    areas = np.ones(len(starts))
-    if is_b:
-        areas = registration.areas((starts + ends) / 2)
-        pieces = [registration.to_a(line) for line in pieces]
-        starts, ends = registration.to_a(starts), registration.to_a(ends)
-    lengths = np.maximum(np.hypot(*(ends - starts).T), 1e-9)
-    points = (starts + ends) / 2
-    inside = registration.covers(points, margin_px)
-    across = areas * own_px / lengths  # the area of a strip over its length
-    stretch = float(np.average(across[inside], weights=lengths[inside])) if inside.any() else 1.0
-    return _Traced(known, points, np.concatenate([_find_directions(line) for line in pieces]), lengths, inside, stretch)
+@dataclass(frozen=True)
+class _Pair:
+    """Two photos laid over each other."""
+
+    grey_a: Grey
+    grey_b: Grey
+    registration: Registration
+
+    @property
+    def near_px(self) -> float:
+        """How far two lines of one crack may lie apart, in pixels of A."""
+        return NEAR_PX + 2 * self.registration.error_px
+
+    def trace(self, known: KnownCrack, *, is_b: bool) -> _Traced:
+        """Lay steps along a crack's lines, and find them in both photos."""
+        pieces = [_sample(line) for line in known.lines]
+        steps = np.concatenate([np.stack([line[:-1], line[1:]], axis=1) for line in pieces])
+        own = _Seen(steps.mean(axis=1), np.concatenate([_find_directions(line) for line in pieces]))
+        own_px = _lengths(steps[:, 1] - steps[:, 0])
+        if not is_b:
+            inside = self.registration.covers(own.points, self.near_px)
+            in_b = _see(own, self.registration.to_b)
+            return _Traced(known, steps, own, in_b, own_px, np.ones(len(steps)), inside)
+        in_a = _see(own, self.registration.to_a)
+        lengths = _lengths(self.registration.to_a(steps[:, 1]) - self.registration.to_a(steps[:, 0]))
+        across = self.registration.areas(own.points) * own_px / lengths  # a strip's area over its length
+        inside = self.registration.covers(in_a.points, self.near_px)
+        return _Traced(known, steps, in_a, own, lengths, across, inside)
+
+    def describe(self, a: Sequence[_Traced], b: Sequence[_Traced]) -> CrackChange:
+        """Say what became of a group."""
+        before, after = _measure(a), _measure(b)
+        if not all(crack.is_inside for crack in [*a, *b]):  # it is alone in its group
+            return CrackChange("outside", before, after)
+        if not a or not b:
+            [crack] = [*a, *b]
+            absent: Change = "new" if b else "gone"
+            is_absent = self._is_absent(crack, crack.inside, is_b=bool(b))
+            return CrackChange(absent if is_absent else "unclear", before, after)
+        grown = [part for crack in b for part in self._find_grown(crack, a)]
+        length_error_px = 2 * self.registration.error_px + LENGTH_ERROR * _longest(CrackChange("same", before, after))
+        longer_by_px = _beyond(sum(length_px for length_px, _ in grown), length_error_px)
+        wider_by_px = width_error_px = None
+        if before.width_px_p50 is not None and after.width_px_p50 is not None:
+            wider_by_px, width_error_px = self._compare_widths(a, b)
+        change: Change = "longer" if longer_by_px is not None else "same" if wider_by_px is None else "wider"
+        parts = tuple(line for _, line in grown) if longer_by_px is not None else ()
+        return CrackChange(change, before, after, longer_by_px, wider_by_px, parts, length_error_px, width_error_px)
+
+    def _is_absent(self, crack: _Traced, chosen: NDArray[np.bool_], *, is_b: bool) -> bool:
+        """Tell whether the other photo surely shows no crack at the chosen steps of one."""
+        in_a, in_b = (
+            measure_darkness(grey, seen.points[chosen], seen.directions[chosen], self.near_px)
+            for grey, seen in ((self.grey_a, crack.in_a), (self.grey_b, crack.in_b))
+        )
+        own, other = (in_b, in_a) if is_b else (in_a, in_b)
+        return own >= LEAST_DARKNESS and other < SHOWN * own
+
+    def _find_grown(self, crack: _Traced, before: Sequence[_Traced]) -> Iterator[tuple[float, Line]]:
+        """Yield the parts of a crack of B that A does not have: length in pixels of A, and line."""
+        away, _ = KDTree(np.concatenate([each.in_a.points for each in before])).query(crack.in_a.points)
+        is_far = (away > self.near_px) & crack.inside
+        goes_on = (is_far[1:] == is_far[:-1]) & (crack.steps[1:, 0] == crack.steps[:-1, 1]).all(axis=1)
+        for run in np.split(np.arange(len(is_far)), np.flatnonzero(~goes_on) + 1):
+            length_px = float(crack.lengths[run].sum())
+            if not is_far[run[0]] or length_px < LEAST_GROWN_PX:
+                continue
+            chosen = np.isin(np.arange(len(is_far)), run)
+            if self._is_absent(crack, chosen, is_b=True):
+                is_tip = away[run].min() < self.near_px + 2 * STEP_PX  # it begins `near_px` beyond the end of A's line
+                line = np.concatenate([crack.steps[run, 0], crack.steps[run[-1:], 1]])
+                yield length_px + self.near_px * is_tip, line
+
+    def _compare_widths(self, a: Sequence[_Traced], b: Sequence[_Traced]) -> tuple[float | None, float | None]:
+        """Return by how much B's crack is wider where both photos show it, None within the error; and the error."""
+        points, directions = (np.concatenate([crack.in_a[part] for crack in a]) for part in (0, 1))
+        of_b = [np.concatenate([crack.in_b[part] for crack in b]) for part in (0, 1)]
+        away, nearest = KDTree(np.concatenate([crack.in_a.points for crack in b])).query(points)
+        shared = away <= self.near_px
+        across = np.concatenate([crack.across for crack in b])[nearest[shared]]
+        widths_a = measure_widths(self.grey_a, points[shared], directions[shared])
+        widths_b = measure_widths(self.grey_b, *(part[nearest[shared]] for part in of_b)) * across
+        known = ~np.isnan(widths_a + widths_b)
+        if known.sum() < max(LEAST_PLACES, LEAST_KNOWN * shared.sum()):
+            return None, None
+        doubts = [
+            max(WIDTH_ERROR_PX * scale, WIDTH_ERROR * float(np.median(widths[known])))
+            for widths, scale in ((widths_a, 1.0), (widths_b, float(across.mean())))
+        ]
+        error_px = float(np.hypot(*doubts))
+        return _beyond(float(np.median((widths_b - widths_a)[known])), error_px), error_px
 
 
-def _sample(line: Line) -> NDArray[np.float64]:
+def _sample(line: Line) -> Line:
     """Return places along a line, its ends among them. Shape: (N, 2) → (M, 2)."""
-    along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))])
+    along = np.concatenate([[0.0], np.cumsum(_lengths(np.diff(line, axis=0)))])
     at = np.linspace(0, along[-1], max(2, round(along[-1] / STEP_PX) + 1))
     return np.stack([np.interp(at, along, values) for values in line.T], axis=1)
 
 
-def _find_directions(line: NDArray[np.float64]) -> NDArray[np.float64]:
+def _find_directions(line: Line) -> Points:
     """Return the direction of each step of a line, taken over its surroundings. Shape: (M, 2) → (M - 1, 2)."""
     half = round(SPAN_PX / STEP_PX / 2)
     steps = np.arange(len(line) - 1)
-    chords = line[np.minimum(steps + 1 + half, len(line) - 1)] - line[np.maximum(steps - half, 0)]
-    directions: NDArray[np.float64] = chords / np.maximum(np.hypot(*chords.T), 1e-9)[:, None]
-    return directions
+    return _normalise(line[np.minimum(steps + 1 + half, len(line) - 1)] - line[np.maximum(steps - half, 0)])
+
+
+def _see(seen: _Seen, to_other: Callable[[Points], Points]) -> _Seen:
+    """Return places as the other photo shows them."""
+    points = to_other(seen.points)
+    return _Seen(points, _normalise(to_other(seen.points + seen.directions) - points))
+
+
+def _lengths(vectors: Points) -> NDArray[np.float64]:
+    """Return the lengths of vectors, more than 0. Shape: (N, 2) → (N,)."""
+    lengths: NDArray[np.float64] = np.maximum(np.linalg.norm(vectors, axis=1), 1e-9)
+    return lengths
+
+
+def _normalise(vectors: Points) -> Points:
+    return vectors / _lengths(vectors)[:, None]
 
 
 def _group(a: Sequence[_Traced], b: Sequence[_Traced], near_px: float) -> list[tuple[list[_Traced], list[_Traced]]]:
@@ -191,33 +307,11 @@ def _run_along(one: _Traced, other: _Traced, near_px: float) -> bool:
 
 def _measure_shared(one: _Traced, other: _Traced, near_px: float) -> float:
     """Return the length of one crack that lies along another, where both photos show it."""
-    points, directions = other.points[other.inside], other.directions[other.inside]
-    away, nearest = KDTree(points).query(one.points[one.inside], distance_upper_bound=near_px)
+    points, directions = (part[other.inside] for part in other.in_a)
+    away, nearest = KDTree(points).query(one.in_a.points[one.inside], distance_upper_bound=near_px)
     found = np.flatnonzero(np.isfinite(away))
-    turns = np.abs((one.directions[one.inside][found] * directions[nearest[found]]).sum(axis=1))
+    turns = np.abs((one.in_a.directions[one.inside][found] * directions[nearest[found]]).sum(axis=1))
     return float(one.lengths[one.inside][found[turns >= np.cos(np.radians(MOST_TURN_DEG))]].sum())
-
-
-def _describe(a: Sequence[_Traced], b: Sequence[_Traced], error_px: float) -> CrackChange:
-    before, after = _measure(a), _measure(b)
-    if not all(crack.is_inside for crack in [*a, *b]):  # it is alone in its group
-        return CrackChange("outside", before, after)
-    if before.length_px is None or after.length_px is None:
-        return CrackChange("gone" if a else "new", before, after)
-    length_error_px = 2 * error_px + LENGTH_ERROR * max(before.length_px, after.length_px)
-    longer_by_px = _beyond(after.length_px - before.length_px, length_error_px)
-    width_error_px = wider_by_px = None
-    if before.width_px_p50 is not None and after.width_px_p50 is not None:
-        width_error_px = float(np.hypot(_doubt(before.width_px_p50, a), _doubt(after.width_px_p50, b)))
-        wider_by_px = _beyond(after.width_px_p50 - before.width_px_p50, width_error_px)
-    change: Change = "same" if wider_by_px is None else "wider"
-    change = change if longer_by_px is None else "longer"
-    return CrackChange(change, before, after, longer_by_px, wider_by_px, length_error_px, width_error_px)
-
-
-def _doubt(width_px: float, cracks: Sequence[_Traced]) -> float:
-    """Return the error of a width in pixels of A."""
-    return max(WIDTH_ERROR_PX * max(crack.stretch for crack in cracks), WIDTH_ERROR * width_px)
 
 
 def _beyond(difference: float, error: float) -> float | None:
@@ -229,16 +323,19 @@ def _measure(cracks: Sequence[_Traced]) -> Measured:
     if not cracks:
         return Measured()
     ordered = sorted(cracks, key=lambda crack: crack.inside_px, reverse=True)
-    unknown = next((each.known.width_status for each in ordered if each.known.width_px_p50 is None), "ok")
-    p50 = _average([(crack.known.width_px_p50, crack) for crack in cracks])
-    p95 = _average([(crack.known.width_px_p95, crack) for crack in cracks])
-    numbers = tuple(crack.known.crack for crack in ordered)
-    return Measured(numbers, sum(crack.inside_px for crack in cracks), p50, p95, unknown)
+    return Measured(
+        tuple(crack.known.crack for crack in ordered),
+        sum(crack.inside_px for crack in cracks),
+        _average([(crack.known.width_px_p50, crack) for crack in ordered]),
+        _average([(crack.known.width_px_p95, crack) for crack in ordered]),
+        ordered[0].known.width_status,
+    )
 
 
 def _average(widths: Sequence[tuple[float | None, _Traced]]) -> float | None:
     """Return the mean of widths in pixels of A, weighted with the lengths that both photos show."""
-    known = [(width_px * crack.stretch, crack.inside_px) for width_px, crack in widths if width_px is not None]
-    if len(known) < len(widths) or not sum(weight for _, weight in known):
-        return known[0][0] if len(known) == len(widths) else None
-    return float(np.average([value for value, _ in known], weights=[weight for _, weight in known]))
+    known = [(width_px * crack.stretch, crack.inside_px + 1e-9) for width_px, crack in widths if width_px is not None]
+    known_px = sum(length_px for _, length_px in known)
+    if known_px < LEAST_KNOWN * sum(crack.inside_px + 1e-9 for _, crack in widths):
+        return None
+    return sum(width_px * length_px for width_px, length_px in known) / known_px

@@ -20,7 +20,7 @@ Line = NDArray[np.float64]
 Path = NDArray[np.int64]
 """Numbers of skeleton pixels along a path. Shape: (N,)."""
 
-_AROUND = np.ones((3, 3), bool)
+AROUND = np.ones((3, 3), bool)
 """Pixels that touch at a corner are neighbours."""
 _AHEAD = ((0, 1), (1, -1), (1, 0), (1, 1))
 """Half of the neighbours: each pair of pixels is found once."""
@@ -48,7 +48,7 @@ def trace_lines(places: NDArray[np.bool_], rule: LineRule) -> list[list[Line]]:
     Returns:
         For each crack its lines, the longest first, in pixels of the map: 0.5, 0.5 is the middle of the first one.
     """
-    labels, _ = ndimage.label(places, _AROUND)
+    labels, _ = ndimage.label(places, AROUND)
     pieces = list[list[Line]]()
     for number, box in enumerate(ndimage.find_objects(labels), 1):
         inside = np.pad(labels[box] == number, 1)  # the border of a map is no end of thinning

@@ -1,7 +1,7 @@
 """Two photos of one surface laid over each other: the homography from photo B to photo A.
 
-Features of both (SIFT, Lowe 2004) are matched, and RANSAC (Fischler & Bolles 1981) finds the homography on which most of
-them agree. It holds for a flat surface. Where the photos do not show the same one, or it cannot be told, there is a
+Features of both (SIFT, Lowe 2004) are matched, and RANSAC (Fischler & Bolles 1981) finds the homography on which most
+of them agree. It holds for a flat surface. Where the photos do not show the same one, or it cannot be told, there is a
 reason instead of a homography: a wrong one would tell of cracks that never grew.
 """
 
@@ -19,6 +19,8 @@ from pipeline.images.decode import Pixels, resize
 
 LONGEST_PX = 1000
 """Features are sought in a picture whose longer side is at most this: more pixels cost more and find no more places."""
+LEAST_SIDE_PX = 32
+"""Of a picture in which features are sought."""
 CONTRAST = 0.0067
 """Least contrast of a feature: half of Lowe's, for concrete has little (docs/experiments.md)."""
 MOST_FEATURES = 4000
@@ -36,9 +38,10 @@ LEAST_OVERLAP = 0.2
 MOST_STRETCH = 2.5
 """How many times as large or as small one photo may show a place as the other: beyond, one shows cracks that the other
 cannot."""
-SUPPORT_SHARE = 0.12
+SUPPORT_SHARE = 0.2
 """The homography is trusted up to this far from an inlier, in longer sides of photo A: behind an edge of the structure
 begins another surface, which has none."""
+FAR_PX = 1e9
 GRID = 48
 """Places across and down photo A at which its overlap is counted."""
 
@@ -47,6 +50,8 @@ Refusal = Literal["few_features", "few_matches", "matches_in_one_spot", "small_o
 
 Points = NDArray[np.float64]
 """Places x, y in pixels of a photo, from its upper left corner. Shape: (N, 2)."""
+Matrix = NDArray[np.floating]
+"""Of a homography. Shape: (3, 3)."""
 
 
 class Features(NamedTuple):
@@ -57,16 +62,16 @@ class Features(NamedTuple):
     reduced: float
     """Pixels of the photo to one of the reduced picture."""
     points: Points
-    descriptors: NDArray[np.float32]
-    """Of length 1. Shape: (N, 128)."""
+    descriptors: NDArray[np.uint8]
+    """Shape: (N, 128)."""
 
 
 @dataclass(frozen=True)
 class Registration:
     """How photo B lies over photo A."""
 
-    matrix: NDArray[np.float64]
-    """Takes x, y, 1 in pixels of B to homogeneous coordinates in pixels of A. Shape: (3, 3)."""
+    matrix: Matrix
+    """Takes x, y, 1 in pixels of B to homogeneous coordinates in pixels of A."""
     inliers: Points
     """Features of A that the homography explains."""
     error_px: float
@@ -95,7 +100,7 @@ class Registration:
         return scale
 
     def covers(self, points: Points, margin_px: float = 0.0) -> NDArray[np.bool_]:
-        """Tell which places of A are sure to be in both photos, at least `margin_px` from their edges and near an inlier.
+        """Tell which places of A are sure to be in both photos: near an inlier, `margin_px` or more from their edges.
 
         Shape: (N, 2) → (N,).
         """
@@ -110,17 +115,18 @@ def find_features(pixels: Pixels) -> Features:
     height_px, width_px = pixels.shape[:2]
     reduced = max(1.0, max(height_px, width_px) / LONGEST_PX)
     small = resize(pixels, max(1, round(height_px / reduced)), max(1, round(width_px / reduced)))
-    grey = small.mean(axis=2, dtype=np.float32) / 255
+    nothing = Features(width_px, height_px, reduced, np.empty((0, 2)), np.empty((0, 128), np.uint8))
+    if min(small.shape[:2]) < LEAST_SIDE_PX:
+        return nothing
     sift = SIFT(upsampling=1, c_dog=CONTRAST)
     try:
-        sift.detect_and_extract(grey)
-    except (RuntimeError, ValueError):  # skimage's ways to say that a picture is flat, or too small
-        return Features(width_px, height_px, reduced, np.empty((0, 2)), np.empty((0, 128), np.float32))
-    coarsest = np.argsort(-sift.sigmas, kind="stable")[:MOST_FEATURES]
-    points = (sift.keypoints[coarsest, ::-1] + 0.5) * (width_px / small.shape[1], height_px / small.shape[0])
-    descriptors = sift.descriptors[coarsest].astype(np.float32)
-    descriptors /= np.maximum(np.linalg.norm(descriptors, axis=1, keepdims=True), 1e-9)
-    return Features(width_px, height_px, reduced, points, descriptors)
+        sift.detect_and_extract(small.mean(axis=2, dtype=np.float32) / 255)
+    except RuntimeError:  # skimage's way to say that it found none
+        return nothing
+    found, sigmas, descriptors = map(np.asarray, (sift.keypoints, sift.sigmas, sift.descriptors))
+    coarsest = np.argsort(-sigmas, kind="stable")[:MOST_FEATURES]
+    points = (found[coarsest, ::-1] + 0.5) * (width_px / small.shape[1], height_px / small.shape[0])
+    return Features(width_px, height_px, reduced, points, descriptors[coarsest])
 
 
 def register(a: Features, b: Features) -> Registration | Refusal:
@@ -146,14 +152,20 @@ def register(a: Features, b: Features) -> Registration | Refusal:
     return _find_fault(found, of_b) or found
 
 
-def _match(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.intp]:
+def _match(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.intp]:
     """Return the rows of a and b that are each other's nearest, and far nearer than the next. Shape: (M, 2)."""
-    squares = np.maximum(2 - 2 * (a @ b.T), 0)  # distances of unit vectors
+    squares = np.maximum(2 - 2 * (_normalise(a) @ _normalise(b).T), 0)  # distances of unit vectors
     nearest = squares.argmin(axis=1)
     rows = np.arange(len(a))
     best, second = np.partition(squares, 1, axis=1)[:, :2].T
     chosen = (squares.argmin(axis=0)[nearest] == rows) & (best < RATIO**2 * second)
     return np.stack([rows[chosen], nearest[chosen]], axis=1)
+
+
+def _normalise(descriptors: NDArray[np.uint8]) -> NDArray[np.float32]:
+    vectors = descriptors.astype(np.float32)
+    unit: NDArray[np.float32] = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    return unit
 
 
 def _find_fault(found: Registration, of_b: Points) -> Refusal | None:
@@ -174,7 +186,7 @@ def _surround(points: Points, size: tuple[int, int]) -> bool:
     return not is_line and bool(ConvexHull(points).volume >= LEAST_SPREAD * size[0] * size[1])
 
 
-def _measure_overlap(matrix: NDArray[np.float64], size_a: tuple[int, int], size_b: tuple[int, int]) -> float:
+def _measure_overlap(matrix: Matrix, size_a: tuple[int, int], size_b: tuple[int, int]) -> float:
     """Return the share of A that B covers, counted at the places of a grid."""
     across, down = ((np.arange(GRID) + 0.5) / GRID * side for side in size_a)
     places = np.stack(np.meshgrid(across, down), axis=-1).reshape(-1, 2)
@@ -182,13 +194,14 @@ def _measure_overlap(matrix: NDArray[np.float64], size_a: tuple[int, int], size_
 
 
 def _is_within(points: Points, size: tuple[int, int], margin_px: float = 0.0) -> NDArray[np.bool_]:
-    within: NDArray[np.bool_] = ((points >= margin_px) & (points <= np.array(size) - margin_px)).all(axis=1)
+    beyond = np.maximum(margin_px - points, points - (np.array(size) - margin_px)).max(axis=1)
+    within: NDArray[np.bool_] = beyond <= 0
     return within
 
 
-def _project(matrix: NDArray[np.float64], points: Points) -> Points:
-    """Return places under a homography; infinitely far are those behind the camera."""
+def _project(matrix: Matrix, points: Points) -> Points:
+    """Return places under a homography; at `FAR_PX` are those behind the camera."""
     moved = points @ matrix[:, :2].T + matrix[:, 2]
-    depth = moved[:, 2] * np.sign(matrix[2, 2])
-    projected: Points = np.where(depth[:, None] > 0, moved[:, :2] / np.where(depth, moved[:, 2], 1)[:, None], np.inf)
+    is_seen = moved[:, 2:] * np.sign(matrix[2, 2]) > 0
+    projected: Points = np.where(is_seen, moved[:, :2] / np.where(is_seen, moved[:, 2:], 1), FAR_PX)
     return projected

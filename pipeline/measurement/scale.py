@@ -131,4 +131,4 @@ def _multiply(length_mm: float | None, px_per_mm: float | None) -> float | None:
 def _divide(distance_m: float | None, focal_px: float | None) -> float | None:
     """Return millimetres per pixel."""
     is_known = distance_m is not None and LEAST_DISTANCE_M <= distance_m <= MOST_DISTANCE_M
-    return 1000 * distance_m / focal_px if is_known and distance_m and focal_px else None
+    return 1000 * distance_m / focal_px or None if is_known and distance_m and focal_px else None

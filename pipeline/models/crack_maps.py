@@ -75,11 +75,10 @@ class PhotoMapper:
 
     def __call__(self, photo: ScoredPhoto) -> bytes:
         """Return the map as PNG; its text fields are `scale`, `model_id` and `image`."""
-        return self.draw(photo, self.map_tiles(photo))
+        return self.draw(photo, self.map_tiles(photo, np.flatnonzero(photo.scores >= LEAST_SCORE).tolist()))
 
-    def map_tiles(self, photo: ScoredPhoto) -> list[TileMap]:
-        """Find cracks in the tiles that may have any."""
-        chosen = np.flatnonzero(photo.scores >= LEAST_SCORE).tolist()
+    def map_tiles(self, photo: ScoredPhoto, chosen: Sequence[int]) -> list[TileMap]:
+        """Find cracks in some tiles of the grid."""
         tiles = [photo.grid[index] for index in chosen]
         chunks = (
             cut(photo.pixels, tiles[first : first + MAP_BATCH_TILES], self._tile_px)
@@ -87,7 +86,7 @@ class PhotoMapper:
         )
         batches = score_in_batches(self._map_tiles, chunks, MAP_BATCH_TILES)
         maps = (found for batch in batches for found in np.asarray(batch))
-        return [*map(TileMap, tiles, photo.scores[chosen].tolist(), maps)]
+        return [*map(TileMap, tiles, [float(photo.scores[index]) for index in chosen], maps)]
 
     def draw(self, photo: ScoredPhoto, maps: Sequence[TileMap]) -> bytes:
         """Return the map as PNG; its text fields are `scale`, `model_id` and `image`."""

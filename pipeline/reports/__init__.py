@@ -7,16 +7,21 @@ nor `cli`. Start with `report`.
 * `compare`: two datasets compared, as a table and as a page
 * `overlay`: photos with their heat over them, as files
 * `review`: tiles for people to label, with their table
+* `crack_drawings`: drawings of cracks, one a photo, as DXF and SVG
+* `workbook`: a workbook of cracks with their pictures
 * `dataset_stats`: SQL that counts and lists the photos of a dataset
+* `crack_stats`: SQL that counts and lists its cracks, and words for them
 * `photo_matching`: the photos of two inspections matched by name or position
 * `path_tails`: those of one name matched by the end of their paths
 * `unmatched`: why photos have no match, in words
 * `score_changes`: changes of scores between two datasets, and their agreement
+* `crack_growth`: growth of cracks between two inspections
 * `review_selection`: the rule that chooses tiles to review
 * `source_photos`: the photos of a dataset, read again from their archives
 * `photo_cards`: photos as cards of a page
 * `html_page`: templates and data to one HTML file
 * `svg_plots`: the geometry of the plots in a page
 * `heatmap`: tile scores as colours over their photo
+* `width_classes`: widths for people: classes with names and colours, and words
 * `thumbnails`: small pictures: shrink, cut, add a legend, encode
 """

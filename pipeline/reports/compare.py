@@ -1,7 +1,8 @@
 """Compare two datasets: the same structure in two years, or two models on the same photos; as a table and as a page.
 
-It joins `photo_matching`, `score_changes` and the parts of a report. Each photo or pair of photos is one row of
-`comparison.parquet`; the page shows the greatest changes side by side.
+It joins `photo_matching`, `score_changes`, `crack_growth` and the parts of a report. Each photo or pair of photos is
+one row of `comparison.parquet`, and each crack of two photos of one place one of `crack_changes.parquet`; the page
+shows the greatest changes side by side.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,25 +14,31 @@ import pyarrow as pa
 
 from pipeline import storage
 from pipeline.core.errors import DatasetError, UsageError
+from pipeline.core.progress import OnProgress, no_progress
 from pipeline.dataset.commit_log import read_table, table_bytes
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.run import read_run
 from pipeline.dataset.sql import Connection, connect
 from pipeline.dataset.targets import Product, Target, check_targets, mark_of
 from pipeline.reports import dataset_stats, html_page, score_changes, svg_plots
+from pipeline.reports.crack_growth import Growth, compare_growth
 from pipeline.reports.html_page import MOST_ROWS, Column, PhotoTable, short_names
 from pipeline.reports.photo_cards import PhotoCard, make_cards
 from pipeline.reports.photo_matching import SIDES, By, Rule, count_matched, match
 from pipeline.reports.score_changes import Agreement
 from pipeline.reports.unmatched import explain
 
-TABLE, PAGE = "comparison.parquet", "comparison.html"
+TABLE, PAGE, CRACKS = "comparison.parquet", "comparison.html", "crack_changes.parquet"
+
+GROWTH_ROWS = 500
+"""Changes of cracks in the page's table, pair by pair."""
 
 _MARK = b"crackscan.made_by"
 """Key of the table's metadata."""
 
 _SCORED = """
-    SELECT image_id, archive, image, occurrence, crack_score, crack_tiles, tiles, captured_at, latitude, longitude
+    SELECT image_id, archive, image, occurrence, crack_score, crack_tiles, tiles, captured_at, latitude, longitude,
+           cracks, crack_length_px
     FROM photos WHERE failure_stage IS DISTINCT FROM 'open'
 """
 """A row for an archive that could not be opened is no photo."""
@@ -52,7 +59,9 @@ class CompareConfig:
     threshold: float | None = None
     """A tile counts as cracked from this score on; None takes the counts at each model's threshold."""
     top: int = 12
-    """Pairs that the page shows with their pictures."""
+    """Pairs that the page shows with their pictures, by score and by growth of cracks."""
+    crack_pairs: int = 24
+    """Pairs of photos whose cracks are compared: those with the longest cracks."""
     most_rows: int = MOST_ROWS
     """Photos and pairs in the page's table, the greatest changes first."""
     overwrite: bool = False
@@ -98,23 +107,29 @@ class Comparison:
     """The pairs that the page shows, as rows of the table."""
     hints: Sequence[str]
     """Why photos have no match, and what to do; empty if most have one."""
+    growth: Growth
     table_url: str
     page_url: str
+    cracks_url: str
+    """Written where cracks were compared."""
 
 
-def compare(config: CompareConfig) -> Comparison:
-    """Compare two datasets, and write the table and the page.
+def compare(config: CompareConfig, on_progress: OnProgress = no_progress) -> Comparison:
+    """Compare two datasets, and write the tables and the page.
+
+    Args:
+        config: what to compare.
+        on_progress: told of each photo read again to compare its cracks, which takes a second or more.
 
     Raises:
         UsageError: there is no dataset, the threshold is no probability, a file in the folder may not be replaced, or
             no photo of a side has the position by which it should match.
     """
     layouts = [Layout(storage.canonical(place)) for place in (config.a, config.b)]
-    folder = storage.canonical(config.to)
-    urls = (storage.join(folder, TABLE), storage.join(folder, PAGE))
+    urls = [storage.join(storage.canonical(config.to), name) for name in (TABLE, PAGE, CRACKS)]
     with ExitStack() as stack:
         sides = [stack.enter_context(dataset_stats.open_photos(layout, config.threshold)) for layout in layouts]
-        products = (_TABLE_PRODUCT, html_page.product("compare"))
+        products = (_TABLE_PRODUCT, html_page.product("compare"), _TABLE_PRODUCT)
         check_targets([Target(*each, config.overwrite) for each in zip(urls, products, strict=True)], layouts)
         both = stack.enter_context(connect(layouts[0]))
         for name, side in zip(SIDES, sides, strict=True):
@@ -125,11 +140,25 @@ def compare(config: CompareConfig) -> Comparison:
         table, agreement = score_changes.read_changes(both), score_changes.measure_agreement(both)
         worst = [row for row in table.slice(0, config.top).to_pylist() if row["change"] in {"rose", "fell"}]
         described = [_describe_side(layout, side, config) for layout, side in zip(layouts, sides, strict=True)]
-        comparison = Comparison(score_changes.count_changes(both), agreement, described, worst, hints, *urls)
+        growth = compare_growth(both, sides, layouts, config.crack_pairs, on_progress)
+        counts = score_changes.count_changes(both)
+        comparison = Comparison(counts, agreement, described, worst, hints, growth, *urls)
         pairs = _make_pairs(worst, sides, layouts)
-    storage.write_whole(comparison.table_url, table_bytes(table.replace_schema_metadata({_MARK: mark_of("compare")})))
-    storage.write_whole(comparison.page_url, _render_page(config, comparison, table, pairs))
+    _write(config, comparison, table, pairs)
     return comparison
+
+
+def _write(config: CompareConfig, comparison: Comparison, table: pa.Table, pairs: Sequence[Pair]) -> None:
+    storage.write_whole(comparison.table_url, _encode(table))
+    if comparison.growth.pairs:
+        storage.write_whole(comparison.cracks_url, _encode(comparison.growth.to_table()))
+    elif storage.exists(comparison.cracks_url):  # of an older comparison
+        storage.remove(comparison.cracks_url)
+    storage.write_whole(comparison.page_url, _render_page(config, comparison, table, pairs))
+
+
+def _encode(table: pa.Table) -> bytes:
+    return table_bytes(table.replace_schema_metadata({_MARK: mark_of("compare")}))
 
 
 def _is_comparison(url: str, _head: bytes) -> bool:
@@ -168,6 +197,9 @@ def _render_page(config: CompareConfig, comparison: Comparison, table: pa.Table,
     return html_page.render(
         "compare.html",
         comparison=comparison,
+        growth=comparison.growth,
+        shown_growth=[pair for pair in comparison.growth.pairs if pair.views is not None][: config.top],
+        crack_rows=comparison.growth.rows[:GROWTH_ROWS],
         rule=config.rule,
         margin=config.margin,
         pairs=pairs,

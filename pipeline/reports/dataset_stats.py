@@ -6,7 +6,7 @@ or of one moment and one score, become one dot. `svg_plots` and the page's templ
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -34,6 +34,26 @@ FAR = 3.0
 """A position is left out if it is farther outside the middle 96 % of positions than this many times their spread …"""
 LEAST_FAR_DEGREES = 0.002
 """… plus this distance, about two hundred metres."""
+UNKNOWN_WIDTH_PX = 1
+"""As wide counts a crack of unknown width where photos are put in order: most such cracks are thin."""
+
+
+@dataclass(frozen=True)
+class CrackRule:
+    """Which cracks count, by their width (p95)."""
+
+    from_mm: float | None = None
+    """Cracks of photos with a scale count from this width on, in millimetres …"""
+    from_px: float | None = None
+    """… and others from this one on, in pixels; all of them, if `from_mm` is None."""
+
+    @property
+    def is_set(self) -> bool:
+        """Whether some cracks may not count."""
+        return self != CrackRule()
+
+
+EVERY_CRACK = CrackRule()
 
 
 @dataclass(frozen=True)
@@ -105,15 +125,43 @@ class Dot:
     """The photo with that score."""
 
 
+_COPY_CRACKS = """
+    CREATE TEMP TABLE measured AS
+    SELECT image_id, archive, image, crack, length_px, length_mm, orientation_deg, score, width_status,
+           crack_width_px_p95 AS p95_px, crack_width_mm_p95 AS p95_mm, mm_per_px, scale_source,
+           CASE WHEN $from_mm IS NOT NULL AND mm_per_px IS NOT NULL THEN coalesce(p95_mm >= $from_mm::FLOAT, false)
+                WHEN $from_px IS NOT NULL THEN coalesce(p95_px >= $from_px::FLOAT, false)
+                ELSE $from_mm IS NULL END AS counts
+    FROM cracks
+"""
+"""All but the lines of cracks, which are many times as large."""
+
 _COPY_PHOTOS = f"""
     CREATE TEMP TABLE photos AS
+    WITH counted AS (
+        SELECT image_id, count(*)::INTEGER AS cracks, sum(length_px) AS crack_length_px,
+               sum(length_mm) AS crack_length_mm, max(p95_px) AS widest_px, max(p95_mm) AS widest_mm,
+               sum(length_px * coalesce(p95_px, {UNKNOWN_WIDTH_PX}) * if(getvariable('in_mm'), mm_per_px ** 2, 1))
+                   AS crack_area
+        FROM measured WHERE counts GROUP BY image_id)
     SELECT image_id, archive, image, occurrence, status, failure_stage, failure_kind, failure_message, tiles,
            crack_tiles, crack_score, domain_score, captured_at, latitude, longitude, altitude_m, camera, height_px,
            width_px, run_id, scored_at,
-           coalesce(domain_score >= getvariable('domain_threshold'), false) AS is_out_of_domain, {IS_OVER} AS is_over
-    FROM images
+           coalesce(domain_score >= getvariable('domain_threshold'), false) AS is_out_of_domain, {IS_OVER} AS is_over,
+           if(images.cracks IS NULL, NULL, coalesce(counted.cracks, 0)) AS cracks, counted.crack_length_px,
+           crack_length_mm, counted.widest_px, counted.widest_mm, mm_per_px, scale_source,
+           coalesce(crack_area, 0) AS crack_area
+    FROM images LEFT JOIN counted USING (image_id)
 """  # noqa: S608 - our own SQL
-"""A copy, so that a remote dataset is read once and not for every figure, and all figures are of one moment."""
+"""A copy, so that a remote dataset is read once and not for every figure, and all figures are of one moment. The view's
+`widest_px` is the widest place of all cracks, the copy's the widest crack that counts."""
+
+_SET_IN_MM = "SET VARIABLE in_mm = (SELECT coalesce(bool_and(mm_per_px IS NOT NULL), false) FROM measured WHERE counts)"
+"""Areas are compared in square millimetres where all cracks that count have a scale, else in square pixels."""
+
+_WORST_FIRST = "crack_score IS NULL, is_out_of_domain, crack_area DESC, crack_score DESC, archive, image, occurrence"
+"""Failed photos come last, before them those unlike the training data. Most crack first, which is nothing in a dataset
+without measured cracks; then the score."""
 
 _TOTALS = """
     count(*) AS photos, count(*) FILTER (status = 'failed') AS failed, count(*) FILTER (is_over) AS cracked,
@@ -144,18 +192,19 @@ _RUNS = """
     FROM photos GROUP BY run_id ORDER BY began_at
 """
 
-_LISTED = """
-    SELECT image_id, archive, image, crack_score, crack_tiles, tiles, captured_at, latitude, longitude, failure_kind,
-           is_out_of_domain, is_over, failure_message
-    FROM photos ORDER BY crack_score IS NULL, is_out_of_domain, crack_score DESC, archive, image, occurrence LIMIT ?
-"""
+_CRACK_FACTS = "cracks, crack_length_px, crack_length_mm, widest_px, widest_mm, mm_per_px, scale_source"
 
-_PHOTOS = """
+_LISTED = f"""
+    SELECT image_id, archive, image, crack_score, crack_tiles, tiles, captured_at, latitude, longitude, failure_kind,
+           is_out_of_domain, is_over, failure_message, {_CRACK_FACTS}
+    FROM photos ORDER BY {_WORST_FIRST} LIMIT ?
+"""  # noqa: S608 - our own text
+
+_PHOTOS = f"""
     SELECT image_id, archive, image, height_px, width_px, crack_score, crack_tiles, tiles, domain_score, captured_at,
-           latitude, longitude, altitude_m, camera
-    FROM photos WHERE image_id IN (SELECT unnest(?))
-    ORDER BY is_out_of_domain, crack_score DESC, archive, image, occurrence
-"""
+           latitude, longitude, altitude_m, camera, {_CRACK_FACTS}
+    FROM photos WHERE image_id IN (SELECT unnest(?)) ORDER BY {_WORST_FIRST}
+"""  # noqa: S608
 
 _OUT_OF_DOMAIN = (
     "SELECT image_id FROM photos WHERE is_out_of_domain ORDER BY domain_score DESC, archive, image, occurrence LIMIT ?"
@@ -196,14 +245,19 @@ _MOMENTS = f"""
 
 
 @contextmanager
-def open_photos(layout: Layout, threshold: float | None) -> Iterator[Connection]:
-    """Open DuckDB with a dataset's views and a copy of its photos, the table `photos` that the functions below read.
+def open_photos(layout: Layout, threshold: float | None, rule: CrackRule = EVERY_CRACK) -> Iterator[Connection]:
+    """Open DuckDB with a dataset's views and copies of its photos and cracks, the tables `photos` and `measured`.
+
+    The functions below read `photos`, those of `crack_stats` also `measured`, in which the cracks have `counts`.
 
     Args:
         layout: the dataset.
         threshold: a tile counts as cracked from this score on; None takes the counts at the model's threshold.
+        rule: which cracks count.
     """
     with views(layout, threshold) as connection:
+        connection.execute(_COPY_CRACKS, asdict(rule))
+        connection.execute(_SET_IN_MM)
         connection.execute(_COPY_PHOTOS)
         yield connection
 

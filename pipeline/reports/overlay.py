@@ -1,4 +1,4 @@
-"""A photo with its heat over it, as a file: for a mail, a slide, or one photo of a dataset."""
+"""A photo with its crack lines or its heat over it, as a file: for a mail, a slide, or one photo of a dataset."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,10 +10,12 @@ from pipeline.dataset.layout import Layout
 from pipeline.dataset.sql import Connection
 from pipeline.dataset.targets import Product, Target, check_targets, has_mark, mark_of
 from pipeline.images.decode import Pixels
-from pipeline.reports import dataset_stats, heatmap, thumbnails
+from pipeline.reports import crack_stats, dataset_stats, heatmap, svg_plots, thumbnails
+from pipeline.reports.crack_stats import NOT_MEASURED, CrackLines
 from pipeline.reports.heatmap import TileScores
 from pipeline.reports.source_photos import read_source_photos
-from pipeline.reports.thumbnails import Form
+from pipeline.reports.thumbnails import Form, LegendItem
+from pipeline.reports.width_classes import ALL_CLASSES
 
 SUFFIXES: dict[Form, str] = {"png": ".png", "jpeg": ".jpg"}
 _IS_OVERLAY: dict[Form, Callable[[str, bytes], bool]] = {
@@ -42,6 +44,8 @@ class OverlayConfig:
     form: Form = "png"
     overwrite: bool = False
     """Also replace pictures that are no overlays."""
+    cracks: bool = False
+    """Draw the lines of cracks, coloured by width, in place of the heat."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,8 @@ class Overlay:
 
     image: str
     crack_score: float
+    measures: str
+    """What was measured in it, in words; empty if nothing was."""
     url: str | None
     """None if the photo cannot be read any more."""
     why: str
@@ -60,28 +66,52 @@ def write_overlays(config: OverlayConfig) -> Iterator[Overlay]:
     """Draw photos one by one, in the order of their archives; draw none if a name is unknown or a file in the way.
 
     Raises:
-        UsageError: there is no dataset, a name means none or several of its photos, or a file may not be replaced.
+        UsageError: there is no dataset, a name means none or several of its photos, a file may not be replaced, or
+            cracks are asked for where none were measured.
     """
     layout, folder = Layout(storage.canonical(config.out)), storage.canonical(config.to)
     with dataset_stats.open_photos(layout, None) as photos:
         ids = list(dict.fromkeys(_find_photo(photos, layout, name) for name in config.images))
         facts = {row["image_id"]: row for row in dataset_stats.read_photos(photos, ids)}
+        if config.cracks and any(row["cracks"] is None for row in facts.values()):
+            raise UsageError(f"{layout.url} {NOT_MEASURED} Leave --cracks out.")
         scores = dataset_stats.read_tile_scores(photos, list(facts.values()))
-    urls = {
-        id_: storage.join(folder, f"{_file_stem(row['image'])}-{id_}{SUFFIXES[config.form]}")
-        for id_, row in facts.items()
-    }
+        lines = crack_stats.read_lines(photos, ids) if config.cracks else {}
+    urls = {id_: storage.join(folder, _file_name(row["image"], id_, config)) for id_, row in facts.items()}
     product = Product("overlay", config.form, _IS_OVERLAY[config.form])
     check_targets([Target(url, product, config.overwrite) for url in urls.values()], [layout])
     for image_id, source in read_source_photos(layout, {image_id: row["archive"] for image_id, row in facts.items()}):
-        name, score = facts[image_id]["image"], facts[image_id]["crack_score"]
+        row = facts[image_id]
+        name, score, measures = row["image"], row["crack_score"], crack_stats.describe_photo(row)
         if isinstance(source, str):
-            yield Overlay(name, score, None, source)
+            yield Overlay(name, score, measures, None, source)
             continue
-        text = f"{storage.name(name)}   highest tile score {score:.3f}"
-        picture = draw_overlay(source, scores[image_id], text)
+        if config.cracks:
+            text = f"{storage.name(name)}   {measures}"
+            picture = draw_cracks(source, lines[image_id], row["mm_per_px"], text)
+        else:
+            picture = draw_overlay(source, scores[image_id], f"{storage.name(name)}   highest tile score {score:.3f}")
         storage.write_whole(urls[image_id], thumbnails.encode(picture, config.form, mark_of("overlay")))
-        yield Overlay(name, score, urls[image_id], "")
+        yield Overlay(name, score, measures, urls[image_id], "")
+
+
+def draw_cracks(pixels: Pixels, cracks: Sequence[CrackLines], mm_per_px: float | None, text: str) -> Pixels:
+    """Draw cracks over a photo, in its own size, and add their classes of width and a scale bar below.
+
+    Shape: (H, W, 3) → (H + legend, W, 3).
+    """
+    lines = [(line, crack.width_class.colour) for crack in cracks for line in crack.lines]
+    seen = {crack.width_class for crack in cracks}
+    classes = [LegendItem(one.label, one.colour) for one in ALL_CLASSES if one in seen]
+    bar = [] if mm_per_px is None else [_scale_bar(mm_per_px, pixels.shape[1])]
+    return thumbnails.add_samples(thumbnails.draw_lines(pixels, lines), [*bar, *classes, LegendItem(text)])
+
+
+def _scale_bar(mm_per_px: float, width_px: int) -> LegendItem:
+    """Return a round length of at most a quarter of a photo."""
+    long_mm = svg_plots.round_down(width_px / 4 * mm_per_px)
+    label = f"{long_mm / 1000:g} m" if long_mm >= 1000 else f"{long_mm:g} mm"
+    return LegendItem(label, "#000000", round(long_mm / mm_per_px))
 
 
 def draw_overlay(pixels: Pixels, photo: TileScores, text: str) -> Pixels:
@@ -113,7 +143,8 @@ def _find_photo(photos: Connection, layout: Layout, name: str) -> str:
     return str(row["image_id"])
 
 
-def _file_stem(image: str) -> str:
+def _file_name(image: str, image_id: str, config: OverlayConfig) -> str:
     """Return a file name that every system takes, close to that of the photo."""
     stem = image.rpartition("/")[2].rpartition(".")[0]
-    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in stem)[:60]
+    plain = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in stem)[:60]
+    return f"{plain}-{image_id}{'-cracks' if config.cracks else ''}{SUFFIXES[config.form]}"

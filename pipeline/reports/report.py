@@ -1,15 +1,18 @@
 """A report of a dataset for people: one HTML file with figures, the worst photos, and a table of all photos.
 
-It joins the figures of `dataset_stats`, the plots of `svg_plots` and the cards of `photo_cards`. A photo whose archive
-cannot be read any more has a card without a picture.
+It joins the figures of `dataset_stats` and `crack_stats`, the plots of `svg_plots` and the cards of `photo_cards`. A
+photo whose archive cannot be read any more has a card without a picture.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from pipeline import storage
+from pipeline.core.counts import count_of
+from pipeline.core.errors import UsageError
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.run import read_run
 from pipeline.dataset.sql import Connection
@@ -17,15 +20,20 @@ from pipeline.dataset.targets import Target, check_targets
 from pipeline.models.threshold_words import describe_threshold
 from pipeline.monitoring.run_report import cost_in, read_reports
 from pipeline.monitoring.status import status
-from pipeline.reports import dataset_stats, html_page, svg_plots
-from pipeline.reports.dataset_stats import GroupBy
+from pipeline.reports import crack_stats, dataset_stats, html_page, svg_plots
+from pipeline.reports.crack_stats import NOT_MEASURED, CrackTotals
+from pipeline.reports.dataset_stats import EVERY_CRACK, CrackRule, GroupBy
 from pipeline.reports.html_page import MOST_ROWS, Column, PhotoTable, short_names
 from pipeline.reports.photo_cards import PhotoCard, make_cards
+from pipeline.reports.width_classes import ALL_CLASSES, WidthClass, name_source
 
 OUT_OF_DOMAIN_PHOTOS = 12
 """Photos unlike the training data that the report shows, at most."""
 OUT_OF_DOMAIN_PX = 320
 """Longest side of their pictures."""
+
+DIRECTIONS = {0.0: "0°", 0.25: "45°", 0.5: "90°", 0.75: "135°", 1.0: "180°"}
+"""Labels of crack directions by their places on the axis."""
 
 MEASURES = (
     ("accuracy", "Accuracy, validation"),
@@ -53,6 +61,8 @@ class ReportConfig:
     """The rows of the table of groups; None takes folders where there is one archive with several."""
     most_rows: int = MOST_ROWS
     """Photos in the table, the worst ones."""
+    rule: CrackRule = EVERY_CRACK
+    """Which cracks count."""
     overwrite: bool = False
     """Also replace a page that is no report."""
 
@@ -67,24 +77,34 @@ class WrittenReport:
     cards: int
     without_picture: int
     """Cards whose photo cannot be read any more."""
+    cracks: CrackTotals | None
+    """None if the dataset measures none."""
 
 
 def write_report(config: ReportConfig) -> WrittenReport:
     """Write the report of a dataset, also of one that is unfinished or that a run is writing.
 
     Raises:
-        UsageError: there is no dataset, the threshold is no probability, or `to` may not be replaced.
+        UsageError: there is no dataset, the threshold is no probability, `to` may not be replaced, or cracks of some
+            width are asked for where none was measured.
     """
     layout = Layout(storage.canonical(config.out))
     url = storage.canonical(config.to)
     check_targets([Target(url, html_page.product("report"), config.overwrite)], [layout])
     run = read_run(layout)
-    with dataset_stats.open_photos(layout, config.threshold) as photos:
-        totals = dataset_stats.count_totals(photos)
+    with dataset_stats.open_photos(layout, config.threshold, config.rule) as photos:
+        totals, cracks = dataset_stats.count_totals(photos), crack_stats.count_cracks(photos, config.rule)
+        if cracks is None and config.rule.is_set:
+            raise UsageError(
+                f"{layout.url} {NOT_MEASURED} Leave --from-mm and --from-px out, or score the photos anew elsewhere."
+            )
         rows = dataset_stats.list_photos(photos, config.most_rows)
         scored = [row["image_id"] for row in rows.slice(0, config.top).to_pylist() if row["crack_score"] is not None]
-        worst = list(make_cards(photos, layout, scored).values())
+        worst = list(make_cards(photos, layout, scored, with_cracks=True).values())
         facts = _collect_figures(photos, config.group_by) | _out_of_domain(photos, layout, config.top)
+        facts |= _describe_cracks(photos, cracks, config.rule)
+        if cracks is not None:
+            facts["width_classes"] = _list_width_classes([*worst, *facts["out_of_domain"]])
     data = html_page.render(
         "report.html",
         dataset=layout.url,
@@ -96,12 +116,13 @@ def write_report(config: ReportConfig) -> WrittenReport:
         threshold_words=describe_threshold(run.get("model_card", {})),
         totals=totals,
         worst=worst,
-        rows=_make_table(rows, worst),
+        rows=_make_table(rows, worst, cracks),
         rows_shown=rows.num_rows,
         **facts,
     )
     storage.write_whole(url, data)
-    return WrittenReport(url, len(data), totals.photos, len(worst), sum(photo.picture is None for photo in worst))
+    without_picture = sum(photo.picture is None for photo in worst)
+    return WrittenReport(url, len(data), totals.photos, len(worst), without_picture, cracks)
 
 
 def _threshold_line(threshold: float | None) -> dict[str, float | None]:
@@ -124,21 +145,56 @@ def _collect_figures(photos: Connection, group_by: GroupBy | None) -> dict[str, 
     }
 
 
+def _describe_cracks(photos: Connection, totals: CrackTotals | None, rule: CrackRule) -> dict[str, Any]:
+    if totals is None:
+        return {"cracks": None, "crack_figures": ()}
+    widths = crack_stats.count_by_width(photos, totals)
+    names = [one.label.removeprefix("width ").replace(f" {totals.unit}", "") for one in widths]
+    middles = {(number + 0.5) / len(names): name for number, name in enumerate(names)}
+    return {
+        "cracks": totals,
+        "crack_figures": _make_figures(totals, rule),
+        "crack_words": crack_stats.explain_totals(totals, rule),
+        "crack_rows": crack_stats.list_cracks(photos),
+        "width_plot": svg_plots.draw_cracks(widths, middles),
+        "direction_plot": svg_plots.draw_cracks(crack_stats.count_by_direction(photos), DIRECTIONS),
+    }
+
+
+def _make_figures(totals: CrackTotals, rule: CrackRule) -> list[tuple[str, str, str, bool]]:
+    """Return label, value, note, and whether it is the most important."""
+    scale = "not all have a scale" if totals.sources else "no scale is known"
+    if totals.unit == "mm":
+        scale = f"scale {', '.join(map(name_source, totals.sources))}"
+    return [
+        (f"Cracks {crack_stats.name_rule(rule)}".strip(), f"{totals.cracks:,}", f"in {count_of(totals.photos)}", True),
+        ("Length of cracks", totals.length, scale, False),
+        ("Widest crack", totals.widest, f"p95, {scale}", False),
+    ]
+
+
+def _list_width_classes(cards: Iterable[PhotoCard]) -> list[WidthClass]:
+    pictures = [photo.picture for photo in cards if photo.picture is not None]
+    seen = {crack.width_class for picture in pictures for crack in picture.cracks}
+    return [one for one in ALL_CLASSES if one in seen]
+
+
 def _out_of_domain(photos: Connection, layout: Layout, top: int) -> dict[str, Any]:
     farthest = dataset_stats.find_out_of_domain(
         photos,
         min(OUT_OF_DOMAIN_PHOTOS, top),  # without cards the report reads no archive
     )
-    cards = make_cards(photos, layout, farthest, OUT_OF_DOMAIN_PX).values()
+    cards = make_cards(photos, layout, farthest, OUT_OF_DOMAIN_PX, with_cracks=True).values()
     return {"out_of_domain": sorted(cards, key=lambda photo: -photo.facts["domain_score"])}
 
 
-def _make_table(listed: pa.Table, worst: list[PhotoCard]) -> PhotoTable:
+def _make_table(listed: pa.Table, worst: list[PhotoCard], cracks: CrackTotals | None) -> PhotoTable:
     rows = {name: listed[name].to_pylist() for name in listed.schema.names}
     states = map(_describe_state, rows["failure_kind"], rows["is_over"], rows["is_out_of_domain"])
     return PhotoTable(
         [
             Column("Photo", "text", rows["image"]),
+            *([] if cracks is None else _list_measures(rows, cracks)),
             Column("Score", "score", rows["crack_score"]),
             Column("Tiles over", "number", rows["crack_tiles"]),
             Column("Tiles", "number", rows["tiles"]),
@@ -150,6 +206,22 @@ def _make_table(listed: pa.Table, worst: list[PhotoCard]) -> PhotoTable:
         ],
         [photo.card_id for photo in worst],
     )
+
+
+def _list_measures(rows: dict[str, list[Any]], cracks: CrackTotals) -> list[Column]:
+    columns = [Column("Cracks", "number", rows["cracks"])]
+    if cracks.unit == "px":
+        columns.append(_round("Length, px", rows["crack_length_px"], 1, 0))
+        columns.append(_round("Widest, px", rows["widest_px"], 1, 1))
+    if cracks.sources:
+        columns.append(_round("Length, m", rows["crack_length_mm"], 1000, 2))
+        columns.append(_round("Widest, mm", rows["widest_mm"], 1, 2))
+        columns.append(Column("Scale", "choice", rows["scale_source"]))
+    return columns
+
+
+def _round(label: str, values: Sequence[float | None], divisor: float, digits: int) -> Column:
+    return Column(label, "number", [None if value is None else round(value / divisor, digits) for value in values])
 
 
 def _describe_state(failure_kind: str | None, is_over: bool | None, is_out_of_domain: bool) -> str:  # noqa: FBT001 - columns

@@ -3,7 +3,7 @@
 The counts come from `dataset_stats`, and the page's template draws the SVG. Pixels count from the top left.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from math import ceil, cos, floor, log10, radians
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.core.counts import count_of
 from pipeline.reports import heatmap
+from pipeline.reports.crack_stats import ClassTotals
 from pipeline.reports.dataset_stats import Dot
 
 EARTH_RADIUS_M = 6_371_008.8
@@ -84,6 +85,29 @@ def draw_histogram(counts: Sequence[int], height_px: int = 200) -> Plot:
     ]
     across = [Tick(score_px(tenth / 5), f"{tenth / 5:g}") for tenth in range(6)]
     return Plot(height_px, marks, across, note=f"the highest bar is {count_of(most)}" if marks else "none was scored")
+
+
+def draw_cracks(classes: Sequence[ClassTotals], labels: Mapping[float, str], height_px: int = 200) -> Plot:
+    """Draw the length of crack in each class as bars.
+
+    Args:
+        classes: from left to right; grey, if they have no colour.
+        labels: by their places on the axis, from 0 to 1.
+        height_px: of the plot.
+    """
+    longest = max(one.length for one in classes) or 1
+    room_px, floor_px, bin_px = (
+        height_px - FEET_PX - PAD_PX,
+        height_px - FEET_PX,
+        (WIDTH_PX - 2 * PAD_PX) / len(classes),
+    )
+    marks = []
+    for number, one in enumerate(classes):
+        long_px = round(max(1.0, room_px * one.length / longest), 1)
+        place = (round(PAD_PX + number * bin_px, 1), round(floor_px - long_px, 1), round(bin_px - 1, 1), long_px)
+        if one.cracks:
+            marks.append(Mark(*place, one.colour or ALIKE, one.title))
+    return Plot(height_px, marks, [Tick(score_px(place), label) for place, label in labels.items()])
 
 
 def draw_differences(differences: NDArray[np.float64], height_px: int = 200) -> Plot:
@@ -161,10 +185,14 @@ def _dot(dot: Dot, x_px: float, y_px: float, dots: int) -> Mark:
 
 def _scale_bar(px_per_m: float) -> Tick:
     """Return a round length of at most a quarter of the plan, with its label."""
-    most_m = WIDTH_PX / 4 / px_per_m
-    power = 10.0 ** floor(log10(most_m))
-    long_m = next(step * power for step in (5, 2, 1) if step * power <= most_m)
+    long_m = round_down(WIDTH_PX / 4 / px_per_m)
     return Tick(round(long_m * px_per_m, 1), f"{long_m / 1000:g} km" if long_m >= 1000 else f"{long_m:g} m")
+
+
+def round_down(value: float) -> float:
+    """Return the next lower number of 1, 2, 5, 10, 20 … and their parts, for scale bars."""
+    power = 10.0 ** floor(log10(value))
+    return next((step * power for step in (5, 2) if step * power <= value), power)
 
 
 def _time_ticks(first_s: float, last_s: float) -> list[tuple[float, str]]:

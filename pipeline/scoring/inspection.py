@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-from pipeline.measurement.cracks import Crack, CrackedTile, measure_cracks
+import numpy as np
+
+from pipeline.measurement.cracks import Crack, CrackedTile, group_tiles, measure_cracks
 from pipeline.measurement.scale import Scale
 from pipeline.models.batching import Device, Engine, TileMapper
-from pipeline.models.crack_maps import PhotoMapper, ScoredPhoto
+from pipeline.models.crack_maps import LEAST_SCORE, PhotoMapper, ScoredPhoto
 from pipeline.models.model import Model
 
 
@@ -32,11 +34,16 @@ class PhotoInspector:
 
     def __call__(self, photo: ScoredPhoto, scale: Scale | None) -> dict[str, Any]:
         """Return columns of `SCORED`: the map, the cracks, or both."""
-        maps, columns = self._mapper.map_tiles(photo), dict[str, Any]()
+        chosen = np.flatnonzero(photo.scores >= LEAST_SCORE)
+        is_cracked = (photo.scores >= np.float32(self._threshold))[chosen].tolist()
+        if not self._wanted.maps:  # what a crack cannot reach is not looked at
+            groups = group_tiles([photo.grid[number] for number in chosen], is_cracked)
+            chosen = chosen[sorted(number for group in groups for number in group)]
+        maps, columns = self._mapper.map_tiles(photo, chosen.tolist()), dict[str, Any]()
         if self._wanted.maps:
             columns["crack_map"] = self._mapper.draw(photo, maps)
         if self._wanted.cracks:
-            tiles = [CrackedTile(tile, places, score >= self._threshold) for tile, score, places in maps]
+            tiles = [CrackedTile(tile, places, score >= np.float32(self._threshold)) for tile, score, places in maps]
             columns |= describe_cracks(measure_cracks(photo.pixels, tiles), scale)
         return columns
 

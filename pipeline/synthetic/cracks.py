@@ -1,5 +1,6 @@
 """Cracks: lines that wander and branch, drawn as depth over a surface."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -23,6 +24,12 @@ MIN_CONTRAST = 0.2
 RIM_DEPTH = 0.8
 """Darkness at the edge of a crack, as a share of its core's: light still falls on the upper walls."""
 
+LINE_POINTS = 5
+"""Every so many points of a path, 3 pixels apart, make its line: no chord is a quarter of a pixel off."""
+
+Line = NDArray[np.float64]
+"""Points x, y in pixels of the photo; 0.5, 0.5 is the middle of its first pixel. Shape: (N, 2)."""
+
 
 @dataclass(frozen=True)
 class Path:
@@ -39,6 +46,20 @@ class Path:
     """Darkness of its core: 0 is invisible, 1 is black."""
 
 
+class DrawnLine(NamedTuple):
+    """What of a path lies in the photo."""
+
+    pieces: tuple[Line, ...]
+    """More than one where the path leaves the photo and comes back."""
+    width_px: float
+    """The median along it."""
+
+    @property
+    def length_px(self) -> float:
+        """The length of all pieces."""
+        return float(sum(np.hypot(*np.diff(piece, axis=0).T).sum() for piece in self.pieces))
+
+
 class Cracks(NamedTuple):
     """Drawn cracks.
 
@@ -50,6 +71,8 @@ class Cracks(NamedTuple):
     depth: Field
     mask: Mask
     widest_px: float
+    paths: tuple[Path, ...]
+    """The two arms of each crack, and each branch, whole; `trace` cuts them."""
 
 
 class Trend(NamedTuple):
@@ -73,13 +96,31 @@ def draw(relief: Field, rng: np.random.Generator, widths_px: tuple[float, float]
     """
     height_px, width_px = relief.shape
     depth, cover = np.zeros_like(relief), np.zeros_like(relief)
-    widest_px = 0.0
-    for path in _make_paths(height_px, width_px, rng, widths_px):
-        inside = (path.x_px >= 0) & (path.x_px < width_px) & (path.y_px >= 0) & (path.y_px < height_px)
+    widest_px, paths = 0.0, _make_paths(height_px, width_px, rng, widths_px)
+    for path in paths:
+        inside = _find_inside(path, height_px, width_px)
         if inside.any():
             widest_px = max(widest_px, float(path.width_px[inside].max()))
             carve(path, relief, cover, depth)
-    return Cracks(depth, cover >= CRACKED_FROM, widest_px)
+    return Cracks(depth, cover >= CRACKED_FROM, widest_px, tuple(paths))
+
+
+def trace(paths: Iterable[Path], height_px: int, width_px: int) -> tuple[DrawnLine, ...]:
+    """Return the lines of paths in a photo of this size; those outside it have none."""
+    lines = list[DrawnLine]()
+    for path in paths:
+        inside = _find_inside(path, height_px, width_px)
+        points = np.column_stack((path.x_px, path.y_px)).astype(np.float64)
+        runs = np.split(np.arange(len(inside)), np.flatnonzero(np.diff(inside)) + 1)
+        pieces = [points[[*run[:-1:LINE_POINTS], run[-1]]] for run in runs if inside[run[0]] and len(run) > 1]
+        if pieces:
+            lines.append(DrawnLine(tuple(pieces), float(np.median(path.width_px[inside]))))
+    return tuple(lines)
+
+
+def _find_inside(path: Path, height_px: int, width_px: int) -> Mask:
+    """Tell for each point of a path whether it is in the photo. Shape: (N,)."""
+    return (path.x_px >= 0) & (path.x_px < width_px) & (path.y_px >= 0) & (path.y_px < height_px)
 
 
 def _make_paths(height_px: int, width_px: int, rng: np.random.Generator, widths_px: tuple[float, float]) -> list[Path]:

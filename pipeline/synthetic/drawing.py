@@ -24,6 +24,8 @@ class Drawing(NamedTuple):
     mask: Mask
     widest_px: float
     """Width of the widest crack, 0 without cracks."""
+    lines: tuple[cracks.DrawnLine, ...] = ()
+    """Along which the cracks run."""
 
 
 def draw_photo(
@@ -46,7 +48,8 @@ def draw_photo(
     _stain_along_cracks(surface, drawn.depth, rng)
     surface.shade *= 1 - drawn.depth
     surface.relief -= 3 * drawn.depth
-    return Drawing(_take_photo(surface, rng), drawn.mask, drawn.widest_px)
+    lines = cracks.trace(drawn.paths, height_px, width_px)
+    return Drawing(_take_photo(surface, rng), drawn.mask, drawn.widest_px, lines)
 
 
 def _stain_along_cracks(surface: concrete.Surface, depth: Field, rng: np.random.Generator) -> None:

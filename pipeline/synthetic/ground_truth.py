@@ -1,4 +1,4 @@
-"""The ground truth of a sample: masks, crack pixels per cell, and the query that compares scores with them."""
+"""The ground truth of a sample: masks, crack pixels per cell, lines, and the query that compares scores with them."""
 
 import csv
 from dataclasses import dataclass, field
@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from pipeline.synthetic.cracks import DrawnLine
+from pipeline.synthetic.drawing import Drawing
 from pipeline.synthetic.noise import Mask
 
 CELL_PX = 16
@@ -21,6 +23,17 @@ CRACKED_FROM_PX = 40
 SCHEMA = pa.schema([("image", pa.string()), ("top_px", pa.int32()), ("left_px", pa.int32()), ("crack_px", pa.int32())])
 """Columns of `truth.parquet`: only cells with a crack pixel have a row."""
 
+LINES = pa.schema(
+    [
+        ("image", pa.string()),
+        ("crack", pa.int32()),
+        ("line_wkt", pa.string()),
+        ("length_px", pa.float32()),
+        ("width_px", pa.float32()),
+    ]
+)
+"""Columns of `truth_cracks.parquet`, a row for each arm and branch of a crack; `width_px` is the median along it."""
+
 
 @dataclass
 class GroundTruth:
@@ -31,25 +44,28 @@ class GroundTruth:
     cells: list[pa.RecordBatch] = field(default_factory=list)
     photos: list[tuple[str, int, int, float, int]] = field(default_factory=list)
     """Rows of `photos.csv`."""
+    lines: list[dict[str, object]] = field(default_factory=list)
+    """Rows of `truth_cracks.parquet`."""
 
-    def add(self, image: str, mask: Mask, widest_px: float, seed: int) -> None:
+    def add(self, image: str, drawing: Drawing, seed: int) -> None:
         """Write the mask of one photo, and keep its rows.
 
         Args:
             image: path of the photo in the archive.
-            mask: (H, W) bool, true on cracks.
-            widest_px: width of the widest crack.
+            drawing: the photo.
             seed: with which `draw_photo` draws it.
         """
         path = self.folder / "masks" / Path(image).with_suffix(".png").name
-        Image.fromarray(mask).save(path)
-        self.cells.append(count_cells(image, mask))
-        crack_px = int(mask.sum())
-        self.photos.append((image, int(crack_px > 0), crack_px, round(widest_px, 1), seed))
+        Image.fromarray(drawing.mask).save(path)
+        self.cells.append(count_cells(image, drawing.mask))
+        crack_px = int(drawing.mask.sum())
+        self.photos.append((image, int(crack_px > 0), crack_px, round(drawing.widest_px, 1), seed))
+        self.lines += [_describe(image, number, line) for number, line in enumerate(drawing.lines)]
 
     def write(self) -> None:
-        """Write `truth.parquet`, `photos.csv` and `check.sql`."""
+        """Write `truth.parquet`, `truth_cracks.parquet`, `photos.csv` and `check.sql`."""
         pq.write_table(pa.Table.from_batches(self.cells, SCHEMA), self.folder / "truth.parquet")
+        pq.write_table(pa.Table.from_pylist(self.lines, LINES), self.folder / "truth_cracks.parquet")
         with (self.folder / "photos.csv").open("w", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(("image", "cracked", "crack_px", "widest_px", "seed"))
@@ -69,8 +85,23 @@ def count_cells(image: str, mask: Mask) -> pa.RecordBatch:
     return pa.record_batch(arrays, schema=SCHEMA)
 
 
+def _describe(image: str, number: int, line: DrawnLine) -> dict[str, object]:
+    pieces = (", ".join(f"{x:.1f} {y:.1f}" for x, y in piece) for piece in line.pieces)
+    return {
+        "image": image,
+        "crack": number,
+        "line_wkt": f"MULTILINESTRING ({', '.join(f'({piece})' for piece in pieces)})",
+        "length_px": line.length_px,
+        "width_px": line.width_px,
+    }
+
+
 def check_sql(folder: Path) -> str:
-    """Return a DuckDB query over a scored dataset of this sample: recall and false alarms, of tiles and of photos."""
+    """Return a DuckDB query over a scored dataset of this sample.
+
+    It tells recall and false alarms of tiles and photos and, if cracks were measured, how much of their length was
+    found, and how far widths are off.
+    """
     quoted = str(folder.resolve()).replace("'", "''")
     return _CHECK.substitute(folder=quoted, cracked_from=CRACKED_FROM_PX, cell=CELL_PX, half=CELL_PX // 2)
 
@@ -79,6 +110,9 @@ _CHECK = Template("""\
 -- Recall and false alarms against the known truth of this synthetic sample, at threshold 0.5.
 -- Run it with: crackscan query OUT @check.sql   (OUT: where `crackscan score` put the scores)
 -- A tile is cracked if its box holds at least $cracked_from crack pixels, sound if it holds none, else not counted.
+-- If cracks were measured, there are two rows more:
+--   lengths  pixels of line: drawn, found in cracked photos, their ratio, and found in sound photos
+--   widths   cracked photos, those with a width, their share, and how far the median width of a photo is off, in pixels
 WITH truth AS (
     SELECT * FROM read_parquet('$folder/truth.parquet')
 ), photos AS (
@@ -103,16 +137,37 @@ WITH truth AS (
     SELECT 'photos', i.crack_score >= 0.5, p.cracked = 1
     FROM images AS i JOIN photos AS p ON p.image = i.image
     WHERE i.crack_score IS NOT NULL
+), drawn AS (
+    SELECT image, sum(length_px) AS length_px, median(width_px) AS width_px
+    FROM read_parquet('$folder/truth_cracks.parquet') GROUP BY image
+), measured AS (
+    SELECT image, median(crack_width_px_p50) AS width_px FROM cracks GROUP BY image
+), lines AS (
+    SELECT d.image IS NOT NULL AS cracked, coalesce(d.length_px, 0) AS drawn_px, i.crack_length_px AS found_px,
+        abs(m.width_px - d.width_px) AS error_px
+    FROM images AS i JOIN photos AS p ON p.image = i.image
+    LEFT JOIN drawn AS d ON d.image = i.image LEFT JOIN measured AS m ON m.image = i.image
+    WHERE i.cracks IS NOT NULL
+), answer AS (
+    SELECT what,
+        count(*) FILTER (cracked) AS cracked,
+        count(*) FILTER (cracked AND alarm) AS found,
+        round(count(*) FILTER (cracked AND alarm) / nullif(count(*) FILTER (cracked), 0), 4) AS recall,
+        count(*) FILTER (NOT cracked) AS sound,
+        count(*) FILTER (NOT cracked AND alarm) AS false_alarms,
+        round(count(*) FILTER (NOT cracked AND alarm) / nullif(count(*) FILTER (NOT cracked), 0), 4) AS false_rate,
+        count(*) FILTER (cracked IS NULL) AS not_counted, NULL AS error_px
+    FROM judged GROUP BY what
+    UNION ALL
+    SELECT 'lengths', round(sum(drawn_px))::BIGINT, round(coalesce(sum(found_px) FILTER (cracked), 0))::BIGINT,
+        round(sum(found_px) FILTER (cracked) / nullif(sum(drawn_px), 0), 4), NULL,
+        round(coalesce(sum(found_px) FILTER (NOT cracked), 0))::BIGINT, NULL, 0, NULL
+    FROM lines HAVING count(*) > 0
+    UNION ALL
+    SELECT 'widths', count(*) FILTER (cracked), count(error_px),
+        round(count(error_px) / nullif(count(*) FILTER (cracked), 0), 4), NULL,
+        NULL, NULL, 0, round(avg(error_px), 2)
+    FROM lines HAVING count(*) > 0
 )
-SELECT what,
-    count(*) FILTER (cracked) AS cracked,
-    count(*) FILTER (cracked AND alarm) AS found,
-    round(count(*) FILTER (cracked AND alarm) / nullif(count(*) FILTER (cracked), 0), 4) AS recall,
-    count(*) FILTER (NOT cracked) AS sound,
-    count(*) FILTER (NOT cracked AND alarm) AS false_alarms,
-    round(count(*) FILTER (NOT cracked AND alarm) / nullif(count(*) FILTER (NOT cracked), 0), 4) AS false_rate,
-    count(*) FILTER (cracked IS NULL) AS not_counted
-FROM judged
-GROUP BY what
-ORDER BY what DESC
+FROM answer ORDER BY list_position(['tiles', 'photos', 'lengths', 'widths'], what)
 """)

@@ -26,7 +26,7 @@ TITLE = "# SYNTHETIC concrete photos, drawn by crackscan sample"
 
 PARTS = (
     *("README.md", "check.sql", "masks", "photos", "photos.csv", "photos.tar", "photos.tgz", "photos.zip"),
-    *("tiles", "truth.parquet"),
+    *("tiles", "truth.parquet", "truth_cracks.parquet"),
 )
 """Everything that a sample may hold besides `sample.json`."""
 
@@ -130,7 +130,7 @@ def _write_photos(config: SampleConfig, on_photo: Callable[[], None]) -> None:
             )
             name = f"synthetic-{index:05d}.jpg"
             add_file(name, encode(drawing.pixels, index, quality))
-            truth.add(name, drawing.mask, drawing.widest_px, seed)
+            truth.add(name, drawing, seed)
             on_photo()
     truth.write()
 
@@ -174,7 +174,10 @@ Some are stored rotated, with EXIF orientation 3, 6 or 8.
 * `photos.csv`: for each photo, whether it is cracked, its crack pixels, its widest crack in pixels, and the seed for
   `pipeline.synthetic.drawing.draw_photo`.
 * `truth.parquet`: crack pixels in each 16 px cell of each photo; cells without any have no row.
-* `check.sql`: recall and false alarms of a scored dataset: `crackscan query OUT @check.sql`.
+* `truth_cracks.parquet`: for each arm and branch of a crack, the line along which it is drawn (WKT), its length and its
+  median width, in pixels of the upright photo.
+* `check.sql`: recall and false alarms of a scored dataset, and how far its lengths and widths of cracks are off:
+  `crackscan query OUT @check.sql`.
 * `tiles/`: {count_of(config.tiles, "labelled tile")}, {config.tile_px} px, for training (`train/`) and validation \
 (`val/`), from different synthetic walls.
   `manifest.csv` names the wall of each tile (`group`).

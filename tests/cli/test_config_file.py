@@ -43,9 +43,11 @@ def refusal(text: str, command: click.Command = score.command) -> str:
 def test_a_file_says_the_same_as_the_command_line(tmp_path: Path, name: str) -> None:
     """Inputs under their argument's name, options with - or _, flags, numbers, texts and nulls."""
     options = {"inputs": ["a.zip", "b c/"], "out": "scores", "max-pixels": 5000, "max_failures": 0.25, "maps": True,
-               "tile": 128, "engine": "torch-fp32", "overlap": None}  # fmt: skip
+               "tile": 128, "engine": "torch-fp32", "overlap": None, "cracks": False, "mm-per-px": 0.4,
+               "scale": "s.csv", "scale_from": "coarse"}  # fmt: skip
     words = ["a.zip", "b c/", "--out", "scores", "--max-pixels", "5000", "--max-failures", "0.25", "--maps", "--tile",
-             "128", "--engine", "torch-fp32"]  # fmt: skip
+             "128", "--engine", "torch-fp32", "--no-cracks", "--mm-per-px", "0.4", "--scale", "s.csv", "--scale-from",
+             "coarse"]  # fmt: skip
     assert parsed(["--config", written(tmp_path, options, name)]) == parsed(words)
 
 

@@ -36,3 +36,12 @@ def test_no_photo_is_wrong_usage() -> None:
         2,
         "crackscan: No IMAGE was given; expected a photo's path in its archive or its image_id, or --geojson.\n",
     )
+
+
+def test_cracks_are_described(tmp_path: Path) -> None:
+    """Their length and width, beside the score."""
+    out = score_archives(tmp_path / "out", zip_photos(tmp_path / "one.zip", {"a.png": photo(255)}), cracks={"a.png": 1})
+    shown = CliRunner().invoke(main, ["overlay", out.url, "a.png", "--cracks", "--out", str(tmp_path / "drawn")])
+    [drawn] = (tmp_path / "drawn").iterdir()
+    assert (shown.exit_code, shown.output) == (
+        0, f"file://{drawn}  1.000  a.png  1 crack, 20 px, the widest 1.5 px\n")  # fmt: skip

@@ -29,3 +29,14 @@ def test_no_dataset_is_wrong_usage(tmp_path: Path) -> None:
     assert (shown.exit_code, shown.stderr) == (
         2, f"crackscan: There is no dataset at file://{tmp_path}/x; expected a folder with run.json.\n")  # fmt: skip
     assert not (tmp_path / "page.html").exists()
+
+
+def test_cracks_are_counted_from_a_width_on(tmp_path: Path) -> None:
+    """The line says how many; widths are over 0."""
+    archive = zip_photos(tmp_path / "one.zip", {"a.png": photo(200)})
+    out = score_archives(tmp_path / "out", archive, cracks={"a.png": 3}, mm_per_px={"a.png": 0.1})
+    words = ["report", out.url, "--out", str(tmp_path / "page.html")]
+    assert ": 3 cracks, 1 photo, 1 of them as cards, " in CliRunner().invoke(main, words).output
+    assert ": 1 crack, 1 photo, " in CliRunner().invoke(main, [*words, "--from-mm", "0.2"]).output
+    assert ": 2 cracks, 1 photo, " in CliRunner().invoke(main, [*words, "--from-px", "1.5"]).output
+    assert CliRunner().invoke(main, [*words, "--from-mm", "0"]).exit_code == 2

@@ -115,6 +115,19 @@ def test_prices_are_sent_and_make_no_other_work(server: FakeJobs, tmp_path: Path
     assert run(*SCORE).output.startswith(job_of(server))
 
 
+def test_scales_and_cracks_are_sent(server: FakeJobs, tmp_path: Path) -> None:
+    """The table by its absolute path, from the command line or a file; a flag in the sense in which it was given."""
+    table, config = tmp_path / "scales.csv", tmp_path / "tonight.json"
+    config.write_text(json.dumps({"inputs": "s3://b/in", "out": "s3://b/out", "cracks": False, "scale": str(table)}))
+    run(*SCORE, "--cracks", "--mm-per-px", "0.4", "--scale", f"{tmp_path}/x/../scales.csv", "--scale-from", "coarse")
+    run("submit", "score", "--config", str(config), "--address", ADDRESS)
+    begin, end = f"--out=s3://b/out --scale={table}", "--address=auto -- s3://b/in"
+    assert [sent.entrypoint for sent in server.requests] == [
+        f"python -m jobs.score --mm-per-px=0.4 {begin} --scale-from=coarse --cracks {end}",
+        f"python -m jobs.score {begin} --no-cracks {end}",
+    ]
+
+
 def test_every_name_of_a_class_is_passed_on(server: FakeJobs) -> None:
     """Options that may be given again are, and those at their defaults are no part of the work."""
     words = ("submit", "train", "s3://b/tiles", "--out", "s3://b/m", "--address", ADDRESS)

@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import duckdb
 import pyarrow as pa
+import pyogrio
 import pytest
 from click.testing import CliRunner
 from pyarrow import csv
@@ -173,6 +174,8 @@ def test_an_export_replaces_an_older_one(layout: Layout, tmp_path: Path) -> None
     for table in get_args(Table):
         export(ExportConfig(layout.url, "csv", str(tmp_path / "csv"), table, "excel"))
         export(ExportConfig(layout.url, "csv", str(tmp_path / "csv"), table))
+    export(ExportConfig(layout.url, "geojson", str(tmp_path / "geojson"), "cracks"))
+    export(ExportConfig(layout.url, "geojson", str(tmp_path / "geojson")))
     assert {path.name for path in tmp_path.iterdir()} == {*get_args(Form)}
 
 
@@ -286,7 +289,15 @@ def refusals(out: Path) -> dict[str, tuple[list[str], str]]:
     return {
         "a table of no CSV": (
             ["--to", "duckdb", "--table", "tiles", "--out", "x"],
-            "--table chooses what a CSV holds, and --to is duckdb. Leave one of them out.",
+            "--table chooses what a CSV or map holds, and --to is duckdb. Leave one of them out.",
+        ),
+        "a map of tiles": (
+            ["--to", "geojson", "--table", "tiles", "--out", "x"],
+            "--table is tiles, and a map shows images or cracks. Give one of those.",
+        ),
+        "a threshold of a map of cracks": (
+            ["--to", "geojson", "--table", "cracks", "--threshold", "0.9", "--out", "x"],
+            "--threshold moves crack_tiles, which is a column of images. Leave out one of the two.",
         ),
         "a spreadsheet of no CSV": (
             ["--to", "geojson", "--for", "excel", "--out", "x"],
@@ -335,15 +346,17 @@ def test_a_remote_file_appears_whole(layout: Layout, tmp_path: Path) -> None:
         export(ExportConfig(layout.url, "duckdb", "memory://exports/duckdb"))
 
 
-def export_geojson(layout: Layout, path: Path, threshold: float | None = None) -> dict[str, Any]:
+def export_geojson(
+    layout: Layout, path: Path, threshold: float | None = None, table: Table = "images"
+) -> dict[str, Any]:
     """The exported file, parsed as strict JSON: no NaN."""
 
     def refuse(word: str) -> None:
         raise AssertionError(word)
 
-    made = export(ExportConfig(layout.url, "geojson", str(path), threshold=threshold))
+    made = export(ExportConfig(layout.url, "geojson", str(path), table, threshold=threshold))
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
-    assert made.rows["images"] == len(found["features"])
+    assert made.rows == {table: len(found["features"])}
     return found
 
 
@@ -364,9 +377,71 @@ def test_each_positioned_photo_is_a_point(layout: Layout, tmp_path: Path) -> Non
         assert feature["properties"]["captured_at"] == row["captured_at"].isoformat()
 
 
-def test_the_file_follows_rfc_7946(layout: Layout, tmp_path: Path) -> None:
+def test_a_photo_on_a_map_tells_its_cracks(layout: Layout, tmp_path: Path) -> None:
+    """Their number, metres and widest in mm where there is a scale, and the direction of the longest one."""
+    found = {feature["id"]: feature["properties"] for feature in export_geojson(layout, tmp_path / "file")["features"]}
+    scales = set()
+    for row in photos():
+        if row["image_id"] not in found:
+            continue
+        shown, scale = found[row["image_id"]], row["mm_per_px"]
+        named = ("cracks", "crack_length_px", "widest_px", "widest_mm", "mm_per_px", "scale_source")
+        assert {name: shown[name] for name in named} == {name: row[name] for name in named}
+        assert shown["crack_length_m"] == (None if scale is None else round(row["crack_length_px"] * scale / 1000, 4))
+        assert shown["longest_crack_deg"] == (12.5 + row["cracks"] - 1 if row["cracks"] else None)
+        scales.add(scale)
+    assert {None} < scales
+
+
+def test_each_crack_of_a_positioned_photo_is_a_point(layout: Layout, tmp_path: Path) -> None:
+    """It lies where its photo was taken, and has the columns of the table; those without a position are counted."""
+    found = {
+        feature["id"]: feature for feature in export_geojson(layout, tmp_path / "file", table="cracks")["features"]
+    }
+    cracks = {f"{row['image_id']}-{line['crack']}": (row, line) for row in photos() for line in row.get("lines", [])}
+    placed = {name for name, (row, _) in cracks.items() if row["latitude"] is not None}
+    assert found.keys() == placed
+    for name, feature in found.items():
+        row, line = cracks[name]
+        assert feature["geometry"]["coordinates"] == [round(row[side], 7) for side in ("longitude", "latitude")]
+        address = {column: row[column] for column in ("image_id", "archive", "image")}
+        assert feature["properties"] == line | address | {"captured_at": row["captured_at"].isoformat()}
+    made = export(ExportConfig(layout.url, "geojson", str(tmp_path / "file"), "cracks"))
+    assert made.unplaced == len(cracks) - len(placed) > 0
+
+
+@pytest.mark.parametrize("table", ["images", "cracks"])
+def test_gdal_reads_a_map(table: Table, layout: Layout, tmp_path: Path) -> None:
+    """As QGIS does: points in WGS 84, one a feature, and measures as numbers."""
+    found = export_geojson(layout, tmp_path / "file.geojson", table=table)["features"]
+    facts = pyogrio.read_info(tmp_path / "file.geojson")
+    assert (facts["crs"], facts["geometry_type"], facts["features"]) == ("EPSG:4326", "Point", len(found))
+    width = {"images": "widest_mm", "cracks": "crack_width_mm_p95"}[table]
+    types = dict(zip(facts["fields"], facts["dtypes"], strict=True))
+    assert types[width] == "float64"
+    assert types["mm_per_px"] == "float64"
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_older_dataset_has_no_cracks_to_export(version: int, tmp_path: Path) -> None:
+    """Its tables of cracks are empty, its photos on the map have null instead of 0, and the outcome says so."""
+    photo = ok("a.jpg") | {"latitude": 48.0, "longitude": 11.0}
+    layout = write_dataset(str(tmp_path / "out"), [[photo]], schema_version=version)
+    forms: tuple[Form, ...] = ("csv", "geojson")
+    for form in forms:
+        made = export(ExportConfig(layout.url, form, str(tmp_path / form), "cracks"))
+        assert (made.rows, made.is_measured) == ({"cracks": 0}, False)
+    assert export(
+        ExportConfig(write_dataset(str(tmp_path / "none"), [[]]).url, "csv", str(tmp_path / "csv"))
+    ).is_measured
+    [feature] = export_geojson(layout, tmp_path / "geojson")["features"]
+    assert {feature["properties"][name] for name in ("cracks", "crack_length_m", "longest_crack_deg")} == {None}
+
+
+@pytest.mark.parametrize("table", ["images", "cracks"])
+def test_the_file_follows_rfc_7946(table: Table, layout: Layout, tmp_path: Path) -> None:
     """No `crs`, no byte order mark, degrees in range, two coordinates, and a unique id for each point."""
-    found = export_geojson(layout, tmp_path / "file")
+    found = export_geojson(layout, tmp_path / "file", table=table)
     text = (tmp_path / "file").read_bytes()
     assert text.startswith(b'{"type": "FeatureCollection"')
     assert not {"crs", "geometry", "properties"} & found.keys()  # section 7.1 forbids the latter two

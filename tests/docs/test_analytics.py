@@ -23,7 +23,7 @@ from tests.helpers.two_inspections import CARD, photos, write_inspections
 
 PAGE = (ROOT / "docs" / "analytics.md").read_text(encoding="utf-8")
 TOOLS = ("DuckDB", "pandas", "Polars", "pyarrow")
-QUESTIONS = range(1, 11)
+QUESTIONS = range(1, 16)
 LINE = 0.5
 
 Rows = list[dict[str, Any]]
@@ -101,15 +101,16 @@ def test_the_four_tools_agree(number: int, ask: Callable[[str, str], Rows], scor
     same(sql.query(str(scores), code["DuckDB"]).to_pylist(), expected)
 
 
-def test_tiles_are_read_with_the_join(ask: Callable[[str, str], Rows]) -> None:
-    """Beside the dataset's tiles lie some that no commit names; no tool sees them."""
-    committed = sum(len(row.get("grid", ())) for row in photos())
-    [stored] = ask("DuckDB", "SELECT count(*) AS tiles FROM read_parquet('scores/tiles/*.parquet')")
-    assert stored["tiles"] > committed
-    assert ask("DuckDB", "SELECT count(*) AS tiles FROM tiles") == [{"tiles": committed}]
-    assert ask("pandas", "answer = pd.DataFrame({'tiles': [len(tiles)]})") == [{"tiles": committed}]
-    assert ask("Polars", "answer = tiles.select(pl.len().alias('tiles')).collect()") == [{"tiles": committed}]
-    assert ask("pyarrow", "answer = pa.table({'tiles': [tiles.num_rows]})") == [{"tiles": committed}]
+@pytest.mark.parametrize(("table", "column"), [("tiles", "grid"), ("cracks", "lines")])
+def test_tiles_and_cracks_are_read_with_the_join(table: str, column: str, ask: Callable[[str, str], Rows]) -> None:
+    """Beside the dataset's lie some that no commit names; no tool sees them."""
+    committed = [{"n": sum(len(row.get(column, ())) for row in photos())}]
+    [stored] = ask("DuckDB", f"SELECT count(*) AS n FROM read_parquet('scores/{table}/*.parquet')")
+    assert stored["n"] > committed[0]["n"] > 0
+    assert ask("DuckDB", f"SELECT count(*) AS n FROM {table}") == committed
+    assert ask("pandas", f"answer = pd.DataFrame({{'n': [len({table})]}})") == committed
+    assert ask("Polars", f"answer = {table}.select(pl.len().alias('n')).collect()") == committed
+    assert ask("pyarrow", f"answer = pa.table({{'n': [{table}.num_rows]}})") == committed
 
 
 def test_two_datasets_join_on_a_key_of_three(ask: Callable[[str, str], Rows], scores: Path) -> None:
@@ -153,7 +154,7 @@ def test_folders_are_counted_as_the_view_counts_them(ask: Callable[[str, str], R
     assert ask("DuckDB", code) == sql.query(str(scores), ordered).to_pylist()
 
 
-def test_there_are_ten_questions() -> None:
+def test_there_are_fifteen_questions() -> None:
     """Numbered, each with a question mark."""
     assert [int(number) for number in re.findall(r"^## (\d+)\. .+\?$", PAGE, re.MULTILINE)] == [*QUESTIONS]
 
@@ -197,7 +198,10 @@ TRINO = HIVE | {pa.int32(): "integer", pa.string(): "varchar", pa.float32(): "re
 
 
 @pytest.mark.parametrize(("engine", "types"), [("Athena", HIVE), ("Trino", TRINO)])
-@pytest.mark.parametrize(("table", "columns"), [("images", table_schemas.IMAGES), ("all_tiles", table_schemas.TILES)])
+@pytest.mark.parametrize(
+    ("table", "columns"),
+    [("images", table_schemas.IMAGES), ("all_tiles", table_schemas.TILES), ("all_cracks", table_schemas.CRACKS)],
+)
 def test_tables_of_other_engines_have_our_columns(
     engine: str, types: dict[pa.DataType, str], table: str, columns: pa.Schema
 ) -> None:
@@ -372,6 +376,64 @@ def hot_places() -> Rows:
     return sorted(places, key=lambda place: (-place["cracked"], *(place[name] for name in names)))[:10]
 
 
+def cracks() -> Rows:
+    """The cracks of the scored photos, each with the columns of its photo."""
+    return [row | line for row in ok() for line in row["lines"]]
+
+
+def metres_of_wide_cracks() -> Rows:
+    """Question 11."""
+    wide = [crack for crack in cracks() if (crack["crack_width_mm_p95"] or 0) > 0.3]
+    found = [
+        {"archive": archive, "cracks": len(rows), "metres": sum(crack["length_mm"] for crack in rows) / 1000}
+        for archive, rows in grouped(wide, lambda crack: crack["archive"]).items()
+    ]
+    return sorted(found, key=lambda row: (-row["metres"], row["archive"]))
+
+
+def widest_cracks() -> Rows:
+    """Question 12."""
+    names = ("archive", "image", "crack", "crack_width_mm_p95", "crack_width_px_p95", "scale_source")
+    known = [crack for crack in cracks() if crack["crack_width_mm_p95"] is not None]
+    ranked = sorted(known, key=lambda row: (-row["crack_width_mm_p95"], *(row[name] for name in names[:3])))
+    return [{name: crack[name] for name in names} for crack in ranked[:10]]
+
+
+def directions() -> Rows:
+    """Question 13."""
+    groups = grouped(cracks(), lambda crack: (crack["archive"], crack["orientation_deg"] // 30 % 6 * 30))
+    return [
+        {
+            "archive": archive,
+            "from_deg": from_deg,
+            "cracks": len(rows),
+            "length_px": sum(crack["length_px"] for crack in rows),
+        }
+        for (archive, from_deg), rows in sorted(groups.items())
+    ]
+
+
+def photos_with_a_metre() -> Rows:
+    """Question 14."""
+    found = [row | {"metres": row["crack_length_px"] * (row["mm_per_px"] or 0) / 1000} for row in ok()]
+    names = ("archive", "image", "cracks", "metres", "scale_source")
+    ranked = sorted(found, key=lambda row: (-row["metres"], row["archive"], row["image"]))
+    return [{name: row[name] for name in names} for row in ranked if row["metres"] > 1]
+
+
+def too_thin() -> Rows:
+    """Question 15."""
+    groups = grouped(cracks(), lambda crack: crack["archive"])
+    return [
+        {
+            "archive": archive,
+            "cracks": len(rows),
+            "too_thin": share(rows, lambda crack: crack["width_status"] == "too_thin"),
+        }
+        for archive, rows in sorted(groups.items())
+    ]
+
+
 ANSWERS: tuple[Callable[[], Rows], ...] = (
     worst_photos,
     cracked_by_month,
@@ -383,4 +445,9 @@ ANSWERS: tuple[Callable[[], Rows], ...] = (
     thresholds,
     cameras,
     hot_places,
+    metres_of_wide_cracks,
+    widest_cracks,
+    directions,
+    photos_with_a_metre,
+    too_thin,
 )

@@ -51,7 +51,7 @@ def test_its_cells_before_the_training_run(notebook: Any, tmp_path: Path) -> Non
     notebook.cells = notebook.cells[:training]
     run(notebook, tmp_path, timeout_s=120)
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
-    assert sum("image/png" in output.get("data", {}) for output in outputs) == 3
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 4
 
 
 def run(notebook: Any, folder: Path, timeout_s: int) -> None:  # noqa: ANN401

@@ -27,6 +27,7 @@ from pipeline.scoring.plan import expand_stream, read_planned_ids
 from pipeline.scoring.reading import read_unit, split_units
 from pipeline.scoring.scorer import PhotoScorer, ScoreRule
 from tests.helpers.plans import save_listed_plan
+from tests.helpers.small_dataset import with_cracks
 
 SPEC = TileSpec(50, 0.0)
 THRESHOLD = 0.5
@@ -69,8 +70,20 @@ def zip_photos(path: Path, photos: Mapping[str, bytes]) -> Path:
     return path
 
 
-def score_archives(out: Path, *inputs: Path | str) -> Layout:
-    """Score archives and folders into a finished dataset."""
+def score_archives(
+    out: Path,
+    *inputs: Path | str,
+    cracks: Mapping[str, int] | None = None,
+    mm_per_px: Mapping[str, float] | None = None,
+) -> Layout:
+    """Score archives and folders into a finished dataset.
+
+    Args:
+        out: the dataset.
+        inputs: what to score.
+        cracks: the cracks of photos by name, see `small_dataset.with_cracks`, 0 of others; None measures none.
+        mm_per_px: the scale of photos by name.
+    """
     layout = Layout(storage.canonical(str(out)))
     members = save_listed_plan([str(path) for path in inputs], layout).members
     scorer = PhotoScorer(lambda: _brightness, ScoreRule(SPEC, THRESHOLD))
@@ -83,12 +96,22 @@ def score_archives(out: Path, *inputs: Path | str) -> Layout:
             for read in read_unit(unit, Limits(), nothing):
                 ended = read["ended"][0].as_py()
                 if ended is None:
-                    writer.add(scorer(read))
+                    scored = scorer(read)
+                    writer.add(scored if cracks is None else _measure(scored, cracks, mm_per_px or {}))
                 else:
                     expand_stream(layout, decode_listing(ended))
         writer.commit()
         writer.finish(read_planned_ids(layout))
     return layout
+
+
+def _measure(scored: pa.Table, cracks: Mapping[str, int], mm_per_px: Mapping[str, float]) -> pa.Table:
+    """Add the cracks of photos that have a score."""
+    rows = [
+        with_cracks(row, cracks.get(row["image"], 0), mm_per_px.get(row["image"])) if row["status"] == "ok" else row
+        for row in scored.to_pylist()
+    ]
+    return pa.Table.from_pylist(rows, scored.schema)
 
 
 def _brightness(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:

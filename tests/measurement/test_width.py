@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from pipeline.measurement.width import DARK, measure_profile, profile_width_px
+from pipeline.measurement.width import DARK, measure_profiles, profile_width_px
 
 GAUGED = Path(__file__).parents[3] / "shared/data/width_profiles"
 FINE = 20
@@ -27,8 +27,7 @@ def _draw(width_px: float, blur_px: float = 0.6, dark: float = DARK, shift_px: f
 @given(width_px=st.floats(0.5, 15), shift_px=st.floats(-3, 3), blur_px=st.floats(0.4, 0.8))
 def test_a_dark_crack_is_as_wide_as_it_was_drawn(width_px: float, shift_px: float, blur_px: float) -> None:
     """To a third of a pixel, wherever between pixels it lies."""
-    found = measure_profile(_draw(width_px, blur_px, shift_px=shift_px))
-    assert found is not None
+    found = measure_profiles(_draw(width_px, blur_px, shift_px=shift_px)[None])
     assert found.width_px == pytest.approx(width_px, abs=0.34)
     assert found.offset_px == pytest.approx(shift_px, abs=0.3)
     assert not found.is_blurred
@@ -66,11 +65,9 @@ def test_what_cannot_be_measured_is_none(profile: NDArray[np.float64], why: str)
 
 def test_a_crack_out_of_focus_is_told() -> None:
     """Its profile has a blur's shape; that of a sharp crack as wide at half depth has edges."""
-    blurred, sharp = measure_profile(_draw(2, blur_px=2.5)), measure_profile(_draw(6))
-    assert blurred is not None
-    assert sharp is not None
-    assert blurred.edges_px == pytest.approx(6, abs=0.5)
-    assert (blurred.is_blurred, sharp.is_blurred) == (True, False)
+    found = measure_profiles(np.stack([_draw(2, blur_px=2.5), _draw(6)]))
+    assert found.edges_px == pytest.approx(6, abs=0.5)
+    assert found.is_blurred.tolist() == [True, False]
 
 
 @pytest.mark.skipif(not GAUGED.is_dir(), reason="the gauged profiles are not part of the project")

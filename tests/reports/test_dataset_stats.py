@@ -92,6 +92,21 @@ def test_the_list_begins_with_the_worst_and_ends_with_failures(photos: Connectio
     assert dataset_stats.list_photos(photos, 2)["image"].to_pylist() == ["bad.png", "fair.png"]
 
 
+def test_photos_come_by_area_of_crack_where_cracks_were_measured(tmp_path: Path) -> None:
+    """Length times width, in square pixels unless all have a scale; unknown widths are a pixel. Then the score decides.
+
+    a has 20.5 x 1.5 + 21.5 x 1 + 22.5 x 3.5 square pixels, b 20.5 x 1.5 and so does c, of a lower score.
+    """
+    photos = {"c.png": photo(9), "b.png": photo(50), "a.png": photo(5), "none.png": photo(250)}
+    archive, cracks = zip_photos(tmp_path / "one.zip", photos), {"a.png": 3, "b.png": 1, "c.png": 1}
+    some = {"c.png": 5.0, "a.png": 0.1}
+    for scale, order in ((some, "abc"), (some | {"b.png": 1.0}, "cba")):
+        layout = score_archives(tmp_path / order, archive, cracks=cracks, mm_per_px=scale)
+        with dataset_stats.open_photos(layout, None) as opened:
+            names = dataset_stats.list_photos(opened, 9)["image"].to_pylist()
+        assert names == [f"{letter}.png" for letter in order] + ["none.png"]
+
+
 def test_the_tiles_of_a_photo_come_with_their_scores(photos: Connection) -> None:
     """In the order of the grid; the lower right one is the worst."""
     ids = dataset_stats.list_photos(photos, 1)["image_id"].to_pylist()

@@ -12,6 +12,7 @@ from pipeline import storage
 from pipeline.core.errors import UsageError
 from pipeline.dataset.layout import Layout
 from pipeline.reports.overlay import Overlay, OverlayConfig, write_overlays
+from pipeline.reports.width_classes import MM_CLASSES, PX_CLASSES
 from tests.helpers.scored_photos import photo, score_archives, zip_photos
 
 PHOTOS = {
@@ -97,3 +98,35 @@ def test_a_dataset_is_no_place_for_pictures(layout: Layout) -> None:
     """Every file in a dataset has its meaning."""
     with pytest.raises(UsageError, match="lies in the dataset"):
         list(write_overlays(OverlayConfig(layout.url, ["a.png"], f"{layout.url}/maps")))
+
+
+def test_cracks_are_lines_in_the_colour_of_their_width(tmp_path: Path) -> None:
+    """Thin, in the photo's own size, with a legend and, where there is a scale, a bar; the heat has another file."""
+    archive = zip_photos(tmp_path / "one.zip", {"a.png": photo(200), "b.png": photo(200)})
+    layout = score_archives(tmp_path / "out", archive, cracks={"a.png": 1, "b.png": 1}, mm_per_px={"a.png": 1.0})
+    config = OverlayConfig(layout.url, ["a.png", "b.png"], str(tmp_path), cracks=True)
+    scaled, other = write_overlays(config)
+    assert (scaled.measures, other.measures) == (
+        "1 crack, 0.02 m, the widest 1.50 mm (scale given by you)", "1 crack, 20 px, the widest 1.5 px",
+    )  # fmt: skip
+    pictures = [_read(overlay) for overlay in (scaled, other)]
+    for picture, colour in zip(pictures, (MM_CLASSES[-1].colour, PX_CLASSES[0].colour), strict=True):
+        in_colour = (picture == list(bytes.fromhex(colour[1:]))).all(axis=2)
+        assert in_colour[3:9, 0:21].any(axis=0).all()
+        assert in_colour[:100].sum() <= 30
+        assert in_colour[100:].any()
+        assert (picture[50:100, 100:] == 200).all()
+    [without] = write_overlays(OverlayConfig(layout.url, ["a.png"], str(tmp_path)))
+    assert str(scaled.url) == str(without.url).replace(".png", "-cracks.png")
+    black = [(picture[100:] == 0).all(axis=2).sum(axis=1).max() for picture in pictures]
+    assert black[0] >= 20 > black[1]  # the bar of 20 mm
+
+
+def test_cracks_that_were_not_measured_are_not_drawn(layout: Layout, tmp_path: Path) -> None:
+    """The message says why and what to do."""
+    with pytest.raises(UsageError, match=r"has no measured cracks: .* Leave --cracks out\.$"):
+        list(write_overlays(OverlayConfig(layout.url, ["a.png"], str(tmp_path), cracks=True)))
+
+
+def _read(overlay: Overlay) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    return np.asarray(Image.open(io.BytesIO(storage.read_bytes(str(overlay.url)))).convert("RGB"))

@@ -12,6 +12,7 @@ from pipeline import storage
 from pipeline.core.errors import UsageError
 from pipeline.dataset.layout import Layout
 from pipeline.monitoring.changes import Change
+from pipeline.reports.dataset_stats import CrackRule
 from pipeline.reports.report import ReportConfig, write_report
 from tests.helpers.scored_photos import photo, score_archives, zip_photos
 
@@ -162,3 +163,54 @@ def test_changed_inputs_are_named(tmp_path: Path) -> None:
     assert "<code>file:///&lt;03&gt;.zip</code> (replaced; 3 scores of what was there before), <code>" in page
     assert "&lt;20&gt;.zip" not in page
     assert " and 2 more.</p>" in page
+
+
+def cracked(folder: Path, mm_per_px: float | None = 0.1) -> Layout:
+    """Three photos with three cracks, none and one; the one without has the highest score."""
+    photos = {"few.png": photo(150), "none.png": photo(250), "most.png": photo(140)}
+    scale = {} if mm_per_px is None else dict.fromkeys(photos, mm_per_px)
+    archive = zip_photos(folder / "one.zip", photos)
+    return score_archives(folder / "out", archive, cracks={"few.png": 1, "most.png": 3}, mm_per_px=scale)
+
+
+def test_photos_with_the_most_crack_come_first(tmp_path: Path) -> None:
+    """In cards and table; the figures are in metres and say where the scale is from."""
+    page = page_of(cracked(tmp_path), tmp_path)
+    rows = rows_of(page)
+    assert rows["Photo"] == ["most.png", "few.png", "none.png"]
+    assert (rows["Cracks"], rows["Widest, mm"], rows["Scale"]) == ([3, 1, 0], [0.35, 0.15, None], ["given"] * 3)
+    assert "Widest, px" not in rows
+    assert re.findall(r'<p class="name">(.*?)</p>', page) == ["most.png", "few.png", "none.png"]
+    assert "<dt>Widest crack</dt><dd>0.35 mm<small>p95, scale given by you</small></dd>" in page
+    assert 'class="heat" src=' not in page
+    assert page.count('<path class="crack mm-0.3-0.5" d="M') == 2  # a line, and the legend
+
+
+def test_a_threshold_leaves_narrow_cracks_out_everywhere(tmp_path: Path) -> None:
+    """Figures, order, cards and table count the others, and the page says how many are left out."""
+    page = page_of(cracked(tmp_path), tmp_path, rule=CrackRule(from_mm=0.2))
+    assert "<dt>Cracks from 0.2 mm on</dt><dd>1<small>in 1 photo</small></dd>" in page
+    assert "Only cracks from 0.2 mm on count here; 2 narrower ones are left out." in page
+    assert "1 crack has no width: 1 too thin to say (under half a pixel). They are left out" in page
+    assert rows_of(page)["Cracks"] == [1, 0, 0]
+    assert rows_of(page)["Photo"] == ["most.png", "none.png", "few.png"]
+    assert page.count("<tr><td data-value=") == 1
+
+
+def test_without_a_scale_cracks_are_in_pixels(tmp_path: Path) -> None:
+    """No millimetre is shown."""
+    page = page_of(cracked(tmp_path, mm_per_px=None), tmp_path, rule=CrackRule(from_px=1.5))
+    assert "<dt>Widest crack</dt><dd>3.5 px<small>p95, no scale is known</small></dd>" in page
+    assert rows_of(page)["Widest, px"] == [3.5, 1.5, None]
+    assert " mm<" not in page
+
+
+def test_a_threshold_needs_measured_cracks(tmp_path: Path) -> None:
+    """A report of an older dataset would show a wrong nothing."""
+    layout = score_archives(tmp_path / "out", zip_photos(tmp_path / "one.zip", {"a.png": photo(9)}))
+    with pytest.raises(UsageError) as refused:
+        page_of(layout, tmp_path, rule=CrackRule(from_mm=0.2))
+    assert str(refused.value) == (
+        f"{layout.url} has no measured cracks: it was begun before 0.8.0, with --no-cracks, or with a model that draws "
+        "none. Leave --from-mm and --from-px out, or score the photos anew elsewhere."
+    )

@@ -9,6 +9,7 @@ import pytest
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.sql import query
 from pipeline.reports.compare import CompareConfig, compare
+from pipeline.reports.dataset_stats import EVERY_CRACK, CrackRule
 from pipeline.reports.report import ReportConfig, write_report
 from tests.helpers.browser import Browser, open_chromium, read_console, take_screenshot
 from tests.helpers.scored_photos import photo, score_archives, zip_photos
@@ -195,6 +196,89 @@ def test_nothing_is_fetched(browser: Browser) -> None:
     """The page is one file; as a mail attachment it looks the same."""
     fetched = "return performance.getEntriesByType('resource').filter(entry => !entry.name.startsWith('data:')).length"
     assert browser.execute_script(fetched) == 0
+
+
+def test_a_page_without_measured_cracks_has_none(browser: Browser) -> None:
+    """Heat and scores, as ever."""
+    for selector in ("#cracks", "#crack-table", "svg.heat", ".legend.widths"):
+        assert browser.find_elements("css selector", selector) == []
+    assert texts(browser, "#worst .heat-switch") == ["Heat h"]
+
+
+@pytest.fixture(scope="module")
+def cracked(tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    """Three photos with three cracks, one and none; all have a scale."""
+    folder = tmp_path_factory.mktemp("cracked")
+    photos = {HOSTILE: photo(140), "few.png": photo(150), "none.png": photo(250)}
+    archive = zip_photos(folder / "one.zip", photos)
+    scale = dict.fromkeys(photos, 0.1)
+    return score_archives(folder / "out", archive, cracks={HOSTILE: 3, "few.png": 1}, mm_per_px=scale)
+
+
+def open_cracked(opened: Browser, layout: Layout, page: Path, rule: CrackRule = EVERY_CRACK) -> Browser:
+    """Open the report of a dataset with cracks."""
+    write_report(ReportConfig(layout.url, str(page), rule=rule))
+    opened.get(page.as_uri())
+    return opened
+
+
+def test_the_table_of_cracks_sorts_by_a_click(opened: Browser, cracked: Layout, tmp_path: Path) -> None:
+    """Widest first; numbers begin with the largest, names with the first, and unknown widths stay last."""
+    browser = open_cracked(opened, cracked, tmp_path / "report.html")
+    widths, lengths = "#crack-table td:nth-child(4)", "#crack-table td:nth-child(3)"
+    assert texts(browser, widths) == ["0.35", "0.15", "0.15", "-"]
+    headings = {text.split(" p95")[0]: number for number, text in enumerate(texts(browser, "#crack-table th"))}
+    buttons = browser.find_elements("css selector", "#crack-table th button")
+    buttons[headings["Width"]].click()
+    assert texts(browser, widths) == ["0.35", "0.15", "0.15", "-"]
+    assert texts(browser, '#crack-table th[aria-sort="descending"]') == ["Width p95, mm ↓"]
+    buttons[headings["Width"]].click()
+    assert texts(browser, widths) == ["0.15", "0.15", "0.35", "-"]
+    buttons[0].click()
+    assert texts(browser, "#crack-table td:first-child") == [HOSTILE] * 3 + ["few.png"]
+    assert texts(browser, '#crack-table th[aria-sort="ascending"]') == ["Photo ↑"]
+    assert set(texts(browser, lengths)) == {"0.00"}
+    assert texts(browser, "#crack-table td:nth-child(8)").count("width too thin to say (under half a pixel)") == 1
+    assert read_console(browser) == []
+
+
+def test_lines_are_drawn_and_can_be_switched_off(opened: Browser, cracked: Layout, tmp_path: Path) -> None:
+    """Over the photos, thin, dashed where the width is unknown; by a button and a key, also in the large view."""
+    browser = open_cracked(opened, cracked, tmp_path / "report.html")
+    lines = browser.find_elements("css selector", "#worst .card svg.heat path")
+    assert len(lines) == 4
+    assert [line.get_attribute("class") for line in lines[:2]] == ["crack unknown", "crack mm-0.1-0.2"]
+    assert [line.value_of_css_property("stroke-width") for line in lines] == ["1.6px"] * 4
+    assert lines[0].value_of_css_property("stroke-dasharray") != lines[1].value_of_css_property("stroke-dasharray")
+    box, inside = lines[2].rect, browser.find_element("css selector", "#worst .card .stack").rect
+    assert inside["x"] <= box["x"] < box["x"] + box["width"] <= inside["x"] + inside["width"]
+    assert texts(browser, "#worst .legend span") == [
+        "Width (p95)", "0.1 to 0.2 mm", "0.3 to 0.5 mm", "width unknown",
+    ]  # fmt: skip
+    switch = browser.find_element("css selector", "#worst .heat-switch")
+    switch.click()
+    assert not any(line.is_displayed() for line in lines)
+    assert switch.get_attribute("aria-pressed") == "false"
+    press(browser, "l")
+    assert all(line.is_displayed() for line in lines)
+    browser.find_element("css selector", "#worst button.view").click()
+    assert len(browser.find_elements("css selector", "#viewer .large svg.heat path")) == 3
+    press(browser, "l")
+    assert not browser.find_element("css selector", "#viewer svg.heat").is_displayed()
+    assert read_console(browser) == []
+
+
+def test_a_threshold_shows_the_wide_cracks_alone(opened: Browser, cracked: Layout, tmp_path: Path) -> None:
+    """In figures, cards and both tables; a page of datasets without cracks has none of it."""
+    browser = open_cracked(opened, cracked, tmp_path / "report.html", CrackRule(from_mm=0.2))
+    assert texts(browser, ".figures dt")[:3] == ["Cracks from 0.2 mm on", "Length of cracks", "Widest crack"]
+    assert texts(browser, ".figures dd")[0] == "1\nin 1 photo"
+    assert texts(browser, "#crack-table td:nth-child(4)") == ["0.35"]
+    assert len(browser.find_elements("css selector", "#worst .card svg.heat path")) == 1
+    assert names(browser) == [HOSTILE, "none.png", "few.png"]
+    assert "2 narrower ones are left out." in browser.find_element("id", "cracks").text
+    take_screenshot(browser, dark=True)
+    assert read_console(browser) == []
 
 
 def test_a_comparison_shows_both_sides(opened: Browser, layout: Layout, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.reports import svg_plots
+from pipeline.reports.crack_stats import ClassTotals
 from pipeline.reports.dataset_stats import Dot
 
 DAY_S = 86400.0
@@ -108,3 +109,28 @@ def test_differences_have_fallen_on_the_left_and_risen_on_the_right() -> None:
     assert [bar.title.split(" from")[0] for bar in plot.marks] == ["1 photo", "2 photos", "1 photo", "1 photo"]
     assert [tick.label for tick in plot.across] == ["-1", "-0.5", "0", "+0.5", "+1"]
     assert svg_plots.draw_differences(np.array([])).marks == []
+
+
+def test_bars_of_cracks_are_as_high_as_their_lengths() -> None:
+    """In millimetres where all have a scale; a class without cracks has no bar, one with a short crack has."""
+    classes = [
+        ClassTotals("thin", 2, 10.0, 400.0, "#123456"), ClassTotals("none", 0, 0.0, None),
+        ClassTotals("wide", 1, 99.0, 200.0), ClassTotals("short", 1, 1.0, 0.1),
+    ]  # fmt: skip
+    plot = svg_plots.draw_cracks(classes, {0.0: "0", 0.5: "half"})
+    assert [mark.title for mark in plot.marks] == [
+        "thin: 2 cracks, 0.40 m", "wide: 1 crack, 0.20 m", "short: 1 crack, 0.00 m",
+    ]  # fmt: skip
+    assert [mark.colour for mark in plot.marks] == ["#123456", svg_plots.ALIKE, svg_plots.ALIKE]
+    heights = [mark.height_px for mark in plot.marks]
+    assert heights == [plot.height_px - svg_plots.FEET_PX - svg_plots.PAD_PX, heights[0] / 2, 1]
+    assert [(tick.place_px, tick.label) for tick in plot.across] == [(30, "0"), (320, "half")]
+    assert svg_plots.draw_cracks(classes[1:2], {}).marks == []
+
+
+@given(st.floats(1e-3, 1e6))
+def test_a_scale_bar_is_round_and_at_least_two_fifths(value: float) -> None:
+    """Its first digit is 1, 2 or 5, and the rest are zeros."""
+    found = svg_plots.round_down(value)
+    assert 0.39 * value < found <= value * (1 + 1e-9)
+    assert f"{found:.6e}"[:8] in {"1.000000", "2.000000", "5.000000"}

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import maximum_filter
 
-from pipeline.synthetic.cracks import CRACKED_FROM, MIN_CONTRAST, RIM_DEPTH, Path, carve, draw
+from pipeline.synthetic.cracks import CRACKED_FROM, MIN_CONTRAST, RIM_DEPTH, Path, carve, draw, trace
 from pipeline.synthetic.noise import Field
 
 
@@ -64,3 +65,30 @@ def test_the_widest_crack_keeps_to_the_limits(seed: int, low_px: float, span_px:
     drawn = draw(_flat(100, 140), np.random.default_rng(seed), (low_px, low_px + span_px))
     cap_px = 100 / 4
     assert min(low_px, cap_px) - 1e-3 <= drawn.widest_px <= min(low_px + span_px, cap_px) + 1e-3
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32), height_px=st.integers(64, 300), width_px=st.integers(64, 300))
+def test_lines_run_along_the_mask(seed: int, height_px: int, width_px: int) -> None:
+    """All their points lie in the photo, and at least nine in ten on the mask or beside it; each has a width."""
+    drawn = draw(_flat(height_px, width_px), np.random.default_rng(seed), (1, 30))
+    lines = trace(drawn.paths, height_px, width_px)
+    points = np.concatenate([piece for line in lines for piece in line.pieces])
+    assert (points >= 0).all()
+    assert (points <= (width_px, height_px)).all()
+    near = maximum_filter(drawn.mask, 3)
+    columns, rows = np.minimum(points.astype(int), (width_px - 1, height_px - 1)).T
+    assert near[rows, columns].mean() >= 0.9
+    assert all(1 <= line.width_px <= drawn.widest_px for line in lines)
+
+
+def test_the_line_of_a_straight_crack_is_as_long() -> None:
+    """A crack that leaves the photo and comes back has a piece on each side of the gap, and their length."""
+    x_px = np.arange(10, 110, 0.6, dtype=np.float32)
+    y_px = np.where((x_px > 40) & (x_px < 70), -1, 5).astype(np.float32)
+    path = Path(x_px, y_px, np.full_like(x_px, 2), 1.0)
+    outside = Path(x_px, np.full_like(x_px, -1), np.full_like(x_px, 2), 1.0)
+    [line] = trace([path, outside], 64, 128)
+    assert [len(piece) >= 10 for piece in line.pieces] == [True, True]
+    assert line.length_px == pytest.approx(30 + 40, abs=1.3)
+    assert line.width_px == 2

@@ -1,7 +1,7 @@
-"""The ground truth counts every crack pixel once, and the check query judges scores by it."""
+"""The ground truth counts every crack pixel once, and the check query judges scores, lengths and widths by it."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.synthetic.ground_truth import CELL_PX, SCHEMA, GroundTruth, count_cells
+from pipeline.synthetic.cracks import DrawnLine
+from pipeline.synthetic.drawing import Drawing
+from pipeline.synthetic.ground_truth import CELL_PX, LINES, SCHEMA, GroundTruth, count_cells
 
 
 @given(height_px=st.integers(1, 70), width_px=st.integers(1, 70), seed=st.integers(0, 1000))
@@ -64,8 +66,8 @@ def test_check_counts_recall_and_false_alarms(tmp_path: Path) -> None:
     _write(folder, {"a.jpg": cracked, "b.jpg": np.zeros((128, 128), np.bool_)})
     scores = {"a.jpg": (0.9, 0.5, 0.9, 0.49), "b.jpg": (0.1, 0.6, 0.2, 0.3)}
     assert _check(folder, scores) == {
-        "tiles": (3, 2, 0.6667, 4, 1, 0.25, 1),
-        "photos": (1, 1, 1.0, 1, 1, 1.0, 0),
+        "tiles": (3, 2, 0.6667, 4, 1, 0.25, 1, None),
+        "photos": (1, 1, 1.0, 1, 1, 1.0, 0, None),
     }
 
 
@@ -75,21 +77,64 @@ def test_check_ignores_photos_that_failed_and_those_of_others(tmp_path: Path) ->
     crack[10:20, 10:20] = True
     _write(tmp_path, {"a.jpg": crack, "b.jpg": np.zeros((128, 128), np.bool_)})
     assert _check(tmp_path, {"b.jpg": (0.0, 0.0, 0.0, 0.0), "other.jpg": (1.0, 1.0, 1.0, 1.0)}) == {
-        "tiles": (0, 0, None, 4, 0, 0.0, 0),
-        "photos": (0, 0, None, 1, 0, 0.0, 0),
+        "tiles": (0, 0, None, 4, 0, 0.0, 0, None),
+        "photos": (0, 0, None, 1, 0, 0.0, 0, None),
     }
 
 
-def _write(folder: Path, masks: dict[str, np.ndarray[tuple[int, int], np.dtype[np.bool_]]]) -> None:
+LEVEL = DrawnLine((np.array([(10, 21.5), (40, 21.5)]), np.array([(50, 21.5), (60, 21.5)])), 3.0)
+STEEP = DrawnLine((np.array([(4.25, 0), (4.25, 60)]),), 5.0)
+
+
+def test_lines_are_written_as_text(tmp_path: Path) -> None:
+    """To a tenth of a pixel, one piece after the other, with the length of all pieces; a sound photo has none."""
+    mask = np.ones((8, 8), np.bool_)
+    _write(tmp_path, {"a.jpg": mask, "b.jpg": ~mask}, [LEVEL, STEEP])
+    table = pq.read_table(tmp_path / "truth_cracks.parquet")
+    assert table.schema.equals(LINES)
+    assert [tuple(row.values()) for row in table.to_pylist()] == [
+        ("a.jpg", 0, "MULTILINESTRING ((10.0 21.5, 40.0 21.5), (50.0 21.5, 60.0 21.5))", 40.0, 3.0),
+        ("a.jpg", 1, "MULTILINESTRING ((4.2 0.0, 4.2 60.0))", 60.0, 5.0),
+    ]
+
+
+def test_check_tells_errors_of_lengths_and_widths(tmp_path: Path) -> None:
+    """Of 300 drawn pixels 80 are found, and 20 where none is; one photo of three has a width, half a pixel off."""
+    mask = np.ones((128, 128), np.bool_)
+    _write(tmp_path, {"a.jpg": mask, "b.jpg": mask, "c.jpg": mask, "d.jpg": ~mask}, [LEVEL, STEEP])
+    widths = {"a.jpg": (2.0, 3.5, 100.0), "b.jpg": (None,), "d.jpg": (1.0,)}
+    found = _check(tmp_path, dict.fromkeys(("a.jpg", "b.jpg", "c.jpg", "d.jpg"), (0.9,) * 4), widths)
+    assert found["lengths"] == (300, 80, 0.2667, None, 20, None, 0, None)
+    assert found["widths"] == (3, 1, 0.3333, None, None, None, 0, 0.5)
+
+
+_IMAGES = pa.schema(
+    [("image", pa.string()), ("crack_score", pa.float64()), ("cracks", pa.int32()), ("crack_length_px", pa.float64())]
+)
+_CRACKS = pa.schema([("image", pa.string()), ("crack_width_px_p50", pa.float64())])
+
+
+def _write(
+    folder: Path,
+    masks: dict[str, np.ndarray[tuple[int, int], np.dtype[np.bool_]]],
+    lines: Sequence[DrawnLine] = (),
+) -> None:
+    """Write the truth of photos; those with a mask have all of the lines."""
     (folder / "masks").mkdir(parents=True)
     truth = GroundTruth(folder)
     for image, mask in masks.items():
-        truth.add(image, mask, 3.0 if mask.any() else 0.0, 7)
+        is_cracked, pixels = bool(mask.any()), np.zeros((*mask.shape, 3), np.uint8)
+        truth.add(image, Drawing(pixels, mask, 3.0 * is_cracked, tuple(lines) if is_cracked else ()), 7)
     truth.write()
 
 
-def _check(folder: Path, scores: Mapping[str, tuple[float, ...]]) -> dict[str, tuple[object, ...]]:
-    """Run the check over photos of 128 px, scored in four tiles of 64 px, from left to right and down."""
+def _check(
+    folder: Path, scores: Mapping[str, tuple[float, ...]], widths: Mapping[str, tuple[float | None, ...]] | None = None
+) -> dict[str, tuple[object, ...]]:
+    """Run the check over photos of 128 px, scored in four tiles of 64 px, from left to right and down.
+
+    If cracks are measured, a photo has one of 20 px in length for each of its widths.
+    """
     tiles = [
         {"image": image, "left_px": 64 * (at % 2), "top_px": 64 * (at // 2), "width_px": 64, "height_px": 64}
         | {"crack_score": score}
@@ -98,8 +143,13 @@ def _check(folder: Path, scores: Mapping[str, tuple[float, ...]]) -> dict[str, t
     ]
     images = [{"image": image, "crack_score": max(values)} for image, values in scores.items()]
     images += [{"image": "a.jpg", "crack_score": None}] if "a.jpg" not in scores else []
+    for row in images if widths is not None else ():
+        found = len((widths or {}).get(str(row["image"]), ()))
+        row |= {"cracks": found, "crack_length_px": 20.0 * found}
+    cracks = [{"image": image, "crack_width_px_p50": width} for image, each in (widths or {}).items() for width in each]
     with duckdb.connect() as connection:
+        connection.register("cracks", pa.Table.from_pylist(cracks, _CRACKS))
         connection.register("tiles", pa.Table.from_pylist(tiles))
-        connection.register("images", pa.Table.from_pylist(images))
+        connection.register("images", pa.Table.from_pylist(images, _IMAGES))
         rows = connection.sql((folder / "check.sql").read_text()).fetchall()
     return {row[0]: row[1:] for row in rows}

@@ -1,5 +1,5 @@
 "use strict";
-// The table of all photos, the large view, and the keys. Names come from archives: the script sets them only as text.
+// The table of all photos, that of cracks, the large view, and the keys. Names come from archives: the script sets them only as text.
 (() => {
   const rows = JSON.parse(document.getElementById("rows").textContent);
   const columns = rows.columns;
@@ -187,6 +187,33 @@
   window.addEventListener("beforeprint", () => print(true));
   window.addEventListener("afterprint", () => print(false));
 
+  // ---- small tables: sorts their rows by `data-value`
+  document.querySelectorAll("table.sortable").forEach((small) => {
+    const headings = [...small.tHead.rows[0].cells];
+    const sort = (heading) => {
+      const isText = !heading.classList.contains("number");
+      const down = heading.ariaSort === "none" ? !isText : heading.ariaSort === "ascending";
+      headings.forEach((th) => {
+        th.ariaSort = th === heading ? (down ? "descending" : "ascending") : "none";
+        th.querySelector("span").textContent = th === heading ? (down ? " ↓" : " ↑") : "";
+      });
+      const order = (one, other) => {
+        const [a, b] = [one, other].map((row) => row.cells[heading.cellIndex].dataset.value);
+        if (a === "" || b === "") return (a === "") - (b === ""); // unknown values come last
+        return (down ? -1 : 1) * (isText ? collator.compare(a, b) : a - b);
+      };
+      small.tBodies[0].append(...[...small.tBodies[0].rows].sort(order));
+    };
+    headings.forEach((heading) => {
+      const button = make("button", "", heading.textContent);
+      button.type = "button";
+      button.append(make("span"));
+      button.addEventListener("click", () => sort(heading));
+      heading.ariaSort = "none";
+      heading.replaceChildren(button);
+    });
+  });
+
   // ---- the large view
   const viewer = document.getElementById("viewer");
   const large = viewer.querySelector(".large");
@@ -228,7 +255,7 @@
     if (button) button.focus();
   });
 
-  // ---- heat, dots and keys
+  // ---- heat or lines, dots and keys
   const switches = document.querySelectorAll("button.heat-switch");
   const heat = () => {
     const cool = document.body.classList.toggle("cool");
@@ -251,7 +278,7 @@
   });
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select")) return;
-    if (event.key === "h") heat();
+    if (event.key === "h" || event.key === "l") heat();
     else if (event.key === "/" && !viewer.open) { event.preventDefault(); search.focus(); }
     else if (viewer.open && event.key === "ArrowLeft") show(current - 1);
     else if (viewer.open && event.key === "ArrowRight") show(current + 1);
