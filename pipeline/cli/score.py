@@ -30,7 +30,10 @@ def command(out: str, fail_on: "FailOn", **given: Any) -> None:  # noqa: ANN401 
     URL such as s3://…. Every photo ends in exactly one row of OUT/images; run the same command again after an
     interruption, or with more inputs, and only what is missing is scored.
 
-    A crack map (--maps) is a grey picture of the photo, smaller by the whole number in its text `scale`: black is
+    Photos with cracked tiles are looked into: every crack is a row of OUT/cracks, with its line, length and width in
+    pixels, and in millimetres where the scale is known (--mm-per-px, --scale, or a drone's laser).
+
+    A crack map (--maps) is a grey picture of the photo, smaller by the whole number in its PNG text "scale": black is
     sound, white a crack for sure. Scores are the same with and without.
 
     A photo's scale, in mm to a pixel, comes from the first of these that tells it: --mm-per-px, --scale, the photo's

@@ -6,6 +6,7 @@ A network may find a crack in one photo and miss it in the other. So the other p
 dark is there (`darkness`), and widths are measured at the same places of both.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -244,12 +245,13 @@ class _Pair:
         known = ~np.isnan(widths_a + widths_b)
         if known.sum() < max(LEAST_PLACES, LEAST_KNOWN * shared.sum()):
             return None, None
-        doubts = [
-            max(WIDTH_ERROR_PX * scale, WIDTH_ERROR * float(np.median(widths[known])))
-            for widths, scale in ((widths_a, 1.0), (widths_b, float(across.mean())))
-        ]
-        error_px = float(np.hypot(*doubts))
+        error_px = math.hypot(_doubt(widths_a[known], 1.0), _doubt(widths_b[known], float(across.mean())))
         return _beyond(float(np.median((widths_b - widths_a)[known])), error_px), error_px
+
+
+def _doubt(widths_px: NDArray[np.float64], scale: float) -> float:
+    """Return the error of widths that were measured in a photo whose pixels are this large."""
+    return max(WIDTH_ERROR_PX * scale, WIDTH_ERROR * float(np.median(widths_px)))
 
 
 def _sample(line: Line) -> Line:

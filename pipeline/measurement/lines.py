@@ -76,7 +76,7 @@ def _trace_piece(skeleton: NDArray[np.bool_], spur_px: float) -> Iterator[Line]:
 
 
 def _connect(skeleton: NDArray[np.bool_]) -> tuple[NDArray[np.int64], csr_array]:
-    """Return the pixels of a skeleton, shape (N, 2), and the distances of neighbours, shape (N, N)."""
+    """Return the pixels of a skeleton, shape (N, 2), and the distances of neighbours, both ways, shape (N, N)."""
     pixels = np.argwhere(skeleton)
     numbers = np.full(np.add(skeleton.shape, 2), -1)
     numbers[1:-1, 1:-1][skeleton] = np.arange(len(pixels))
@@ -87,20 +87,22 @@ def _connect(skeleton: NDArray[np.bool_]) -> tuple[NDArray[np.int64], csr_array]
         starts.append(found)
         ends.append(beside[found])
         lengths.append(np.full(len(found), np.hypot(down, right)))
-    places = np.concatenate(starts), np.concatenate(ends)
-    return pixels, coo_array((np.concatenate(lengths), places), (len(pixels), len(pixels))).tocsr()
+    first, second = np.concatenate(starts), np.concatenate(ends)
+    places = np.concatenate([first, second]), np.concatenate([second, first])
+    apart = np.tile(np.concatenate(lengths), 2)
+    return pixels, coo_array((apart, places), (len(pixels), len(pixels))).tocsr()
 
 
 def _find_longest_path(graph: csr_array) -> Path:
     """Return the path from the pixel that is farthest from any to the one that is farthest from that."""
-    first = int(np.argmax(dijkstra(graph, directed=False, indices=0)))
-    lengths, before = dijkstra(graph, directed=False, indices=first, return_predecessors=True)
+    first = int(np.argmax(dijkstra(graph, indices=0)))
+    lengths, before = dijkstra(graph, indices=first, return_predecessors=True)
     return _walk_back(before, int(np.argmax(lengths)))
 
 
 def _find_longest_branch(graph: csr_array, taken: Path, least_px: float) -> Path:
     """Return the path from the lines so far to the pixel farthest from them; empty if it is too short."""
-    lengths, before, _ = dijkstra(graph, directed=False, indices=taken, return_predecessors=True, min_only=True)
+    lengths, before, _ = dijkstra(graph, indices=taken, return_predecessors=True, min_only=True)
     farthest = int(np.argmax(lengths))
     return _walk_back(before, farthest) if lengths[farthest] >= least_px else np.empty(0, np.int64)
 

@@ -31,7 +31,7 @@ MOST_RESIDUAL_PX = 3.0
 """How far a feature may be from where the homography says, in pixels of the reduced picture."""
 TRIALS = 2000
 LEAST_INLIERS = 20
-"""Matches on one homography: other surfaces had 6 at most, the same 48 at least (docs/experiments.md)."""
+"""Matches on one homography: photos of other places had 7 at most (docs/experiments.md)."""
 LEAST_SPREAD = 0.05
 """Share of photo A that the inliers must surround: a date in the corner of both photos also matches."""
 LEAST_OVERLAP = 0.2

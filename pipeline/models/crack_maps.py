@@ -66,10 +66,12 @@ class PhotoMapper:
         map_tiles: finds cracks in tiles.
         tile_px: side of a tile as the network sees it.
         model_id: of the model, which the map keeps.
+        batch_tiles: tiles that are mapped at once; always as many.
     """
 
-    def __init__(self, map_tiles: TileMapper, tile_px: int, model_id: str) -> None:
+    def __init__(self, map_tiles: TileMapper, tile_px: int, model_id: str, batch_tiles: int = MAP_BATCH_TILES) -> None:
         self._map_tiles = map_tiles
+        self._batch_tiles = batch_tiles
         self._tile_px = tile_px
         self._model_id = model_id
 
@@ -81,10 +83,10 @@ class PhotoMapper:
         """Find cracks in some tiles of the grid."""
         tiles = [photo.grid[index] for index in chosen]
         chunks = (
-            cut(photo.pixels, tiles[first : first + MAP_BATCH_TILES], self._tile_px)
-            for first in range(0, len(tiles), MAP_BATCH_TILES)
+            cut(photo.pixels, tiles[first : first + self._batch_tiles], self._tile_px)
+            for first in range(0, len(tiles), self._batch_tiles)
         )
-        batches = score_in_batches(self._map_tiles, chunks, MAP_BATCH_TILES)
+        batches = score_in_batches(self._map_tiles, chunks, self._batch_tiles)
         maps = (found for batch in batches for found in np.asarray(batch))
         return [*map(TileMap, tiles, [float(photo.scores[index]) for index in chosen], maps)]
 

@@ -57,11 +57,13 @@ class OpenVinoEngine:
     def __init__(self, graph: ov.Model, card: Card, precision: Precision) -> None:
         self._calibration = card.calibration
         self._places = card.places
+        self._precision = precision
         outputs = [*range(len(graph.outputs))]
         self._closer = None
         if card.places is not None:
             pooled = outputs.pop()
             self._closer = _Part(_show_places(_pool_more(graph, card)), [pooled, pooled + 1], precision)
+            self._own = _show_places(graph)
         self._network = _Part(graph, outputs, precision)
 
     def __call__(self, tiles: Pixels) -> NDArray[np.float32]:
@@ -76,18 +78,21 @@ class OpenVinoEngine:
         domain = distances[0] if distances else np.full_like(crack, np.nan)
         return np.stack((crack, domain), axis=1)
 
-    @property
-    def map_tiles(self) -> TileMapper | None:
-        """Finds cracks in tiles with the dense head, as `DenseMapper` does; None if the places do not count."""
-        return None if self._closer is None else self._map_tiles
+    def make_mapper(self, *, enlarged: bool) -> TileMapper | None:
+        """Return what finds cracks in tiles with the dense head, one after the other, as `DenseMapper` does.
 
-    def _map_tiles(self, tiles: Pixels) -> NDArray[np.float32]:
-        assert self._closer is not None  # noqa: S101 - for mypy; `map_tiles` says so
-        pictures = enlarge_tiles(tiles, self._places)
-        found = np.concatenate([self._closer(picture[None])[1] for picture in pictures])
-        side = math.isqrt(found.shape[1])
-        places: NDArray[np.float32] = 1 / (1 + np.exp(-np.clip(found, -80, 80)))
-        return places.reshape(-1, side, side)
+        None if the places do not count.
+
+        Args:
+            enlarged: whether in the larger picture, as in a closer look, or in one of the network's own size.
+        """
+        if self._closer is None:
+            return None
+        if enlarged:
+            closer, places = self._closer, self._places
+            return lambda tiles: _find_places(closer, enlarge_tiles(tiles, places))
+        part = _Part(self._own, [len(self._own.outputs) - 1], self._precision)
+        return lambda tiles: _find_places(part, tiles)
 
     def answer(self, tiles: Pixels) -> list[NDArray[np.float32]]:
         """Return the graph's outputs for a batch.
@@ -123,6 +128,14 @@ def _show_places(graph: ov.Model) -> ov.Model:
     places = [step.input_value(0) for step in changed.get_ordered_ops() if step.get_type_name() == "TopK"]
     changed.add_outputs(places)
     return changed
+
+
+def _find_places(part: "_Part", pictures: Pixels) -> NDArray[np.float32]:
+    """Return probabilities, one picture at a time. Shape: (N, S, S, 3) → (N, h, w)."""
+    logits = np.concatenate([part(picture[None])[-1] for picture in pictures])
+    side = math.isqrt(logits.shape[1])
+    places: NDArray[np.float32] = 1 / (1 + np.exp(-np.clip(logits, -80, 80)))
+    return places.reshape(-1, side, side)
 
 
 class _Part:

@@ -13,7 +13,6 @@ nor `cli`. Start with `report`.
 * `crack_stats`: SQL that counts and lists its cracks, and words for them
 * `photo_matching`: the photos of two inspections matched by name or position
 * `path_tails`: those of one name matched by the end of their paths
-* `unmatched`: why photos have no match, in words
 * `score_changes`: changes of scores between two datasets, and their agreement
 * `crack_growth`: growth of cracks between two inspections
 * `review_selection`: the rule that chooses tiles to review

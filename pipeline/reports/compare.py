@@ -24,9 +24,8 @@ from pipeline.reports import dataset_stats, html_page, score_changes, svg_plots
 from pipeline.reports.crack_growth import Growth, compare_growth
 from pipeline.reports.html_page import MOST_ROWS, Column, PhotoTable, short_names
 from pipeline.reports.photo_cards import PhotoCard, make_cards
-from pipeline.reports.photo_matching import SIDES, By, Rule, count_matched, match
+from pipeline.reports.photo_matching import SIDES, By, Rule, count_matched, explain_unmatched, match
 from pipeline.reports.score_changes import Agreement
-from pipeline.reports.unmatched import explain
 
 TABLE, PAGE, CRACKS = "comparison.parquet", "comparison.html", "crack_changes.parquet"
 
@@ -135,7 +134,7 @@ def compare(config: CompareConfig, on_progress: OnProgress = no_progress) -> Com
         for name, side in zip(SIDES, sides, strict=True):
             both.register(name, side.sql(_SCORED).to_arrow_table())
         match(both, config.rule)
-        hints = explain(config.rule, *(count_matched(both, side) for side in SIDES))
+        hints = explain_unmatched(config.rule, *(count_matched(both, side) for side in SIDES))
         score_changes.make_changes(both, config.margin)
         table, agreement = score_changes.read_changes(both), score_changes.measure_agreement(both)
         worst = [row for row in table.slice(0, config.top).to_pylist() if row["change"] in {"rose", "fell"}]

@@ -20,6 +20,13 @@ class Wanted(NamedTuple):
     cracks: bool = False
 
 
+class SureTiles(NamedTuple):
+    """How cracks are found in tiles that are cracked beyond doubt: in pictures of half the size, for they are many."""
+
+    least_score: float
+    mapper: PhotoMapper
+
+
 class PhotoInspector:
     """Looks into photos.
 
@@ -27,25 +34,31 @@ class PhotoInspector:
         mapper: finds cracks in tiles.
         threshold: score of a tile from which on it is cracked.
         wanted: what is made.
+        sure: finds cracks in some of the tiles; None looks at all as closely.
     """
 
-    def __init__(self, mapper: PhotoMapper, threshold: float, wanted: Wanted) -> None:
-        self._mapper, self._threshold, self._wanted = mapper, threshold, wanted
+    def __init__(self, mapper: PhotoMapper, threshold: float, wanted: Wanted, sure: SureTiles | None = None) -> None:
+        self._mapper, self._threshold, self._wanted, self._sure = mapper, np.float32(threshold), wanted, sure
 
     def __call__(self, photo: ScoredPhoto, scale: Scale | None) -> dict[str, Any]:
         """Return columns of `SCORED`: the map, the cracks, or both."""
-        chosen = np.flatnonzero(photo.scores >= LEAST_SCORE)
-        is_cracked = (photo.scores >= np.float32(self._threshold))[chosen].tolist()
-        if not self._wanted.maps:  # what a crack cannot reach is not looked at
-            groups = group_tiles([photo.grid[number] for number in chosen], is_cracked)
-            chosen = chosen[sorted(number for group in groups for number in group)]
-        maps, columns = self._mapper.map_tiles(photo, chosen.tolist()), dict[str, Any]()
+        columns = dict[str, Any]()
         if self._wanted.maps:
-            columns["crack_map"] = self._mapper.draw(photo, maps)
+            columns["crack_map"] = self._mapper(photo)
         if self._wanted.cracks:
-            tiles = [CrackedTile(tile, places, score >= np.float32(self._threshold)) for tile, score, places in maps]
-            columns |= describe_cracks(measure_cracks(photo.pixels, tiles), scale)
+            columns |= describe_cracks(measure_cracks(photo.pixels, self._find(photo)), scale)
         return columns
+
+    def _find(self, photo: ScoredPhoto) -> list[CrackedTile]:
+        """Find cracks in cracked tiles, and in those that a crack of such a tile can reach."""
+        likely = np.flatnonzero(photo.scores >= LEAST_SCORE)
+        is_cracked = (photo.scores[likely] >= self._threshold).tolist()
+        groups = group_tiles([photo.grid[index] for index in likely.tolist()], is_cracked)
+        chosen = likely[sorted(number for group in groups for number in group)]
+        is_sure = photo.scores[chosen] >= (np.inf if self._sure is None else self._sure.least_score)
+        maps = self._mapper.map_tiles(photo, chosen[~is_sure].tolist())
+        maps += [] if self._sure is None else self._sure.mapper.map_tiles(photo, chosen[is_sure].tolist())
+        return [CrackedTile(tile, places, bool(score >= self._threshold)) for tile, score, places in maps]
 
 
 def describe_cracks(cracks: Sequence[Crack], scale: Scale | None) -> dict[str, Any]:
@@ -91,15 +104,24 @@ def _multiply(pixels: float | None, mm_per_px: float | None) -> float | None:
     return None if pixels is None or mm_per_px is None else pixels * mm_per_px
 
 
-def make_mapper(engine: Engine, model: Model, device: Device) -> TileMapper:
-    """Make what finds cracks within tiles: the engine itself, the dense head in torch, or what whole tiles tell."""
-    own: TileMapper | None = getattr(engine, "map_tiles", None)
-    if own is not None:
-        return own
+def make_mapper(engine: Engine, model: Model, device: Device, tile_px: int, *, enlarged: bool = True) -> PhotoMapper:
+    """Make what finds cracks within tiles: the engine itself, the dense head in torch, or what whole tiles tell.
+
+    Args:
+        engine: scores the tiles.
+        model: whose engine it is.
+        device: where it runs.
+        tile_px: side of a tile as the network sees it.
+        enlarged: whether in the picture that a closer look takes, or in one of the network's own size.
+    """
+    own = getattr(engine, "make_mapper", None)
+    map_tiles: TileMapper | None = None if own is None else own(enlarged=enlarged)
+    if map_tiles is not None:
+        return PhotoMapper(map_tiles, tile_px, model.model_id, batch_tiles=1)
     if model.card.dense_stride is not None:
         from pipeline.models.dense_mapper import DenseMapper
 
-        return DenseMapper(model, device)
+        return PhotoMapper(DenseMapper(model, device, enlarged=enlarged), tile_px, model.model_id)
     from pipeline.models.saliency import SaliencyMapper
 
-    return SaliencyMapper(model, device)
+    return PhotoMapper(SaliencyMapper(model, device), tile_px, model.model_id)

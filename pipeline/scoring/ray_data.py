@@ -21,12 +21,11 @@ from pipeline.dataset.moves import Moves
 from pipeline.images.decode import Decoder
 from pipeline.images.isolated_decoder import IsolatedDecoder, with_watchdog
 from pipeline.models.batching import Device, Engine
-from pipeline.models.crack_maps import PhotoMapper
 from pipeline.models.model import Model
-from pipeline.scoring.inspection import PhotoInspector, make_mapper
+from pipeline.scoring.inspection import PhotoInspector
 from pipeline.scoring.placement import READ_CPUS, ScorerOptions, place_scorers
 from pipeline.scoring.reading import read_measured, split_units
-from pipeline.scoring.scorer import MakeEngine, PhotoScorer, ScoreRule, Scoring
+from pipeline.scoring.scorer import MakeEngine, PhotoScorer, ScoreRule, Scoring, make_inspector
 from pipeline.storage import StoredFile
 
 WAITING_BYTES = 64 << 20
@@ -117,9 +116,8 @@ def _scorer_arguments(scoring: Scoring, gpus: float) -> tuple[object, ...]:
     model = ray.put(scoring.model)  # by reference: Ray cannot restart actors whose own arguments are large
     device: Device = "cuda" if gpus else "cpu"
     make_engine = partial(_make_engine, scoring.make_engine, model, device)
-    make_inspector = partial(_make_inspector, model, device, scoring.rule)
-    wanted = make_inspector if any(scoring.rule.wanted) else None
-    return make_engine, scoring.rule, partial(_choose_decoder, scoring.decode), wanted, gpus
+    inspector = partial(_make_inspector, model, device, scoring.rule) if any(scoring.rule.wanted) else None
+    return make_engine, scoring.rule, partial(_choose_decoder, scoring.decode), inspector, gpus
 
 
 def _list_with_log(archive: StoredFile, place: str) -> MeasuredListing:
@@ -135,9 +133,7 @@ def _make_engine(make_engine: MakeEngine, model: "ray.ObjectRef[Model]", device:
 
 def _make_inspector(model: "ray.ObjectRef[Model]", device: Device, rule: ScoreRule, engine: Engine) -> PhotoInspector:
     """Build what looks into photos, in the actor that uses it."""
-    found = ray.get(model)
-    mapper = PhotoMapper(make_mapper(engine, found, device), rule.tiles.tile_px, found.model_id)
-    return PhotoInspector(mapper, rule.threshold, rule.wanted)
+    return make_inspector(engine, ray.get(model), device, rule)
 
 
 def _choose_decoder(decode: Decoder) -> Decoder:

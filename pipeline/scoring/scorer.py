@@ -3,6 +3,7 @@
 Neighbouring photos share batches, so that small photos fill batches, too. A photo is cut a few tiles at a time.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -35,7 +36,7 @@ from pipeline.models.card import PhotoCalibration
 from pipeline.models.crack_maps import ScoredPhoto
 from pipeline.models.model import Model
 from pipeline.models.photo_score import score_photo
-from pipeline.scoring.inspection import PhotoInspector, Wanted, describe_cracks
+from pipeline.scoring.inspection import PhotoInspector, SureTiles, Wanted, describe_cracks, make_mapper
 
 KEPT_PIXELS = 50_000_000
 """Larger photos are decoded again when a tile is cracked, rather than kept beside the next one (150 MB)."""
@@ -82,6 +83,16 @@ class Scoring:
     decode: Decoder = decode
     moves: Moves = NO_MOVES
     """Where archives and folders lie now."""
+
+
+def make_inspector(engine: Engine, model: Model, device: Device, rule: ScoreRule) -> PhotoInspector:
+    """Make what looks into photos, as the rule wants it."""
+    tile_px, places, calibration = rule.tiles.tile_px, model.card.places, model.card.calibration
+    sure = None
+    if rule.wanted.cracks and places is not None and places.to_logit is not None:
+        least_score = 1 / (1 + math.exp(-places.to_logit / calibration.temperature - calibration.bias))
+        sure = SureTiles(least_score, make_mapper(engine, model, device, tile_px, enlarged=False))
+    return PhotoInspector(make_mapper(engine, model, device, tile_px), rule.threshold, rule.wanted, sure)
 
 
 @dataclass

@@ -5,6 +5,8 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from pipeline.cli import main
+from pipeline.reports.crack_growth import REASONS
+from tests.helpers.crack_inspections import write_inspections
 from tests.helpers.scored_photos import photo, score_archives, zip_photos
 
 AGREED = (
@@ -29,6 +31,7 @@ def test_a_comparison_is_printed_and_written(tmp_path: Path) -> None:
         "unclear         0  it cannot be told whether the other has it",
         AGREED,
         "+0.600  0.200 to 0.800  x.png",
+        "Cracks were not measured in A and B, so it cannot be told which grew.",
         f"file://{tmp_path}/made/comparison.parquet",
         f"file://{tmp_path}/made/comparison.html",
     ])  # fmt: skip
@@ -72,3 +75,19 @@ def test_a_comparison_of_nothing_in_common_says_why(tmp_path: Path) -> None:
     assert shown.exit_code == 0
     assert hint in shown.output
     assert hint in (tmp_path / "made" / "comparison.html").read_text(encoding="utf-8")
+
+
+def test_growth_of_cracks_is_printed(tmp_path: Path) -> None:
+    """Counts, pairs that could not be compared with the reason, and the place of the table."""
+    a, b = write_inspections(tmp_path)
+    words = ["compare", a.url, b.url, "--out", str(tmp_path / "made")]
+    shown = CliRunner().invoke(main, words)
+    assert (shown.exit_code, shown.stdout.splitlines()[-5:]) == (0, [
+        "Cracks of 1 pair of photos: 1 new, 1 longer, 0 wider, 1 gone, 1 same, 0 unclear, 0 outside.",
+        f"Not compared: the cracks of deck.png. {REASONS['few_matches']}",
+        f"file://{tmp_path}/made/comparison.parquet",
+        f"file://{tmp_path}/made/comparison.html",
+        f"file://{tmp_path}/made/crack_changes.parquet",
+    ])  # fmt: skip
+    shown = CliRunner().invoke(main, [*words, "--cracks", "1"])
+    assert "1 more pair with cracks: give --cracks 2." in shown.stdout

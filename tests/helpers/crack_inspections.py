@@ -21,7 +21,7 @@ from pipeline.images.decode import Pixels
 from pipeline.measurement.growth import KnownCrack
 from pipeline.measurement.wkt import format_lines
 from tests.helpers.scored_photos import score_archives, zip_photos
-from tests.helpers.warped_photos import TILTED, crack_along, draw_surface, look_again, move
+from tests.helpers.warped_photos import TILTED, crack_along, draw_cracks, draw_surface, look_again, move
 
 DEEP = crack_along(0, (120, 100), (300, 130), width_px=4.0)
 DEEPER = crack_along(0, (120, 100), (300, 130), (400, 220), width_px=7.0)
@@ -31,7 +31,7 @@ FRESH = crack_along(2, (330, 250), (450, 260))
 
 
 class Photo(NamedTuple):
-    """A photo and its cracks."""
+    """A photo, and the cracks that were found in it."""
 
     pixels: Pixels
     cracks: Sequence[KnownCrack] = ()
@@ -44,9 +44,14 @@ def _seen(*cracks: KnownCrack) -> list[KnownCrack]:
 def write_inspections(folder: Path) -> tuple[Layout, Layout]:
     """Write both datasets; in the first, a pixel is 0.5 mm."""
     pier, deck, sound = (draw_surface(seed) for seed in (5, 6, 7))
-    before = {"pier.png": Photo(pier, (DEEP, FINE, OLD)), "deck.png": Photo(deck, (DEEP,)), "sound.png": Photo(sound)}
+    old, new = (DEEP, FINE, OLD), (DEEPER, FINE, FRESH)
+    before = {
+        "pier.png": Photo(draw_cracks(pier, old), old),
+        "deck.png": Photo(deck, (DEEP,)),
+        "sound.png": Photo(sound),
+    }
     after = {
-        "pier.png": Photo(look_again(pier), _seen(DEEPER, FINE, FRESH)),
+        "pier.png": Photo(look_again(draw_cracks(pier, new), noise=2), _seen(*new)),
         "deck.png": Photo(sound, (DEEP,)),
         "sound.png": Photo(sound),
     }

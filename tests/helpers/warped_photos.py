@@ -42,7 +42,8 @@ def draw_cracks(pixels: Pixels, cracks: Sequence[KnownCrack]) -> Pixels:
         for line in crack.lines:
             ImageDraw.Draw(cover).line([(x, y) for x, y in FINER * line], 255, stroke_px, "curve")
     share = np.asarray(cover.reduce(FINER), np.float32)[..., None] / 255
-    return np.rint(pixels * (1 - share) + CRACK_GREY * share).astype(np.uint8)
+    drawn: Pixels = np.rint(pixels * (1 - share) + CRACK_GREY * share).astype(np.uint8)
+    return drawn
 
 
 def look_again(pixels: Pixels, matrix: Matrix = TILTED, noise: float = 4.0) -> Pixels:
@@ -51,7 +52,8 @@ def look_again(pixels: Pixels, matrix: Matrix = TILTED, noise: float = 4.0) -> P
     light = np.linspace(0.75, 1.05, seen.shape[1])[:, None]
     grey = ndimage.gaussian_filter(seen * light, (0.6, 0.6, 0)) * 255
     noisy = grey + np.random.default_rng(1).normal(0, noise, grey.shape)
-    return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+    taken: Pixels = np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+    return taken
 
 
 def move(line: Line, matrix: Matrix) -> Line:

@@ -71,9 +71,7 @@ def _measure(points: Points, width_px: float, grey: float = 20.0) -> list[Crack]
 @settings(max_examples=12, deadline=None)
 @given(angle=st.floats(0, np.pi), width_px=st.floats(2, 15), length=st.floats(200, 400))
 def test_a_drawn_crack_is_measured(angle: float, width_px: float, length: float) -> None:
-    """Width to half a pixel, direction to two degrees, and length but for a few pixels that thinning takes at the ends;
-    over the borders of tiles it is one.
-    """
+    """Over the borders of tiles it is one; thinning takes a few pixels at its ends."""
     across, down = np.cos(angle) * length / 2, np.sin(angle) * length / 2
     (crack,) = _measure([(240 - across, 240 - down), (240 + across, 240 + down)], width_px)
     assert length - 8 - width_px <= crack.length_px <= 1.03 * length
@@ -104,9 +102,14 @@ def test_only_cracks_with_a_cracked_tile_count() -> None:
     assert measure_cracks(pixels, []) == []
 
 
-def test_short_finds_are_no_cracks() -> None:
-    """Rather pores."""
-    assert _measure([(200, 200), (220, 210)], 4) == []
+@pytest.mark.parametrize(
+    ("length_px", "probability", "count"), [(60, 1, 0), (110, 1, 1), (110, 0.75, 0), (200, 0.75, 1)]
+)
+def test_short_and_doubtful_finds_are_no_cracks(length_px: float, probability: float, count: int) -> None:
+    """Rather pores and stains; the surer the network is, the shorter a crack may be."""
+    points = [(200.0, 200.0), (200.0 + length_px, 210.0)]
+    maps = [found._replace(probability=found.probability * probability) for found in _map(_see(points, 4))]
+    assert len(measure_cracks(_draw(points, 4), maps)) == count
 
 
 def test_a_wide_crack_of_which_the_edges_are_seen_is_one_line() -> None:

@@ -21,7 +21,6 @@ from pipeline.models.network import (
     state_of,
     tensors_of,
 )
-from pipeline.scoring.inspection import make_mapper
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +65,7 @@ def test_a_model_keeps_its_dense_head(shipped: Model, dense: Model) -> None:
 
 def test_maps_come_from_the_dense_head(dense: Model) -> None:
     """Probabilities, one for every other row and column; a tile's do not depend on the other tiles."""
-    mapper = make_mapper(np.zeros_like, replace(dense, card=replace(dense.card, places=Places())), "cpu")
-    assert isinstance(mapper, DenseMapper)
+    mapper = DenseMapper(replace(dense, card=replace(dense.card, places=Places())), "cpu")
     tiles = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
     maps, turned = mapper(tiles), mapper(tiles[::-1].copy())
     assert maps.shape == (2, 32, 32)
@@ -75,6 +73,8 @@ def test_maps_come_from_the_dense_head(dense: Model) -> None:
     assert maps == pytest.approx(turned[::-1], abs=1e-5)
     closer = DenseMapper(replace(dense, card=replace(dense.card, places=Places(side_px=96))), "cpu")
     assert closer(tiles).shape == (2, 48, 48)
+    own_size = DenseMapper(replace(dense, card=replace(dense.card, places=Places(side_px=96))), "cpu", enlarged=False)
+    assert own_size(tiles) == pytest.approx(maps, abs=1e-5)
 
 
 def test_places_count_where_the_network_doubts() -> None:

