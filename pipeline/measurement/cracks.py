@@ -33,7 +33,7 @@ FILLED = 12
 """Half width of what is filled, pixels of the map."""
 DARKEST_PERCENT = 25
 """What is filled is as dark as these of the places around it."""
-SMOOTH_PX, SMOOTH_MOVED_PX = 4.0, 3.0
+SMOOTH_PX, SMOOTH_MOVED_PX = 3.0, 2.0
 """Standard deviation of the Gaussian that takes the steps of pixels out of a line, in pixels along it: before and after
 the photo's pixels have moved it."""
 TOLERANCE_PX = 0.5
