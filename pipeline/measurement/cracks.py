@@ -117,22 +117,34 @@ class Crack:
         return format_lines(self.lines)
 
 
-def group_tiles(tiles: Sequence[Tile], is_cracked: Sequence[bool]) -> list[list[int]]:
-    """Return the tiles that touch each other, by their numbers; groups without a cracked tile are left out.
+def choose_tiles(tiles: Sequence[Tile], is_cracked: Sequence[bool]) -> list[int]:
+    """Return the numbers of the cracked tiles and of those that touch one: so far a crack is followed.
 
     Args:
         tiles: those of one photo in which cracks may be.
         is_cracked: as in `CrackedTile`, one per tile.
     """
-    shape = [max((place[axis] for place in tiles), default=0) + 1 for axis in range(2)]
-    may_be, cracked = np.zeros(shape, bool), np.zeros(shape, bool)
-    for (row, col, *_), counts in zip(tiles, is_cracked, strict=True):
-        may_be[row, col], cracked[row, col] = True, counts
-    labels, _ = ndimage.label(may_be, AROUND)
-    groups: dict[int, list[int]] = {label: [] for label in np.unique(labels[cracked]).tolist()}
-    for number, (row, col, *_) in enumerate(tiles):
-        if labels[row, col] in groups:
-            groups[int(labels[row, col])].append(number)
+    near = ndimage.binary_dilation(_lay_out(tiles, is_cracked), AROUND)
+    return [number for number, (row, col, *_) in enumerate(tiles) if near[row, col]]
+
+
+def _lay_out(tiles: Sequence[Tile], values: Sequence[bool]) -> NDArray[np.bool_]:
+    """Return values of tiles at their rows and columns of the photo's grid; false where there is no tile."""
+    laid = np.zeros([max((place[axis] for place in tiles), default=0) + 1 for axis in range(2)], bool)
+    for (row, col, *_), value in zip(tiles, values, strict=True):
+        laid[row, col] = value
+    return laid
+
+
+def _group_tiles(maps: Sequence[CrackedTile]) -> list[list[CrackedTile]]:
+    """Return the tiles that touch each other, over others, too; groups without a cracked tile are left out."""
+    tiles = [found.tile for found in maps]
+    labels, _ = ndimage.label(_lay_out(tiles, [True] * len(tiles)), AROUND)
+    cracked = _lay_out(tiles, [found.is_cracked for found in maps])
+    groups: dict[int, list[CrackedTile]] = {label: [] for label in np.unique(labels[cracked]).tolist()}
+    for found in maps:
+        if (label := int(labels[found.tile.row, found.tile.col])) in groups:
+            groups[label].append(found)
     return [*groups.values()]
 
 
@@ -143,8 +155,7 @@ def measure_cracks(pixels: Pixels, maps: Sequence[CrackedTile]) -> list[Crack]:
         pixels: the upright photo, shape (H, W, 3).
         maps: the tiles in which cracks may be.
     """
-    groups = group_tiles([found.tile for found in maps], [found.is_cracked for found in maps])
-    cracks = [crack for group in groups for crack in _measure_group(pixels, [maps[number] for number in group])]
+    cracks = [crack for group in _group_tiles(maps) for crack in _measure_group(pixels, group)]
     return sorted(cracks, key=lambda crack: crack.length_px, reverse=True)
 
 

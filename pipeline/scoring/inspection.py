@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline.measurement.cracks import Crack, CrackedTile, group_tiles, measure_cracks
+from pipeline.measurement.cracks import Crack, CrackedTile, choose_tiles, measure_cracks
 from pipeline.measurement.scale import Scale
 from pipeline.models.batching import Device, Engine, TileMapper
 from pipeline.models.crack_maps import LEAST_SCORE, PhotoMapper, ScoredPhoto
@@ -50,11 +50,10 @@ class PhotoInspector:
         return columns
 
     def _find(self, photo: ScoredPhoto) -> list[CrackedTile]:
-        """Find cracks in cracked tiles, and in those that a crack of such a tile can reach."""
+        """Find cracks in cracked tiles, and in likely ones that touch them."""
         likely = np.flatnonzero(photo.scores >= LEAST_SCORE)
         is_cracked = (photo.scores[likely] >= self._threshold).tolist()
-        groups = group_tiles([photo.grid[index] for index in likely.tolist()], is_cracked)
-        chosen = likely[sorted(number for group in groups for number in group)]
+        chosen = likely[choose_tiles([photo.grid[index] for index in likely.tolist()], is_cracked)]
         is_sure = photo.scores[chosen] >= (np.inf if self._sure is None else self._sure.least_score)
         maps = self._mapper.map_tiles(photo, chosen[~is_sure].tolist())
         maps += [] if self._sure is None else self._sure.mapper.map_tiles(photo, chosen[is_sure].tolist())
