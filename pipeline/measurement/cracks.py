@@ -27,8 +27,8 @@ hysteresis (docs/experiments.md)."""
 RULE = LineRule(spur_px=12.0, gap_px=12.0, gap_angle_deg=30.0)
 """In pixels of the map."""
 LEAST_EVIDENCE_PX = 40.0
-"""Length of a crack times what its mean probability is over one half. Of finds with less, a third are stains, pores and
-edges: a sure crack counts from 80 pixels on, a doubtful one must be longer (docs/experiments.md)."""
+"""Length of a crack times what its mean probability is over one half. Of finds with less, two in five are stains, pores
+and edges: a sure crack counts from 80 pixels on, a doubtful one must be longer (docs/experiments.md)."""
 FILLED = 12
 """Half width of what is filled, pixels of the map."""
 DARKEST_PERCENT = 25

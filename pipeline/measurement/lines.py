@@ -53,9 +53,8 @@ def trace_lines(places: NDArray[np.bool_], rule: LineRule) -> list[list[Line]]:
     for number, box in enumerate(ndimage.find_objects(labels), 1):
         inside = np.pad(labels[box] == number, 1)  # the border of a map is no end of thinning
         corner = np.array([part.start for part in box]) - 1 + 0.5
-        lines = [points + corner for points in _trace_piece(skeletonize(inside, method="lee") > 0, rule.spur_px)]
-        if lines:
-            pieces.append(lines)
+        skeleton = skeletonize(inside, method="lee") > 0  # Zhang and Suen's method eats thin diagonals
+        pieces.append([points + corner for points in _trace_piece(skeleton, rule.spur_px)])
     return _join_pieces(pieces, rule)
 
 
