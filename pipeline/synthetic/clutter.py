@@ -165,7 +165,10 @@ def _reduce(drawn: Image.Image, shape: tuple[int, int]) -> Numbers:
 
 
 def _draw_cables(canvas: _Canvas) -> None:
-    """Draw cables, pipes and rails across the picture, lit from one side, some with a shadow on the wall."""
+    """Draw cables, pipes and rails across the picture, lit from one side, some with a shadow on the wall.
+
+    Thin ones, which show no lit side, are brighter than the concrete, or nobody could tell them from a straight crack.
+    """
     for _ in range(int(canvas.rng.integers(1, 4))):
         width_px = canvas.log_uniform(1.5, 28)
         share = _draw_strokes(canvas, [(_draw_curve(canvas), max(1, round(width_px * _FINER)))])
@@ -176,6 +179,8 @@ def _draw_cables(canvas: _Canvas) -> None:
             colour = colour * (0.6 + 0.6 * light[..., None])
             if canvas.rng.random() < 0.4:
                 canvas.shade(_shift(share, canvas, 20) * canvas.uniform(0.2, 0.6))
+        else:
+            colour = np.maximum(colour, canvas.pixels.mean(axis=(0, 1)) * canvas.uniform(1.1, 1.5))
         canvas.cover(share * canvas.uniform(0.7, 1), np.clip(colour, 0, 255))
 
 

@@ -135,12 +135,12 @@ def _draw_boards(surface: Surface, rng: np.random.Generator) -> None:
 
 
 def _draw_joint(surface: Surface, rng: np.random.Generator) -> None:
-    """Draw one construction joint, in half of all cases: straight, of even width, darker than the seams of boards."""
+    """Draw one construction joint, in half of all cases: level or upright, wider and darker than the seams of boards."""
     if rng.random() < 0.5:
         return
     shade = surface.shade.T if rng.random() < 0.5 else surface.shade
-    profile = line_profile(float(rng.uniform(2, 9)), float(rng.uniform(0.3, 0.7)), float(rng.uniform(0, 0.1)))
-    draw_line(shade, _straight_centre(shade.shape, rng, 0.08), profile)
+    profile = line_profile(float(rng.uniform(3, 9)), float(rng.uniform(0.3, 0.7)), float(rng.uniform(0.03, 0.15)))
+    draw_line(shade, _straight_centre(shade.shape, rng, 0.04), profile)
 
 
 def _draw_scratches(surface: Surface, rng: np.random.Generator) -> None:
@@ -154,12 +154,12 @@ def _draw_scratches(surface: Surface, rng: np.random.Generator) -> None:
 
 
 def _draw_wires(surface: Surface, rng: np.random.Generator) -> None:
-    """Draw wires and pencil lines: as thin and dark as cracks, but smooth and of even width."""
+    """Draw wires: as thin and dark as cracks, but lit along one side."""
     for _ in range(int(rng.integers(1, 4))):
         shade = surface.shade.T if rng.random() < 0.5 else surface.shade
         height_px, width_px = shade.shape
         sway = wander(height_px, rng, (height_px / 2, height_px / 4)) * float(rng.uniform(0.01, 0.08)) * width_px
-        profile = line_profile(float(rng.uniform(0.8, 3)), float(rng.uniform(0.15, 0.6)), 0)
+        profile = line_profile(float(rng.uniform(0.8, 3)), float(rng.uniform(0.15, 0.6)), float(rng.uniform(0.1, 0.35)))
         first, last = sorted(rng.integers(0, height_px, 2))
         draw_line(shade[first:last], (_straight_centre(shade.shape, rng, 0.2) + sway)[first:last], profile)
 

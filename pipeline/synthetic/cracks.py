@@ -75,6 +75,14 @@ class Cracks(NamedTuple):
     """The two arms of each crack, and each branch, whole; `trace` cuts them."""
 
 
+class Manner(NamedTuple):
+    """What all cracks of a picture have in common."""
+
+    thinnest_px: float
+    widest_px: float
+    roughness: float
+
+
 class Trend(NamedTuple):
     """Start, direction, length and width of a path."""
 
@@ -86,17 +94,21 @@ class Trend(NamedTuple):
     width_px: float
 
 
-def draw(relief: Field, rng: np.random.Generator, widths_px: tuple[float, float]) -> Cracks:
+def draw(
+    relief: Field, rng: np.random.Generator, widths_px: tuple[float, float], roughness: float = 1.0
+) -> Cracks:
     """Draw one to three cracks with their branches, or now and then a net of thin ones.
 
     Args:
         relief: (H, W) of the surface; the edges of a crack follow its grain.
         rng: random generator.
         widths_px: width of the thinnest and of the widest crack.
+        roughness: how far they wander, kink and fray, and change their width: 0 straight lines of even width, 1 cracks
+            through coarse concrete.
     """
     height_px, width_px = relief.shape
-    depth, cover = np.zeros_like(relief), np.zeros_like(relief)
-    widest_px, paths = 0.0, _make_paths(height_px, width_px, rng, widths_px)
+    depth, cover, relief = np.zeros_like(relief), np.zeros_like(relief), relief * np.float32(roughness)
+    widest_px, paths = 0.0, _make_paths(height_px, width_px, rng, Manner(*widths_px, roughness))
     for path in paths:
         inside = _find_inside(path, height_px, width_px)
         if inside.any():
@@ -123,9 +135,9 @@ def _find_inside(path: Path, height_px: int, width_px: int) -> Mask:
     return (path.x_px >= 0) & (path.x_px < width_px) & (path.y_px >= 0) & (path.y_px < height_px)
 
 
-def _make_paths(height_px: int, width_px: int, rng: np.random.Generator, widths_px: tuple[float, float]) -> list[Path]:
+def _make_paths(height_px: int, width_px: int, rng: np.random.Generator, manner: Manner) -> list[Path]:
     cap_px = MAX_WIDTH_SHARE * min(height_px, width_px)
-    low_px, high_px = min(widths_px[0], cap_px), min(widths_px[1], cap_px)
+    low_px, high_px = min(manner.thinnest_px, cap_px), min(manner.widest_px, cap_px)
     is_net = rng.random() < 0.15
     if is_net:
         high_px = max(low_px, min(high_px, 4.0))
@@ -140,20 +152,19 @@ def _make_paths(height_px: int, width_px: int, rng: np.random.Generator, widths_
             width_px=width,
         )
         contrast = float(rng.uniform(MIN_CONTRAST, 0.5) + 0.45 * min(1.0, width / 8))
-        paths += _grow(trend, contrast, rng, (low_px, high_px), generations=3 if is_net else 2)
+        limits = Manner(low_px, high_px, manner.roughness)
+        paths += _grow(trend, contrast, rng, limits, generations=3 if is_net else 2)
     return paths
 
 
-def _grow(
-    trend: Trend, contrast: float, rng: np.random.Generator, limits_px: tuple[float, float], generations: int
-) -> list[Path]:
+def _grow(trend: Trend, contrast: float, rng: np.random.Generator, manner: Manner, generations: int) -> list[Path]:
     """Return a crack through the trend's point, and the branches that leave it."""
     ahead, behind = trend, trend._replace(heading=trend.heading + np.pi)
-    arms = [_walk(arm._replace(length_px=trend.length_px / 2), contrast, rng, limits_px) for arm in (ahead, behind)]
-    return [path for arm in arms for path in (arm, *_branch(arm, rng, limits_px, generations - 1))]
+    arms = [_walk(arm._replace(length_px=trend.length_px / 2), contrast, rng, manner) for arm in (ahead, behind)]
+    return [path for arm in arms for path in (arm, *_branch(arm, rng, manner, generations - 1))]
 
 
-def _branch(path: Path, rng: np.random.Generator, limits_px: tuple[float, float], generations: int) -> list[Path]:
+def _branch(path: Path, rng: np.random.Generator, manner: Manner, generations: int) -> list[Path]:
     if generations == 0 or len(path.x_px) < 40:
         return []
     branches: list[Path] = []
@@ -165,28 +176,28 @@ def _branch(path: Path, rng: np.random.Generator, limits_px: tuple[float, float]
             y_px=float(path.y_px[at]),
             heading=along + float(rng.choice((-1, 1)) * rng.uniform(0.4, 1.4)),
             length_px=float(rng.uniform(0.15, 0.6)) * len(path.x_px) * STEP_PX,
-            width_px=max(limits_px[0], float(path.width_px[at] * rng.uniform(0.3, 0.75))),
+            width_px=max(manner.thinnest_px, float(path.width_px[at] * rng.uniform(0.3, 0.75))),
         )
         contrast = max(MIN_CONTRAST, path.contrast * float(rng.uniform(0.75, 1.0)))
-        branch = _walk(trend, contrast, rng, limits_px)
-        branches += [branch, *_branch(branch, rng, limits_px, generations - 1)]
+        branch = _walk(trend, contrast, rng, manner)
+        branches += [branch, *_branch(branch, rng, manner, generations - 1)]
     return branches
 
 
-def _walk(trend: Trend, contrast: float, rng: np.random.Generator, limits_px: tuple[float, float]) -> Path:
+def _walk(trend: Trend, contrast: float, rng: np.random.Generator, manner: Manner) -> Path:
     """Return a path that keeps to its heading in the long run, bends slowly, and kinks from grain to grain."""
     count = max(30, int(trend.length_px / STEP_PX))
     grain = float(rng.uniform(8, 25)) / STEP_PX
     kinks = rng.standard_normal(int(count / grain) + 2).repeat(int(grain) + 1)[:count]
     bend = 0.35 * wander(count, rng, (600, 150)) + 0.3 * wander(count, rng, (grain * 2, 4))
-    heading = trend.heading + bend + 0.35 * kinks
+    heading = trend.heading + manner.roughness * (bend + 0.35 * kinks)
     remaining = np.linspace(1, 0, count, dtype=np.float32)
     taper = np.minimum(1, 3 * remaining) ** 0.7
-    width = trend.width_px * np.exp(0.35 * wander(count, rng, (300, 10))) * taper
+    width = trend.width_px * (np.exp(0.35 * wander(count, rng, (300, 10))) * taper) ** manner.roughness
     return Path(
         x_px=(trend.x_px + STEP_PX * np.cos(heading).cumsum()).astype(np.float32),
         y_px=(trend.y_px + STEP_PX * np.sin(heading).cumsum()).astype(np.float32),
-        width_px=width.clip(*limits_px).astype(np.float32),
+        width_px=width.clip(manner.thinnest_px, manner.widest_px).astype(np.float32),
         contrast=contrast,
     )
 
