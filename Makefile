@@ -91,7 +91,7 @@ model: $(INSTALLED) $(CLUTTER)  ## The shipped model again, from DATA: trials on
 	$(BIN)/crackscan models compare $(SOURCES) --clutter $(CLUTTER) --out $(TRIALS) \
 	  --epochs 4 --epoch-tiles 1200 --batch-size 16
 	$(BIN)/crackscan train $(SOURCES) --clutter $(CLUTTER) --val $(DATA)/metu_tiles/val --out build/model \
-	  --calibrate-on $(TRIALS) --false-alarms 0.025 --epochs 6 --epoch-tiles 4000 --batch-size 16 \
+	  --calibrate-on $(TRIALS) --false-alarms 0.025 --epochs 3 --epoch-tiles 4000 --batch-size 16 \
 	  --licence 'CC BY 4.0' --licence MIT --licence 'CC BY 4.0' --licence CC0-1.0 \
 	  --licence 'CC BY 4.0, CC BY 2.0, CC0-1.0 and public domain' --licence 'CC BY 4.0' \
 	  --attribution '$(METU)' --attribution '$(UAV)' --attribution '$(SDNET)' --attribution '$(WEATHERED)' \

@@ -42,6 +42,8 @@ answers at once. It may import every package but `jobs`. Start with `score`; the
 import importlib
 import os
 import sys
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import click
@@ -51,6 +53,7 @@ from pipeline.cli.messages import echo, echo_error
 from pipeline.cli.storage_waits import say_waits
 from pipeline.core.control_characters import escape_controls
 from pipeline.core.errors import CrackscanError, InterruptedRunError, UsageError
+from pipeline.core.secrets import refuse_credentials
 from pipeline.core.streams import prepare_streams
 
 COMMANDS = (
@@ -86,7 +89,12 @@ class CrackscanGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; for a word that is none, name the commands that are like it."""
+        """Find the command; for a word that is none, name the commands that are like it.
+
+        Raises:
+            UsageError: a word holds credentials; Click's own messages would repeat it.
+        """
+        refuse_credentials(_name_words(args[1:]))
         try:
             return super().resolve_command(ctx, args)
         except click.NoSuchCommand as error:  # Click looks only among commands that are imported
@@ -107,6 +115,13 @@ class CrackscanGroup(click.Group):
         except KeyboardInterrupt:
             echo("crackscan: Interrupted; run the same command again to go on.", err=True)
             ctx.exit(InterruptedRunError.exit_code)
+
+
+def _name_words(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield each word of a call after its name for messages."""
+    for before, word in pairwise(["", *words]):
+        option = word.partition("=")[0] if word.startswith("-") else ""
+        yield option or (f"What follows {before}" if before.startswith("-") else "An argument"), word
 
 
 def check_current_folder() -> None:

@@ -30,7 +30,8 @@ def command(out: str, to: str, part_mb: float, overwrite: bool) -> None:
     With --overwrite, an older compaction of the same OUT is replaced, as after every night. Its readers see it until
     the new one is made and proved in the temporary folder (some 5 bytes a tile more). Then its files are removed and
     the new ones copied: until NEW/summary.json is back, a reader finds some of the rows, never one twice, never old
-    beside new. To spare readers that moment, give each night another NEW.
+    beside new. To spare readers that moment, give each night another NEW. A NEW with scales of its own, set by
+    `crackscan scale NEW`, is refused: set them in OUT, whose millimetres each compaction has.
 
     \b
     Examples:

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from pipeline.core.errors import StorageError, UsageError
+from pipeline.core.secrets import refuse_credentials
 
 NAME = "config"
 
@@ -101,6 +102,7 @@ def _convert(ctx: click.Context, parameter: click.Parameter, value: object, key:
         if isinstance(each, bool) != is_flag or not isinstance(each, (str, int, float)):
             expected = "true or false" if is_flag else "a text in quotes or a number"
             raise UsageError(f"{key} is {_describe(each)}; expected {expected}.")
+    refuse_credentials((key, str(each)) for each in values)
     try:
         return parameter.type_cast_value(ctx, [*map(str, values)] if takes_many else str(value))
     except click.BadParameter as error:

@@ -96,7 +96,12 @@ def _refuse_options(form: str, options: Mapping[str, Any]) -> None:
     for name in options if form in OF_CRACKS else ():
         if name in FORMS_OF:
             option, forms = FORMS_OF[name]
-            raise UsageError(f"{option} is for {forms}, and --to is {form}. Leave one of them out.")
+            advice = (
+                f"Leave {option} out: what --to {form} writes are cracks."
+                if name == "table"
+                else "Leave one of them out."
+            )
+            raise UsageError(f"{option} is for {forms}, and --to is {form}. {advice}")
 
 
 def _export(dataset: str, form: Any, file: str, overwrite: bool, options: Mapping[str, Any]) -> "Exported":  # noqa: ANN401
@@ -113,9 +118,11 @@ def _format_exported(made: "Exported", form: str) -> str:
         return f"Wrote {counts} to {made.url}"
     if "cracks" in made.rows:
         more = count_of(made.unplaced, "more is in a photo that has", "more are in photos that have")
-        return f"Wrote {count_of(made.rows['cracks'], 'crack')} to {made.url}; {more} no position"
-    more = count_of(made.unplaced, "more was scored and has", "more were scored and have")
-    return f"Wrote {count_of(made.rows['images'], 'photo')} to {made.url}; {more} no position"
+        wrote = count_of(made.rows["cracks"], "crack")
+    else:
+        more = count_of(made.unplaced, "more was scored and has", "more were scored and have")
+        wrote = count_of(made.rows["images"], "photo")
+    return f"Wrote {wrote} to {made.url}{f'; {more} no position' if made.unplaced else ''}"
 
 
 def _draw(dataset: str, form: "Form", folder: str, overwrite: bool) -> "Drawn":

@@ -76,7 +76,8 @@ def _read_sql(sql: str) -> str:
     try:
         return Path(sql[1:]).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"The query file {sql[1:]} cannot be read: {error}.") from error
+        cause = getattr(error, "strerror", None) or error
+        raise UsageError(f"The query file {sql[1:]} cannot be read: {cause}.") from error
 
 
 def _print_rows(found: Any, max_rows: int) -> None:  # noqa: ANN401 - a table of pyarrow, which is slow to import

@@ -31,8 +31,8 @@ def command(out: str, mm_per_px: float | None, scale_table: str | None, remove: 
     compact make, show millimetres by them; pixels stay. Each call replaces the one before. Photos that are scored
     later have the scale of their run, until the next call.
 
-    A distance tells a scale only with the photo's focal length, which a dataset does not keep: give distance_m when
-    you score.
+    A distance tells a scale only with the photo's focal length in pixels, which a dataset does not keep: give
+    distance_m when you score.
 
     \b
     Examples:
@@ -55,8 +55,9 @@ def command(out: str, mm_per_px: float | None, scale_table: str | None, remove: 
     rule = make_scale_rule(ScoreConfig((), out, mm_per_px=mm_per_px, scale_table=scale_table))
     if distance := next((row for row in rule.table.rows if row.mm_per_px is None), None):
         raise click.BadParameter(
-            f"the row of {distance.image} has a distance, which tells a scale only with the photo's focal length; a "
-            "dataset does not keep that. Give mm_per_px, or score into another OUT with this table.",
+            f"the row of {distance.image} has a distance, which tells a scale only with the photo's focal length in "
+            "pixels; a dataset does not keep that (focal_length_mm is in millimetres). Give mm_per_px, or score into "
+            "another OUT with this table.",
             param_hint="'--scale'",
         )
     done = set_scales(out, partial(find_scale, ScaleFacts(), 1, rule))

@@ -32,8 +32,13 @@ def command(out: str, other: str | None) -> None:
       crackscan verify scores
       crackscan verify scores-compact --equals scores
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
+    from pipeline import storage
+    from pipeline.dataset.layout import Layout
+    from pipeline.dataset.run import read_run
     from pipeline.dataset.verify import differences, verify
 
+    if other is not None:
+        read_run(Layout(storage.canonical(other)))  # now, not after all files of OUT were read
     with progress("files") as show:
         checks = verify(out, show)
     for check in checks:

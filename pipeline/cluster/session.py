@@ -210,9 +210,11 @@ def _run_ray(config: ClusterConfig, started: "Future[None]", ended: threading.Ev
         except CrackscanError as error:
             started.set_exception(error)
             return
-        # Whatever escaped here would leave the session waiting for ever.
+        # Of any class: whatever escaped here would end this thread alone, and the session would wait for ever.
         except Exception as error:  # noqa: BLE001
-            started.set_exception(CrackscanError(f"Ray did not start: {error}"))
+            failure = CrackscanError(f"Ray did not start: {error}")
+            failure.__cause__ = error
+            started.set_exception(failure)
             return
         started.set_result(None)
         ended.wait()
@@ -236,7 +238,7 @@ def _private_ray(config: ClusterConfig) -> Iterator[None]:
         try:
             with nullcontext() if config.verbose else _idle_env():
                 _init_ray(config, address="local", object_store_memory=OBJECT_STORE_BYTES, **options)
-        # Ray raises a bare Exception if its processes start too slowly (`Node.__init__`, 2.60).
+        # No narrower class: Ray raises a bare Exception if its processes start too slowly (`Node.__init__`, 2.60).
         except Exception as error:
             ray.shutdown()
             advice = advise_on_start(error, folder, shutil.disk_usage(folder).free)

@@ -32,7 +32,7 @@ from pipeline.dataset.diff import differences
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import Lease, hold
 from pipeline.dataset.run import json_bytes, read_run
-from pipeline.dataset.sql import Connection, views
+from pipeline.dataset.sql import Connection, scales_url, views
 from pipeline.dataset.targets import check_folder
 
 PART_BYTES = 256 << 20
@@ -174,7 +174,8 @@ def compact(  # noqa: PLR0913 - its options, each a value of its own
         overwrite: replace an older compaction of the same dataset.
 
     Raises:
-        UsageError: the dataset is not finished, or compact already; or `to` holds something else.
+        UsageError: the dataset is not finished, or compact already; or `to` holds something else, or has scales of its
+            own.
         DatasetError: a file is damaged, or another process wrote to the dataset meanwhile.
     """
     refuse_credentials([("--to", to)])
@@ -250,6 +251,7 @@ def _check_free(old: Layout, new: Layout, *, overwrite: bool) -> None:
         raise UsageError(f"{new.url} and {old.url} overlap. Give --to a folder of its own.")
     if storage.exists(new.run):
         _check_older(old, new, overwrite=overwrite)
+        _check_no_scales(old, new)
         return
     check_folder(new.url, [old], "--to")
     if storage.exists(new.url) and any(not _is_leftover(file.path) for file in storage.list_files(new.url)):
@@ -267,6 +269,16 @@ def _check_older(old: Layout, new: Layout, *, overwrite: bool) -> None:
         raise UsageError(
             f"There is another dataset at {new.url}: an older compaction of {old.url}. Give another --to, or "
             "--overwrite to replace it once the new one is made and proved."
+        )
+
+
+def _check_no_scales(old: Layout, new: Layout) -> None:
+    """Refuse to replace a compaction that has scales of its own: a new one has those of its dataset."""
+    if storage.exists(scales_url(new)):
+        raise UsageError(
+            f"{new.url} has scales of its own, in scales.parquet, and a new compaction has those of {old.url}. Set "
+            f"them there with `crackscan scale`, and drop these with `crackscan scale {new.url} --remove`; or give "
+            "another --to."
         )
 
 

@@ -71,8 +71,10 @@ def query(out: str, sql: str, threshold: float | None = None) -> pa.Table:
 
     Raises:
         UsageError: there is no dataset, the threshold is no probability, or the SQL is wrong.
+        DatasetError: a file that the query needs is damaged.
     """
-    with views(Layout(storage.canonical(out)), threshold) as connection:
+    layout = Layout(storage.canonical(out))
+    with views(layout, threshold) as connection:
         try:
             found = connection.sql(sql)
             table = pa.table({}) if found is None else found.to_arrow_table()
@@ -80,6 +82,8 @@ def query(out: str, sql: str, threshold: float | None = None) -> pa.Table:
             _raise_temporary(error)
             raise DatasetError(f"A file of {out} or of the query cannot be read: {error}") from error
         except duckdb.DatabaseError as error:  # those of the storage are no DatabaseError
+            if isinstance(error, duckdb.InvalidInputException) and file_name(layout.url) in str(error):
+                raise DatasetError(f"A file of {out} is damaged: {error}") from error
             raise _refuse_query(error) from error
     twice = [name for name, count in Counter(table.schema.names).items() if count > 1]
     if twice:
@@ -138,7 +142,7 @@ def views(layout: Layout, threshold: float | None = None) -> Iterator[Connection
         images, tiles, cracks = (_list_parquet(layout, table) for table in ("images", "tiles", "cracks"))
         create_file_view(connection, "images_files", _committed_files(connection, images), table_schemas.IMAGES)
         create_file_view(connection, "tiles_files", tiles, table_schemas.TILES)
-        create_file_view(connection, "cracks_files", cracks, table_schemas.CRACKS)
+        create_file_view(connection, "cracks_files", cracks, table_schemas.CRACKS, are_alike=True)
         if storage.exists(scales := scales_url(layout)):
             create_file_view(connection, "scales", [scales], SCALES)
             for table, lengths in _IN_MM.items():
@@ -278,10 +282,20 @@ def _raise_temporary(error: duckdb.Error) -> None:
         raise temporary_failure("the work needs more room than memory and this disk have") from error
 
 
-def create_file_view(connection: Connection, view: str, urls: Sequence[str], columns: pa.Schema) -> None:
-    """Create a view of the rows of Parquet files, each with its `filename`; an empty view if there is no file."""
+def create_file_view(
+    connection: Connection, view: str, urls: Sequence[str], columns: pa.Schema, *, are_alike: bool = False
+) -> None:
+    """Create a view of the rows of Parquet files, each with its `filename`; an empty view if there is no file.
+
+    Args:
+        connection: to DuckDB.
+        view: its name.
+        urls: the files.
+        columns: those that it may show.
+        are_alike: whether all files have the columns of the first; the others are opened only if the view is read.
+    """
     if urls:
-        files = connection.from_parquet([_escape_glob(url) for url in urls], union_by_name=True, filename=True)
+        files = connection.from_parquet([_escape_glob(url) for url in urls], union_by_name=not are_alike, filename=True)
         values = _ADDED | {name: f'"{name}"' for name in files.columns}
         shown = [f'{values[name]} AS "{name}"' for name in (*columns.names, "filename") if name in values]
         files.project(", ".join(shown)).create_view(view)

@@ -91,7 +91,7 @@ def choose_operating_point(target: OperatingTarget, backbone: str, augment: str)
     return OperatingPoint(
         calibration=calibration,
         threshold=threshold,
-        photo=fit_photos([*photos.values()]),
+        photo=fit_photos([*photos.values()], threshold),
         metrics=_source_metrics(rounds) | _overall_metrics(samples, target) | _photo_metrics(photos, threshold),
     )
 
@@ -122,7 +122,9 @@ def _source_metrics(rounds: Mapping[int, Mapping[str, TrialResult]]) -> dict[str
 def _photo_metrics(photos: Mapping[str, PhotoSample], threshold: float) -> dict[str, Value]:
     """Return the effect of the threshold on the photos of each source, calibrated on the others, and in the mean."""
     rates = {
-        source: rates_of(sample, fit_photos([other for name, other in photos.items() if name != source]), threshold)
+        source: rates_of(
+            sample, fit_photos([other for name, other in photos.items() if name != source], threshold), threshold
+        )
         for source, sample in photos.items()
     }
     found = {

@@ -18,6 +18,9 @@ from pipeline.models.photo_score import logits_of, weigh_tiles
 
 GRIDS = ((1, 1), (2, 2), (6, 8), (14, 18))
 """Rows and columns of tiles: a picture of one tile, one of 0.2 megapixels, one of 2.4 and one of 12."""
+FLAGGED_SOUND = 0.01
+"""Part of the sound photos of the largest grid that may be called cracked on the middle one of the sources. On a source
+left out of the fit it was up to 0.02, and 0.09 of pictures of one tile (docs/experiments.md)."""
 PHOTOS = 200
 """Of each grid and source; half of them cracked."""
 MOST_CRACK_TILES = 4
@@ -40,6 +43,8 @@ class PhotoSample(NamedTuple):
     """Log likelihood ratio and background as `photo_score.weigh_tiles` returns them, and a 1; shape (n, 3)."""
     labels: NDArray[np.bool_]
     """Shape (n,)."""
+    is_large: NDArray[np.bool_]
+    """Whether a photo has the largest grid; shape (n,)."""
 
     def scores(self, calibration: PhotoCalibration) -> NDArray[np.float64]:
         """Return the probabilities of a crack, as `photo_score.score_photo` does. Shape (n,)."""
@@ -65,7 +70,7 @@ def draw_photos(
     random = np.random.default_rng(SEED)
     logits = logits_of(scores_of(sample, calibration).astype(np.float32))
     sound, cracked = (_by_picture(np.flatnonzero(sample.labels == label), pictures) for label in (False, True))
-    facts, labels = [], []
+    facts, labels, is_large = [], [], []
     for rows, cols in grids:
         for number in range(PHOTOS):
             photo = logits[_fill(rows * cols, sound, random)].reshape(rows, cols)
@@ -74,14 +79,21 @@ def draw_photos(
                 photo[tuple(np.transpose(path))] = logits[_fill(len(path), cracked, random)]
             facts.append([*weigh_tiles(photo), 1.0])
             labels.append(bool(number % 2))
-    return PhotoSample(np.array(facts), np.array(labels))
+            is_large.append((rows, cols) == max(grids))
+    return PhotoSample(np.array(facts), np.array(labels), np.array(is_large))
 
 
-def fit_photos(samples: Sequence[PhotoSample]) -> PhotoCalibration:
-    """Find the weights that make the labels most likely (Platt 1999); every source weighs the same.
+def fit_photos(samples: Sequence[PhotoSample], threshold: float) -> PhotoCalibration:
+    """Find the weights that make the labels most likely (Platt 1999), and the bias that suits the card's threshold.
 
-    Each source has a bias of its own, and the median of them is what another source gets: where people left cracks
-    unmarked, every photo of 250 sound tiles has one, and in the mean that source would set the bias of all.
+    Every source weighs the same, and has a bias of its own beside the common weights. What another source gets is not
+    that bias, at even odds, but the one with which `FLAGGED_SOUND` of the large sound photos reach the threshold: the
+    median over the sources. Where people left cracks unmarked, every photo of 250 sound tiles has one, and in the mean
+    that source would set the bias of all.
+
+    Args:
+        samples: of the sources.
+        threshold: over which tiles and photos are called cracked.
     """
     bias_of = np.eye(len(samples))
     facts = np.concatenate(
@@ -92,7 +104,12 @@ def fit_photos(samples: Sequence[PhotoSample]) -> PhotoCalibration:
     )
     start = np.concatenate([START, np.zeros(len(samples))])
     weights = _fit_logistic(facts, np.concatenate([sample.labels for sample in samples]), start)
-    found = (*weights[:2], np.median(weights[2:]))
+    highest = [
+        np.quantile(sample.facts[~sample.labels & sample.is_large, :2] @ weights[:2], 1 - FLAGGED_SOUND)
+        for sample in samples
+    ]
+    line = logits_of(np.array([threshold], np.float32))[0]
+    found = (*weights[:2], line - np.median(highest))
     return PhotoCalibration(*(round(float(weight), 4) for weight in found))
 
 

@@ -16,6 +16,7 @@ from skimage.measure import approximate_polygon
 from pipeline.images.decode import Pixels, resize
 from pipeline.images.tiles import Tile
 from pipeline.measurement.lines import AROUND, Line, LineRule, measure_length, trace_lines
+from pipeline.measurement.profiles import ALONG_PX, LUMA, are_inside, cut_profiles, find_normals
 from pipeline.measurement.width import measure_profiles, median_without_nan
 from pipeline.measurement.wkt import format_lines
 
@@ -47,8 +48,6 @@ REACH = 3.0
 LEAST_REACH_PX, MOST_REACH_PX = 16, 64
 MOST_WIDTH, BLUR_PX = 3.0, 3.0
 """In half widths of the map, and pixels more: what is wider across a crack is a shadow or a stain that it runs into."""
-ALONG_PX = (-2, -1, 0, 1, 2)
-"""Places along the line over which the grey values of a profile are averaged."""
 MOST_MOVE_PX = 6.0
 """How far the map may be from the crack."""
 MOST_JUMP_PX = 2.0
@@ -59,8 +58,6 @@ TOO_THIN_PX = 0.5
 """Widths below are guesses."""
 LEAST_SHARE = 0.5
 """Part of a crack's profiles that must be measurable, or its width is unknown."""
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-"""Weights of red, green and blue (ITU-R BT.601)."""
 
 WidthStatus = Literal["ok", "too_thin", "not_dark", "blurred", "at_border"]
 """Why a width is unknown: under half a pixel; no darker than the concrete, so filled, lit or efflorescing; out of
@@ -215,8 +212,24 @@ def _fill_wide(places: NDArray[np.bool_], probability: NDArray[np.float32], grey
         near = np.pad(_find_chessboard_distances(~own) <= FILLED, 1, mode="edge")
         closed = (_find_chessboard_distances(near) > FILLED)[1:-1, 1:-1]
         added = closed & ~own & (grey[part] <= np.percentile(grey[part][own], DARKEST_PERCENT))
+        added |= _find_holes(own | added, closed, grey[part])
         probability[part][added] = np.median(probability[part][own])
         own |= added
+
+
+def _find_holes(own: NDArray[np.bool_], closed: NDArray[np.bool_], grey: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return what places enclose, if half of it is nearer to the dark of a crack than to the concrete.
+
+    Grain leaves holes in the floor of a wide crack, and a line runs around each; around an island of concrete, one
+    should. Shape: (h, w) each.
+    """
+    labels, count = ndimage.label(~own)
+    numbers = np.arange(1, count + 1)
+    holes = numbers[ndimage.minimum(closed, labels, numbers) > 0]
+    if not len(holes):
+        return np.zeros(own.shape, bool)
+    halfway = (np.percentile(grey[own], DARKEST_PERCENT) + np.median(grey[~own])) / 2
+    return np.isin(labels, holes[ndimage.median(grey, labels, holes) <= halfway])
 
 
 def _find_chessboard_distances(inside: NDArray[np.bool_]) -> NDArray[np.int32]:
@@ -292,17 +305,13 @@ def _measure_crack(pixels: Pixels, lines: Sequence[Line], half_width_px: float, 
 def _move(line: Line, tangents: Line, stations: NDArray[np.int64], moves: NDArray[np.float64]) -> Line:
     """Return a line moved across itself, as far as some of its points say."""
     by = np.interp(np.arange(len(line)), stations, moves)
-    return _smooth(line + by[:, None] * _find_normals(tangents), SMOOTH_MOVED_PX)
+    return _smooth(line + by[:, None] * find_normals(tangents[:, ::-1])[:, ::-1], SMOOTH_MOVED_PX)
 
 
 def _find_tangents(line: Line) -> Line:
     along = np.gradient(line, axis=0)
     unit: Line = along / np.maximum(np.hypot(*along.T), 1e-9)[:, None]
     return unit
-
-
-def _find_normals(tangents: Line) -> Line:
-    return np.stack([tangents[:, 1], -tangents[:, 0]], axis=1)
 
 
 class _Across(NamedTuple):
@@ -317,28 +326,13 @@ class _Across(NamedTuple):
 
 def _measure_across(pixels: Pixels, points: Line, tangents: Line, reach_px: int) -> _Across:
     """Measure across lines at some of their points. Shape: (N, 2) each."""
-    offsets = np.arange(-reach_px, reach_px + 1)
-    centers = points[:, None, None] + offsets[:, None, None] * _find_normals(tangents)[:, None, None]
-    places = centers + np.array(ALONG_PX)[:, None] * tangents[:, None, None]  # (N, K, A, 2)
-    is_inside = np.asarray(((places >= 0) & (places < pixels.shape[:2])).all(axis=(1, 2, 3)))
-    found = measure_profiles(_sample_grey(pixels, places[is_inside]).mean(axis=2))
+    x_y, directions = points[:, ::-1], tangents[:, ::-1]
+    is_inside = are_inside(pixels.shape, x_y, directions, reach_px, ALONG_PX)
+    found = measure_profiles(cut_profiles(pixels, x_y[is_inside], directions[is_inside], reach_px, ALONG_PX))
     widths, moves = np.full(len(points), np.nan), np.full(len(points), np.nan)
     is_blurred = np.zeros(len(points), bool)
     widths[is_inside], moves[is_inside], is_blurred[is_inside] = found.width_px, found.offset_px, found.is_blurred
     return _Across(widths, moves, is_inside, is_blurred)
-
-
-def _sample_grey(pixels: Pixels, places: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the luma at places between pixels. Shape: (H, W, 3), (N, K, A, 2) → (N, K, A)."""
-    if not places.size:
-        return np.empty(places.shape[:-1])
-    start = np.maximum(np.floor(places.min(axis=(0, 1, 2))).astype(int) - 1, 0)
-    stop = np.ceil(places.max(axis=(0, 1, 2))).astype(int) + 2
-    luma = pixels[start[0] : stop[0], start[1] : stop[1]] @ LUMA
-    found: NDArray[np.float64] = ndimage.map_coordinates(
-        luma, np.moveaxis(places - 0.5 - start, -1, 0), order=1, mode="nearest"
-    )
-    return found
 
 
 def _find_running_median(values: NDArray[np.float64]) -> NDArray[np.float64]:

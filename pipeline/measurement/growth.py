@@ -17,7 +17,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
-from pipeline.measurement.darkness import Grey, Points, measure_darkness, measure_widths
+from pipeline.measurement.darkness import Grey, measure_darkness, measure_widths
+from pipeline.measurement.profiles import Points
 from pipeline.measurement.registration import Registration
 from pipeline.measurement.wkt import Line
 

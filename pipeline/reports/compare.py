@@ -151,7 +151,7 @@ def _write(config: CompareConfig, comparison: Comparison, table: pa.Table, pairs
     storage.write_whole(comparison.table_url, _encode(table))
     if comparison.growth.pairs:
         storage.write_whole(comparison.cracks_url, _encode(comparison.growth.to_table()))
-    elif storage.exists(comparison.cracks_url):  # of an older comparison
+    elif storage.exists(comparison.cracks_url) and _is_comparison(comparison.cracks_url, b""):  # an older one
         storage.remove(comparison.cracks_url)
     storage.write_whole(comparison.page_url, _render_page(config, comparison, table, pairs))
 

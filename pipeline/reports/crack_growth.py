@@ -15,10 +15,10 @@ from pipeline.core.progress import OnProgress
 from pipeline.core.table_schemas import CRACK_CHANGES
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.sql import Connection
-from pipeline.measurement.cracks import LUMA
 from pipeline.measurement.darkness import Grey
 from pipeline.measurement.growth import KINDS as CHANGE_KINDS
 from pipeline.measurement.growth import CrackChange, CrackedPhoto, KnownCrack, Measured, compare_cracks
+from pipeline.measurement.profiles import LUMA
 from pipeline.measurement.registration import Features, Refusal, Registration, find_features, register
 from pipeline.measurement.wkt import Line, parse_lines
 from pipeline.reports import thumbnails

@@ -135,7 +135,7 @@ def _draw_boards(surface: Surface, rng: np.random.Generator) -> None:
 
 
 def _draw_joint(surface: Surface, rng: np.random.Generator) -> None:
-    """Draw one construction joint, in half of all cases: level or upright, wider and darker than the seams of boards."""
+    """Draw one construction joint, in half of all cases: level or upright, wider and darker than seams of boards."""
     if rng.random() < 0.5:
         return
     shade = surface.shade.T if rng.random() < 0.5 else surface.shade

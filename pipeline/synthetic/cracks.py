@@ -94,9 +94,7 @@ class Trend(NamedTuple):
     width_px: float
 
 
-def draw(
-    relief: Field, rng: np.random.Generator, widths_px: tuple[float, float], roughness: float = 1.0
-) -> Cracks:
+def draw(relief: Field, rng: np.random.Generator, widths_px: tuple[float, float], roughness: float = 1.0) -> Cracks:
     """Draw one to three cracks with their branches, or now and then a net of thin ones.
 
     Args:

@@ -68,17 +68,33 @@ def test_a_dataset_without_cracks_says_why(words: tuple[str, ...], tmp_path: Pat
     assert shown.stderr == f"{out} {NOT_MEASURED}\n"
 
 
+def test_nothing_is_said_of_photos_without_a_position_if_there_are_none(tmp_path: Path) -> None:
+    """A dataset without cracks has none there either."""
+    write_dataset(str(tmp_path / "out"), [[ok("a.jpg")]], schema_version=2)
+    shown = export(tmp_path / "out", "--to", "geojson", "--table", "cracks")
+    assert shown.stdout == f"Wrote 0 cracks to file://{tmp_path}/file\n"
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("csv", "--no-thumbnails"), "--thumbnails is for the pictures of an xlsx, and --to is csv."),
-        (("xlsx", "--table", "cracks"), "--table is for csv and geojson, and --to is xlsx."),
-        (("dxf", "--for", "excel"), "--for is for csv, and --to is dxf."),
-        (("svg", "--threshold", "0.5"), "--threshold is for csv, geojson and duckdb, and --to is svg."),
+        (
+            ("csv", "--no-thumbnails"),
+            "--thumbnails is for the pictures of an xlsx, and --to is csv. Leave one of them out.",
+        ),
+        (
+            ("xlsx", "--table", "cracks"),
+            "--table is for csv and geojson, and --to is xlsx. Leave --table out: what --to xlsx writes are cracks.",
+        ),
+        (("dxf", "--for", "excel"), "--for is for csv, and --to is dxf. Leave one of them out."),
+        (
+            ("svg", "--threshold", "0.5"),
+            "--threshold is for csv, geojson and duckdb, and --to is svg. Leave one of them out.",
+        ),
     ],
 )
 def test_an_option_of_another_form_is_refused(words: tuple[str, ...], sentence: str, out: Path) -> None:
     """Exit code 2, and nothing is written."""
     shown = export(out, "--to", *words)
-    assert (shown.exit_code, shown.stderr) == (2, f"crackscan: {sentence} Leave one of them out.\n")
+    assert (shown.exit_code, shown.stderr) == (2, f"crackscan: {sentence}\n")
     assert not (out.parent / "file").exists()

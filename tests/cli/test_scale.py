@@ -13,7 +13,8 @@ SCALES = "SELECT image, mm_per_px, scale_source FROM images WHERE status = 'ok' 
 
 NEEDS_FOCAL_LENGTH = (
     "Error: Invalid value for '--scale': the row of *.jpg has a distance, which tells a scale only with the photo's "
-    "focal length; a dataset does not keep that. Give mm_per_px, or score into another OUT with this table."
+    "focal length in pixels; a dataset does not keep that (focal_length_mm is in millimetres). Give mm_per_px, or "
+    "score into another OUT with this table."
 )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from pipeline import storage
+from pipeline.cli import main
 from pipeline.cli.verify import command
 from tests.helpers.small_dataset import COMMITS, ok, write_dataset, write_plan
 
@@ -48,6 +49,16 @@ def test_an_unfinished_dataset(tmp_path: Path) -> None:
     assert shown.exit_code == 0
     assert "open    Every planned photo has its row. 1: more.jpg" in shown.stdout
     assert shown.stdout.splitlines()[-1] == "Nothing is broken; the dataset is not finished."
+
+
+def test_another_that_is_none_is_told_at_once(tmp_path: Path) -> None:
+    """Not after all files of a large dataset were checked."""
+    layout = write_dataset(str(tmp_path / "out"))
+    shown = CliRunner().invoke(main, ["verify", layout.url, "--equals", str(tmp_path / "nowhere")])
+    assert (shown.exit_code, shown.stdout) == (2, "")
+    assert shown.stderr == (
+        f"crackscan: There is no dataset at file://{tmp_path}/nowhere; expected a folder with run.json.\n"
+    )
 
 
 def test_two_that_differ(tmp_path: Path) -> None:

@@ -50,7 +50,9 @@ WRITERS = {
     ("overlay", "--out"): Writer(("overlay", "scores", "a.png"), PICTURES, has_overwrite=True),
     ("overlay", "--geojson"): Writer(("overlay", "scores"), has_overwrite=True),
     ("compare", "--out"): Writer(
-        ("compare", "scores", "scores"), ("comparison.parquet", "comparison.html"), has_overwrite=True
+        ("compare", "scores", "scores"),
+        ("comparison.parquet", "comparison.html", "crack_changes.parquet"),
+        has_overwrite=True,
     ),
     ("review", "--out"): Writer(("review", "scores"), ("review.csv", "tiles/0001.png", "notes.txt")),
 }
@@ -235,6 +237,23 @@ def test_files_in_a_folder_are_replaced_if_the_user_says_so(
         assert call(key, "made", "--overwrite").exit_code == 0
         assert (home / "made" / name).read_bytes() != mine
         assert content(home / "made").keys() == made.keys()
+
+
+def test_a_table_of_cracks_goes_only_if_compare_wrote_it(home: Path) -> None:
+    """Where no cracks are compared, that of an older comparison goes, and even with --overwrite a user's own stays."""
+    table, mine = home / "comparison" / "crack_changes.parquet", (home / "mine.parquet").read_bytes()
+    assert CliRunner().invoke(main, ["compare", "scores", "scores"]).exit_code == 0
+    ours = (home / "comparison" / "comparison.parquet").read_bytes()
+    for data, stays in ((mine, True), (ours, False)):
+        table.write_bytes(data)
+        assert CliRunner().invoke(main, ["compare", "scores", "scores", "--overwrite"]).exit_code == 0
+        assert table.exists() == stays
+    table.write_bytes(mine)
+    shown = CliRunner().invoke(main, ["compare", "scores", "scores"])
+    assert shown.exit_code == 2
+    assert "crack_changes.parquet is there already: " in shown.stderr
+    assert shown.stderr.endswith("did not write. Give another --out, or --overwrite.\n")
+    assert table.read_bytes() == mine
 
 
 def test_an_input_photo_is_never_replaced(home: Path) -> None:

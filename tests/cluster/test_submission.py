@@ -201,8 +201,13 @@ def test_a_command_that_follows_a_job_exits_as_the_job_did(state: State, code: i
 
 @pytest.mark.parametrize("address", ["http://head:8265", "https://ray.example.org", "http://[::1]:8265/"])
 def test_addresses_of_dashboards_pass(address: str) -> None:
-    """HTTP, with or without a port."""
-    check_address(address)
+    """HTTP, with or without a port; not one message is raised."""
+    refusals = []
+    try:
+        check_address(address)
+    except UsageError as error:
+        refusals.append(str(error))
+    assert refusals == []
 
 
 @pytest.mark.parametrize("address", ["head:8265", "auto", "ray://head:10001", "http://", "", "file:///tmp"])

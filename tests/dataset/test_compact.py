@@ -19,6 +19,8 @@ from pipeline.dataset.diff import differences
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import hold
 from pipeline.dataset.moves import Moves, read_moves, write_moves
+from pipeline.dataset.scales import set_scales
+from pipeline.dataset.sql import scales_url
 from pipeline.dataset.verify import verify
 from pipeline.dataset.writer import open_writer
 from tests.helpers.small_dataset import COMMITS, make_run, ok, with_cracks, write_dataset, write_plan
@@ -285,6 +287,32 @@ def test_the_last_copy_of_other_scores_stays(old: Layout, new: Layout, tmp_path:
         with pytest.raises(UsageError) as refused:
             compact(old.url, place, LARGE, quiet, overwrite=True)
         assert str(refused.value) == f"There is another dataset at {place}. Give another --to."
+
+
+def test_scales_of_an_older_compaction_are_not_lost(old: Layout, new: Layout) -> None:
+    """Set in the older one, they are nowhere else: it stays as it is, and the message says where they belong."""
+    compact(old.url, new.url, LARGE, quiet)
+    set_scales(new.url, lambda _archive, _image: (0.25, "given"))
+    before = {file.path: storage.read_bytes(file.url) for file in storage.list_files(new.url)}
+    with pytest.raises(UsageError) as refused:
+        compact(old.url, new.url, LARGE, quiet, overwrite=True)
+    assert str(refused.value) == (
+        f"{new.url} has scales of its own, in scales.parquet, and a new compaction has those of {old.url}. Set them "
+        f"there with `crackscan scale`, and drop these with `crackscan scale {new.url} --remove`; or give another --to."
+    )
+    assert {file.path: storage.read_bytes(file.url) for file in storage.list_files(new.url)} == before
+
+
+def test_scales_of_the_dataset_come_with_a_replacement(old: Layout, new: Layout) -> None:
+    """They are in the millimetres of its files, and the dataset keeps them."""
+    compact(old.url, new.url, LARGE, quiet)
+    set_scales(old.url, lambda _archive, _image: (0.25, "given"))
+    kept = storage.read_bytes(scales_url(old))
+    compact(old.url, new.url, LARGE, quiet, overwrite=True)
+    cracks = [row for path in storage.local_path(new.url).glob("cracks/*") for row in pq.read_table(path).to_pylist()]
+    assert {row["mm_per_px"] for row in cracks} == {0.25}
+    assert storage.read_bytes(scales_url(old)) == kept
+    assert not storage.exists(scales_url(new))
 
 
 def test_run_json_names_the_old_dataset(old: Layout, new: Layout) -> None:

@@ -99,6 +99,7 @@ def test_the_steps_of_the_test_above_are_all(tmp_path: Path) -> None:
     """After them nothing is left to do."""
     layout = begin(tmp_path)
     finish_forgetting(layout, kill_at(9))
+    assert read_forgotten(layout) == ([], [])
 
 
 def test_a_damaged_note_is_told(tmp_path: Path) -> None:

@@ -218,6 +218,9 @@ def test_a_lease_that_is_released_meanwhile_is_replaced(layout: Layout) -> None:
 
     with hold(layout, "two", release) as ours:
         ours.check()
+        holder = read_lease(layout)
+        assert holder is not None
+        assert holder.run_id == "two"
 
 
 def test_waiting_can_be_ended(layout: Layout) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pipeline import storage
 from pipeline.cli import main
 from pipeline.core import table_schemas
-from pipeline.core.errors import UsageError
+from pipeline.core.errors import DatasetError, UsageError
 from pipeline.dataset import sql
 from pipeline.dataset.commit_log import file_metadata, table_bytes
 from pipeline.dataset.compact import compact
@@ -99,6 +99,18 @@ def test_a_query_shows_columns_in_the_declared_order(layout: Layout, writer: Dat
     assert sql.query(layout.url, "SELECT * FROM images").schema.names == table_schemas.IMAGES.names
     assert sql.query(layout.url, "SELECT * FROM tiles").schema.names == table_schemas.TILES.names
     assert sql.query(layout.url, "SELECT * FROM cracks").schema.names == table_schemas.CRACKS.names
+
+
+def test_a_query_of_photos_opens_one_file_of_cracks(layout: Layout, writer: DatasetWriter) -> None:
+    """The others, thousands after a long night, are opened only if the query reads cracks: damage shows there."""
+    for name in "abc":
+        writer.add(scored_photo(name, 0.5))
+        writer.commit()
+    for path in sorted((storage.local_path(layout.url) / "cracks").iterdir())[1:]:
+        path.write_bytes(b"damaged")
+    assert sql.query(layout.url, "SELECT image FROM images ORDER BY 1")["image"].to_pylist() == ["a", "b", "c"]
+    with pytest.raises(DatasetError, match=r"cracks/part-00000[12]-one\.parquet"):
+        sql.query(layout.url, "SELECT sum(length_px) FROM cracks")
 
 
 def test_an_empty_dataset_has_all_views(layout: Layout, writer: DatasetWriter) -> None:

@@ -1,6 +1,8 @@
 """What a command may write over. tests/cli/test_what_commands_replace.py goes through all commands."""
 
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,10 +16,21 @@ from tests.helpers.small_dataset import write_dataset
 PRODUCT = Product("report", "html", has_mark("report", b"by "))
 
 
+def is_refused(check: Callable[[], None]) -> bool:
+    """Tell whether a check refuses."""
+    try:
+        check()
+    except UsageError:
+        return True
+    return False
+
+
 @pytest.mark.parametrize("url", ["memory:///results/tonight-report", "memory:///results", "memory:///results/tonigh"])
 def test_a_place_beside_a_dataset_is_free(url: str) -> None:
-    """Also if its name only begins like that of the dataset."""
-    check_place(url, [Layout("memory:///results/tonight")])
+    """Also if its name only begins like that of the dataset; a place in it is not."""
+    dataset = Layout("memory:///results/tonight")
+    assert not is_refused(lambda: check_place(url, [dataset]))
+    assert is_refused(lambda: check_place(f"{dataset.url}/report", [dataset]))
 
 
 @pytest.mark.parametrize(
@@ -92,8 +105,8 @@ def test_a_new_dataset_takes_a_folder_of_its_own(names: tuple[str, ...], tmp_pat
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("x")
-    check_dataset_place(Layout(f"file://{tmp_path}"))
-    check_dataset_place(Layout(f"file://{tmp_path}/new"))
+    for place in (f"file://{tmp_path}", f"file://{tmp_path}/new"):
+        assert not is_refused(partial(check_dataset_place, Layout(place)))
 
 
 @pytest.mark.parametrize("place", ["file://{tmp_path}", "memory:///targets-foreign"])

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import click
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
@@ -18,6 +19,7 @@ from pipeline.core.errors import ModelError
 from pipeline.models.model import SHIPPED_MODEL, WEIGHTS_FILE, load_model
 from pipeline.models.network import network_of
 from tests import ROOT
+from tests.cli.test_what_commands_replace import commands
 from tests.conftest import Crackscan, S3Place
 from tests.helpers.fake_jobs import FakeJobs
 from tests.helpers.fault_proxy import Rule
@@ -59,6 +61,52 @@ def test_an_address_with_a_secret_is_refused_and_not_repeated(
     assert (shown.exit_code, SECRET in shown.output + repr(shown.exception)) == (2, False), shown.output
     assert " holds a" in shown.output
     assert {path.name for path in tmp_path.iterdir()} == {"photos", "list.txt"}
+
+
+def calls_with_a_place() -> Iterator[tuple[str, ...]]:
+    """Yield a call for each argument and option of each command that takes a value: that value is PLACE."""
+    for name, command in commands(main):
+        for parameter in command.params:
+            if not (isinstance(parameter, click.Option) and parameter.is_flag):
+                needed = [
+                    (each, "PLACE" if each is parameter else "x")
+                    for each in command.params
+                    if each is parameter or each.required
+                ]
+                options = [
+                    word for each, value in needed if isinstance(each, click.Option) for word in (each.opts[-1], value)
+                ]
+                arguments = [value for each, value in needed if isinstance(each, click.Argument)]
+                yield (*name.split(), *arguments, *options)
+
+
+@pytest.mark.parametrize("words", [*calls_with_a_place()], ids=" ".join)
+def test_every_argument_and_option_refuses_a_secret(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of every command, those to come included: wrong usage before any work, and nobody repeats it, Click neither."""
+    monkeypatch.chdir(tmp_path)
+    for address in ADDRESSES:
+        shown = CliRunner().invoke(main, [word.replace("PLACE", address) for word in words])
+        assert (shown.exit_code, SECRET in shown.output + repr(shown.exception)) == (2, False), shown.output
+        assert " holds a" in shown.output
+        assert [*tmp_path.iterdir()] == []
+
+
+def test_a_word_too_many_is_not_repeated_if_it_holds_a_secret() -> None:
+    """Click's message about it would; the option before it is named, and whether it takes a value does not matter."""
+    shown = CliRunner().invoke(main, ["scale", "scores", "--remove", ADDRESSES[0]])
+    assert (shown.exit_code, SECRET in shown.output) == (2, False)
+    assert shown.output.startswith("crackscan: What follows --remove holds a password in a URL (user:password@).")
+
+
+def test_a_secret_in_a_config_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names the key; OUT of `compact` is read only, but would be named on the terminal."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "compact.yaml").write_text(f"out: {ADDRESSES[0]}\nto: new\n")
+    shown = CliRunner().invoke(main, ["compact", "--config", "compact.yaml"])
+    assert (shown.exit_code, SECRET in shown.output) == (2, False)
+    assert shown.output.startswith("crackscan: compact.yaml: `out` holds a password in a URL (user:password@).")
 
 
 def test_the_message_says_where_the_secret_is(tmp_path: Path) -> None:

@@ -122,6 +122,26 @@ def test_a_wide_crack_of_which_the_edges_are_seen_is_one_line() -> None:
     assert crack.widths.p50 == pytest.approx(width_px, abs=1)
 
 
+def test_grain_in_a_wide_crack_makes_no_loops() -> None:
+    """A line goes through it, and not around each place of its floor that is a little lighter."""
+    points, width_px = [(60.0, 240.0), (420.0, 250.0)], 26.0
+    apart = _distances(points, 1)
+    grain = gaussian_filter(np.random.default_rng(1).normal(0, 30, (SIZE, SIZE)), 1.5)
+    floor = np.where(apart < width_px / 2 - 2, grain, 0)[..., None]
+    pixels = np.clip(_draw(points, width_px, 40) + floor, 0, 255).astype(np.uint8)
+    hollow = _see(points, width_px) & (_distances(points, STRIDE) > width_px / 2 - 4)
+    (crack,) = measure_cracks(pixels, _map(hollow))
+    assert len(crack.lines) == 1
+    assert crack.length_px == pytest.approx(360, rel=0.05)
+
+
+def test_a_crack_around_an_island_of_concrete_has_two_arms() -> None:
+    """What they enclose is as light as the concrete, and no part of the crack."""
+    points = [(60.0, 240.0), (180.0, 240.0), (240.0, 224.0), (300.0, 240.0), (240.0, 256.0), (180.0, 240.0)]
+    (crack,) = _measure(points, 4)
+    assert 300 <= crack.length_px <= 120 + 4 * 63  # 245 along one of them
+
+
 def test_a_light_line_has_no_width() -> None:
     """Efflorescence, or a filled crack: there is a line, and nothing dark across it."""
     (crack,) = _measure([(80, 80), (400, 300)], 5, grey=230)

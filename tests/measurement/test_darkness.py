@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.measurement.darkness import Grey, cut_profiles, measure_darkness, measure_widths
+from pipeline.measurement.darkness import Grey, measure_darkness, measure_widths
 
 NEAR_PX = 5.0
 
@@ -47,10 +47,3 @@ def test_widths_are_measured_at_each_place() -> None:
     assert measure_widths(np.full((120, 200), 140, np.uint8), ALONG, RIGHT) == pytest.approx(
         np.full(80, np.nan), nan_ok=True
     )
-
-
-def test_profiles_go_across_from_right_to_left() -> None:
-    """Along a row they are columns; beyond the edge they repeat its pixels."""
-    grey = np.arange(30, dtype=np.uint8)[:, None].repeat(40, axis=1)
-    profiles = cut_profiles(grey, np.array([[10.5, 15.5], [12.5, 15.5]]), RIGHT[:2], 20, 1)
-    assert profiles == pytest.approx(np.clip(np.arange(-5.0, 36.0), 0, 29)[None].repeat(2, axis=0))
