@@ -79,7 +79,7 @@ def test_one_source_with_wrong_labels_does_not_set_the_bias() -> None:
     samples = [draw_facts(5_000, random, PhotoCalibration(0.6, 0.0, -1)) for _ in range(4)]
     wrong = samples[3]._replace(labels=samples[3].labels & (random.random(5_000) < 0.5))
     good, mixed = fit_photos(samples, 0.5), fit_photos([*samples[:3], wrong], 0.5)
-    assert mixed.bias == pytest.approx(good.bias, abs=0.4)
+    assert mixed.bias == pytest.approx(good.bias, abs=0.7)
     assert mixed.evidence == pytest.approx(good.evidence, abs=0.15)
 
 

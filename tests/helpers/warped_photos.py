@@ -28,7 +28,7 @@ TILTED: Matrix = np.array([[0.94, -0.12, 35.0], [0.10, 0.91, -12.0], [6e-5, -4e-
 
 
 @cache
-def draw_surface(seed: int = 5, width_px: int = WIDTH_PX) -> Pixels:
+def draw_surface(seed: int = 7, width_px: int = WIDTH_PX) -> Pixels:
     """Draw sound concrete with its pores and stains."""
     return draw_photo(HEIGHT_PX, width_px, seed, cracked=False).pixels
 
