@@ -17,9 +17,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
+from pipeline.core.wkt import Line
 from pipeline.measurement.darkness import Grey, Points, measure_darkness, measure_widths
 from pipeline.measurement.registration import Registration
-from pipeline.measurement.wkt import Line
 
 STEP_PX = 2.0
 """Lines are compared at places this far from each other."""
