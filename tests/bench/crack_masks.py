@@ -4,7 +4,9 @@
 
 Scores photos with masks, and prints for each source
 
-    length    of all finds of a photo over that of the mask's skeleton: median, and median of the error without sign
+    length    of all finds of a photo, 0 without one, over that of the mask's skeleton: median, and median of the error
+              without sign. The skeleton has the steps and the short branches of a brush's edge, so that its length is
+              some 5 % more than that of smooth lines along the same masks
     width     rank correlation (Spearman) over photos of the median width, weighted by length, with the mask's, which is
               twice the median distance of the skeleton to the mask's edge; and the median of the mask's over it
     off       finds most of whose line is farther than 5 pixels from the mask, and those that are on it
