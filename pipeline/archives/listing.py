@@ -9,10 +9,19 @@ from collections import Counter
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline import storage
 from pipeline.archives.foreign import refuse_by_name
-from pipeline.archives.members import SPLIT_PART, Entry, archive_suffix, file_kind, whole_of
+from pipeline.archives.members import (
+    SPLIT_PART,
+    STREAM_SUFFIXES,
+    Entry,
+    archive_suffix,
+    file_kind,
+    is_archive,
+    whole_of,
+)
 from pipeline.core.errors import DataError
 from pipeline.core.table_schemas import MEMBERS
 
@@ -40,7 +49,9 @@ class Listing:
         self.url, self.version = url, version
         self.skipped = Counter[str]()
         self._chunk_rows = chunk_rows
-        self._is_folder = archive_suffix(url) is None
+        self.raster: str | None = None
+        """What the plan keeps about a raster, as JSON."""
+        self._is_folder = not is_archive(url)
         self._rows: list[dict[str, Any]] = []
         self._tables = [MEMBERS.empty_table()]
         self._seen = Counter[bytes]()
@@ -60,6 +71,10 @@ class Listing:
             return self._add(entry, inner)
         self.skip(TOO_DEEP if kind == "archive" else kind)
         return None
+
+    def add_photo(self, entry: Entry) -> None:
+        """Add a photo whose name does not say that it is one."""
+        self._add(entry, None)
 
     def skip(self, kind: str, files: int = 1) -> None:
         """Count files that are no photos."""
@@ -104,8 +119,16 @@ class Listing:
         """
         self._flush()
         facts = {"archive": self.url, "version": self.version, "skipped": json.dumps(self.skipped)}
-        path = {} if inner is None else {"inner": _encode_path(inner.path)}
+        path: dict[str, str | bytes] = {} if inner is None else {"inner": _encode_path(inner.path)}
+        path |= {} if self.raster is None else {"raster": self.raster}
         return pa.concat_tables(self._tables).replace_schema_metadata(facts | path)
+
+    def table_so_far(self) -> pa.Table:
+        """Return the rows so far as a partial listing: a further row stands for what is not listed yet."""
+        rest = {"entry": "stream", "archive": self.url, "version": self.version}
+        table = self.table()
+        rows = pa.concat_tables([table, pa.Table.from_pylist([rest], schema=MEMBERS)])
+        return rows.replace_schema_metadata(table.schema.metadata)
 
     def _add(self, entry: Entry, inner: Entry | None) -> dict[str, Any]:
         address = self._make_address(entry, inner)
@@ -171,6 +194,14 @@ def inner_of(table: pa.Table) -> bytes:
 def version_of(table: pa.Table) -> str:
     """Return the version of the listed archive."""
     return str(table.schema.metadata[b"version"].decode())
+
+
+def is_partial(table: pa.Table) -> bool:
+    """Tell whether a listing has only the first photos of an archive, as `Listing.table_so_far`."""
+    if archive_suffix(archive_of(table)) in STREAM_SUFFIXES:
+        return False
+    streams = table.filter(pc.equal(table["entry"], "stream"))
+    return bool(streams["inner"].null_count)
 
 
 def skipped_of(table: pa.Table) -> Counter[str]:

@@ -33,6 +33,9 @@ FOREIGN_SUFFIXES = (
 )  # fmt: skip
 """Archives that cannot be opened; each is one failed row, so that nobody believes its photos scored."""
 
+RASTER_SUFFIXES = (".tif", ".tiff")
+"""Photos that are rasters if they are too large for photos: archives of windows, see `rasters`."""
+
 COMPRESSED_SUFFIXES = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".lzma", ".lz", ".z", ".br")
 """A file with one of these endings may be a compressed photo, if nothing before it tells otherwise, as `.txt` does."""
 
@@ -89,11 +92,12 @@ class Entry(NamedTuple):
     size_bytes: int
     """Of the decompressed file."""
     position: int = 0
-    """Where a reader finds it: offset of the local header in a zip, of the data in a tar; its number in a stream."""
+    """Where a reader finds it: offset of the local header in a zip, of the data in a tar; its number in a stream or a
+    raster."""
     stored_bytes: int = 0
     """Of the compressed file in the archive."""
     method: int = 0
-    """How it is compressed, in the numbers of zip; 0 is not compressed."""
+    """How it is compressed, in the numbers of zip; 0 is not compressed. Of a window, how many bits its white has."""
     crc32: int | None = None
     """Checksum of the file, if the archive has one."""
     version: str = ""
@@ -161,6 +165,16 @@ def archive_suffix(path: str) -> str | None:
         return next(suffix for suffix in _ALL_SUFFIXES if lower.endswith(suffix))
     is_one = whole_of(path) is not None or _may_be_compressed_photo(lower)
     return f".{lower.rpartition('.')[2]}" if is_one else None
+
+
+def is_raster(url: str) -> bool:
+    """Tell whether a file may be a raster, by its name; an `archive` with such a name is one."""
+    return url.lower().endswith(RASTER_SUFFIXES)
+
+
+def is_archive(url: str) -> bool:
+    """Tell whether an `archive` of the plan is one, or a raster; not a folder."""
+    return archive_suffix(url) is not None or is_raster(url)
 
 
 def _may_be_compressed_photo(lower: str) -> bool:

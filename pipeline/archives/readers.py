@@ -4,7 +4,7 @@ A nested archive is a member that has a reader of its own. `streaming` reads arc
 back only.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -25,13 +25,16 @@ from pipeline.archives.members import (
     SeekableReader,
     archive_suffix,
     file_kind,
+    is_raster,
     whole_of,
 )
+from pipeline.archives.rasters import find_rasters, list_windows, read_windows
 from pipeline.archives.tar_reader import TarReader
 from pipeline.archives.zip_reader import ZipReader
 from pipeline.core.errors import DataError, NotFoundError, StorageError
 from pipeline.core.log import bind
 from pipeline.core.usage import Usage, measure, with_peak
+from pipeline.rasters.window_reader import WindowRule
 from pipeline.storage.byte_ranges import FileRangeReader, RangeReader
 
 LOOSE_AT_ONCE = 8
@@ -61,17 +64,34 @@ class MeasuredListing(NamedTuple):
     """Log lines of another process that made the listing."""
 
 
-def list_folder(url: str, without: str, address: str | None = None) -> tuple[Listing, list[storage.StoredFile]]:
-    """List the loose photos below a folder, and return the archives among them.
+OnEntry = Callable[[Listing], None]
+"""Is told the listing after each file of an archive; what it raises ends the listing."""
+
+FindRasters = Callable[[Sequence[storage.StoredFile]], Collection[storage.StoredFile]]
+"""Chooses the rasters among files."""
+
+
+def list_folder(
+    url: str,
+    without: str,
+    address: str | None = None,
+    choose_rasters: FindRasters = find_rasters,
+) -> tuple[Listing, list[storage.StoredFile]]:
+    """List the loose photos below a folder, and return the archives and rasters among them.
 
     Args:
         url: canonical URL.
         without: leave out files whose URL begins with this.
         address: the address of the photos, if the folder lay elsewhere when it was listed first.
+        choose_rasters: tells which of its files are read by windows.
     """
     listing, archives, parts = Listing(address or url), [], []
-    for file in storage.list_files(url):
-        if file.url.startswith(without):
+    files = [file for file in storage.list_files(url) if not file.url.startswith(without)]
+    rasters = {file.url for file in choose_rasters([file for file in files if file_kind(file.path) == "photo"])}
+    for file in files:
+        if file.url in rasters:
+            target = storage.resolve_link(file)
+            archives.append(target if is_raster(target.url) else replace(target, url=file.url))
             continue
         kind = file_kind(file.path)
         link_kind = None if kind in {"photo", "hidden", "system folder"} else _find_link_kind(file)
@@ -117,12 +137,23 @@ def entry_of_file(file: storage.StoredFile) -> Entry:
     return Entry(file.path, file.size_bytes, version=file.version)
 
 
-def list_archive(file: storage.StoredFile, place: str | None = None) -> pa.Table:
+def _tell_nobody(_listing: Listing) -> None:
+    pass
+
+
+def list_archive(
+    file: storage.StoredFile,
+    place: str | None = None,
+    windows: WindowRule | None = None,
+    on_entry: OnEntry = _tell_nobody,
+) -> pa.Table:
     """List an archive, as `Listing.table`; one that is damaged or may not be read has a failed row.
 
     Args:
         file: the archive, whose URL is its photos' address.
         place: where it lies now; None if at that URL.
+        windows: how a raster is cut; archives of other kinds need none.
+        on_entry: follows the listing of an archive.
     """
     listing, refusal = Listing(file.url, file.version), refuse_by_name(file.url)
     if refusal is not None:
@@ -131,8 +162,12 @@ def list_archive(file: storage.StoredFile, place: str | None = None) -> pa.Table
     if is_stream(file.url):
         listing.add_stream()
         return listing.table()
+    source = FileRangeReader(place or file.url, file.size_bytes)
     try:
-        _list_into(listing, FileRangeReader(place or file.url, file.size_bytes), None)
+        if windows is not None and is_raster(file.url):
+            list_windows(listing, source, windows)
+        else:
+            _list_into(listing, source, None, on_entry)
     except StorageError as error:
         if not error.permanent:
             raise
@@ -140,10 +175,15 @@ def list_archive(file: storage.StoredFile, place: str | None = None) -> pa.Table
     return listing.table()
 
 
-def list_and_measure(file: storage.StoredFile, place: str | None = None) -> MeasuredListing:
+def list_and_measure(
+    file: storage.StoredFile,
+    place: str | None = None,
+    windows: WindowRule | None = None,
+    on_entry: OnEntry = _tell_nobody,
+) -> MeasuredListing:
     """List an archive as `list_archive` does, and measure the resources."""
     with bind(archive=file.url):
-        table, usage = measure(partial(list_archive, file, place))
+        table, usage = measure(partial(list_archive, file, place, windows, on_entry))
     return MeasuredListing(file.url, table, with_peak(usage))
 
 
@@ -159,16 +199,13 @@ def read_loose(url: str, entries: Sequence[Entry], limits: Limits) -> Iterator[t
 
 
 def read_members(
-    url: str, inner: Entry | None, entries: Sequence[Entry], limits: Limits
+    url: str, inner: Entry | None, entries: Sequence[Entry], limits: Limits, windows: WindowRule | None = None
 ) -> Iterator[tuple[Entry, Content]]:
-    """Read photos of a seekable archive, or of one nested in it; yield each exactly once."""
+    """Read photos of a seekable archive, or of one nested in it, or windows of a raster; yield each exactly once."""
     missing = dict.fromkeys(entries)
     failure = _fail_photo("it has changed since it was listed")
     try:
-        reader = choose_reader(open_archive(url))
-        if inner is not None:
-            reader = choose_reader(reader.open_member(inner, limits))
-        for entry, content in reader.read(list(missing), limits):
+        for entry, content in _read_entries(url, inner, list(missing), limits, windows):
             del missing[entry]
             yield entry, content
     except NotFoundError as error:
@@ -176,6 +213,18 @@ def read_members(
     except (*DAMAGED, DataError) as error:
         failure = _fail_photo(f"it is damaged: {error}")
     yield from ((entry, failure) for entry in missing)
+
+
+def _read_entries(
+    url: str, inner: Entry | None, entries: Sequence[Entry], limits: Limits, windows: WindowRule | None
+) -> Iterator[tuple[Entry, Content]]:
+    if windows is not None and is_raster(url):
+        yield from read_windows(open_archive(url), entries, limits, windows)
+        return
+    reader = choose_reader(open_archive(url))
+    if inner is not None:
+        reader = choose_reader(reader.open_member(inner, limits))
+    yield from reader.read(entries, limits)
 
 
 def explain_missing(url: str, error: NotFoundError) -> DataError:
@@ -203,12 +252,13 @@ def choose_reader(source: RangeReader) -> SeekableReader:
     return SEEKABLE[archive_suffix(source.name) or ""](source)
 
 
-def _list_into(listing: Listing, source: RangeReader, inner: Entry | None) -> None:
+def _list_into(listing: Listing, source: RangeReader, inner: Entry | None, on_entry: OnEntry = _tell_nobody) -> None:
     """List an archive and the archives nested in it."""
     reader = choose_reader(source)
     nested = dict[str, bool]()  # path to whether it is a stream, which always numbers its photos from 0
     try:
         for entry in reader.entries():
+            on_entry(listing)
             kind = None if inner is not None or entry.is_link else file_kind(entry.path)
             if kind != "archive":
                 (listing.add_part(entry) if kind == SPLIT_PART else listing.add(entry, inner))

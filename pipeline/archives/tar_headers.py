@@ -14,6 +14,7 @@ from pipeline.core.counts import count_of
 from pipeline.core.errors import DataError
 
 BLOCK_BYTES = tarfile.BLOCKSIZE
+_ZEROS = bytes(BLOCK_BYTES)
 MAX_EXTENDED_BYTES = 1 << 20
 """Longest name, and longest PAX record, to read; Linux has paths of at most 4,096 bytes."""
 MAX_RECORDS_BYTES = 256 << 20
@@ -66,6 +67,11 @@ class Header(NamedTuple):
     """Start of the data."""
     is_sparse: bool
 
+    @property
+    def next_position(self) -> int:
+        """Where the next header begins."""
+        return self.position + _round_up(self.size_bytes)
+
 
 def read_headers(cursor: Cursor) -> Iterator[Header]:
     """Yield the headers; between two of them the caller may move the cursor through the data.
@@ -73,21 +79,39 @@ def read_headers(cursor: Cursor) -> Iterator[Header]:
     Raises:
         tarfile.ReadError: the tar is damaged, or ends without the mark of its end.
     """
+    while header := read_header(cursor):
+        yield header
+        cursor.skip_to(header.next_position)
+
+
+def read_header(cursor: Cursor) -> Header | None:
+    """Read the header of the next file with the extended headers before it; None at the mark of the tar's end.
+
+    What it returns depends on nothing but the position and the bytes from there on. So the headers of one tar may be
+    read in any order.
+
+    Raises:
+        tarfile.ReadError: as for `read_headers`.
+    """
     extended: dict[str, str] = {}
     while block := cursor.read(BLOCK_BYTES):
-        if not extended and block == bytes(BLOCK_BYTES):
+        if not extended and is_zeros(block):
             cursor.check_rest()
-            return
+            return None
         info = _parse_header(block, cursor.position - BLOCK_BYTES)
         if info.type in _PAX or info.type in _LONG_NAMES:
             extended |= _read_extended(cursor, info)
             continue
         header = _complete_header(cursor, block, info, extended)
         if info.type != tarfile.XGLTYPE:  # records about all files: mostly comments, never names
-            extended = {}
-            yield header
-        cursor.skip_to(header.position + _round_up(header.size_bytes))
+            return header
+        cursor.skip_to(header.next_position)
     raise tarfile.ReadError("it ends without the zeros that mark its end")
+
+
+def is_zeros(block: bytes) -> bool:
+    """Tell whether a block is one of those that mark the end of a tar."""
+    return block == _ZEROS
 
 
 def is_header(block: bytes) -> bool:

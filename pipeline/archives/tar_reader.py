@@ -1,36 +1,47 @@
 """The reader of plain tars, by byte ranges: it lists the headers, and reads each file by its position.
 
-`tar_headers` parses the headers; `compressed_tar` reads compressed tars.
+`tar_headers` parses the headers, `tar_ahead` reads those of large tars in many places at once, and `compressed_tar`
+reads compressed tars.
 """
 
 import tarfile
 from collections.abc import Iterator, Sequence
 
 from pipeline.archives.members import Content, Entry, Limits
-from pipeline.archives.tar_headers import BLOCK_BYTES, MAX_PADDING_BYTES, make_entry, read_headers
+from pipeline.archives.tar_ahead import RangeCursor, Spread, choose_spread, read_headers_ahead
+from pipeline.archives.tar_headers import BLOCK_BYTES, Header, make_entry, read_headers
 from pipeline.core.errors import DataError
-from pipeline.storage.byte_ranges import RangeReader, ReadAhead, Window, double_check, read_together, read_whole
+from pipeline.storage.byte_ranges import RangeReader, Window, double_check, hasten, read_together
 
 
 class TarReader:
     """Reads a plain tar.
 
     A tar has no checksums of its data, so over an unprotected connection this reads everything twice.
+
+    Args:
+        source: the tar.
+        spread: in how many places it is listed at once; None as `choose_spread` says.
     """
 
-    def __init__(self, source: RangeReader) -> None:
-        self._source = source
+    def __init__(self, source: RangeReader, spread: Spread | None = None) -> None:
+        self._source, self._spread = source, spread or choose_spread(source)
         self._checked = double_check(source)
 
     def entries(self) -> Iterator[Entry]:
         """List the headers and skip the data; a hard link repeats the entry of its target."""
         files: dict[str, Entry] = {}
-        for header in read_headers(_RangeCursor(self._checked)):
+        for header in self._headers():
             if header.position + header.size_bytes > self._source.size_bytes:
                 raise tarfile.ReadError(f"it ends within {header.name!r}")
             if entry := make_entry(header, files):
                 files[entry.path] = entry
                 yield entry
+
+    def _headers(self) -> Iterator[Header]:
+        if self._spread is None:
+            return read_headers(RangeCursor(self._checked))
+        return read_headers_ahead(double_check(hasten(self._source)), self._spread)
 
     def read(self, entries: Sequence[Entry], limits: Limits) -> Iterator[tuple[Entry, Content]]:
         """Read files by their listed positions, neighbours together."""
@@ -52,31 +63,6 @@ class TarReader:
         if entry.failure:
             raise entry.failure
         return Window(self._source, entry.position, entry.position + entry.size_bytes, entry.path)
-
-
-class _RangeCursor:
-    """Reads a tar from front to back, by byte ranges, and skips data."""
-
-    def __init__(self, source: RangeReader) -> None:
-        self._source = source
-        self._ahead = ReadAhead(source)
-        self.position = 0
-
-    def read(self, size_bytes: int) -> bytes:
-        data = self._ahead.read_at(self.position, size_bytes)
-        self.position += len(data)
-        return data
-
-    def skip_to(self, position: int) -> None:
-        if position > self._source.size_bytes:
-            raise tarfile.ReadError(f"it ends at byte {self._source.size_bytes:,}, before its end is marked")
-        self.position = position
-
-    def check_rest(self) -> None:
-        end = self._source.size_bytes
-        is_long = end - self.position > MAX_PADDING_BYTES
-        if is_long or read_whole(self._source, self.position, end).strip(b"\0"):
-            raise tarfile.ReadError("more than padding follows the zeros that mark its end")
 
 
 def _cut_content(entry: Entry, found: bytes) -> Content:

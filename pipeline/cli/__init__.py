@@ -37,6 +37,7 @@ answers at once. It may import every package but `jobs`. Start with `score`; the
 * `evaluate_display`: what `evaluate` prints
 * `models_compare_display`: what `models compare` shows
 * `score_display`: what `score`, `retry` and `plan` show
+* `watch_display`: what `score --watch` shows
 """
 
 import importlib

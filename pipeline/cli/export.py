@@ -21,19 +21,19 @@ OF_CRACKS = ("dxf", "svg", "xlsx")
 FORMS_OF = {
     "table": ("--table", "csv and geojson"),
     "program": ("--for", "csv"),
-    "threshold": ("--threshold", "csv, geojson and duckdb"),
+    "threshold": ("--threshold", "csv, geojson, gpkg and duckdb"),
 }
 """The forms that an option is for."""
 
 
 @click.command("export")
 @click.argument("dataset", metavar="OUT")
-@click.option("--to", "form", required=True, type=click.Choice(["csv", "geojson", "duckdb", "dxf", "svg", "xlsx"]),
-              help="What to write.")  # fmt: skip
+@click.option("--to", "form", required=True, help="What to write.",
+              type=click.Choice(["csv", "geojson", "gpkg", "duckdb", "dxf", "svg", "xlsx"]))  # fmt: skip
 @click.option("--out", "file", required=True, metavar="FILE",
               help="Path or URL of the file to write; of a folder for dxf and svg.")  # fmt: skip
 @click.option("--table", type=click.Choice(["images", "tiles", "cracks", "folders"]),
-              help="What a CSV holds, a line each, or a map: images or cracks.  [default: images]")  # fmt: skip
+              help="What a CSV holds, a line each, or a map: images, tiles or cracks.  [default: images]")  # fmt: skip
 @click.option("--for", "program", type=click.Choice(["excel"]), help="Make a CSV for a spreadsheet: see below.")
 @click.option("--thumbnails", type=click.IntRange(min=0), metavar="N",
               help="At most N pictures in an xlsx, those of the widest cracks.  [default: 2000]")  # fmt: skip
@@ -46,7 +46,10 @@ def command(dataset: str, form: Any, file: str, overwrite: bool, **given: Any) -
     \b
     csv      images, or with --table tiles, cracks or folders; times in ISO 8601, empty where a value is missing
     geojson  photos with a position as points with their scores and cracks, or with --table cracks a point for each
-             crack, at the position of its photo; for QGIS (RFC 7946)
+             crack, at the position of its photo; of rasters, with --table tiles or cracks, the outlines of tiles at
+             or over the threshold and the lines of cracks where they are; in WGS 84, for QGIS (RFC 7946)
+    gpkg     the same tiles and cracks of rasters as layers of a GeoPackage, in the raster's coordinate reference
+             system, or in its pixels if it has none
     duckdb   a database with the tables images, tiles, cracks, failures, out_of_domain, folders, and
              run: what scored them
     dxf, svg a drawing of each photo with cracks, into a folder: the lines in layers by width, in mm where the photo
@@ -69,6 +72,7 @@ def command(dataset: str, form: Any, file: str, overwrite: bool, **given: Any) -
       crackscan export scores --to csv --for excel --out photos.csv
       crackscan export scores --to geojson --out photos.geojson --threshold 0.9
       crackscan export scores --to geojson --table cracks --out cracks.geojson
+      crackscan export scores --to gpkg --out deck.gpkg
       crackscan export scores --to dxf --out drawings
       crackscan export scores --to xlsx --out cracks.xlsx
       crackscan export s3://results/tonight --to duckdb --out tonight.duckdb
@@ -109,6 +113,8 @@ def _export(dataset: str, form: Any, file: str, overwrite: bool, options: Mappin
 
     made = export(ExportConfig(dataset, form, file, overwrite=overwrite, **options))
     echo(_format_exported(made, form))
+    for note in made.notes:
+        echo(note, err=True)
     return made
 
 
@@ -116,6 +122,10 @@ def _format_exported(made: "Exported", form: str) -> str:
     if form != "geojson":
         counts = ", ".join(f"{count:,} {table}" for table, count in sorted(made.rows.items()) if table != "run")
         return f"Wrote {counts} to {made.url}"
+    if "tiles" in made.rows:
+        more = count_of(made.unplaced, "more has", "more have")
+        over = count_of(made.rows["tiles"], "tile")
+        return f"Wrote {over} at or over the threshold to {made.url}; {more} no position"
     if "cracks" in made.rows:
         more = count_of(made.unplaced, "more is in a photo that has", "more are in photos that have")
         wrote = count_of(made.rows["cracks"], "crack")

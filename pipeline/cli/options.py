@@ -7,6 +7,20 @@ import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+
+class Seconds(click.ParamType[float]):
+    """The value of an option that may stand without one, and then takes a word behind it for its value."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401
+        """Convert a number."""
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"{value!r} is no number of seconds. Does an input follow? Write --watch=60.", param, ctx)
+
+
 address_option = click.option(
     "--address",
     metavar="ADDRESS",
@@ -99,6 +113,9 @@ _SCORE = (
                  help="Side of a tile.  [default: the model's]"),
     click.option("--overlap", type=click.FloatRange(0, 0.9), metavar="SHARE",
                  help="Share of a tile in common with the next, 0 to 0.9.  [default: the model's]"),
+    click.option("--overview", type=click.IntRange(min=0), metavar="N",
+                 help="Of rasters, score the N-th overview: each usually has half the pixels of the one before along a "
+                 "side, so that thin cracks vanish and a pixel spans more mm.  [default: 0, the raster itself]"),
     click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Score at most N photos, for a trial."),
     click.option("--max-failures", type=click.FloatRange(0, 1), default=0.5, show_default=True, metavar="SHARE",
                  help="Stop early when more than this share of the photos fails."),
@@ -117,6 +134,11 @@ _SCORE = (
     click.option("--scale-from", type=click.Choice(["precise", "coarse"]), default="precise", show_default=True,
                  help="What a photo may say of its scale. precise: the distance of the drone's laser. coarse: else "
                  "that of the autofocus, a guess."),
+    click.option("--watch", type=Seconds(), is_flag=False, flag_value=60.0, metavar="[SECONDS]",
+                 help="Go on: look at the inputs again, every 60 s or as often as given, and score what is new and "
+                 "complete, until Ctrl-C or --until. Stands behind the inputs, or as --watch=60."),
+    click.option("--until", metavar="TIME",
+                 help="When --watch stops: a time of day, such as 06:00, or 2026-11-30T06:00."),
     fail_on_option,
     maps_option,
     engine_option,
@@ -124,7 +146,7 @@ _SCORE = (
 
 _RUN = (
     click.option("--max-pixels", type=click.IntRange(min=1), default=200_000_000, show_default=True, metavar="N",
-                 help="Photos of more pixels fail instead of filling the memory."),
+                 help="Photos of more pixels fail instead of filling the memory; TIFFs of more are scored by windows."),
     click.option("--max-photo-bytes", type=click.IntRange(min=1), default=1 << 30, show_default=True, metavar="N",
                  help="Photo files of more bytes fail, and are not read."),
     click.option("--max-ratio", type=click.FloatRange(min=1), default=200.0, show_default=True, metavar="X",

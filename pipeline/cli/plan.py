@@ -28,7 +28,7 @@ PIPE_WIDTH = 200
 @run_options
 @prices_option
 @config_option
-def command(fail_on: str, **given: Any) -> None:  # noqa: ANN401 - Click's
+def command(fail_on: str, watch: float | None, until: str | None, **given: Any) -> None:  # noqa: ANN401 - Click's
     """Print what `crackscan score INPUT... --out OUT` would do, and write nothing.
 
     First it lists archives, photos and bytes, what is done already, and what is skipped and why. Then it rehearses: it
@@ -46,7 +46,7 @@ def command(fail_on: str, **given: Any) -> None:  # noqa: ANN401 - Click's
     began_at_s = time.monotonic()
     from pipeline.scoring.flow import preview
 
-    del fail_on  # says how `score` ends
+    del fail_on, watch, until  # say how and when `score` ends
     config = make_config(**given)
     with show_run(_print_counts) as callbacks:
         found = preview(config, callbacks, began_at_s=began_at_s)

@@ -1,6 +1,7 @@
 """`crackscan score`: photos in, a dataset of crack scores out."""
 
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,6 +10,7 @@ from pipeline.cli.config_file import config_option
 from pipeline.cli.options import run_options, score_options
 from pipeline.cli.prices_file import prices_option, read_prices
 from pipeline.cli.score_display import end_run, show_run
+from pipeline.cli.watch_display import show_watch
 
 if TYPE_CHECKING:
     from pipeline.scoring.config import ScoreConfig
@@ -36,8 +38,15 @@ def command(out: str, fail_on: "FailOn", **given: Any) -> None:  # noqa: ANN401 
     A crack map (--maps) is a grey picture of the photo, smaller by the whole number in its PNG text "scale": black is
     sound, white a crack for sure. Scores are the same with and without.
 
+    A TIFF of more than --max-pixels, such as an orthophoto, is scored by windows: an archive whose photos are named by
+    row and column of their upper left pixel. --overview scores a smaller picture in the file instead.
+
     A photo's scale, in mm to a pixel, comes from the first of these that tells it: --mm-per-px, --scale, the photo's
     laser and focal length, and with --scale-from coarse its autofocus. Its source stands in the column scale_source.
+
+    With --watch it does not end with the last photo: it looks at the inputs again, every 60 s or as often as you say,
+    and scores what is new and complete, that is, the same at two looks (in an object store, at once). Ctrl-C or --until
+    ends it: with 0 when nothing is left, with 4 when something is.
 
     \b
     Examples:
@@ -47,8 +56,11 @@ def command(out: str, fail_on: "FailOn", **given: Any) -> None:  # noqa: ANN401 
       crackscan score photos.zip --out scores --maps
       crackscan score photos.zip --out scores --mm-per-px 0.42
       crackscan score photos.zip --out scores --scale distances.csv --scale-from coarse
+      crackscan score deck.tif --out scores --overview 1
       crackscan score s3://inspections/tonight/ --out s3://results/tonight
       crackscan score s3://inspections/ --out s3://results/all --on-changed rescore --fail-on new
+      crackscan score /data/incoming --out scores --watch
+      crackscan score s3://inspections/ --out s3://results/all --watch 300 --until 06:00
       crackscan score photos.zip --out scores --prices prices.yaml
       crackscan score --config tonight.yaml
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
@@ -57,13 +69,27 @@ def command(out: str, fail_on: "FailOn", **given: Any) -> None:  # noqa: ANN401 
     end_run(summary, out, time.monotonic() - began_at, fail_on)
 
 
-def run_score(**given: Any) -> "ScoreSummary":  # noqa: ANN401 - Click's
+def run_score(watch: float | None, until: str | None, **given: Any) -> "ScoreSummary":  # noqa: ANN401 - Click's
     """Score as the options say, and show the progress."""
     from pipeline.scoring.flow import score
 
     config = make_config(**given)
+    if watch is not None:
+        return _watch(config, watch, until)
+    if until is not None:
+        raise click.UsageError("--until tells a watch when to stop: give --watch, too.")
     with show_run() as callbacks:
         return score(config, callbacks)
+
+
+def _watch(config: "ScoreConfig", every_s: float, until: str | None) -> "ScoreSummary":
+    """Score what comes until it is time to stop, and show how the watch stands."""
+    from pipeline.watch.flow import watch
+    from pipeline.watch.schedule import Schedule, parse_until
+
+    schedule = Schedule(every_s, None if until is None else parse_until(until, datetime.now(UTC)))
+    with show_watch() as callbacks:
+        return watch(config, schedule, callbacks)
 
 
 def make_config(

@@ -106,6 +106,9 @@ def _describe_change(change: "Change", *, is_rescored: bool) -> str:
 
 def end_run(summary: Any, out: str, seconds: float, fail_on: "FailOn") -> None:  # noqa: ANN401 - its module loads pyarrow
     """Print how a run ended, and exit."""
+    if not summary.listed and not summary.uncounted:  # only a watch may end so, which has begun no dataset
+        echo("Nothing came to score.")
+        sys.exit(0)
     _print_run(summary, out, seconds)
     _print_worst(summary, out)
     sys.exit(DONE_WITH_FAILED_PHOTOS if summary.has_trouble(fail_on) else 0)

@@ -12,6 +12,7 @@ from pipeline.cli.score_display import describe_changes
 from pipeline.core.counts import count_of
 
 if TYPE_CHECKING:
+    from pipeline.dataset.lease import Watch
     from pipeline.monitoring.status import Speed, Status, Writer
 
 WHY_FAILED = "SELECT image, failure_message FROM failures"
@@ -58,6 +59,8 @@ def command(out: str, as_json: bool) -> None:
     if found.cost is not None:
         echo(f"cost     {found.cost} of all runs with prices, storage and traffic not included")
     echo(f"writer   {_format_writer(found.writer)}")
+    if found.writer is not None and found.writer.watch is not None:
+        echo(f"watch    {_format_watch(found.writer.watch)}")
 
 
 def _format_state(found: "Status") -> str:
@@ -89,6 +92,13 @@ def _format_writer(writer: "Writer | None") -> str:
         f"run {writer.run_id} (process {writer.pid} on {writer.host}, since {_format_time(writer.since)}): "
         f"{STATES[writer.state]}"
     )
+
+
+def _format_watch(watch: "Watch") -> str:
+    text = f"looks for new photos every {watch.every_s:g} s, last at {_format_time(watch.looked_at)}"
+    if watch.waiting:
+        text += f"; {count_of(watch.waiting, 'file')} may not be complete yet"
+    return f"{text}; since then: {watch.trouble}" if watch.trouble else text
 
 
 def _format_time(moment: datetime) -> str:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks a run to end after the current photos, the second ends it at once.
+"""Ctrl-C, SIGTERM and the time to stop: the first ask a run to end after the current photos, the second ends it.
 
 Blocking work runs in a thread of its own, so that the main thread always receives the signal.
 """
@@ -10,6 +10,7 @@ import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from types import FrameType, TracebackType
 from typing import Any, Self, TypeVar
 
@@ -25,11 +26,20 @@ END_S = 10.0
 
 
 class Interrupt:
-    """While this context lasts, the first signal only sets `requested`; the second has its default effect."""
+    """While this context lasts, the first signal only sets `requested`; the second has its default effect.
 
-    def __init__(self) -> None:
-        self.requested = False
+    Args:
+        until: this moment does what a first signal does; None waits for signals only.
+    """
+
+    def __init__(self, until: datetime | None = None) -> None:
+        self._until, self._has_signal = until, False
         self._before: dict[int, object] = {}
+
+    @property
+    def requested(self) -> bool:
+        """Whether the run is asked to end."""
+        return self._has_signal or (self._until is not None and datetime.now(UTC) >= self._until)
 
     def __enter__(self) -> Self:
         """Install the handlers; only the main thread can."""
@@ -46,10 +56,10 @@ class Interrupt:
             signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal returned
 
     def raise_if_requested(self) -> None:
-        """End the run after a signal.
+        """End the run after a signal, or when its time is up.
 
         Raises:
-            InterruptedRunError: a signal has come.
+            InterruptedRunError: it is asked to end.
         """
         if self.requested:
             raise InterruptedRunError(
@@ -57,7 +67,7 @@ class Interrupt:
             )
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
-        self.requested = True
+        self._has_signal = True
         for number in self._before:
             signal.signal(number, signal.SIG_DFL)
 

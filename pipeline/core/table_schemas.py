@@ -153,6 +153,20 @@ CRACKS = pa.schema([*_OF_PHOTO, *_LINE])
 """One row per crack: its line as WKT and the box around it, in pixels of the upright photo; its length, direction,
 widths and score. Widths are null unless `width_status` is `ok`, millimetres where the photo has no scale."""
 
+RASTERS = pa.schema(
+    [
+        ("archive", pa.string()),
+        ("width_px", pa.int32()),
+        ("height_px", pa.int32()),
+        ("crs", pa.string()),
+        ("geotransform", pa.list_(pa.float64())),
+        ("nodata", pa.float64()),
+        ("overviews", pa.list_(pa.int32())),
+    ]
+)
+"""One row per raster, see `dataset.rasters`: its CRS as WKT and its geotransform, six numbers in GDAL's order, both
+null where it has none; the value of pixels that show nothing; how many times smaller each of its overviews is."""
+
 FOLDERS = pa.schema(
     [
         ("archive", pa.string()),

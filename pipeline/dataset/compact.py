@@ -26,7 +26,7 @@ from pipeline.core.counts import count_of
 from pipeline.core.errors import DatasetError, UsageError
 from pipeline.core.progress import OnProgress
 from pipeline.core.secrets import refuse_credentials
-from pipeline.dataset.commit_log import file_metadata
+from pipeline.dataset.commit_log import file_metadata, table_bytes
 from pipeline.dataset.crack_map_files import copy_maps
 from pipeline.dataset.diff import differences
 from pipeline.dataset.layout import Layout
@@ -67,8 +67,11 @@ _TILES = """
 """Without the names of a tile's photo, which are most of its bytes: `_read_rows` adds them after the sort."""
 _CRACKS = """
     SELECT position, cracks.* EXCLUDE (part, image_id, archive, image)
-    FROM cracks JOIN photos USING (part, image_id) WHERE new_part = $part ORDER BY position, crack
+    FROM committed_cracks AS cracks JOIN photos USING (part, image_id) WHERE new_part = $part ORDER BY position, crack
 """
+
+
+_JOINED_CRACKS = "FROM cracks SEMI JOIN joined_files USING (archive) ORDER BY archive, image, image_id, crack"
 
 
 @dataclass(frozen=True)
@@ -211,8 +214,18 @@ def _make(old: Layout, new: Layout, limits: PartLimits, lease: Lease, on_progres
         connection.execute(_PHOTOS, chosen)
         _check_count(old, connection)
         made = _rewrite(connection, writer, lease, on_progress)
+        _copy_rasters(connection, old, new)
     _check_equal(old, new)
     return made
+
+
+def _copy_rasters(connection: Connection, old: Layout, new: Layout) -> None:
+    """Copy what a dataset says of its rasters; the cracks that are joined over windows, with today's millimetres."""
+    if storage.exists(old.rasters):
+        storage.write_whole(new.rasters, storage.read_bytes(old.rasters))
+    if storage.exists(old.raster_cracks):
+        cracks = connection.sql(_JOINED_CRACKS).to_arrow_table().cast(table_schemas.CRACKS)
+        storage.write_whole(new.raster_cracks, table_bytes(cracks))
 
 
 def _check_equal(old: Layout, new: Layout) -> None:
@@ -228,6 +241,9 @@ def _move(made: Layout, new: Layout, parts: int, lease: Lease) -> None:
         for url in (made.tiles(part, token), made.cracks(part, token), made.failed(part), made.images(part)):
             if storage.exists(url):
                 storage.upload(storage.local_path(url), new.url + url.removeprefix(made.url))
+    for url in (made.rasters, made.raster_cracks):
+        if storage.exists(url):
+            storage.upload(storage.local_path(url), new.url + url.removeprefix(made.url))
 
 
 def _make_run(old: Layout) -> dict[str, Any]:
@@ -289,7 +305,8 @@ def _is_leftover(path: str) -> bool:
 
 def _begin(old: Layout, new: Layout, run: Mapping[str, Any]) -> None:
     """Remove an interrupted or older compaction, the scored photos first; write `run.json`, and copy plan and maps."""
-    storage.remove(new.summary)
+    for url in (new.summary, new.raster_cracks, new.rasters):
+        storage.remove(url)
     storage.remove_leftovers(new.url)
     for folder in ("images", "tiles", "cracks", "maps"):
         url = storage.join(new.url, folder)

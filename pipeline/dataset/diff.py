@@ -19,7 +19,9 @@ _DIGESTS = """
          cut AS (SELECT image_id, count(*) AS rows, sum(hash(r)) AS digest
                  FROM (SELECT * EXCLUDE (part) FROM tiles) r GROUP BY image_id),
          measured AS (SELECT image_id, count(*) AS rows, sum(hash(r)) AS digest
-                      FROM (SELECT * EXCLUDE (part) FROM cracks) r GROUP BY image_id)
+                      FROM (SELECT * EXCLUDE (part) FROM committed_cracks
+                            UNION ALL SELECT * EXCLUDE (part) FROM cracks SEMI JOIN rasters USING (archive)) r
+                      GROUP BY image_id)
     SELECT image_id, image, [photo.rows, photo.digest] AS photo, [cut.rows, cut.digest] AS cut,
            [measured.rows, measured.digest] AS measured
     FROM photo LEFT JOIN cut USING (image_id) LEFT JOIN measured USING (image_id)

@@ -1,12 +1,15 @@
-"""Exports a dataset's photos, tiles or cracks as one file for other programs: CSV, GeoJSON, or a DuckDB database.
+"""Exports a dataset's photos, tiles or cracks as one file: CSV, GeoJSON, GeoPackage, or a DuckDB database.
 
 `export` writes to local disk, some rows at a time, and uploads the whole file. GeoJSON (RFC 7946) holds the photos with
-a position, or their cracks, for QGIS and maps on the web. Drawings and workbooks of cracks are made in `reports`.
+a position, or their cracks, for QGIS and maps on the web; tiles and cracks of rasters lie in it where they are. A
+GeoPackage has those of rasters, in the raster's own CRS. Drawings and workbooks of cracks are made in `reports`.
 """
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,12 +20,15 @@ from pipeline import storage
 from pipeline.core import spreadsheets, table_schemas
 from pipeline.core.errors import UsageError
 from pipeline.dataset.layout import Layout
+from pipeline.dataset.rasters import SHAPE_TABLES, Raster, list_features, list_layers, note_places, read_rasters
 from pipeline.dataset.run import read_run
-from pipeline.dataset.sql import VIEWS, Connection, list_tables, quote, views
-from pipeline.dataset.targets import Product, Target, check_targets
-from pipeline.storage.file_kinds import BOM
+from pipeline.dataset.sql import VIEWS, Connection, list_tables, quote, shorten_decimals, views
+from pipeline.dataset.targets import Product, Target, check_targets, mark_of
+from pipeline.rasters.geopackage import read_mark, write_geopackage
+from pipeline.storage.file_kinds import BOM, Kind
+from pipeline.storage.temporary import temporary_failure
 
-Form = Literal["csv", "geojson", "duckdb"]
+Form = Literal["csv", "geojson", "gpkg", "duckdb"]
 Table = Literal["images", "tiles", "cracks", "folders"]
 Program = Literal["excel"]
 
@@ -87,18 +93,18 @@ _POSITIONED = {
     "cracks": """
         SELECT image_id || '-' || crack AS id, latitude, longitude, captured_at, cracks.* EXCLUDE (part)
         FROM cracks JOIN (SELECT part, image_id, latitude, longitude, captured_at FROM images) USING (part, image_id)
-        WHERE latitude IS NOT NULL AND longitude IS NOT NULL ORDER BY archive, image, image_id, crack
+        WHERE latitude IS NOT NULL AND longitude IS NOT NULL AND archive NOT IN (SELECT archive FROM rasters)
+        ORDER BY archive, image, image_id, crack
     """,
 }
-"""The features of a map by its table."""
+"""The points of a map by its table."""
 
-_UNPLACED = {
-    "images": "SELECT count(*) FROM images WHERE status = 'ok' AND (latitude IS NULL OR longitude IS NULL)",
-    "cracks": """
-        SELECT count(*) FROM cracks JOIN images USING (part, image_id) WHERE latitude IS NULL OR longitude IS NULL
-    """,
+_PLACEABLE: dict[Table, str] = {
+    "images": "SELECT count(*) FROM images WHERE status = 'ok'",
+    "tiles": "SELECT count(*) FROM tiles WHERE crack_score >= getvariable('photo_threshold')",
+    "cracks": "SELECT count(*) FROM cracks",
 }
-"""What a map omits."""
+"""What a map would show if all of it had a place."""
 
 
 @dataclass(frozen=True)
@@ -123,13 +129,16 @@ class ExportConfig:
 
     def __post_init__(self) -> None:
         """Refuse options without effect."""
-        if self.form == "geojson" and self.table not in _POSITIONED:
-            raise UsageError(f"--table is {self.table}, and a map shows images or cracks. Give one of those.")
-        if self.table != "images" and self.form == "duckdb":
-            raise UsageError("--table chooses what a CSV or map holds, and --to is duckdb. Leave one of them out.")
+        if self.form == "geojson" and self.table not in _PLACEABLE:
+            raise UsageError(f"--table is {self.table}, and a map shows images, tiles or cracks. Give one of those.")
+        if self.table != "images" and self.form in {"duckdb", "gpkg"}:
+            raise UsageError(
+                f"--table chooses what a CSV or map holds, and --to is {self.form}. Leave one of them out."
+            )
         if self.program is not None and self.form != "csv":
             raise UsageError(f"--for chooses how a CSV is written, and --to is {self.form}. Leave one of them out.")
-        if self.table in {"tiles", "cracks"} and self.threshold is not None:
+        chooses_tiles = self.table == "tiles" and self.form == "geojson"
+        if self.table in {"tiles", "cracks"} and self.threshold is not None and not chooses_tiles:
             raise UsageError("--threshold moves crack_tiles, which is a column of images. Leave out one of the two.")
 
 
@@ -141,18 +150,21 @@ class Exported:
     rows: Mapping[str, int]
     """Number of rows by table; for GeoJSON, of those with a position."""
     unplaced: int
-    """Number of scored photos, or of cracks, without a position, which GeoJSON omits."""
+    """Number of scored photos, tiles or cracks without a position, which GeoJSON omits."""
     is_finished: bool
     """Whether every planned photo had its row."""
     is_measured: bool
     """Whether cracks were measured in any photo, or no photo has been scored yet."""
+    notes: Sequence[str] = ()
+    """What people should know about it, in sentences."""
 
 
 def export(config: ExportConfig) -> Exported:
     """Write the file, which appears whole and replaces an older export.
 
     Raises:
-        UsageError: there is no dataset, the threshold is no probability, or the file may not be replaced.
+        UsageError: there is no dataset, the threshold is no probability, the file may not be replaced, or there is no
+            raster for a GeoPackage.
         StorageError: the file cannot be written.
     """
     layout, url = Layout(storage.canonical(config.out)), storage.canonical(config.file)
@@ -160,10 +172,18 @@ def export(config: ExportConfig) -> Exported:
         check_export(config)
         is_finished = storage.exists(layout.summary)
         path = folder / "export"
-        rows = _WRITERS[config.form](connection, config, path)
+        rasters = read_rasters(layout) if config.form in {"geojson", "gpkg"} else []
+        rows = _WRITERS[config.form](connection, config, path, rasters)
         storage.upload(path, url)
-        unplaced = connection.execute(_UNPLACED[config.table]).fetchall()[0][0] if config.form == "geojson" else 0
-        return Exported(url, rows, unplaced, is_finished, is_measured(connection))
+        unplaced = 0
+        if config.form == "geojson":
+            unplaced = connection.execute(_PLACEABLE[config.table]).fetchall()[0][0] - rows[config.table]
+        notes = (
+            note_places(rasters, by_pixel=config.form == "gpkg")
+            if config.table != "images" or config.form == "gpkg"
+            else ()
+        )
+        return Exported(url, rows, unplaced, is_finished, is_measured(connection), notes)
 
 
 def is_measured(connection: Connection) -> bool:
@@ -180,19 +200,33 @@ def check_export(config: ExportConfig) -> None:
     Raises:
         UsageError: says what is there.
     """
-    product = Product("export", config.form, _IS_EXPORT[config.form])
+    kind: Kind = "sqlite" if config.form == "gpkg" else config.form
+    product = Product("export", kind, _IS_EXPORT[config.form])
     target = Target(storage.canonical(config.file), product, config.overwrite, config.option)
     check_targets([target], [Layout(storage.canonical(config.out))])
 
 
-def _is_database(url: str, _head: bytes) -> bool:
-    """Tell whether a database has the tables of an export; DuckDB opens only local ones."""
+@contextmanager
+def _local_copy(url: str) -> Iterator[Path]:
+    """Give the local path of a file, for databases open no other."""
     with storage.temporary_folder() as folder:
         path = storage.local_path(url) if url.startswith(storage.LOCAL) else folder / "database"
         if not path.exists():
             with storage.open_file(url) as stored, path.open("wb") as local:
                 shutil.copyfileobj(stored, local)
+        yield path
+
+
+def _is_database(url: str, _head: bytes) -> bool:
+    """Tell whether a database has the tables of an export."""
+    with _local_copy(url) as path:
         return list_tables(path) in ({*TABLES}, *_OLDER_TABLES)
+
+
+def _is_geopackage(url: str, _head: bytes) -> bool:
+    """Tell whether a GeoPackage has the mark of an export."""
+    with _local_copy(url) as path:
+        return (read_mark(path) or "").startswith("crackscan export ")
 
 
 _COLUMNS: dict[Table, pa.Schema] = {
@@ -208,18 +242,19 @@ _HEADS = {
         for columns in (*_COLUMNS.values(), *table_schemas.IMAGES_OF.values())
         for mark in ("", spreadsheets.MARK)
     ),
-    "geojson": tuple((GEOJSON_HEAD % table).encode() for table in _POSITIONED),
+    "geojson": tuple((GEOJSON_HEAD % table).encode() for table in _PLACEABLE),
 }
 """The first bytes of exports, those of older schemas too."""
 
 _IS_EXPORT: Mapping[Form, Callable[[str, bytes], bool]] = {
     "csv": lambda _url, head: head.removeprefix(BOM).startswith(_HEADS["csv"]),
     "geojson": lambda _url, head: head.startswith(_HEADS["geojson"]),
+    "gpkg": _is_geopackage,
     "duckdb": _is_database,
 }
 
 
-def _write_csv(connection: Connection, config: ExportConfig, path: Path) -> dict[str, int]:
+def _write_csv(connection: Connection, config: ExportConfig, path: Path, _rasters: Sequence[Raster]) -> dict[str, int]:
     rows, columns = _ROWS[config.table], _COLUMNS[config.table]
     if config.program == "excel":
         first = columns.names[0]
@@ -236,25 +271,43 @@ def _guarded_columns(columns: pa.Schema) -> str:
     return ", ".join(guarded.format(name=field.name) for field in columns if field.type == pa.string())
 
 
-def _write_geojson(connection: Connection, config: ExportConfig, path: Path) -> dict[str, int]:
-    """Write every photo, or crack, with a position as a point with what was measured."""
+def _write_geojson(
+    connection: Connection, config: ExportConfig, path: Path, rasters: Sequence[Raster]
+) -> dict[str, int]:
+    """Write every photo, or crack, with a position as a point, and tiles and cracks of rasters where they are."""
     features = 0
     with path.open("w", encoding="utf-8") as file:
         file.write(GEOJSON_HEAD % config.table)
-        for batch in _shorten(connection.sql(_POSITIONED[config.table])).to_arrow_reader(_BATCH_ROWS):
-            for row in batch.to_pylist():
-                file.write("\n" if features == 0 else ",\n")
-                file.write(json.dumps(_feature(row), ensure_ascii=False, allow_nan=False))
-                features += 1
+        for feature in _list_features(connection, config.table, rasters):
+            file.write("\n" if features == 0 else ",\n")
+            file.write(json.dumps(feature, ensure_ascii=False, allow_nan=False))
+            features += 1
         file.write("\n]}\n")
     return {config.table: features}
 
 
-def _shorten(rows: Any) -> Any:  # noqa: ANN401 - DuckDB ships no types
-    """Keep the short decimals of single precision: its 0.7 would be 0.699999988 in JSON."""
-    shown = {"FLOAT": 'CAST(CAST("{0}" AS VARCHAR) AS DOUBLE) AS "{0}"'}
-    kinds = zip(rows.columns, map(str, rows.types), strict=True)
-    return rows.project(", ".join(shown.get(kind, '"{0}"').format(name) for name, kind in kinds))
+def _list_features(connection: Connection, table: Table, rasters: Sequence[Raster]) -> Iterator[dict[str, Any]]:
+    if table in _POSITIONED:
+        for batch in shorten_decimals(connection.sql(_POSITIONED[table])).to_arrow_reader(_BATCH_ROWS):
+            yield from map(_feature, batch.to_pylist())
+    if table in ("tiles", "cracks"):
+        yield from list_features(connection, table, rasters)
+
+
+def _write_geopackage(
+    connection: Connection, config: ExportConfig, path: Path, rasters: Sequence[Raster]
+) -> dict[str, int]:
+    """Write the tiles at or over the threshold, and the cracks, of rasters, in layers by CRS."""
+    if not rasters:
+        raise UsageError(
+            f"{config.out} has no raster, and a GeoPackage shows tiles and cracks of rasters. Photos have a "
+            "position and no extent: --to geojson shows them as points."
+        )
+    try:
+        counts = write_geopackage(path, list_layers(connection, rasters), mark_of("export"))
+    except sqlite3.OperationalError as error:  # the disk is full, or fails
+        raise temporary_failure(str(error)) from error
+    return {table: sum(n for name, n in counts.items() if name.startswith(table)) for table in SHAPE_TABLES}
 
 
 def _feature(row: dict[str, Any]) -> dict[str, Any]:
@@ -266,7 +319,9 @@ def _feature(row: dict[str, Any]) -> dict[str, Any]:
     return {"type": "Feature", "id": name, "geometry": point, "properties": properties}
 
 
-def _write_duckdb(connection: Connection, config: ExportConfig, path: Path) -> dict[str, int]:
+def _write_duckdb(
+    connection: Connection, config: ExportConfig, path: Path, _rasters: Sequence[Raster]
+) -> dict[str, int]:
     layout = Layout(storage.canonical(config.out))
     run = json.dumps(read_run(layout), ensure_ascii=False)
     facts = {"dataset": layout.url, "run": run, "threshold": config.threshold}
@@ -279,4 +334,9 @@ def _write_duckdb(connection: Connection, config: ExportConfig, path: Path) -> d
     return counts
 
 
-_WRITERS = {"csv": _write_csv, "geojson": _write_geojson, "duckdb": _write_duckdb}
+_WRITERS: Mapping[Form, Callable[[Connection, ExportConfig, Path, Sequence[Raster]], dict[str, int]]] = {
+    "csv": _write_csv,
+    "geojson": _write_geojson,
+    "gpkg": _write_geopackage,
+    "duckdb": _write_duckdb,
+}

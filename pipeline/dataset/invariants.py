@@ -57,12 +57,29 @@ TABLES = (
            min(hash(archive, image)) AS first_address, max(hash(archive, image)) AS last_address
     FROM crack_rows GROUP BY filename, part, image_id
     """,
+    # Windows of rasters, whose tiles and cracks are in pixels of the raster; their names tell where they are.
+    r"""
+    CREATE TEMP TABLE windows AS
+    SELECT part, image_id, archive, image, height_px, width_px, tiles,
+           regexp_extract(image, '^r(\d+)c\d+$', 1)::BIGINT AS top_px,
+           regexp_extract(image, '^r\d+c(\d+)$', 1)::BIGINT AS left_px
+    FROM image_rows WHERE status = 'ok' AND regexp_matches(lower(archive), '\.tiff?$')
+      AND regexp_matches(image, '^r\d+c\d+$')
+    """,
+    """
+    CREATE TEMP TABLE window_tiles AS
+    SELECT t.part, t.image_id, t.archive, t.image, t."row", t.col, t.top_px, t.left_px, t.height_px, t.width_px
+    FROM tile_files t WHERE t.archive IN (SELECT DISTINCT archive FROM windows)
+    """,
     # The grid of each photo size in one row.
     "CREATE TEMP TABLE grids (height_px INTEGER, width_px INTEGER, tiles BIGINT, boxes HUGEINT)",
 )
 """Statements that create the tables, in this order."""
 
-SIZES = "SELECT DISTINCT height_px, width_px FROM image_rows WHERE status = 'ok' AND height_px > 0 AND width_px > 0"
+SIZES = (
+    "SELECT DISTINCT height_px, width_px FROM image_rows WHERE status = 'ok' AND height_px > 0 AND width_px > 0 "
+    "AND image_id NOT IN (SELECT image_id FROM windows)"
+)
 
 ADD_GRIDS = """
     INSERT INTO grids
@@ -159,8 +176,9 @@ INVARIANTS = (
         """
         SELECT image AS name FROM image_rows JOIN files USING (filename)
         WHERE status IS DISTINCT FROM 'failed' AND kind = 'part'
-          AND (status = 'ok' AND height_px > 0 AND width_px > 0 AND tiles > 0 AND crack_tiles >= 0
-               AND (crack_score BETWEEN 0 AND 1)
+          AND (status = 'ok' AND height_px > 0 AND width_px > 0 AND crack_tiles >= 0
+               AND (tiles > 0 AND (crack_score BETWEEN 0 AND 1)
+                    OR tiles = 0 AND crack_score IS NULL AND image_id IN (SELECT image_id FROM windows))
                AND coalesce(failure_stage, failure_kind, failure_message) IS NULL) IS NOT TRUE
         """,
     ),
@@ -175,8 +193,24 @@ INVARIANTS = (
         """
         SELECT i.image AS name FROM image_rows i JOIN cut USING (part, image_id)
         LEFT JOIN grids USING (height_px, width_px)
-        WHERE status = 'ok' AND cut.tiles = i.tiles
+        WHERE status = 'ok' AND cut.tiles = i.tiles AND i.image_id NOT IN (SELECT image_id FROM windows)
           AND (cut.tiles = grids.tiles AND cut.boxes = grids.boxes) IS NOT TRUE
+        """,
+    ),
+    Invariant(
+        "Every tile of a window lies in its window.",
+        """
+        SELECT t.image AS name FROM window_tiles t JOIN windows w USING (part, image_id)
+        WHERE (t.top_px >= w.top_px AND t.left_px >= w.left_px
+               AND t.top_px::BIGINT + t.height_px <= w.top_px + w.height_px
+               AND t.left_px::BIGINT + t.width_px <= w.left_px + w.width_px) IS NOT TRUE
+        """,
+    ),
+    Invariant(
+        "No tile of a raster stands in two windows.",
+        """
+        SELECT any_value(t.image) AS name FROM window_tiles t JOIN windows w USING (part, image_id)
+        GROUP BY t.archive, t."row", t.col HAVING count(*) > 1
         """,
     ),
     Invariant(
@@ -212,10 +246,12 @@ INVARIANTS = (
         "Every crack has a line, a length, an orientation, and a box inside its photo.",
         """
         SELECT c.image AS name FROM crack_rows c JOIN image_rows i USING (part, image_id)
+        LEFT JOIN windows w USING (part, image_id)
         WHERE (has_line AND length_px > 0 AND isfinite(length_px) AND (orientation_deg BETWEEN 0 AND 180)
-               AND c.top_px >= 0 AND c.left_px >= 0 AND c.height_px > 0 AND c.width_px > 0
-               AND c.top_px::BIGINT + c.height_px <= i.height_px
-               AND c.left_px::BIGINT + c.width_px <= i.width_px) IS NOT TRUE
+               AND c.top_px >= coalesce(w.top_px, 0) AND c.left_px >= coalesce(w.left_px, 0)
+               AND c.height_px > 0 AND c.width_px > 0
+               AND c.top_px::BIGINT + c.height_px <= coalesce(w.top_px, 0) + i.height_px
+               AND c.left_px::BIGINT + c.width_px <= coalesce(w.left_px, 0) + i.width_px) IS NOT TRUE
         """,
     ),
     Invariant(

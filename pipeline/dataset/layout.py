@@ -84,6 +84,16 @@ class Layout:
         return storage.join(self.url, "cracks", f"part-{part:06d}-{token}.parquet")
 
     @property
+    def rasters(self) -> str:
+        """Size, place and overviews of each raster; exists only if there is one."""
+        return storage.join(self.url, "rasters.parquet")
+
+    @property
+    def raster_cracks(self) -> str:
+        """The cracks of rasters, joined over windows; exists only in a finished dataset with a raster."""
+        return storage.join(self.url, "raster_cracks.parquet")
+
+    @property
     def maps(self) -> str:
         """Folder of crack maps; exists only if a photo has one."""
         return storage.join(self.url, "maps")

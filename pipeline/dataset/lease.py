@@ -27,6 +27,20 @@ _log = get_logger("lease")
 
 
 @dataclass(frozen=True)
+class Watch:
+    """How a writer stands that looks for new photos again and again."""
+
+    every_s: float
+    """Between two looks."""
+    looked_at: datetime
+    """When it last looked and found its inputs."""
+    waiting: int = 0
+    """Files that it leaves alone, because they may not be complete."""
+    trouble: str = ""
+    """Why it has not found them since; empty if it has."""
+
+
+@dataclass(frozen=True)
 class Holder:
     """The process that holds a dataset, as its lease describes it."""
 
@@ -42,6 +56,8 @@ class Holder:
     """Changes with every renewal."""
     ttl_s: float
     """The lease is stale if it has not changed for this long."""
+    watch: Watch | None = None
+    """None for a run that ends by itself."""
 
     def __str__(self) -> str:
         """Describe run, process, host and start."""
@@ -49,8 +65,10 @@ class Holder:
 
     def encode(self) -> bytes:
         """Encode as the content of a lease."""
-        times = {"since": self.since.isoformat(), "renewed": self.renewed.isoformat()}
-        return (json.dumps(asdict(self) | times, indent=2) + "\n").encode()
+        facts = asdict(self)
+        if self.watch is None:
+            del facts["watch"]
+        return (json.dumps(facts, indent=2, default=datetime.isoformat) + "\n").encode()
 
 
 class Lease:
@@ -86,6 +104,10 @@ class Lease:
         """
         self._check_holder()
         self._write()
+
+    def tell_watch(self, watch: Watch) -> None:
+        """Let every later renewal tell how the watch stands."""
+        self._holder = replace(self._holder, watch=watch)
 
     def release(self) -> None:
         """Remove the lease, if it is still ours."""
@@ -166,7 +188,10 @@ def read_lease(layout: Layout) -> Holder | None:
     try:
         facts = json.loads(data)
         times = {name: datetime.fromisoformat(facts[name]) for name in ("since", "renewed")}
-        return Holder(**facts | times)
+        watch = facts.pop("watch", None)
+        if watch is not None:
+            watch = Watch(**watch | {"looked_at": datetime.fromisoformat(watch["looked_at"])})
+        return Holder(**facts | times, watch=watch)
     except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(
             f"The lease {layout.lease} is damaged: {error!r}. Make sure that no writer is at work, and remove it."

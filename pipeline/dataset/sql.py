@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -122,13 +123,14 @@ def count_out_of_domain(out: str) -> int:
 
 
 @contextmanager
-def views(layout: Layout, threshold: float | None = None) -> Iterator[Connection]:
+def views(layout: Layout, threshold: float | None = None, *, rescaled: bool = True) -> Iterator[Connection]:
     """Open DuckDB with a dataset's views.
 
     Args:
         layout: the dataset.
         threshold: the score from which on a tile counts in `crack_tiles`; None keeps the counts of scoring, at the
             card's threshold.
+        rescaled: whether millimetres follow the scales that were set afterwards.
 
     Raises:
         UsageError: there is no dataset, or the threshold is no probability.
@@ -143,7 +145,10 @@ def views(layout: Layout, threshold: float | None = None) -> Iterator[Connection
         create_file_view(connection, "images_files", _committed_files(connection, images), table_schemas.IMAGES)
         create_file_view(connection, "tiles_files", tiles, table_schemas.TILES)
         create_file_view(connection, "cracks_files", cracks, table_schemas.CRACKS, are_alike=True)
-        if storage.exists(scales := scales_url(layout)):
+        joined, rasters = ([url] if storage.exists(url) else [] for url in (layout.raster_cracks, layout.rasters))
+        create_file_view(connection, "joined_files", joined, table_schemas.CRACKS)
+        create_file_view(connection, "rasters_files", rasters, table_schemas.RASTERS)
+        if rescaled and storage.exists(scales := scales_url(layout)):
             create_file_view(connection, "scales", [scales], SCALES)
             for table, lengths in _IN_MM.items():
                 connection.execute(f"ALTER VIEW {table}_files RENAME TO {table}_as_scored")
@@ -153,7 +158,11 @@ def views(layout: Layout, threshold: float | None = None) -> Iterator[Connection
         connection.execute("SET VARIABLE threshold = CAST(? AS FLOAT)", [threshold])
         at = card.get("threshold") if threshold is None else threshold
         connection.execute("SET VARIABLE photo_threshold = CAST(? AS FLOAT)", [at])
-        for statement in (_IMAGES if threshold is None else _RECOUNTED_IMAGES, *_STATEMENTS):
+        for statement in (
+            _IMAGES if threshold is None else _RECOUNTED_IMAGES,
+            *_STATEMENTS,
+            _JOINED_CRACKS if joined else _CRACKS,
+        ):
             connection.execute(statement)
         yield connection
 
@@ -163,13 +172,11 @@ def scales_url(layout: Layout) -> str:
     return storage.join(layout.url, "scales.parquet")
 
 
-_IN_MM = {
-    "images": ("widest_mm",),
-    "cracks": ("length_mm", "crack_width_mm_p50", "crack_width_mm_p95", "crack_width_mm_max"),
-}
+_OF_CRACK = ("length_mm", "crack_width_mm_p50", "crack_width_mm_p95", "crack_width_mm_max")
+_IN_MM = {"images": ("widest_mm",), "cracks": _OF_CRACK, "joined": _OF_CRACK}
 """Columns that follow a scale, each a product with the one of the same name in `px`."""
 
-_IS_MEASURED = {"images": "t.cracks IS NOT NULL", "cracks": "true"}
+_IS_MEASURED = {"images": "t.cracks IS NOT NULL", "cracks": "true", "joined": "true"}
 """A photo whose scale was set may have failed when it was scored anew."""
 
 
@@ -220,12 +227,25 @@ _STATEMENTS = (
     "CREATE VIEW failures AS SELECT * FROM images WHERE status = 'failed'",
     "CREATE VIEW out_of_domain AS SELECT * FROM images WHERE domain_score >= getvariable('domain_threshold')",
     *(
-        f"CREATE VIEW {view} AS SELECT * EXCLUDE (filename) FROM {view}_files "  # noqa: S608 - our own names
+        f"CREATE VIEW {view} AS SELECT * EXCLUDE (filename) FROM {table}_files "  # noqa: S608 - our own names
         "SEMI JOIN images_files USING (part, image_id)"
-        for view in ("tiles", "cracks")
+        for view, table in (("tiles", "tiles"), ("committed_cracks", "cracks"))
     ),
+    "CREATE VIEW rasters AS SELECT * EXCLUDE (filename) FROM rasters_files",
 )
-"""The join drops tiles and cracks that no commit names: they belong to no photo of their part."""
+"""The join drops tiles and cracks that no commit names: they belong to no photo of their part. `committed_cracks` are
+those of the commits, window by window."""
+
+_CRACKS = "CREATE VIEW cracks AS FROM committed_cracks"
+
+_JOINED_CRACKS = """
+    CREATE VIEW cracks AS
+    FROM committed_cracks ANTI JOIN joined_files USING (archive)
+    UNION ALL BY NAME
+    SELECT joined_files.* EXCLUDE (filename) REPLACE (images_files.part AS part)
+    FROM joined_files JOIN images_files USING (image_id)
+"""
+"""In place of the cracks of a raster's windows stand those that were joined over them."""
 
 _ADDED = {
     "max_tile_score": "crack_score",
@@ -301,6 +321,13 @@ def create_file_view(
         files.project(", ".join(shown)).create_view(view)
     else:
         connection.register(view, columns.append(pa.field("filename", pa.string())).empty_table())
+
+
+def shorten_decimals(rows: Any) -> Any:  # noqa: ANN401 - DuckDB ships no types
+    """Keep the short decimals of single precision: its 0.7 would be 0.699999988 in JSON."""
+    shown = {"FLOAT": 'CAST(CAST("{0}" AS VARCHAR) AS DOUBLE) AS "{0}"'}
+    kinds = zip(rows.columns, map(str, rows.types), strict=True)
+    return rows.project(", ".join(shown.get(kind, '"{0}"').format(name) for name, kind in kinds))
 
 
 def file_name(url: str) -> str:

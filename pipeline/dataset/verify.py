@@ -15,6 +15,7 @@ from pipeline import storage
 from pipeline.core import table_schemas
 from pipeline.core.errors import DatasetError
 from pipeline.core.progress import OnProgress
+from pipeline.dataset import rasters
 from pipeline.dataset.diff import differences
 from pipeline.dataset.forgetting import read_forgotten
 from pipeline.dataset.invariants import ADD_GRIDS, COUNTS, INVARIANTS, SIZES, TABLES, Invariant, make_boxes
@@ -63,6 +64,7 @@ def verify(out: str, on_progress: OnProgress) -> list[Check]:
     checks.append(
         _check("Every scale that was set afterwards is more than 0, and one to a photo.", find_faults(layout))
     )
+    checks.append(_check("Every raster has a size, a place if any, and one row.", rasters.find_faults(layout)))
     if any(file.damage or not file.is_declared for file in found.committed):
         sentences = (*(invariant.sentence for invariant in _row_invariants(run)), SUMMARY)
         return [*checks, *(Check(sentence, broken=None) for sentence in sentences)]

@@ -6,7 +6,7 @@ So a writer that is killed, stopped or late leaves nothing that a reader would s
 """
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -126,7 +126,7 @@ class DatasetWriter:
 
     def forget(self, image_ids: Collection[str]) -> None:
         """Remove all of photos whose files were replaced, so that the run scores them again."""
-        storage.remove(self._layout.summary)
+        _reopen(self._layout)
         note_forgotten(self._layout, image_ids)
         gone = finish_forgetting(self._layout, self._lease.check)
         self.log = read_log(self._layout)
@@ -143,7 +143,7 @@ class DatasetWriter:
             The number of photos removed.
         """
         parts = sorted(self.log.failed_parts)
-        storage.remove(self._layout.summary)
+        _reopen(self._layout)
         forgotten = [self._forget(part, kinds) for part in parts]
         ids = pa.chunked_array([chunk for gone, _ in forgotten for chunk in gone.chunks], pa.string())
         emptied = [part for part, (_, kept) in zip(parts, forgotten, strict=True) if not kept]
@@ -152,12 +152,14 @@ class DatasetWriter:
         _log.info("forgot failed photos", photos=len(ids), kinds=kinds and sorted(kinds))
         return len(ids)
 
-    def finish(self, planned: pa.ChunkedArray | None) -> CommitLog:
-        """Commit and sweep; if every planned photo has its row, write `summary.json`.
+    def finish(self, planned: pa.ChunkedArray | None, complete: Callable[[], None] = lambda: None) -> CommitLog:
+        """Commit and sweep; if every planned photo has its row, complete the dataset and write `summary.json`.
 
         Args:
             planned: `image_id` of every photo that was ever planned for this dataset; None if the photos of an archive
                 are not known yet.
+            complete: writes what takes all photos: it is made anew whenever the dataset grows, and is there before
+                `summary.json`.
 
         Returns:
             The current commit log.
@@ -174,6 +176,8 @@ class DatasetWriter:
         self._sweep()
         if planned is not None and pc.all(pc.is_in(planned, value_set=log.done), min_count=0).as_py():
             facts = {"photos": len(log.done), "failed": log.failed, "commits": len(log.tokens)}
+            complete()
+            self._lease.check()
             finished = {"finished_at": datetime.now(UTC).isoformat(timespec="seconds"), "run_id": self._run.run_id}
             storage.write_whole(self._layout.summary, json_bytes(facts | finished))
         return log
@@ -280,6 +284,12 @@ def open_writer(layout: Layout, run: Run, lease: Lease, limits: CommitLimits | N
     if storage.create(layout.run, json_bytes(content)):
         return writer
     check_fingerprint(layout, run.fingerprint)
-    storage.remove(layout.summary)
+    _reopen(layout)
     writer.take_over()
     return writer
+
+
+def _reopen(layout: Layout) -> None:
+    """Remove what a dataset has only while it is finished."""
+    storage.remove(layout.summary)
+    storage.remove(layout.raster_cracks)

@@ -48,6 +48,8 @@ class ScaleFacts:
     """How many times the camera enlarged the picture; no maker says whether its focal lengths include it."""
     gimbal_pitch_deg: float | None = None
     """Where the camera points: 0 is the horizon, -90 straight down."""
+    map_mm_per_px: float | None = None
+    """What a pixel spans on the map, of a window of a raster."""
 
 
 def parse_scale_facts(metadata: Metadata, height_px: int, width_px: int) -> ScaleFacts:

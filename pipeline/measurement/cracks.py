@@ -3,22 +3,23 @@
 Everything is in pixels of the upright photo; `scale` tells millimetres.
 """
 
+import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.spatial import distance
+from scipy.spatial import ConvexHull, QhullError, distance
 from skimage.measure import approximate_polygon
 
+from pipeline.core.wkt import format_lines
 from pipeline.images.decode import Pixels, resize
 from pipeline.images.tiles import Tile
 from pipeline.measurement.lines import AROUND, Line, LineRule, measure_length, trace_lines
 from pipeline.measurement.profiles import ALONG_PX, LUMA, are_inside, cut_profiles, find_normals
 from pipeline.measurement.width import measure_profiles, median_without_nan
-from pipeline.measurement.wkt import format_lines
 
 MAP_STEP_PX = 2
 """Pixels of the photo to one of the map in which lines are traced; the photo's own pixels then move them."""
@@ -58,6 +59,8 @@ TOO_THIN_PX = 0.5
 """Widths below are guesses."""
 LEAST_SHARE = 0.5
 """Part of a crack's profiles that must be measurable, or its width is unknown."""
+HULL_POINTS = 200
+"""Chords of so many points are all compared."""
 
 WidthStatus = Literal["ok", "too_thin", "not_dark", "blurred", "at_border"]
 """Why a width is unknown: under half a pixel; no darker than the concrete, so filled, lit or efflorescing; out of
@@ -102,16 +105,37 @@ class Crack:
     @property
     def box(self) -> tuple[int, int, int, int]:
         """Left, top, width and height of the pixels that the lines touch."""
-        points = np.concatenate(self.lines)
-        right, bottom = np.ceil(points.max(axis=0)).astype(int).tolist()
-        left, top = np.floor(points.min(axis=0)).astype(int).tolist()
-        left, top = min(left, right - 1), min(top, bottom - 1)
-        return left, top, right - left, bottom - top
+        return measure_box(self.lines)
+
+    def move(self, right_px: int, down_px: int) -> "Crack":
+        """Return the crack elsewhere: of a window, in its raster."""
+        return replace(self, lines=tuple(np.add(line, (right_px, down_px)) for line in self.lines))
 
     @property
     def line_wkt(self) -> str:
         """The lines as text, the column `line_wkt`."""
         return format_lines(self.lines)
+
+
+def measure_box(lines: Sequence[Line]) -> tuple[int, int, int, int]:
+    """Return left, top, width and height of the pixels that lines touch; their points are x, y."""
+    points = np.concatenate(lines)
+    right, bottom = np.ceil(points.max(axis=0)).astype(int).tolist()
+    left, top = np.floor(points.min(axis=0)).astype(int).tolist()
+    left, top = min(left, right - 1), min(top, bottom - 1)
+    return left, top, right - left, bottom - top
+
+
+def find_orientation(points: Line) -> float:
+    """Return the direction of the longest chord, degrees; points x, y."""
+    if len(points) > HULL_POINTS:  # the ends of the longest chord are corners of the hull, of which there are few
+        with contextlib.suppress(QhullError):  # all on one line
+            points = points[ConvexHull(points).vertices]
+    apart = distance.squareform(distance.pdist(points))
+    first, second = np.unravel_index(np.argmax(apart), apart.shape)
+    across, down = points[second] - points[first]
+    angle = float(np.degrees(np.arctan2(down, across)))
+    return angle % 180 if angle % 180 < 179.9999 else 0.0  # a column holds seven digits
 
 
 def choose_tiles(tiles: Sequence[Tile], is_cracked: Sequence[bool]) -> list[int]:
@@ -296,7 +320,7 @@ def _measure_crack(pixels: Pixels, lines: Sequence[Line], half_width_px: float, 
     return Crack(
         lines=simple,
         length_px=sum(map(measure_length, moved)),
-        orientation_deg=_find_orientation(np.concatenate(simple)),
+        orientation_deg=find_orientation(np.concatenate(simple)),
         widths=_summarise(np.concatenate(medians), is_inside, is_blurred),
         score=score,
     )
@@ -352,12 +376,3 @@ def _summarise(widths: NDArray[np.float64], is_inside: NDArray[np.bool_], is_blu
         return Widths("blurred")
     p50, p95, most = np.percentile(widths[is_known & ~is_blurred], [50, 95, 100]).tolist()
     return Widths("too_thin") if p50 < TOO_THIN_PX else Widths("ok", p50, p95, most)
-
-
-def _find_orientation(points: Line) -> float:
-    """Return the direction of the longest chord, degrees; points x, y."""
-    apart = distance.squareform(distance.pdist(points))
-    first, second = np.unravel_index(np.argmax(apart), apart.shape)
-    across, down = points[second] - points[first]
-    angle = float(np.degrees(np.arctan2(down, across)))
-    return angle % 180 if angle % 180 < 179.9999 else 0.0  # a column holds seven digits

@@ -17,10 +17,10 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
+from pipeline.core.wkt import Line
 from pipeline.measurement.darkness import Grey, measure_darkness, measure_widths
 from pipeline.measurement.profiles import Points
 from pipeline.measurement.registration import Registration
-from pipeline.measurement.wkt import Line
 
 STEP_PX = 2.0
 """Lines are compared at places this far from each other."""

@@ -63,6 +63,21 @@ def measure_length(line: Line) -> float:
     return float(np.hypot(*np.diff(line, axis=0).T).sum())
 
 
+def find_direction(line: Line, side: int, reach_px: float) -> NDArray[np.float64]:
+    """Return the unit vector out of a line's end, from the points of the last `reach_px`.
+
+    Args:
+        line: in any coordinates.
+        side: 0 for its first end, -1 for its last.
+        reach_px: how much of it tells the direction.
+    """
+    points = line if side == -1 else line[::-1]
+    away = np.hypot(*(points - points[-1]).T)
+    start = points[np.flatnonzero(away >= min(reach_px, away[0]))[-1]]
+    vector: NDArray[np.float64] = points[-1] - start
+    return vector / max(float(np.hypot(*vector)), 1e-9)
+
+
 def _trace_piece(skeleton: NDArray[np.bool_], spur_px: float) -> Iterator[Line]:
     """Yield the lines of one connected skeleton, the longest first; each later one begins on an earlier one."""
     pixels, graph = _connect(skeleton)
@@ -116,7 +131,7 @@ def _walk_back(before: NDArray[np.integer], end: int) -> Path:
 def _join_pieces(pieces: Sequence[list[Line]], rule: LineRule) -> list[list[Line]]:
     """Join pieces whose ends point at each other over a gap: the line over it is a line of the crack."""
     ends = [
-        (number, line[side], _direction_at(line, side, rule.gap_px))
+        (number, line[side], find_direction(line, side, rule.gap_px))
         for number, lines in enumerate(pieces)
         for line in lines
         if len(line) > 1
@@ -137,15 +152,6 @@ def _join_pieces(pieces: Sequence[list[Line]], rule: LineRule) -> list[list[Line
     for first, _, bridge in bridges:
         cracks[int(crack_of[first])].append(bridge)
     return [sorted(lines, key=measure_length, reverse=True) for lines in cracks.values()]
-
-
-def _direction_at(line: Line, side: int, reach_px: float) -> NDArray[np.float64]:
-    """Return the unit vector out of a line's end, from the points of the last `reach_px`."""
-    points = line if side == -1 else line[::-1]
-    away = np.hypot(*(points - points[-1]).T)
-    start = points[np.flatnonzero(away >= min(reach_px, away[0]))[-1]]
-    vector: NDArray[np.float64] = points[-1] - start
-    return vector / max(float(np.hypot(*vector)), 1e-9)
 
 
 def _points_over(

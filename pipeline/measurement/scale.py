@@ -1,8 +1,9 @@
 """The scale of a photo: how many millimetres of a surface that the camera faces a pixel spans.
 
 It is the distance over the focal length, both of the pinhole camera. A ladder of sources, of which the first that
-answers counts: what the user gives for all photos, the user's table, the laser of the drone and, if asked for, the
-distance of the autofocus. What is missing, impossible or contradicts itself gives no scale, never a wrong one.
+answers counts: what the user gives for all photos, the user's table, the map on which a raster lies, the laser of the
+drone and, if asked for, the distance of the autofocus. What is missing, impossible or contradicts itself gives no
+scale, never a wrong one.
 """
 
 import re
@@ -10,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
+from math import inf
 from typing import Literal, NamedTuple
 
 from pipeline.images.scale_facts import ScaleFacts
 
-Source = Literal["given", "table", "laser", "coarse"]
+Source = Literal["given", "table", "georeference", "laser", "coarse"]
 """Where a scale comes from: the `scale_source` column."""
 
 LEAST_DISTANCE_M, MOST_DISTANCE_M = 0.05, 500.0
@@ -97,6 +99,7 @@ def find_scale(facts: ScaleFacts, width_px: int, rule: ScaleRule, archive: str, 
     ladder: tuple[tuple[Source, float | None], ...] = (
         ("given", rule.mm_per_px),
         ("table", row.mm_per_px or _divide(row.distance_m, focal_px)),
+        ("georeference", facts.map_mm_per_px if 0 < (facts.map_mm_per_px or 0) < inf else None),
         ("laser", _divide(facts.laser_distance_m, focal_px)),
         ("coarse", _divide(facts.subject_distance_m, focal_px) if rule.use_coarse else None),
     )

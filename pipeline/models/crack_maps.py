@@ -39,6 +39,8 @@ class ScoredPhoto(NamedTuple):
     grid: Sequence[Tile]
     scores: NDArray[np.float32]
     """One per tile of the grid."""
+    origin_px: tuple[int, int] = (0, 0)
+    """Left and top of a window in its raster."""
 
 
 class MappedPhoto(NamedTuple):

@@ -30,7 +30,7 @@ def score_photo(scores: NDArray[np.float32], rows: int, calibration: PhotoCalibr
     """Return the probability that a photo shows a crack, at even odds as the scores of its tiles.
 
     Args:
-        scores: of its tiles, row by row of their grid; shape (n,).
+        scores: of its tiles, row by row of their grid; NaN for a tile that shows nothing. Shape (n,).
         rows: of the grid.
         calibration: the model's.
     """
@@ -42,9 +42,9 @@ def score_photo(scores: NDArray[np.float32], rows: int, calibration: PhotoCalibr
 def weigh_tiles(logits: Floats) -> tuple[float, float]:
     """Return the log likelihood ratio of a photo, and its background times the logarithm of its number of tiles.
 
-    Shape: (rows, cols).
+    Shape: (rows, cols); NaN for a tile that shows nothing.
     """
-    falling = np.sort(logits, axis=None)[::-1]
+    falling = np.sort(logits[~np.isnan(logits)])[::-1]
     rank = min(len(falling) - 1, MOST_TILES + int(BACKGROUND_SHARE * len(falling)))
     return log_likelihood_ratio(logits), float(falling[rank] * np.log(len(falling)))
 
@@ -62,7 +62,8 @@ def log_likelihood_ratio(logits: Floats) -> float:
 
     Shape: (rows, cols).
     """
-    runs = (_sum_runs(logits, length) for length in range(1, MOST_TILES + 1))
+    found = (_sum_runs(logits, length) for length in range(1, MOST_TILES + 1))
+    runs = (sums[~np.isnan(sums)] for sums in found)
     return _log_mean_exp(np.array([_log_mean_exp(sums) for sums in runs if len(sums)]))
 
 

@@ -1,11 +1,13 @@
 """`run-report.json`: figures, usage and cost of each run on a dataset, the latest last. Each run writes it at its end.
 
+A run that watches also writes it after every round.
+
 It is an object with the list `runs`, so that a resumed run adds to it. The figures count what reached the driver: work
 that was lost with a worker and repeated is in the wall time and the cost, but not in the stages.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -22,7 +24,8 @@ from pipeline.monitoring.prices import Cost, Prices
 from pipeline.monitoring.run_stats import STAGES, RunStats
 from pipeline.storage.retry import limit_retries
 
-Ended = Literal["done", "interrupted", "failed"]
+Ended = Literal["done", "interrupted", "failed", "watching"]
+"""How a run ended; `watching` for one that had not ended when it last wrote."""
 
 REPORT_S = 10.0
 """How long requests for the report are retried: all photos are committed by then, and a stopped run must stop soon."""
@@ -31,26 +34,33 @@ _log = get_logger("run_report")
 
 
 @contextmanager
-def report_run(layout: Layout, run_id: str, lease: Lease, stats: RunStats, prices: Prices | None) -> Iterator[None]:
-    """Add a run to the dataset's report when the context ends, however it ends.
+def report_run(
+    layout: Layout, run_id: str, lease: Lease, stats: RunStats, prices: Prices | None
+) -> Iterator[Callable[[Ended], None]]:
+    """Add a run to the dataset's report when the context ends, however it ends; what it yields does so before.
 
     If the report cannot be written, the log says so: an error must not hide how the run ended.
     """
+
+    def write(ended: Ended) -> None:
+        entry = {"run_id": run_id, "ended": ended, **run_figures(stats, prices)}
+        try:
+            with limit_retries(REPORT_S):
+                lease.check()  # only the holder may write the report: a new holder may be about to write its own
+                others = [run for run in read_reports(layout) if run.get("run_id") != run_id]
+                storage.write_whole(layout.report, json_bytes({"runs": [*others, entry]}))
+        except CrackscanError as error:
+            _log.warning("the report could not be written", cause=str(error))
+
     ended: Ended = "failed"
     try:
-        yield
+        yield write
         ended = "done"
     except (InterruptedRunError, KeyboardInterrupt):
         ended = "interrupted"
         raise
     finally:
-        entry = {"run_id": run_id, "ended": ended, **run_figures(stats, prices)}
-        try:
-            with limit_retries(REPORT_S):
-                lease.check()  # only the holder may write the report: a new holder may be about to write its own
-                storage.write_whole(layout.report, json_bytes({"runs": [*read_reports(layout), entry]}))
-        except CrackscanError as error:
-            _log.warning("the report could not be written", cause=str(error))
+        write(ended)
 
 
 def read_reports(layout: Layout) -> list[dict[str, Any]]:

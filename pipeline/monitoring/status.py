@@ -13,7 +13,7 @@ from pipeline import storage
 from pipeline.core import table_schemas
 from pipeline.core.errors import DatasetError, NotFoundError
 from pipeline.dataset.layout import Layout
-from pipeline.dataset.lease import Holder, is_gone, read_lease
+from pipeline.dataset.lease import Holder, Watch, is_gone, read_lease
 from pipeline.dataset.run import read_run
 from pipeline.dataset.sql import create_file_view, views
 from pipeline.monitoring.changes import Change, read_changes
@@ -66,6 +66,8 @@ class Writer:
     since: datetime
     state: Literal["alive", "gone", "silent"]
     """`gone`: its process on this machine has ended. `silent`: by our clock it did not renew its lease in time."""
+    watch: Watch | None = None
+    """How it stands, if it looks for new photos again and again; None for a run that ends by itself."""
 
 
 @dataclass(frozen=True)
@@ -163,4 +165,5 @@ def _describe_writer(holder: Holder | None) -> Writer | None:
         return None
     silent_s = (datetime.now(UTC) - holder.renewed).total_seconds()
     state: Literal["alive", "gone", "silent"] = "silent" if silent_s > holder.ttl_s else "alive"
-    return Writer(holder.run_id, holder.host, holder.pid, holder.since, "gone" if is_gone(holder) else state)
+    state = "gone" if is_gone(holder) else state
+    return Writer(holder.run_id, holder.host, holder.pid, holder.since, state, holder.watch)

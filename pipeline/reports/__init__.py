@@ -11,12 +11,12 @@ nor `cli`. Start with `report`.
 * `workbook`: a workbook of cracks with their pictures
 * `dataset_stats`: SQL that counts and lists the photos of a dataset
 * `crack_stats`: SQL that counts and lists its cracks, and words for them
-* `photo_matching`: the photos of two inspections matched by name or position
-* `path_tails`: those of one name matched by the end of their paths
+* `photo_matching`: the photos of two inspections matched by name, by the end of their paths, or by position
 * `score_changes`: changes of scores between two datasets, and their agreement
 * `crack_growth`: growth of cracks between two inspections
 * `review_selection`: the rule that chooses tiles to review
 * `source_photos`: the photos of a dataset, read again from their archives
+* `raster_pictures`: regions of rasters with their heat or their cracks
 * `photo_cards`: photos as cards of a page
 * `html_page`: templates and data to one HTML file
 * `svg_plots`: the geometry of the plots in a page

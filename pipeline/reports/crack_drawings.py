@@ -16,11 +16,11 @@ from ezdxf import filemanagement
 
 from pipeline import storage
 from pipeline.core.control_characters import escape_controls
+from pipeline.core.wkt import Line, parse_lines
 from pipeline.dataset.export import is_measured
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.sql import Connection, views
 from pipeline.dataset.targets import Product, Target, check_folder, check_targets, has_mark, mark_of
-from pipeline.measurement.wkt import Line, parse_lines
 from pipeline.reports.width_classes import MM_CLASSES, PX_CLASSES, UNKNOWN, WidthClass, classify
 
 Form = Literal["dxf", "svg"]

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from pipeline.core.progress import OnProgress
 from pipeline.core.table_schemas import CRACK_CHANGES
+from pipeline.core.wkt import Line, parse_lines
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.sql import Connection
 from pipeline.measurement.darkness import Grey
@@ -20,7 +21,6 @@ from pipeline.measurement.growth import KINDS as CHANGE_KINDS
 from pipeline.measurement.growth import CrackChange, CrackedPhoto, KnownCrack, Measured, compare_cracks
 from pipeline.measurement.profiles import LUMA
 from pipeline.measurement.registration import Features, Refusal, Registration, find_features, register
-from pipeline.measurement.wkt import Line, parse_lines
 from pipeline.reports import thumbnails
 from pipeline.reports.dataset_stats import read_rows
 from pipeline.reports.photo_cards import PICTURE_PX
@@ -45,9 +45,11 @@ _CHOSEN = """
            a.image AS image_a, b.image AS image_b
     FROM matches m JOIN a ON a.image_id = m.a JOIN b ON b.image_id = m.b
     WHERE a.image_id <> b.image_id AND a.cracks + b.cracks > 0
+      AND NOT regexp_full_match(a.image, 'r[0-9]+c[0-9]+') AND NOT regexp_full_match(b.image, 'r[0-9]+c[0-9]+')
     ORDER BY greatest(coalesce(a.crack_length_px, 0), coalesce(b.crack_length_px, 0)) DESC, b.image, b.image_id
 """
-"""The same file on both sides shows what another model finds, not what grew."""
+"""The same file on both sides shows what another model finds, not what grew. Windows of one name need not show
+one place of two rasters, and their cracks run on in others."""
 
 _IS_MEASURED = "SELECT coalesce(bool_or(cracks IS NOT NULL), false) AS measured FROM photos"
 

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from pipeline.core.counts import count_of
+from pipeline.core.wkt import Line, parse_lines
 from pipeline.dataset.sql import Connection
-from pipeline.measurement.wkt import Line, parse_lines
-from pipeline.reports.dataset_stats import UNKNOWN_WIDTH_PX, CrackRule, read_rows
+from pipeline.reports.dataset_stats import UNKNOWN_WIDTH_PX, CrackRule, find_corner, read_rows
 from pipeline.reports.width_classes import (
     MM_CLASSES,
     PX_CLASSES,
@@ -152,9 +154,18 @@ _LISTED = f"""
 """
 
 _LINES = """
-    SELECT image_id, line_wkt, measured.* EXCLUDE (image_id, archive, image)
+    SELECT line_wkt, measured.*
     FROM measured JOIN cracks USING (image_id, crack) WHERE counts AND image_id IN (SELECT unnest(?))
     ORDER BY image_id, measured.p95_px NULLS FIRST, crack
+"""
+
+
+_IN_REGION = """
+    SELECT line_wkt, measured.* EXCLUDE (archive, image)
+    FROM measured JOIN cracks USING (image_id, crack)
+    WHERE counts AND measured.archive = $archive AND left_px < $right AND left_px + width_px > $left
+        AND top_px < $bottom AND top_px + height_px > $top
+    ORDER BY measured.p95_px NULLS FIRST, image_id, crack
 """
 
 
@@ -214,9 +225,26 @@ def read_lines(photos: Connection, image_ids: Sequence[str]) -> dict[str, list[C
     """Read the cracks of photos that count, the widest last, by `image_id`."""
     of_photo: dict[str, list[CrackLines]] = {image_id: [] for image_id in image_ids}
     for row in read_rows(photos, _LINES, [list(image_ids)]) if image_ids else ():
-        lines = CrackLines(parse_lines(row["line_wkt"]), row["p95_px"], row["p95_mm"], _describe_crack(row))
-        of_photo[row["image_id"]].append(lines)
+        of_photo[row["image_id"]].append(_make_lines(row, find_corner(row["archive"], row["image"])))
     return of_photo
+
+
+def read_lines_in(photos: Connection, archive: str, box: tuple[int, int, int, int]) -> list[CrackLines]:
+    """Read the cracks of a raster that count and touch a box, the widest last, in pixels of the box.
+
+    Args:
+        photos: see `dataset_stats.open_photos`.
+        archive: the raster.
+        box: left, top, right and bottom.
+    """
+    region = dict(zip(("left", "top", "right", "bottom"), box, strict=True))
+    return [_make_lines(row, box[:2]) for row in read_rows(photos, _IN_REGION, {"archive": archive, **region})]
+
+
+def _make_lines(row: dict[str, Any], corner: tuple[int, int]) -> CrackLines:
+    """Make a crack of a row, in pixels from a corner, left and top."""
+    lines = [line - np.array(corner) for line in parse_lines(row["line_wkt"])]
+    return CrackLines(lines, row["p95_px"], row["p95_mm"], _describe_crack(row))
 
 
 def _describe_crack(row: dict[str, Any]) -> str:

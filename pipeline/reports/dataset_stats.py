@@ -5,7 +5,7 @@ or of one moment and one score, become one dot. `svg_plots` and the page's templ
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -13,9 +13,11 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
+from pipeline.archives.members import is_raster
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.sql import FOLDER, IS_OVER, Connection, views
 from pipeline.images.tiles import Tile
+from pipeline.rasters.windows import parse_name
 from pipeline.reports.heatmap import TileScores
 
 HISTOGRAM_BINS = 40
@@ -341,7 +343,18 @@ def read_tile_scores(photos: Connection, chosen: Sequence[dict[str, Any]]) -> di
 
 def _tile_scores(photo: dict[str, Any], rows: list[dict[str, Any]]) -> TileScores:
     scores = np.array([row.pop("crack_score") for row in rows], np.float32)
-    return TileScores(photo["height_px"], photo["width_px"], [Tile(**row) for row in rows], scores)
+    left_px, top_px = find_corner(photo["archive"], photo["image"])
+    tiles = [Tile(**row | {"left_px": row["left_px"] - left_px, "top_px": row["top_px"] - top_px}) for row in rows]
+    return TileScores(photo["height_px"], photo["width_px"], tiles, scores)
+
+
+def find_corner(archive: str, image: str) -> tuple[int, int]:
+    """Return left and top of a photo in the pixels of its tiles and cracks: 0, 0 but for a window of a raster."""
+    if is_raster(archive):
+        with suppress(ValueError):  # a folder may be called so
+            top_px, left_px = parse_name(image)
+            return left_px, top_px
+    return 0, 0
 
 
 def read_rows(photos: Connection, sql: str, values: Any = None) -> list[dict[str, Any]]:  # noqa: ANN401 - DuckDB's

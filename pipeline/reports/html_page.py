@@ -20,7 +20,7 @@ from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from pipeline import __version__, storage
-from pipeline.archives.members import archive_suffix
+from pipeline.archives.members import is_archive
 from pipeline.core.control_characters import escape_controls
 from pipeline.core.counts import count_of
 from pipeline.dataset.targets import Product, has_mark, mark_of
@@ -104,7 +104,7 @@ def product(command: str) -> Product:
 
 def find_link(archive: str, image: str) -> str | None:
     """Return a link to a photo, or to the archive file that holds it; None if no browser can open it."""
-    place = archive if archive_suffix(archive) is not None else storage.join(archive, image)
+    place = archive if is_archive(archive) else storage.join(archive, image)
     if place.startswith(storage.LOCAL):
         return storage.LOCAL + quote(place.removeprefix(storage.LOCAL), errors="replace")
     return quote(place, safe="/:?=&%", errors="replace") if place.startswith(BROWSER_SCHEMES) else None

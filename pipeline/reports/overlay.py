@@ -1,18 +1,20 @@
-"""A photo with its crack lines or its heat over it, as a file: for a mail, a slide, or one photo of a dataset."""
+"""A photo, or a region of a raster, with its crack lines or its heat over it, as a file: for a mail or a slide."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pipeline import storage
 from pipeline.core.counts import count_of
-from pipeline.core.errors import UsageError
+from pipeline.core.errors import DataError, StorageError, UsageError
 from pipeline.dataset.layout import Layout
+from pipeline.dataset.rasters import read_rasters
 from pipeline.dataset.sql import Connection
 from pipeline.dataset.targets import Product, Target, check_targets, has_mark, mark_of
 from pipeline.images.decode import Pixels
 from pipeline.reports import crack_stats, dataset_stats, heatmap, svg_plots, thumbnails
 from pipeline.reports.crack_stats import NOT_MEASURED, CrackLines
 from pipeline.reports.heatmap import TileScores
+from pipeline.reports.raster_pictures import Region, find_raster, open_region_reader, read_region_scores
 from pipeline.reports.source_photos import read_source_photos
 from pipeline.reports.thumbnails import Form, LegendItem
 from pipeline.reports.width_classes import ALL_CLASSES
@@ -93,6 +95,44 @@ def write_overlays(config: OverlayConfig) -> Iterator[Overlay]:
             picture = draw_overlay(source, scores[image_id], f"{storage.name(name)}   highest tile score {score:.3f}")
         storage.write_whole(urls[image_id], thumbnails.encode(picture, config.form, mark_of("overlay")))
         yield Overlay(name, score, measures, urls[image_id], "")
+
+
+def write_region(config: OverlayConfig, region: Region | None) -> Overlay:
+    """Draw a region of a raster, the one image of the config; None draws all of it, if it is small enough.
+
+    Raises:
+        UsageError: there is no such raster, the region is none of it, a file may not be replaced, or cracks are asked
+            for where none were measured.
+    """
+    layout, folder = Layout(storage.canonical(config.out)), storage.canonical(config.to)
+    [name] = config.images
+    raster = find_raster(read_rasters(layout), name)
+    region = region or Region.whole(raster)
+    region.check(raster)
+    left_px, top_px, width_px, height_px = region
+    with dataset_stats.open_photos(layout, None) as photos:
+        if config.cracks and crack_stats.count_cracks(photos, dataset_stats.EVERY_CRACK) is None:
+            raise UsageError(f"{layout.url} {NOT_MEASURED} Leave --cracks out.")
+        scores = read_region_scores(photos, raster, region)
+        box = left_px, top_px, left_px + width_px, top_px + height_px
+        lines = crack_stats.read_lines_in(photos, raster.archive, box)
+    stem = f"{storage.name(raster.archive).rpartition('.')[0]}-{'-'.join(map(str, region))}"
+    url = storage.join(folder, f"{stem}{'-cracks' if config.cracks else ''}{SUFFIXES[config.form]}")
+    product = Product("overlay", config.form, _IS_OVERLAY[config.form])
+    check_targets([Target(url, product, config.overwrite)], [layout], {raster.archive})
+    score = float(scores.scores.max(initial=0))
+    measures = count_of(len(lines), "crack")
+    try:
+        pixels = open_region_reader(layout, raster).read(top_px, left_px, height_px, width_px)
+    except (DataError, StorageError) as error:
+        return Overlay(raster.archive, score, measures, None, str(error))
+    title = f"{storage.name(raster.archive)}   {','.join(map(str, region))}"
+    if config.cracks:
+        picture = draw_cracks(pixels, lines, raster.mm_per_px, f"{title}   {measures}")
+    else:
+        picture = draw_overlay(pixels, scores, f"{title}   highest tile score {score:.3f}")
+    storage.write_whole(url, thumbnails.encode(picture, config.form, mark_of("overlay")))
+    return Overlay(raster.archive, score, measures, url, "")
 
 
 def draw_cracks(pixels: Pixels, cracks: Sequence[CrackLines], mm_per_px: float | None, text: str) -> Pixels:

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.core.wkt import Line
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.sql import Connection
 from pipeline.images.decode import Pixels
 from pipeline.images.tiles import Tile
-from pipeline.measurement.wkt import Line
 from pipeline.reports import crack_stats, dataset_stats, heatmap, html_page, thumbnails
 from pipeline.reports.crack_stats import CrackLines
 from pipeline.reports.heatmap import TileScores
@@ -144,7 +144,7 @@ def make_picture(
     return Picture(
         photo=thumbnails.to_data_url(small, "jpeg"),
         heat=None if heat is None else thumbnails.to_data_url(heat, "png"),
-        cracks=[_draw_path(crack, width_px / photo.width_px) for crack in cracks or ()],
+        cracks=[draw_path(crack, width_px / photo.width_px) for crack in cracks or ()],
         tile=thumbnails.to_data_url(thumbnails.shrink(thumbnails.cut(pixels, box), TILE_PX), "jpeg"),
         frame=_frame(box, photo),
         width_px=width_px,
@@ -160,7 +160,8 @@ def _close_up(line: Line, photo: TileScores) -> Tile:
     return Tile(0, 0, top_px, left_px, side_px, side_px)
 
 
-def _draw_path(crack: CrackLines, scale: float) -> CrackPath:
+def draw_path(crack: CrackLines, scale: float) -> CrackPath:
+    """Draw a crack over a picture that has `scale` of its size."""
     path = "".join(_draw_line(line * scale) for line in crack.lines)
     return CrackPath(path, crack.width_class, crack.title)
 

@@ -14,6 +14,7 @@ from pipeline import storage
 from pipeline.core.counts import count_of
 from pipeline.core.errors import UsageError
 from pipeline.dataset.layout import Layout
+from pipeline.dataset.rasters import read_rasters
 from pipeline.dataset.run import read_run
 from pipeline.dataset.sql import Connection
 from pipeline.dataset.targets import Target, check_targets
@@ -24,13 +25,17 @@ from pipeline.reports import crack_stats, dataset_stats, html_page, svg_plots
 from pipeline.reports.crack_stats import NOT_MEASURED, CrackTotals
 from pipeline.reports.dataset_stats import EVERY_CRACK, CrackRule, GroupBy
 from pipeline.reports.html_page import MOST_ROWS, Column, PhotoTable, short_names
-from pipeline.reports.photo_cards import PhotoCard, make_cards
+from pipeline.reports.photo_cards import PhotoCard, Picture, make_cards
+from pipeline.reports.raster_pictures import make_raster_card
 from pipeline.reports.width_classes import ALL_CLASSES, WidthClass, name_source
 
 OUT_OF_DOMAIN_PHOTOS = 12
 """Photos unlike the training data that the report shows, at most."""
 OUT_OF_DOMAIN_PX = 320
 """Longest side of their pictures."""
+
+MOST_RASTERS, MOST_PLACES = 12, 12
+"""Rasters that the report shows, and the worst places of each, at most."""
 
 DIRECTIONS = {0.0: "0°", 0.25: "45°", 0.5: "90°", 0.75: "135°", 1.0: "180°"}
 """Labels of crack directions by their places on the axis."""
@@ -99,12 +104,19 @@ def write_report(config: ReportConfig) -> WrittenReport:
                 f"{layout.url} {NOT_MEASURED} Leave --from-mm and --from-px out, or score the photos anew elsewhere."
             )
         rows = dataset_stats.list_photos(photos, config.most_rows)
-        scored = [row["image_id"] for row in rows.slice(0, config.top).to_pylist() if row["crack_score"] is not None]
+        rasters = read_rasters(layout)
+        of_rasters = {raster.archive for raster in rasters}  # their windows have no cards of their own
+        scored = [row["image_id"] for row in rows.slice(0, config.top).to_pylist()
+                  if row["crack_score"] is not None and row["archive"] not in of_rasters]  # fmt: skip
         worst = list(make_cards(photos, layout, scored, with_cracks=True).values())
         facts = _collect_figures(photos, config.group_by) | _out_of_domain(photos, layout, config.top)
         facts |= _describe_cracks(photos, cracks, config.rule)
+        facts["rasters"] = [
+            make_raster_card(photos, layout, raster, min(MOST_PLACES, config.top)) for raster in rasters[:MOST_RASTERS]
+        ]
         if cracks is not None:
-            facts["width_classes"] = _list_width_classes([*worst, *facts["out_of_domain"]])
+            shown = [card.picture for card in (*worst, *facts["out_of_domain"], *facts["rasters"])]
+            facts["width_classes"] = _list_width_classes(shown)
     data = html_page.render(
         "report.html",
         dataset=layout.url,
@@ -173,9 +185,8 @@ def _make_figures(totals: CrackTotals, rule: CrackRule) -> list[tuple[str, str, 
     ]
 
 
-def _list_width_classes(cards: Iterable[PhotoCard]) -> list[WidthClass]:
-    pictures = [photo.picture for photo in cards if photo.picture is not None]
-    seen = {crack.width_class for picture in pictures for crack in picture.cracks}
+def _list_width_classes(pictures: Iterable[Picture | None]) -> list[WidthClass]:
+    seen = {crack.width_class for picture in pictures if picture is not None for crack in picture.cracks}
     return [one for one in ALL_CLASSES if one in seen]
 
 

@@ -24,7 +24,7 @@ from pipeline.dataset.targets import check_folder, has_mark, mark_of
 from pipeline.labels.boxes import cut
 from pipeline.labels.crops import encode_png
 from pipeline.labels.label_tables import REVIEW_TABLE
-from pipeline.reports.dataset_stats import threshold_of
+from pipeline.reports.dataset_stats import find_corner, threshold_of
 from pipeline.reports.review_selection import Pick, ReviewRule, ReviewTile, choose_tiles
 from pipeline.reports.source_photos import SourcePhoto, read_source_photos
 
@@ -145,7 +145,9 @@ def _cut_tile(source: SourcePhoto, tile: ReviewTile, url: str) -> str | None:
     if isinstance(source, str):
         return source
     try:
-        storage.write_whole(url, encode_png(cut(source, tile.box), mark_of("review")))
+        left_px, top_px = find_corner(tile.archive, tile.image)
+        box = tile.box._replace(left_px=tile.box.left_px - left_px, top_px=tile.box.top_px - top_px)
+        storage.write_whole(url, encode_png(cut(source, box), mark_of("review")))
     except DataError as error:
         return str(error)
     return None

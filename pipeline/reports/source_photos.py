@@ -10,12 +10,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import storage
-from pipeline.archives.members import Limits
+from pipeline.archives.members import Limits, is_raster
 from pipeline.core.errors import DataError, StorageError, UsageError
 from pipeline.dataset.commit_log import read_table
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.moves import read_moves
+from pipeline.dataset.run import read_run
 from pipeline.images.decode import Pixels, decode
+from pipeline.rasters.window_decoder import decode_window
+from pipeline.rasters.window_reader import rule_of
 from pipeline.scoring.reading import read_unit, split_units
 
 SourcePhoto = Pixels | str
@@ -49,16 +52,17 @@ def _read_archive(layout: Layout, archive: str, image_ids: set[str]) -> Iterator
         return
     members, moves = read_table(place), read_moves(layout)
     chosen = members.filter(pc.is_in(members["image_id"], pa.array(sorted(image_ids), pa.string())))
+    windows = rule_of(read_run(layout)["fingerprint"]) if is_raster(archive) else None
     for unit in split_units(chosen):
-        for table in read_unit(unit, Limits(), chosen["image_id"].slice(0, 0), moves):
+        for table in read_unit(unit, Limits(), chosen["image_id"].slice(0, 0), moves, windows):
             for row in table.to_pylist():
-                yield row["image_id"], _decode(row["data"], row["failure_message"])
+                yield row["image_id"], _decode(row["data"], row["failure_message"], is_window=windows is not None)
 
 
-def _decode(data: bytes | None, failure: str | None) -> SourcePhoto:
+def _decode(data: bytes | None, failure: str | None, *, is_window: bool) -> SourcePhoto:
     if data is None:
         return failure or NOT_LISTED
     try:
-        return decode(data).pixels
+        return (decode_window(data) if is_window else decode(data)).pixels
     except DataError as error:
         return error.message

@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
+from pipeline.core.wkt import Line
 from pipeline.images.decode import Pixels, resize
 from pipeline.images.tiles import Tile
-from pipeline.measurement.wkt import Line
 from pipeline.reports import heatmap
 
 Form = Literal["png", "jpeg"]

@@ -61,6 +61,7 @@ _STATUS_WORDS = {
 _SOURCE_WORDS = {
     "given": "given by you",
     "table": "of your table",
+    "georeference": "by the map",
     "laser": "by the drone's laser",
     "coarse": "by the autofocus, coarse",
 }

@@ -19,17 +19,18 @@ import xlsxwriter
 from xlsxwriter.exceptions import FileCreateError
 
 from pipeline import storage
-from pipeline.archives.members import archive_suffix
+from pipeline.archives.members import is_archive
 from pipeline.core.errors import UsageError
+from pipeline.core.wkt import parse_lines
 from pipeline.dataset.export import is_measured
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.moves import Moves, read_moves
 from pipeline.dataset.sql import Connection, views
 from pipeline.dataset.targets import Product, Target, check_targets, mark_of
 from pipeline.images.decode import Pixels
-from pipeline.measurement.wkt import parse_lines
 from pipeline.reports import thumbnails
 from pipeline.reports.crack_drawings import spell
+from pipeline.reports.dataset_stats import find_corner
 from pipeline.reports.source_photos import read_source_photos
 from pipeline.reports.width_classes import classify, explain_status
 
@@ -170,7 +171,7 @@ def write_workbook(config: WorkbookConfig) -> Written:
         return Written(url, cracks, left_out, len(pictures), unreadable, is_finished, is_measured(connection))
 
 
-def draw_crack(pixels: Pixels, crack: Mapping[str, Any]) -> Pixels:
+def draw_crack(pixels: Pixels, crack: Mapping[str, Any], corner: tuple[int, int] = (0, 0)) -> Pixels:
     """Cut a crack with a margin out of its photo, shrink it, and draw its lines.
 
     Shape: (H, W, 3) → (h, w, 3), the longer side at most `THUMBNAIL_PX`.
@@ -178,8 +179,10 @@ def draw_crack(pixels: Pixels, crack: Mapping[str, Any]) -> Pixels:
     Args:
         pixels: the upright photo.
         crack: a row of the table `cracks`.
+        corner: left and top of the photo in the pixels of its cracks.
     """
     left_px, top_px, width_px, height_px = (crack[f"{name}_px"] for name in ("left", "top", "width", "height"))
+    left_px, top_px = left_px - corner[0], top_px - corner[1]
     margin_px = max(LEAST_MARGIN_PX, round(MARGIN_PART * max(width_px, height_px)))
     left, top = max(0, left_px - margin_px), max(0, top_px - margin_px)
     part = pixels[top : top_px + height_px + margin_px, left : left_px + width_px + margin_px]
@@ -187,7 +190,7 @@ def draw_crack(pixels: Pixels, crack: Mapping[str, Any]) -> Pixels:
     scale = picture.shape[1] / part.shape[1]
     colour = classify(crack["crack_width_px_p95"], crack["crack_width_mm_p95"]).colour
     for line in parse_lines(crack["line_wkt"]):
-        points = (line - [left, top]) * scale
+        points = (line - np.add(corner, [left, top])) * scale
         along = np.concatenate([[0], np.abs(np.diff(points, axis=0)).max(axis=1).cumsum()])
         places = np.arange(0, along[-1] + 1, 0.5)
         x, y = (np.interp(places, along, values).astype(int) for values in points.T)
@@ -212,7 +215,7 @@ def _read_pictures(connection: Connection, layout: Layout, limit: int) -> tuple[
             unreadable[image_id] = source
             continue
         for row in cracks[image_id]:
-            drawn = draw_crack(source, row)
+            drawn = draw_crack(source, row, find_corner(row["archive"], row["image"]))
             scale = min(SHOWN_HEIGHT_PX / drawn.shape[0], SHOWN_WIDTH_PX / drawn.shape[1])
             pictures[image_id, row["crack"]] = _Picture(thumbnails.encode(drawn, "jpeg"), scale)
     return pictures, unreadable
@@ -263,7 +266,7 @@ def _show(row: _Row, name: str) -> object:
 def _find_url(archive: str, image: str, moves: Moves) -> str | None:
     """Return where a photo, or the archive that holds it, can be opened; None for stores that no spreadsheet opens."""
     place = moves.place_of(archive)
-    if archive_suffix(place) is None:
+    if not is_archive(place):
         place = storage.join(place, image)
     if place.startswith(storage.LOCAL):
         return _FILE + quote(place.removeprefix(storage.LOCAL))

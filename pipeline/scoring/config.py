@@ -45,6 +45,8 @@ class ScoreConfig:
     """Larger files fail, and are never read whole."""
     max_ratio: float = Limits.ratio
     """Compressed members may grow by this factor; more is a zip bomb."""
+    overview: int | None = None
+    """Which overview of rasters to score, from 1; 0 for the rasters themselves. None takes the dataset's, or 0."""
     batch_tiles: int | None = None
     """Tiles that the network sees at once; None takes 8, and 128 on a GPU."""
     maps: bool = False

@@ -5,16 +5,19 @@ task or a lost actor can never write anything. This process holds only the photo
 """
 
 import time
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import storage
-from pipeline.archives.listing import decode_listing
-from pipeline.archives.members import archive_suffix
+from pipeline.archives.early import EARLY_S, EarlyPhotos
+from pipeline.archives.listing import decode_listing, is_partial
 from pipeline.archives.readers import list_and_measure
 from pipeline.cluster.session import nodes, ray_session
 from pipeline.cluster.shared_disk import check_shared
@@ -22,20 +25,22 @@ from pipeline.core.interrupt import Interrupt, iterate_in_thread, stop_on_interr
 from pipeline.core.log import get_logger, log_to_stream, replay
 from pipeline.dataset.commit_log import CommitLog, read_log
 from pipeline.dataset.lease import Holder, Lease, hold
-from pipeline.dataset.moves import Moves
+from pipeline.dataset.rasters import write_joined_cracks
 from pipeline.dataset.run import read_run
 from pipeline.dataset.writer import DatasetWriter, open_writer
 from pipeline.monitoring.changes import Change, known_changes, merge_changes, read_changes
-from pipeline.monitoring.run_report import cost_of, read_reports, report_run
+from pipeline.monitoring.run_report import Ended, cost_of, read_reports, report_run
 from pipeline.scoring.collector import Collector
 from pipeline.scoring.config import ScoreConfig
 from pipeline.scoring.estimate import Estimate, count_plan
-from pipeline.scoring.inputs import find_inputs
+from pipeline.scoring.inputs import Inputs, find_inputs
+from pipeline.scoring.inspection import join_pieces
 from pipeline.scoring.job import ScoreJob, prepare_job
 from pipeline.scoring.plan import (
     Plan,
     count_photos,
     expand_stream,
+    find_first_file,
     make_plan,
     read_planned_ids,
 )
@@ -44,6 +49,9 @@ from pipeline.scoring.progress import Progress, ScoreCallbacks, ScoreSummary
 from pipeline.scoring.rehearsal import list_seekable, rehearse
 from pipeline.scoring.scorer import MakeEngine
 from pipeline.storage.idle_probe import probe_while_idle
+
+StartRay = Callable[[], AbstractContextManager[None]]
+"""Has a Ray running while the context lasts."""
 
 _log = get_logger("flow")
 
@@ -64,7 +72,7 @@ def score(
         CrackscanError: of the kinds drawn in `core.errors`; everything finished is committed.
     """
     job = prepare_job(config, callbacks or ScoreCallbacks(), make_engine)
-    inputs, log = find_inputs(config.inputs, job.layout, job.scoring.moves), read_log(job.layout)
+    inputs, log = find_inputs_of(job), read_log(job.layout)
     plan = make_plan(inputs, job.layout, log.done)
     plan.check_not_empty(config.inputs)
     if config.on_changed == "fail":
@@ -73,14 +81,14 @@ def score(
     _tell_changes(job, plan.changes)
     is_done = plan.is_saved and not plan.without(log.done).num_rows and storage.exists(job.layout.summary)
     if is_done and not outdated and not job.stats.new_changes:
-        return _summarise(job, plan, (log, log), Progress(0))
-    with _open_run(job) as (lease, interrupt):
-        writer = open_writer(job.layout, job.run, lease, config.commit_limits)
+        return summarise(job, plan, (log, log), Progress(0))
+    with open_run(job) as run:
+        writer = open_writer(job.layout, job.run, run.lease, config.commit_limits)
         if outdated:
             writer.forget(outdated)
             plan = make_plan(inputs, job.layout, writer.log.done)
             job.stats.changes = plan.changes
-        return _run(job, plan, writer, interrupt)
+        return _run(job, plan, writer, run.interrupt)
 
 
 def retry(
@@ -103,12 +111,12 @@ def retry(
     job = prepare_job(config, callbacks or ScoreCallbacks(), make_engine)
     read_run(job.layout)  # raises without a dataset
     inputs = read_planned_inputs(job.layout, job.scoring.moves)
-    with _open_run(job) as (lease, interrupt):
-        writer = open_writer(job.layout, job.run, lease, config.commit_limits)
+    with open_run(job) as run:
+        writer = open_writer(job.layout, job.run, run.lease, config.commit_limits)
         writer.forget_failed(kinds)
         plan = make_plan(look_again(inputs, writer.log.done), job.layout, writer.log.done)
         _tell_changes(job, merge_changes(plan.changes, read_changes(read_reports(job.layout))))
-        return _run(job, plan, writer, interrupt)
+        return _run(job, plan, writer, run.interrupt)
 
 
 def preview(
@@ -127,7 +135,7 @@ def preview(
     """
     began_at_s = time.monotonic() if began_at_s is None else began_at_s
     job = prepare_job(config, callbacks or ScoreCallbacks(), make_engine)
-    inputs, done = find_inputs(config.inputs, job.layout, job.scoring.moves), read_log(job.layout).done
+    inputs, done = find_inputs_of(job), read_log(job.layout).done
     plan = make_plan(inputs, job.layout, done)
     if config.on_changed == "fail":
         plan.check_unchanged()
@@ -155,6 +163,14 @@ def preview(
         return Estimate(counts, replace(pace, end_s=pace.end_s + time.monotonic() - done_at_s))
 
 
+def find_inputs_of(job: ScoreJob, *, may_come_later: bool = False) -> Inputs:
+    """Look up the inputs of a run, as `find_inputs` does."""
+    scoring = job.scoring
+    return find_inputs(
+        job.config.inputs, job.layout, scoring.moves, scoring.raster_limits, may_come_later=may_come_later
+    )
+
+
 def _tell_changes(job: ScoreJob, changes: tuple[Change, ...]) -> None:
     """Note what has changed among the inputs, and which of it no earlier run has told."""
     known = known_changes(read_reports(job.layout)) if changes else set()
@@ -165,59 +181,128 @@ def _tell_changes(job: ScoreJob, changes: tuple[Change, ...]) -> None:
 
 
 def _run(job: ScoreJob, plan: Plan, writer: DatasetWriter, interrupt: Interrupt) -> ScoreSummary:
-    """List unlisted archives, score photos without a row, and write their rows."""
+    """Score what a plan has, and tell how that ended."""
     before = writer.log
+    plan, progress = run_plan(job, plan, writer, interrupt)
+    return summarise(job, plan, (before, writer.log), progress)
+
+
+def run_plan(
+    job: ScoreJob, plan: Plan, writer: DatasetWriter, interrupt: Interrupt, kept_ray: StartRay | None = None
+) -> tuple[Plan, Progress]:
+    """List unlisted archives, score photos without a row, and write their rows.
+
+    Args:
+        job: the run.
+        plan: what to score.
+        writer: of the dataset.
+        interrupt: ends the work early.
+        kept_ray: starts a Ray that outlives this work, if it is not up yet: for one of many rounds, which may also find
+            no photo. None starts one for this work alone.
+
+    Returns:
+        The plan with all photos that it has in archives and streams, and what was done.
+    """
     plan.save()
-    with _open_ray(job, plan, before):
-        plan = plan.with_listed(_save_listings(plan, _list_archives(plan, job, interrupt)))
-        plan.check_not_empty(job.config.inputs)
-        plan, progress = _score(job, plan, writer, interrupt)
-    after = writer.finish(read_planned_ids(job.layout))
-    return _summarise(job, plan, (before, after), progress)
+    with _need_ray(job, plan, writer.log, kept_ray or partial(open_ray, job)):
+        plan, progress = _list_and_begin(job, plan, writer, interrupt)
+        if kept_ray is None:
+            plan.check_not_empty(job.config.inputs)
+        plan, progress = _score(job, plan, writer, interrupt, progress)
+    writer.finish(read_planned_ids(job.layout), partial(write_joined_cracks, job.layout, join_pieces))
+    return plan, progress
+
+
+class OpenRun(NamedTuple):
+    """A run that holds its dataset."""
+
+    lease: Lease
+    interrupt: Interrupt
+    write_report: Callable[[Ended], None]
+    """Brings the report up to date; at the end of the run that happens by itself."""
 
 
 @contextmanager
-def _open_run(job: ScoreJob) -> Iterator[tuple[Lease, Interrupt]]:
-    """Hold the dataset, write its log and report, and handle Ctrl-C while the context lasts."""
+def open_run(job: ScoreJob, until: datetime | None = None) -> Iterator[OpenRun]:
+    """Hold the dataset, write its log and report, and handle Ctrl-C while the context lasts.
+
+    Args:
+        job: the run.
+        until: this moment does what Ctrl-C does.
+    """
 
     def on_wait(holder: Holder) -> None:
         job.callbacks.on_wait(holder)
         interrupt.raise_if_requested()
 
     with (
-        Interrupt() as interrupt,
+        Interrupt(until) as interrupt,
         hold(job.layout, job.run.run_id, on_wait, job.config.lease_ttl_s) as lease,
         log_to_stream(storage.open_text(job.layout.log(job.run.run_id)), job.run.run_id),
-        report_run(job.layout, job.run.run_id, lease, job.stats, job.config.prices),
+        report_run(job.layout, job.run.run_id, lease, job.stats, job.config.prices) as write_report,
     ):
-        yield lease, interrupt
+        yield OpenRun(lease, interrupt, write_report)
 
 
 @contextmanager
-def _open_ray(job: ScoreJob, plan: Plan, before: CommitLog) -> Iterator[None]:
-    """Run Ray while the context lasts, unless there is nothing to list and to score."""
+def _need_ray(job: ScoreJob, plan: Plan, before: CommitLog, start_ray: StartRay) -> Iterator[None]:
+    """Have a Ray that reaches the inputs while the context lasts, unless there is nothing to list and to score."""
     left = plan.without(before.done)
     if not plan.unlisted and not left.num_rows:
         yield
         return
     to_read = left.filter(pc.is_null(left["failure_stage"]))["archive"].unique().to_pylist()
-    from pipeline.monitoring.ray_metrics import RayMetrics  # loads Ray
-
-    with ray_session(job.config.cluster, job.layout.ray_output(job.run.run_id)):
-        job.stats.begin_work(nodes(), RayMetrics())
+    with start_ray():
         check_shared(map(job.scoring.moves.place_of, [*to_read, *(file.url for file in plan.unlisted)]))
         yield
 
 
-def _list_archives(plan: Plan, job: ScoreJob, interrupt: Interrupt) -> Iterator[pa.Table]:
-    """List unlisted archives in parallel; a single one in this process, because a worker takes seconds to start."""
-    moves = job.scoring.moves
+@contextmanager
+def open_ray(job: ScoreJob) -> Iterator[None]:
+    """Run Ray while the context lasts."""
+    from pipeline.monitoring.ray_metrics import RayMetrics  # loads Ray
+
+    with ray_session(job.config.cluster, job.layout.ray_output(job.run.run_id)):
+        job.stats.begin_work(nodes(), RayMetrics())
+        yield
+
+
+def _list_and_begin(job: ScoreJob, plan: Plan, writer: DatasetWriter, interrupt: Interrupt) -> tuple[Plan, Progress]:
+    """List unlisted archives, and score the first photos of one that takes long meanwhile.
+
+    Each listing is saved as it comes, so that an archive is listed once. A partial one is saved before its photos are
+    scored, so that the dataset knows of which version of the archive their rows are.
+    """
+    listings, progress = list[pa.Table](), Progress(0)
+    early_s = EARLY_S if job.config.limit is None else None  # a few photos are scored when they are counted
+    for table in _list_archives(plan, job, interrupt, early_s):
+        plan.save_listing(table)
+        if is_partial(table):
+            _, progress = _score(job, plan.with_part(table), writer, interrupt, progress)
+        else:
+            listings.append(table)
+    return plan.with_listed(listings), progress
+
+
+def _list_archives(plan: Plan, job: ScoreJob, interrupt: Interrupt, early_s: float | None = None) -> Iterator[pa.Table]:
+    """List unlisted archives in parallel; a single one in this process, because a worker takes seconds to start.
+
+    Args:
+        plan: has the archives.
+        job: the run.
+        interrupt: ends the listing early.
+        early_s: after this time the first photos of a single archive come as partial listings, whenever the caller asks
+            for more; None only yields whole ones.
+    """
+    early = EarlyPhotos(interrupt.raise_if_requested, early_s)
+    moves, windows = job.scoring.moves, job.scoring.window_rule
     if len(plan.unlisted) > 1:
         from pipeline.scoring.ray_data import list_archives  # loads Ray
 
-        listings = list_archives(plan.unlisted, moves)
+        listings = list_archives(plan.unlisted, moves, windows)
     else:
-        listings = map(list_and_measure, plan.unlisted, (moves.place_of(file.url) for file in plan.unlisted))
+        places = (moves.place_of(file.url) for file in plan.unlisted)
+        listings = map(partial(list_and_measure, windows=windows, on_entry=early), plan.unlisted, places)
     found, first = 0, next((moves.place_of(file.url) for file in plan.unlisted), None)
     with iterate_in_thread(listings) as passing:
         for listing in probe_while_idle(stop_on_interrupt(passing, interrupt), first):
@@ -227,41 +312,30 @@ def _list_archives(plan: Plan, job: ScoreJob, interrupt: Interrupt) -> Iterator[
                 _log.info("listed", archive=listing.archive, rows=listing.table.num_rows)
                 job.stats.add_usage("list", listing.usage)
                 yield listing.table
+            elif (part := early.take()) is not None:
+                yield part
             job.callbacks.on_listed(found, len(plan.unlisted))
 
 
-def _save_listings(plan: Plan, listings: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Save each listing in the dataset as it comes, so that an archive is listed once."""
-    for table in listings:
-        plan.save_listing(table)
-        yield table
-
-
-def _score(job: ScoreJob, plan: Plan, writer: DatasetWriter, interrupt: Interrupt) -> tuple[Plan, Progress]:
+def _score(
+    job: ScoreJob, plan: Plan, writer: DatasetWriter, interrupt: Interrupt, progress: Progress
+) -> tuple[Plan, Progress]:
     """Score photos without a row; return the plan with the photos of finished streams."""
     from pipeline.scoring.ray_data import score_photos  # loads Ray
 
     done = writer.log.done
     chosen = plan.without(done).slice(0, job.config.limit)
     _log.info("begins", inputs=job.config.inputs, rows=chosen.num_rows, listed=plan.members.num_rows)
-    job.callbacks.on_engine(job.engine)
-    progress = Progress(count_photos(chosen), uncounted=chosen.num_rows - count_photos(chosen))
+    if not progress.tried:
+        job.callbacks.on_engine(job.engine)
+    progress = progress.with_plan(chosen, len(plan.unlisted))
     job.callbacks.on_progress(progress)
     with iterate_in_thread(score_photos(chosen, job.scoring, job.scorer_options, done)) as scored:
-        passing = probe_while_idle(stop_on_interrupt(scored, interrupt), _first_file(chosen, job.scoring.moves))
+        passing = probe_while_idle(stop_on_interrupt(scored, interrupt), find_first_file(chosen, job.scoring.moves))
         progress, streams = _write(passing, job, writer, progress)
     for stream in streams:
         plan = plan.with_expanded(stream)
     return plan, progress
-
-
-def _first_file(members: pa.Table, moves: Moves) -> str | None:
-    """Return where the first archive or loose photo of a plan lies; None if there is none to read."""
-    readable = members.filter(pc.is_null(members["failure_stage"])).slice(0, 1).to_pylist()
-    for row in readable:
-        place = moves.place_of(row["archive"])
-        return place if archive_suffix(row["archive"]) is not None else storage.join(place, row["image"])
-    return None
 
 
 def _write(
@@ -301,7 +375,7 @@ def _count_new(stream: pa.Table, done: pa.ChunkedArray) -> int:
     return int(pc.sum(pc.invert(pc.is_in(stream["image_id"], value_set=done))).as_py() or 0)
 
 
-def _summarise(job: ScoreJob, plan: Plan, logs: tuple[CommitLog, CommitLog], progress: Progress) -> ScoreSummary:
+def summarise(job: ScoreJob, plan: Plan, logs: tuple[CommitLog, CommitLog], progress: Progress) -> ScoreSummary:
     """Count what was done and what is left, from the commit logs before and after the run."""
     before, after = logs
     todo, left = plan.without(before.done), plan.without(after.done)

@@ -3,28 +3,35 @@
 import codecs
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import partial
 from glob import escape
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import pyarrow as pa
 
 from pipeline import storage
 from pipeline.archives.listing import Listing
-from pipeline.archives.members import SPLIT_PART, archive_suffix, file_kind, whole_of
-from pipeline.archives.readers import entry_of_file, find_heads, list_folder
+from pipeline.archives.members import SPLIT_PART, archive_suffix, file_kind, is_archive, is_raster, whole_of
+from pipeline.archives.rasters import DEFAULT_LIMITS, RasterLimits, find_rasters
+from pipeline.archives.readers import FindRasters, entry_of_file, find_heads, list_folder
 from pipeline.core.errors import StorageError, UsageError
 from pipeline.core.secrets import refuse_credentials
 from pipeline.dataset.commit_log import read_table
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.moves import NO_MOVES, Moves
 
+Item = TypeVar("Item")
+Found = TypeVar("Found")
+
 SUCH_AS = "such as jpg, png, tif, heic"
 """Some endings of photos, for messages."""
+
+GLOB = re.compile(r"[*?[]")
 
 LOOKUPS_AT_ONCE = 16
 """Inputs that are looked up at a time: one by one, a list of a thousand archives on S3 would take minutes."""
@@ -37,6 +44,18 @@ class LoosePhotos(NamedTuple):
     """As `Listing.table`."""
     is_whole: bool
     """Whether these are all photos of the folder; False for single photos that the user named."""
+
+
+class Waiting(NamedTuple):
+    """What the inputs name and a run leaves alone, because it may not be complete: as if nobody had looked at it."""
+
+    archives: frozenset[str] = frozenset()
+    """Addresses."""
+    photos: pa.Array = pa.array([], pa.string())
+    """`image_id` of loose photos."""
+
+
+NOTHING_WAITS = Waiting()
 
 
 @dataclass(frozen=True)
@@ -52,6 +71,8 @@ class Inputs:
     """What the inputs name, as patterns of `fnmatch` for URLs: all that lies in a folder, what a glob matches, one
     file. They tell what has vanished since an earlier run planned it."""
     moves: Moves = NO_MOVES
+    waiting: Waiting = NOTHING_WAITS
+    """Is in neither `loose` nor `archives`."""
 
     def cover(self, address: str) -> bool:
         """Tell whether the inputs name an archive or photo, whether it is there or not."""
@@ -59,24 +80,37 @@ class Inputs:
         return any(fnmatchcase(place, pattern) for pattern in self.patterns)
 
 
-def find_inputs(spelled: Sequence[str], layout: Layout, moves: Moves = NO_MOVES) -> Inputs:
-    """Look up the inputs and list folders; open no archive.
+def find_inputs(
+    spelled: Sequence[str],
+    layout: Layout,
+    moves: Moves = NO_MOVES,
+    limits: RasterLimits = DEFAULT_LIMITS,
+    *,
+    may_come_later: bool = False,
+) -> Inputs:
+    """Look up the inputs and list folders; open no archive, and of large TIFFs the beginning.
 
     Args:
         spelled: folders, photos, archives, globs and `@list.txt`, whose paths are relative to its own folder.
         layout: the output, which is never an input, even inside an input folder.
         moves: where what earlier runs listed lies now.
+        limits: beyond which a TIFF is a raster.
+        may_come_later: whether it is right that a glob matches nothing yet, and that a store has nothing at an address.
 
     Raises:
         UsageError: an input is missing, or is neither photo nor archive nor folder.
     """
     with ThreadPoolExecutor(LOOKUPS_AT_ONCE) as threads:
-        expanded = list(threads.map(partial(_expand, layout=layout, moves=moves), _read_lists(spelled)))
+        expand = partial(_expand, layout=layout, moves=moves, may_come_later=may_come_later)
+        expanded = list(_map(threads, expand, list(_read_lists(spelled))))
         urls = list(dict.fromkeys(url for found in expanded for url in found.urls))
-        found = list(threads.map(partial(_look_up, layout=layout, moves=moves), urls))
+        choose = partial(_choose_rasters, layout=layout, moves=moves, limits=limits)
+        found = list(_map(threads, partial(_look_up, layout=layout, moves=moves, choose_rasters=choose), urls))
     folders = {item.url: item for item in found if isinstance(item, _Folder)}
     files = [item for item in found if isinstance(item, storage.StoredFile)]
-    archives = _choose_archives([*files, *(file for folder in folders.values() for file in folder.archives)])
+    in_folders = [file for folder in folders.values() for file in folder.archives]
+    archives = _choose_archives([*files, *in_folders])
+    archives |= {file.url: file for file in (*choose(files), *filter(_is_raster_file, in_folders))}
     loose_files = [file for file in files if file.url not in archives]
     single = group_by_folder((file for file in loose_files if storage.parent(file.url) not in folders), moves)
     whole = [LoosePhotos(folder.listing.table(), is_whole=True) for folder in folders.values()]
@@ -88,12 +122,39 @@ def find_inputs(spelled: Sequence[str], layout: Layout, moves: Moves = NO_MOVES)
     return Inputs(tuple(spelled), loose, tuple(sorted(addressed, key=lambda file: file.url)), patterns, moves)
 
 
+def _map(threads: ThreadPoolExecutor, look: Callable[[Item], Found], items: Sequence[Item]) -> Iterator[Found]:
+    """Look at all items in threads that try requests again as the calling thread does."""
+    contexts = [copy_context() for _ in items]
+    return threads.map(lambda context, item: context.run(look, item), contexts, items)
+
+
 def _choose_archives(files: Iterable[storage.StoredFile]) -> dict[str, storage.StoredFile]:
     """Choose the archives among files, by URL; of a split archive, one part stands for all."""
     found = {file.url: file for file in files if archive_suffix(file.url) is not None}
     archives = {url: file for url, file in found.items() if whole_of(url) is None}
     parts = [file for url, file in found.items() if url not in archives]
     return archives | {head.url: head for head in find_heads(parts, archives)}
+
+
+def _choose_rasters(
+    files: Sequence[storage.StoredFile], layout: Layout, moves: Moves, limits: RasterLimits
+) -> list[storage.StoredFile]:
+    """Choose the rasters among loose files; what an earlier run took for a raster, or for a photo, stays one."""
+    found = find_rasters(files, limits)
+    known = [
+        file for file in files if is_raster(file.url) and file not in found and file.size_bytes >= limits.least_bytes
+    ]
+    rasters = [file for file in known if storage.exists(layout.plan(moves.address_of_archive(file.url)))]
+    return rasters + [file for file in found if not _was_photo(file, layout, moves)]
+
+
+def _was_photo(file: storage.StoredFile, layout: Layout, moves: Moves) -> bool:
+    listing = layout.plan(moves.address_of_folder(storage.parent(file.url)))
+    return storage.exists(listing) and storage.name(file.url) in read_table(listing)["image"].to_pylist()
+
+
+def _is_raster_file(file: storage.StoredFile) -> bool:
+    return is_raster(file.url)
 
 
 def group_by_folder(photos: Iterable[storage.StoredFile], moves: Moves = NO_MOVES) -> Iterator[pa.Table]:
@@ -166,7 +227,7 @@ class _Expanded(NamedTuple):
     urls: list[str]
 
 
-def _expand(spelled: _Spelled, layout: Layout, moves: Moves) -> _Expanded:
+def _expand(spelled: _Spelled, layout: Layout, moves: Moves, *, may_come_later: bool) -> _Expanded:
     """Return the URLs of folders, archives and photos that a path, URL or glob names."""
     text = spelled.text
     if storage.exists(text):
@@ -174,8 +235,9 @@ def _expand(spelled: _Spelled, layout: Layout, moves: Moves) -> _Expanded:
         if not _is_scorable(url) and not storage.is_folder(url):
             raise UsageError(f"{url} is no photo and no archive; expected a photo ({SUCH_AS}), a zip or a tar.")
         return _Expanded(escape(url), [url])
-    found = storage.glob(text) if any(mark in text for mark in "*?[") else []
-    if not found and not _was_planned(storage.canonical(text), layout, moves):
+    found = storage.glob(text) if GLOB.search(text) else []
+    is_right = may_come_later and _may_come_later(text)
+    if not found and not is_right and not _was_planned(storage.canonical(text), layout, moves):
         hint = "" if spelled.list_path is None else f" Paths in {spelled.list_path} are relative to its folder."
         hint += " Folders are separated by /." if "\\" in text else ""
         raise UsageError(f"{text} was not found; expected a folder, a photo or an archive. Check the spelling.{hint}")
@@ -183,10 +245,24 @@ def _expand(spelled: _Spelled, layout: Layout, moves: Moves) -> _Expanded:
     return _Expanded(storage.canonical(text) if found else escape(storage.canonical(text)), urls)
 
 
+def _may_come_later(text: str) -> bool:
+    """Tell whether an input that is not there may be: in a store there are no folders, on a disk there is the glob's.
+
+    Raises:
+        StorageError: the store cannot be asked.
+    """
+    if not storage.canonical(text).startswith(storage.LOCAL):
+        return True
+    glob = GLOB.search(text)
+    return glob is not None and storage.is_folder(posixpath.dirname(text[: glob.start()]) or ".")
+
+
 def _was_planned(url: str, layout: Layout, moves: Moves) -> bool:
     """Tell whether an earlier run planned an archive or a loose photo that is not there any more."""
+    if is_archive(url) and storage.exists(layout.plan(moves.address_of_archive(url))):
+        return True
     if archive_suffix(url) is not None:
-        return storage.exists(layout.plan(moves.address_of_archive(url)))
+        return False
     listing = layout.plan(moves.address_of_folder(storage.parent(url)))
     return storage.exists(listing) and storage.name(url) in read_table(listing)["image"].to_pylist()
 
@@ -195,10 +271,10 @@ def _is_scorable(url: str) -> bool:
     return file_kind(storage.name(url)) in {"photo", "archive", SPLIT_PART}  # by its own name: its folder may be hidden
 
 
-def _look_up(url: str, layout: Layout, moves: Moves) -> _Folder | storage.StoredFile:
+def _look_up(url: str, layout: Layout, moves: Moves, choose_rasters: FindRasters) -> _Folder | storage.StoredFile:
     _check_utf8(url)
     if storage.is_folder(url):
-        return _list_folder(url, layout, moves)
+        return _list_folder(url, layout, moves, choose_rasters)
     if archive_suffix(url) is None:
         _check_folder_name(storage.parent(url))
     return storage.stat(url)
@@ -206,7 +282,7 @@ def _look_up(url: str, layout: Layout, moves: Moves) -> _Folder | storage.Stored
 
 def _check_folder_name(url: str) -> None:
     """Refuse a folder that would be taken for an archive, whose photos have other addresses."""
-    if archive_suffix(url) is not None:
+    if is_archive(url):
         raise UsageError(f"The folder {url} has the name of an archive. Rename it.")
 
 
@@ -215,11 +291,11 @@ def _check_utf8(url: str) -> None:
         raise UsageError(f"{url!r} has a name that is not UTF-8. Rename it; names inside archives may be anything.")
 
 
-def _list_folder(url: str, layout: Layout, moves: Moves) -> _Folder:
+def _list_folder(url: str, layout: Layout, moves: Moves, choose_rasters: FindRasters) -> _Folder:
     """List a folder without the output, which may be inside it."""
     inside = f"{layout.url}/"
     if f"{url}/".startswith(inside):
         raise UsageError(f"The input {url} lies in the output {layout.url}. Give --out a folder of its own.")
     _check_folder_name(url)
-    listing, archives = list_folder(url, inside, moves.address_of_folder(url))
+    listing, archives = list_folder(url, inside, moves.address_of_folder(url), choose_rasters)
     return _Folder(url, listing, archives)

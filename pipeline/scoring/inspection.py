@@ -1,13 +1,18 @@
-"""A closer look into photos with cracked tiles: their crack maps, and their cracks with length and width."""
+"""A closer look into photos with cracked tiles: their crack maps, and their cracks with length and width.
 
-from collections.abc import Sequence
+Those of a raster's windows are joined once it is complete.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline.measurement.cracks import Crack, CrackedTile, choose_tiles, measure_cracks
+from pipeline.core.wkt import parse_lines
+from pipeline.measurement.cracks import Crack, CrackedTile, Widths, choose_tiles, measure_cracks
 from pipeline.measurement.scale import Scale
+from pipeline.measurement.stitching import Piece, Span, Stitched, stitch
 from pipeline.models.batching import Device, Engine, TileMapper
 from pipeline.models.crack_maps import LEAST_SCORE, PhotoMapper, ScoredPhoto
 from pipeline.models.model import Model
@@ -46,7 +51,8 @@ class PhotoInspector:
         if self._wanted.maps:
             columns["crack_map"] = self._mapper(photo)
         if self._wanted.cracks:
-            columns |= describe_cracks(measure_cracks(photo.pixels, self._find(photo)), scale)
+            cracks = measure_cracks(photo.pixels, self._find(photo))
+            columns |= describe_cracks([crack.move(*photo.origin_px) for crack in cracks], scale)
         return columns
 
     def _find(self, photo: ScoredPhoto) -> list[CrackedTile]:
@@ -71,17 +77,17 @@ def describe_cracks(cracks: Sequence[Crack], scale: Scale | None) -> dict[str, A
         "widest_mm": _multiply(widest_px, mm_per_px),
         "mm_per_px": mm_per_px,
         "scale_source": None if scale is None else scale.source,
-        "lines": [_describe(number, crack, scale) for number, crack in enumerate(cracks)],
+        "lines": [{"crack": number, **_measure(crack, scale)} for number, crack in enumerate(cracks)],
     }
 
 
-def _describe(number: int, crack: Crack, scale: Scale | None) -> dict[str, Any]:
+def _measure(crack: Crack | Stitched, scale: Scale | None) -> dict[str, Any]:
+    """Return the columns of a crack but its number."""
     mm_per_px = None if scale is None else scale.mm_per_px
     widths = asdict(crack.widths)
     status = widths.pop("status")
     left, top, width, height = crack.box
     return {
-        "crack": number,
         "line_wkt": crack.line_wkt,
         "left_px": left,
         "top_px": top,
@@ -101,6 +107,25 @@ def _describe(number: int, crack: Crack, scale: Scale | None) -> dict[str, Any]:
 
 def _multiply(pixels: float | None, mm_per_px: float | None) -> float | None:
     return None if pixels is None or mm_per_px is None else pixels * mm_per_px
+
+
+def join_pieces(pieces: Sequence[dict[str, Any]], windows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Join the cracks of a raster over its windows; see `dataset.rasters.JoinPieces`."""
+    window_of = {window["image_id"]: (window["row"], window["col"]) for window in windows}
+    rows = {window["row"]: Span(window["top_px"], window["bottom_px"]) for window in windows}
+    cols = {window["col"]: Span(window["left_px"], window["right_px"]) for window in windows}
+    for crack in stitch([_read_piece(row, window_of[row["image_id"]]) for row in pieces], rows, cols):
+        first = pieces[crack.members[0]]
+        yield first if crack.is_whole else first | _measure(crack, _read_scale(first))
+
+
+def _read_piece(row: dict[str, Any], window: tuple[int, int]) -> Piece:
+    widths = Widths(row["width_status"], *(row[f"crack_width_px_{name}"] for name in ("p50", "p95", "max")))
+    return Piece(window, parse_lines(row["line_wkt"]), row["length_px"], widths, row["score"])
+
+
+def _read_scale(row: dict[str, Any]) -> Scale | None:
+    return None if row["mm_per_px"] is None else Scale(row["mm_per_px"], row["scale_source"])
 
 
 def make_mapper(engine: Engine, model: Model, device: Device, tile_px: int, *, enlarged: bool = True) -> PhotoMapper:

@@ -76,7 +76,10 @@ def prepare_job(
     overlap = fingerprint.get("overlap", model.card.overlap) if config.overlap is None else config.overlap
     schema_version = min(SCHEMA_VERSION, fingerprint.get("schema_version", SCHEMA_VERSION))
     cracks = _settle_cracks(config, fingerprint, model, schema_version)
-    settled = settled_fingerprint(model, TileSpec(tile_px, overlap), schema_version, cracks=cracks)
+    overview = fingerprint.get("overview", 0) if config.overview is None else config.overview
+    settled = settled_fingerprint(model, TileSpec(tile_px, overlap), schema_version, cracks=cracks, overview=overview)
+    if fingerprint and "overview" in fingerprint and not overview:
+        settled["overview"] = 0
     if fingerprint:  # before the engine, whose refusal would hide that the tiles are others
         check_fingerprint(layout, {**fingerprint, **settled})
     wanted = fingerprint.get("engine", "auto") if config.engine == "auto" else config.engine
@@ -92,6 +95,7 @@ def prepare_job(
         model.card.photo,
         make_scale_rule(config),
         Wanted(config.maps, cracks),
+        overview,
     )
     run = new_run(model, rule, None if model_url == SHIPPED_MODEL else model_url, engine, schema_version)
     if fingerprint:
@@ -128,16 +132,21 @@ def _settle_cracks(config: ScoreConfig, fingerprint: Mapping[str, object], model
 
 
 def settled_fingerprint(
-    model: Model, tiles: TileSpec, schema_version: int = SCHEMA_VERSION, *, cracks: bool
+    model: Model, tiles: TileSpec, schema_version: int = SCHEMA_VERSION, *, cracks: bool, overview: int = 0
 ) -> dict[str, object]:
     """Return the fingerprint without the engine."""
-    return ({} if schema_version < CRACKS_SINCE else {"cracks": MEASURING if cracks else None}) | {
-        "model_id": model.model_id,
-        "tile_px": tiles.tile_px,
-        "overlap": tiles.overlap,
-        "decoding": DECODING,
-        "schema_version": schema_version,
-    }
+    added: dict[str, object] = {"overview": overview} if overview else {}
+    return (
+        added
+        | ({} if schema_version < CRACKS_SINCE else {"cracks": MEASURING if cracks else None})
+        | {
+            "model_id": model.model_id,
+            "tile_px": tiles.tile_px,
+            "overlap": tiles.overlap,
+            "decoding": DECODING,
+            "schema_version": schema_version,
+        }
+    )
 
 
 def new_run(
@@ -156,19 +165,24 @@ def new_run(
         engine: the engine, and why it was chosen.
         schema_version: of the dataset.
     """
-    began_at = datetime.now(UTC)
     int8 = model.int8 if engine.name == "openvino-int8" else None
+    settled = partial(settled_fingerprint, cracks=rule.wanted.cracks, overview=rule.overview)
     return Run(
-        run_id=f"{began_at:%Y%m%dT%H%M%S}{uuid.uuid4().hex[:8]}",
+        run_id=new_run_id(),
         model_id=model.model_id,
-        fingerprint=settled_fingerprint(model, rule.tiles, schema_version, cracks=rule.wanted.cracks)
+        fingerprint=settled(model, rule.tiles, schema_version)
         | {"engine": engine.name}
         | ({} if int8 is None else {"int8": int8.sha256[:12]}),
         details={
-            "began_at": began_at.isoformat(timespec="seconds"),
+            "began_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "model": model_url,
             "engine_because": engine.why,
             "model_card": asdict(model.card),
             "software": {name: version(name) for name in (*SOFTWARE, engine.library)},
         },
     )
+
+
+def new_run_id() -> str:
+    """Return a new name for a run: sorted by time, unlike any other."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}{uuid.uuid4().hex[:8]}"

@@ -16,15 +16,18 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline import storage
-from pipeline.archives.listing import archive_of, inner_of, skipped_of, version_of, with_skipped
-from pipeline.archives.members import archive_suffix
+from pipeline.archives.listing import archive_of, inner_of, is_partial, skipped_of, version_of, with_skipped
+from pipeline.archives.members import is_archive
+from pipeline.archives.rasters import raster_of
 from pipeline.core.errors import UsageError
 from pipeline.core.table_schemas import MEMBERS
 from pipeline.dataset.commit_log import parse_parquet, read_table, table_bytes
 from pipeline.dataset.layout import Layout
+from pipeline.dataset.moves import Moves
+from pipeline.dataset.rasters import add_rasters, read_description
 from pipeline.dataset.run import json_bytes
 from pipeline.monitoring.changes import Change
-from pipeline.scoring.inputs import SUCH_AS, Inputs, LoosePhotos, group_by_folder
+from pipeline.scoring.inputs import NOTHING_WAITS, SUCH_AS, Inputs, LoosePhotos, group_by_folder
 from pipeline.scoring.versions import (
     Survey,
     find_changed_photos,
@@ -64,6 +67,11 @@ class Plan:
         skipped = sum(map(skipped_of, tables), self.skipped)
         return replace(self, members=_drop_repeats([self.members, *tables]), skipped=skipped, unlisted=())
 
+    def with_part(self, listing: pa.Table) -> "Plan":
+        """Return the plan with the photos of a partial listing, without streams: each is read once, at the end."""
+        members = _drop_repeats([self.members, listing])
+        return replace(self, members=members.filter(pc.equal(members["entry"], "photo")))
+
     def with_expanded(self, stream: pa.Table) -> "Plan":
         """Return the plan with the photos of a stream that has ended, in place of the stream; as `Listing.table`."""
         members = _replace_stream(self.members, stream)
@@ -79,7 +87,14 @@ class Plan:
             self.save_listing(table)
 
     def save_listing(self, table: pa.Table) -> None:
-        """Write the listing of one archive or folder to the dataset; as `Listing.table`."""
+        """Write the listing of one archive or folder to the dataset, and of a raster its size and place.
+
+        Args:
+            table: as `Listing.table`.
+        """
+        raster = raster_of(table)
+        if raster is not None:
+            add_rasters(self.layout, [read_description(archive_of(table), raster)])
         storage.write_whole(self.layout.plan(archive_of(table)), table_bytes(table))
 
     def without(self, image_ids: pa.ChunkedArray) -> pa.Table:
@@ -134,15 +149,17 @@ def make_plan(inputs: Inputs, layout: Layout, done: pa.ChunkedArray) -> Plan:
         UsageError: of all that the inputs name and earlier runs planned, nothing is there.
     """
     urls = {*(archive_of(found.photos) for found in inputs.loose), *(archive.url for archive in inputs.archives)}
+    urls |= inputs.waiting.archives
     ids_now = pa.chunked_array(
-        [chunk for found in inputs.loose for chunk in found.photos["image_id"].chunks], pa.string()
+        [*(chunk for found in inputs.loose for chunk in found.photos["image_id"].chunks), inputs.waiting.photos],
+        pa.string(),
     )
     saved, others = dict[str, pa.Table](), []
     for table in read_listings(layout):
         url = archive_of(table)
         if url in urls:
             saved[url] = table
-        if (url not in urls and inputs.cover(url)) or archive_suffix(url) is None:
+        if (url not in urls and inputs.cover(url)) or not is_archive(url):
             others.append(table)
     folders = [_merge_saved(found, saved.get(archive_of(found.photos)), layout, done) for found in inputs.loose]
     archives = survey_archives(find_replaced(inputs.archives, saved) if len(done) else {}, saved, layout)
@@ -150,7 +167,7 @@ def make_plan(inputs: Inputs, layout: Layout, done: pa.ChunkedArray) -> Plan:
     kept = {change.url for change in archives.changes}
     known = {file: saved[file.url] for file in inputs.archives if file.url in kept or _is_current(file, saved, done)}
     survey = merge_surveys([archives, *(folder.survey for folder in folders), vanished])
-    if survey.lost.num_rows and not ids_now and not inputs.archives:
+    if survey.lost.num_rows and not ids_now and not inputs.archives and not inputs.waiting.archives:
         raise UsageError(
             f"There is nothing in {', '.join(inputs.spelled)} any more; {survey.lost['image'][0]} and others were "
             "planned and have no score yet. Is the disk mounted?"
@@ -159,7 +176,8 @@ def make_plan(inputs: Inputs, layout: Layout, done: pa.ChunkedArray) -> Plan:
     return Plan(
         layout,
         _drop_repeats(
-            [survey.lost, *(_drop_streams(table) if archive_of(table) in kept else table for table in tables)]
+            [survey.lost, *(_drop_streams(table) if archive_of(table) in kept else table for table in tables)],
+            inputs.waiting.photos,
         ),
         sum(map(skipped_of, tables), Counter[str]()),
         new_listings=tuple(folder.new_listing for folder in folders if folder.new_listing is not None),
@@ -198,6 +216,15 @@ def expand_stream(layout: Layout, stream: pa.Table) -> bool:
 def count_photos(members: pa.Table) -> int:
     """Count the photos of a table of schema `MEMBERS`, which has streams, too."""
     return int(pc.sum(pc.equal(members["entry"], "photo")).as_py() or 0)
+
+
+def find_first_file(members: pa.Table, moves: Moves) -> str | None:
+    """Return where the first archive or loose photo of a plan lies; None if there is none to read."""
+    readable = members.filter(pc.is_null(members["failure_stage"])).slice(0, 1).to_pylist()
+    for row in readable:
+        place = moves.place_of(row["archive"])
+        return place if is_archive(row["archive"]) else storage.join(place, row["image"])
+    return None
 
 
 def list_photos(urls: Iterable[str]) -> pa.Table:
@@ -261,7 +288,9 @@ def _merge_saved(found: LoosePhotos, saved: pa.Table | None, layout: Layout, don
 def _is_current(file: storage.StoredFile, saved: Mapping[str, pa.Table], done: pa.ChunkedArray) -> bool:
     """Tell whether the saved listing of an archive is that of the file, and complete."""
     table = saved.get(file.url)
-    return table is not None and version_of(table) == file.version and not _needs_listing(table, done)
+    if table is None or version_of(table) != file.version:
+        return False
+    return not is_partial(table) and not _needs_listing(table, done)
 
 
 def _drop_streams(table: pa.Table) -> pa.Table:
@@ -269,9 +298,16 @@ def _drop_streams(table: pa.Table) -> pa.Table:
     return table.filter(pc.equal(table["entry"], "photo"))
 
 
-def _drop_repeats(tables: Iterable[pa.Table]) -> pa.Table:
-    """Keep the first row of each photo, because inputs may overlap; and every stream, which has no id."""
+def _drop_repeats(tables: Iterable[pa.Table], waiting: pa.Array = NOTHING_WAITS.photos) -> pa.Table:
+    """Keep the first row of each photo, because inputs may overlap; and every stream, which has no id.
+
+    Args:
+        tables: of members; schema `MEMBERS`.
+        waiting: `image_id` of photos to leave out.
+    """
     members = pa.concat_tables([MEMBERS.empty_table(), *(table.replace_schema_metadata() for table in tables)])
+    if len(waiting):
+        members = members.filter(pc.invert(pc.is_in(members["image_id"], value_set=waiting)))
     ids = members["image_id"]
     if pc.count_distinct(ids).as_py() == len(ids) - ids.null_count:
         return members  # no copy: a million rows take a quarter of a gigabyte

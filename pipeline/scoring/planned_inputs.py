@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from pipeline import storage
 from pipeline.archives.listing import Listing, archive_of
-from pipeline.archives.members import archive_suffix
+from pipeline.archives.members import is_archive
 from pipeline.archives.readers import entry_of_file
 from pipeline.core.errors import NotFoundError
 from pipeline.dataset.layout import Layout
@@ -27,8 +27,8 @@ def read_planned_inputs(layout: Layout, moves: Moves = NO_MOVES) -> Inputs:
     tables = {archive_of(table): table for table in read_listings(layout)}
     with ThreadPoolExecutor(LOOKUPS_AT_ONCE) as threads:
         look = partial(_stat, moves=moves)
-        archives = threads.map(look, (url for url in sorted(tables) if archive_suffix(url) is not None))
-    folders = [LoosePhotos(table, is_whole=True) for url, table in tables.items() if archive_suffix(url) is None]
+        archives = threads.map(look, (url for url in sorted(tables) if is_archive(url)))
+    folders = [LoosePhotos(table, is_whole=True) for url, table in tables.items() if not is_archive(url)]
     there = tuple(file for file in archives if file is not None)
     return Inputs(tuple(tables), tuple(folders), there, patterns=("*",), moves=moves)
 

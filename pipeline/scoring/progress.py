@@ -43,6 +43,16 @@ class Progress:
         """Photos that have their row, scored or failed."""
         return self.scored + self.failed
 
+    def with_plan(self, members: pa.Table, unlisted: int) -> "Progress":
+        """Return the progress before more photos and streams are scored; schema `MEMBERS`.
+
+        Args:
+            members: photos and streams.
+            unlisted: archives whose photos are not all among them.
+        """
+        photos = int(pc.sum(pc.equal(members["entry"], "photo")).as_py() or 0)
+        return replace(self, photos=self.tried + photos, uncounted=members.num_rows - photos + unlisted)
+
     def with_photos(self, scored: pa.Table) -> "Progress":
         """Return the progress after more photos; schema `SCORED`."""
         failures = Counter(scored["failure_kind"].drop_null().to_pylist())

@@ -22,10 +22,12 @@ from pipeline.images.decode import Decoder
 from pipeline.images.isolated_decoder import IsolatedDecoder, with_watchdog
 from pipeline.models.batching import Device, Engine
 from pipeline.models.model import Model
+from pipeline.rasters.window_decoder import decode_window
+from pipeline.rasters.window_reader import WindowRule
 from pipeline.scoring.inspection import PhotoInspector
 from pipeline.scoring.placement import READ_CPUS, ScorerOptions, place_scorers
 from pipeline.scoring.reading import read_measured, split_units
-from pipeline.scoring.scorer import MakeEngine, PhotoScorer, ScoreRule, Scoring, make_inspector
+from pipeline.scoring.scorer import Decoders, MakeEngine, PhotoScorer, ScoreRule, Scoring, make_inspector
 from pipeline.storage import StoredFile
 
 WAITING_BYTES = 64 << 20
@@ -39,7 +41,7 @@ LISTINGS_AT_ONCE = 64
 """Most archives that are listed at a time; their listings wait in the object store."""
 
 
-def list_archives(archives: Sequence[StoredFile], moves: Moves) -> Iterator[MeasuredListing]:
+def list_archives(archives: Sequence[StoredFile], moves: Moves, windows: WindowRule) -> Iterator[MeasuredListing]:
     """List archives in parallel and yield them in any order; Ray must be running."""
     task = ray.remote(num_cpus=READ_CPUS, max_retries=-1)(_list_with_log)
     left, running = list(reversed(archives)), list["ray.ObjectRef[MeasuredListing]"]()
@@ -47,7 +49,7 @@ def list_archives(archives: Sequence[StoredFile], moves: Moves) -> Iterator[Meas
         while left or running:
             while left and len(running) < LISTINGS_AT_ONCE:
                 archive = left.pop()
-                running.append(task.remote(archive, moves.place_of(archive.url)))
+                running.append(task.remote(archive, moves.place_of(archive.url), windows))
             ready, running = ray.wait(running)
             yield from ray.get(ready)
     except ray.exceptions.RayError as error:
@@ -79,7 +81,13 @@ def score_photos(
     scored = (
         ray.data.from_arrow(to_read)
         .map_batches(
-            partial(read_measured, limits=scoring.limits, done=skipped, moves=scoring.moves),
+            partial(
+                read_measured,
+                limits=scoring.limits,
+                done=skipped,
+                moves=scoring.moves,
+                windows=scoring.window_rule,
+            ),
             batch_size=None,
             batch_format="pyarrow",
             compute=TaskPoolStrategy(size=min(placement.readers, len(to_read))),
@@ -117,13 +125,13 @@ def _scorer_arguments(scoring: Scoring, gpus: float) -> tuple[object, ...]:
     device: Device = "cuda" if gpus else "cpu"
     make_engine = partial(_make_engine, scoring.make_engine, model, device)
     inspector = partial(_make_inspector, model, device, scoring.rule) if any(scoring.rule.wanted) else None
-    return make_engine, scoring.rule, partial(_choose_decoder, scoring.decode), inspector, gpus
+    return make_engine, scoring.rule, partial(_choose_decoders, scoring.decode), inspector, gpus
 
 
-def _list_with_log(archive: StoredFile, place: str) -> MeasuredListing:
+def _list_with_log(archive: StoredFile, place: str, windows: WindowRule) -> MeasuredListing:
     """List an archive in a worker; its log lines come along."""
     with capture() as lines:
-        return list_and_measure(archive, place)._replace(log=lines)
+        return list_and_measure(archive, place, windows)._replace(log=lines)
 
 
 def _make_engine(make_engine: MakeEngine, model: "ray.ObjectRef[Model]", device: Device) -> Engine:
@@ -136,10 +144,11 @@ def _make_inspector(model: "ray.ObjectRef[Model]", device: Device, rule: ScoreRu
     return make_inspector(engine, ray.get(model), device, rule)
 
 
-def _choose_decoder(decode: Decoder) -> Decoder:
-    """Isolate the decoder in a restarted actor: a photo may have killed the actor, and will come again."""
+def _choose_decoders(decode: Decoder) -> Decoders:
+    """Isolate the decoders in a restarted actor: a photo may have killed the actor, and will come again."""
     restarted = ray.get_runtime_context().was_current_actor_reconstructed
-    return IsolatedDecoder(decode) if restarted else with_watchdog(decode)
+    guard = IsolatedDecoder if restarted else with_watchdog
+    return Decoders(guard(decode), guard(decode_window))
 
 
 def _raise_cause(error: ray.exceptions.RayError) -> NoReturn:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from pipeline import storage
 from pipeline.archives.listing import Listing, encode_listing, entry_of
-from pipeline.archives.members import Content, Entry, Limits, archive_suffix
+from pipeline.archives.members import Content, Entry, Limits, archive_suffix, is_archive
 from pipeline.archives.readers import explain_missing, is_stream, read_loose, read_members
 from pipeline.archives.streaming import RowContent, StreamedArchive
 from pipeline.core.errors import DataError, NotFoundError
@@ -22,6 +22,7 @@ from pipeline.core.log import capture
 from pipeline.core.table_schemas import READ
 from pipeline.core.usage import measure, with_peak
 from pipeline.dataset.moves import NO_MOVES, Moves
+from pipeline.rasters.window_reader import WindowRule
 from pipeline.scoring.placement import BatchSizes
 
 CHECKED_BYTES = 8 << 20
@@ -81,7 +82,13 @@ def is_stream_unit(unit: pa.Table) -> bool:
     return _is_stream_archive(row["archive"]) or _nested_stream(row) is not None
 
 
-def read_unit(members: pa.Table, limits: Limits, done: pa.ChunkedArray, moves: Moves = NO_MOVES) -> Iterator[pa.Table]:
+def read_unit(
+    members: pa.Table,
+    limits: Limits,
+    done: pa.ChunkedArray,
+    moves: Moves = NO_MOVES,
+    windows: WindowRule | None = None,
+) -> Iterator[pa.Table]:
     """Read photos; a photo that cannot be read carries the reason instead of its bytes.
 
     Args:
@@ -89,6 +96,7 @@ def read_unit(members: pa.Table, limits: Limits, done: pa.ChunkedArray, moves: M
         limits: what may be read into memory.
         done: `image_id` of photos to leave out of a stream that no run has read to its end yet.
         moves: where archives and folders lie now.
+        windows: how rasters are cut.
 
     Shape: schema `MEMBERS` → tables of schema `READ`, one photo each, and one row for the end of such a stream.
     """
@@ -102,14 +110,18 @@ def read_unit(members: pa.Table, limits: Limits, done: pa.ChunkedArray, moves: M
     yield from (_photo_table(row, None) for row in rows if row["failure_stage"] is not None)
     place = moves.place_of(rows[0]["archive"])
     readable = [row for row in rows if row["failure_stage"] is None]
-    yield from _pass_unchanged(rows[0], place, _read_members(readable, place, limits))
+    yield from _pass_unchanged(rows[0], place, _read_members(readable, place, limits, windows))
 
 
 def read_measured(
-    members: pa.Table, limits: Limits, done: pa.ChunkedArray, moves: Moves = NO_MOVES
+    members: pa.Table,
+    limits: Limits,
+    done: pa.ChunkedArray,
+    moves: Moves = NO_MOVES,
+    windows: WindowRule | None = None,
 ) -> Iterator[pa.Table]:
     """Read photos as `read_unit` does, and add to each its resource usage and log lines."""
-    tables = read_unit(members, limits, done, moves)
+    tables = read_unit(members, limits, done, moves, windows)
     while True:
         with capture() as lines:
             table, usage = measure(partial(next, tables, None))
@@ -139,7 +151,7 @@ def _nested_stream(row: Row) -> Entry | None:
     return inner if is_nested else None
 
 
-def _read_members(rows: list[Row], place: str, limits: Limits) -> Iterator[RowContent]:
+def _read_members(rows: list[Row], place: str, limits: Limits, windows: WindowRule | None) -> Iterator[RowContent]:
     """Read rows of one archive; if a name repeats, two rows may be one file."""
     by_entry = dict[Entry, list[Row]]()
     for row in rows:
@@ -147,10 +159,10 @@ def _read_members(rows: list[Row], place: str, limits: Limits) -> Iterator[RowCo
     if not by_entry:
         return
     inner = rows[0]["inner"]
-    if archive_suffix(rows[0]["archive"]) is None:
+    if not is_archive(rows[0]["archive"]):
         read = read_loose(place, list(by_entry), limits)
     else:
-        read = read_members(place, None if inner is None else entry_of(inner), list(by_entry), limits)
+        read = read_members(place, None if inner is None else entry_of(inner), list(by_entry), limits, windows)
     for entry, content in read:
         yield from ((row, content) for row in by_entry[entry])
 
@@ -206,7 +218,7 @@ def _pass_unchanged(of: Row, place: str, photos: Iterator[RowContent]) -> Iterat
 
 
 def _check(of: Row, place: str, unchecked: _Unchecked) -> Iterator[pa.Table]:
-    is_checked = unchecked.photos and archive_suffix(of["archive"]) is not None
+    is_checked = unchecked.photos and is_archive(of["archive"])
     changed = _find_change(place, of["version"]) if is_checked else None
     for row, content in unchecked.photos:
         yield _photo_table(row, changed or content)

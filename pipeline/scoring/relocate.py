@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from pipeline import storage
 from pipeline.archives.listing import archive_of, version_of
-from pipeline.archives.members import STREAM_SUFFIXES, archive_suffix
+from pipeline.archives.members import STREAM_SUFFIXES, archive_suffix, is_archive, is_raster
 from pipeline.archives.readers import list_archive
 from pipeline.core.counts import count_of
 from pipeline.core.errors import NotFoundError, UsageError
@@ -24,6 +24,7 @@ from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import Holder, hold
 from pipeline.dataset.moves import Moves, covers, read_moves, write_moves
 from pipeline.dataset.run import read_run
+from pipeline.rasters.window_reader import WindowRule, rule_of
 from pipeline.scoring.plan import read_listings
 
 SHOWN = 3
@@ -73,11 +74,11 @@ def relocate(out: str, before: str, now: str, *, is_checked: bool = True) -> Rel
         DatasetHeldError: a run is writing the dataset.
     """
     layout = Layout(storage.canonical(out))
-    read_run(layout)
+    windows = rule_of(read_run(layout)["fingerprint"])
     source, target = storage.canonical(before), storage.canonical(now)
     moves = read_moves(layout)
     found = [
-        _find(table, target + place.removeprefix(source), is_checked=is_checked)
+        _find(table, target + place.removeprefix(source), windows, is_checked=is_checked)
         for table in read_listings(layout)
         if covers(source, place := moves.place_of(archive_of(table)))
     ]
@@ -90,11 +91,11 @@ def relocate(out: str, before: str, now: str, *, is_checked: bool = True) -> Rel
     return _summarise(found)
 
 
-def _find(listing: pa.Table, place: str, *, is_checked: bool) -> _Found:
+def _find(listing: pa.Table, place: str, windows: WindowRule, *, is_checked: bool) -> _Found:
     address = archive_of(listing)
-    if archive_suffix(address) is None:
+    if not is_archive(address):
         return _find_folder(address, listing, place, is_checked=is_checked)
-    if archive_suffix(address) != archive_suffix(place):
+    if (archive_suffix(address), is_raster(address)) != (archive_suffix(place), is_raster(place)):
         raise UsageError(f"{place} has another ending than {address}; expected the archive of then, of the same kind.")
     try:
         file = storage.stat(place)
@@ -102,19 +103,19 @@ def _find(listing: pa.Table, place: str, *, is_checked: bool) -> _Found:
         raise UsageError(f"{place} was not found; expected {address} there. Nothing was changed.") from error
     proof: Proof = "version" if file.version == version_of(listing) else "none"
     if proof == "none" and is_checked:
-        _check_content(listing, file, address)
+        _check_content(listing, file, address, windows)
         proof = "content"
     return _Found(address, place, _with_version(listing, file.version), proof)
 
 
-def _check_content(listing: pa.Table, file: storage.StoredFile, address: str) -> None:
+def _check_content(listing: pa.Table, file: storage.StoredFile, address: str, windows: WindowRule) -> None:
     """Compare names, sizes, positions and checksums of an archive's members with those that were listed."""
     if archive_suffix(address) in STREAM_SUFFIXES:
         raise UsageError(
             f"{file.url} has another date or version than {address} had, and a compressed tar has no directory to "
             "compare. If it is the same file, give --unchecked. Nothing was changed."
         )
-    now = list_archive(replace(file, url=address), file.url)
+    now = list_archive(replace(file, url=address), file.url, windows)
     if not now.select(_CONTENT).equals(listing.select(_CONTENT)):
         raise UsageError(
             f"{file.url} does not hold the photos that {address} held. To score what is there now, run `crackscan "
@@ -157,9 +158,8 @@ def _with_version(listing: pa.Table, version: str) -> pa.Table:
 def _add(moves: Moves, found: list[_Found]) -> Moves:
     """Add places, without those that are the address itself: what was moved back needs none."""
     places = {each.address: each.place for each in found}
-    is_archive = {address: archive_suffix(address) is not None for address in places}
-    archives = {**moves.archives, **{address: places[address] for address in places if is_archive[address]}}
-    folders = {**moves.folders, **{address: places[address] for address in places if not is_archive[address]}}
+    archives = {**moves.archives, **{address: places[address] for address in places if is_archive(address)}}
+    folders = {**moves.folders, **{address: places[address] for address in places if not is_archive(address)}}
     return Moves(
         {address: place for address, place in archives.items() if address != place},
         {address: place for address, place in folders.items() if address != place},
@@ -167,7 +167,7 @@ def _add(moves: Moves, found: list[_Found]) -> Moves:
 
 
 def _summarise(found: list[_Found]) -> Relocated:
-    archives = sum(archive_suffix(each.address) is not None for each in found)
+    archives = sum(is_archive(each.address) for each in found)
     return Relocated(
         archives,
         len(found) - archives,

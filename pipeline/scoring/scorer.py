@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
-from pipeline.archives.members import Limits
+from pipeline.archives.members import Limits, is_raster
+from pipeline.archives.rasters import RasterLimits
 from pipeline.core.errors import DataError, UsageError
 from pipeline.core.table_schemas import SCORED
 from pipeline.core.usage import Usage, measure, usage_now, with_peak
@@ -36,6 +37,9 @@ from pipeline.models.card import PhotoCalibration
 from pipeline.models.crack_maps import ScoredPhoto
 from pipeline.models.model import Model
 from pipeline.models.photo_score import score_photo
+from pipeline.rasters.window_decoder import WindowPhoto, decode_window
+from pipeline.rasters.window_reader import WindowRule
+from pipeline.rasters.windows import Window, list_tiles
 from pipeline.scoring.inspection import PhotoInspector, SureTiles, Wanted, describe_cracks, make_mapper
 
 KEPT_PIXELS = 50_000_000
@@ -64,6 +68,8 @@ class ScoreRule:
     """What the user says about millimetres."""
     wanted: Wanted = field(default_factory=Wanted)
     """What is made beside scores."""
+    overview: int = 0
+    """Which overview of rasters is scored; 0 for the rasters themselves."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -83,6 +89,16 @@ class Scoring:
     decode: Decoder = decode
     moves: Moves = NO_MOVES
     """Where archives and folders lie now."""
+
+    @property
+    def window_rule(self) -> WindowRule:
+        """How rasters are cut into windows."""
+        return WindowRule(self.rule.tiles, self.rule.overview, self.limits.ratio)
+
+    @property
+    def raster_limits(self) -> RasterLimits:
+        """How large a TIFF may be that is decoded as a whole."""
+        return RasterLimits(self.rule.max_pixels, self.limits.photo_bytes)
 
 
 def make_inspector(engine: Engine, model: Model, device: Device, rule: ScoreRule) -> PhotoInspector:
@@ -105,6 +121,9 @@ class _Outcome:
     facts: PhotoFacts = field(default_factory=PhotoFacts)
     scale: Scale | None = None
     grid: list[Tile] = field(default_factory=list)
+    """In pixels of the photo, or of the window."""
+    window: Window | None = None
+    """Of a raster; None for a photo."""
     failure: dict[str, str] | None = None
     """Columns of the failure; the error itself would keep the photo in memory."""
     decode_usage: Usage = field(default_factory=Usage)
@@ -141,13 +160,20 @@ class _Scores:
         return found
 
 
+class Decoders(NamedTuple):
+    """What decodes photos, and windows of rasters."""
+
+    photo: Decoder = decode
+    window: Decoder = decode_window
+
+
 class PhotoScorer:
     """Decodes, cuts and scores a table of photos.
 
     Args:
         make_engine: builds the engine, once, in the process that uses it.
         rule: tile grid, limits and batch size.
-        make_decoder: chooses the decoder, once, in that process.
+        make_decoders: chooses the decoders, once, in that process.
         make_inspector: builds what looks into photos with cracked tiles, once, in that process; None leaves it out.
         gpus: share of a GPU that the scorer reserves.
     """
@@ -156,13 +182,13 @@ class PhotoScorer:
         self,
         make_engine: Callable[[], Engine],
         rule: ScoreRule,
-        make_decoder: Callable[[], Decoder] = lambda: decode,
+        make_decoders: Callable[[], Decoders] = Decoders,
         make_inspector: Callable[[Engine], PhotoInspector] | None = None,
         gpus: float = 0.0,
     ) -> None:
         self._gpus = gpus
         self._engine = make_engine()
-        self._decode = make_decoder()
+        self._decoders = make_decoders()
         self._inspect = None if make_inspector is None else make_inspector(self._engine)
         self._rule = rule
         self._warm_up()
@@ -242,9 +268,15 @@ class PhotoScorer:
             outcome.pixels = photo.pixels
         names = outcome.row["archive"], outcome.row["image"]
         outcome.scale = find_scale(photo.scale_facts, outcome.width_px, self._rule.scale, *names)
-        outcome.grid = grid(outcome.height_px, outcome.width_px, self._rule.tiles)
+        if isinstance(photo, WindowPhoto):
+            outcome.window, outcome.scale = photo.window, _adjust_scale(outcome.scale, photo.factor)
+            outcome.grid = list_shown_tiles(photo, self._rule.tiles)
+        else:
+            outcome.grid = grid(outcome.height_px, outcome.width_px, self._rule.tiles)
         for first in range(-(tiles_before % CHUNK_TILES), len(outcome.grid), CHUNK_TILES):
             chunk = outcome.grid[max(0, first) : first + CHUNK_TILES]
+            if not chunk:
+                continue
             tiles = measure(partial(cut, photo.pixels, chunk, self._rule.tiles.tile_px))
             outcome.decode_usage += tiles.usage
             yield tiles.result
@@ -253,7 +285,8 @@ class PhotoScorer:
         """Decode a photo; raise the failure of reading, if the row carries one."""
         if row["failure_stage"] is not None:
             raise DataError(row["failure_stage"], row["failure_kind"], row["failure_message"])
-        return self._decode(data or b"", self._rule.max_pixels)
+        decoder = self._decoders.window if is_raster(row["archive"]) else self._decoders.photo
+        return decoder(data or b"", self._rule.max_pixels)
 
     def _inspected_row(self, outcome: _Outcome, scores: NDArray[np.float32], data: pa.Scalar) -> dict[str, Any]:
         """Make the row of a photo, and look into it if anybody wants to and a tile is at or over the threshold."""
@@ -274,7 +307,9 @@ class PhotoScorer:
         pixels = outcome.pixels
         if pixels is None:
             pixels = self._decode_row(outcome.row, data.as_py()).pixels
-        return inspect(ScoredPhoto(outcome.row["image"], pixels, outcome.grid, scores[:, CRACK]), outcome.scale)
+        origin_px = (0, 0) if outcome.window is None else (outcome.window.left_px, outcome.window.top_px)
+        photo = ScoredPhoto(outcome.row["image"], pixels, outcome.grid, scores[:, CRACK], origin_px)
+        return inspect(photo, outcome.scale)
 
     def _row(self, outcome: _Outcome, scores: NDArray[np.float32]) -> dict[str, Any]:
         passed_on = {name: outcome.row[name] for name in _PASSED_ON}
@@ -284,8 +319,7 @@ class PhotoScorer:
         if outcome.failure is not None:
             return row | outcome.failure
         cracks = scores[:, CRACK]
-        highest = float(cracks.max())
-        photo, rows = self._rule.photo, outcome.grid[-1].row + 1
+        highest = float(cracks.max()) if len(cracks) else None
         return row | {
             "height_px": outcome.height_px,
             "width_px": outcome.width_px,
@@ -293,14 +327,57 @@ class PhotoScorer:
             **(describe_cracks([], outcome.scale) if self._rule.wanted.cracks else {}),
             "tiles": len(scores),
             "crack_tiles": int(np.count_nonzero(cracks >= np.float32(self._rule.threshold))),
-            "crack_score": highest if photo is None else score_photo(cracks, rows, photo),
+            "crack_score": highest if self._rule.photo is None else _score(outcome, cracks, self._rule.photo),
             "max_tile_score": highest,
             "domain_score": photo_domain_score(scores[:, DOMAIN]),
             "grid": [
                 tile._asdict() | {"crack_score": score}
-                for tile, score in zip(outcome.grid, cracks.tolist(), strict=True)
+                for tile, score in zip(_place_tiles(outcome), cracks.tolist(), strict=True)
             ],
         }
+
+
+def list_shown_tiles(photo: WindowPhoto, spec: TileSpec) -> list[Tile]:
+    """List the tiles of a window that show something, in its own pixels."""
+    tiles, valid = list_tiles(photo.window, photo.raster, spec), photo.valid
+    if valid is None:
+        return tiles
+    return [
+        tile
+        for tile in tiles
+        if valid[tile.top_px : tile.top_px + tile.height_px, tile.left_px : tile.left_px + tile.width_px].any()
+    ]
+
+
+def _place_tiles(outcome: _Outcome) -> list[Tile]:
+    """Return the tiles of a photo; of a window, in rows, columns and pixels of its raster."""
+    window = outcome.window
+    if window is None:
+        return outcome.grid
+    down, right = window.first_row, window.first_col
+    return [
+        Tile(row + down, col + right, top + window.top_px, left + window.left_px, height, width)
+        for row, col, top, left, height, width in outcome.grid
+    ]
+
+
+def _score(outcome: _Outcome, cracks: NDArray[np.float32], calibration: PhotoCalibration) -> float | None:
+    """Compute the score of a photo or window; None if nothing is to be seen in it."""
+    window = outcome.window
+    if not len(cracks):
+        return None
+    if window is None:
+        return score_photo(cracks, outcome.grid[-1].row + 1, calibration)
+    laid = np.full((window.rows, window.cols), np.nan, np.float32)
+    laid[[tile.row for tile in outcome.grid], [tile.col for tile in outcome.grid]] = cracks
+    return score_photo(laid.ravel(), window.rows, calibration)
+
+
+def _adjust_scale(scale: Scale | None, factor: float) -> Scale | None:
+    """Return the scale of an overview, of which users know that of the raster itself; a map tells it as it is."""
+    if scale is None or scale.source == "georeference":
+        return scale
+    return scale._replace(mm_per_px=scale.mm_per_px * factor)
 
 
 def photo_domain_score(scores: NDArray[np.float32]) -> float | None:
@@ -311,5 +388,7 @@ def photo_domain_score(scores: NDArray[np.float32]) -> float | None:
 
     Shape: (n,).
     """
+    if not len(scores):
+        return None
     middle = float(np.sort(scores)[(len(scores) - 1) // 2])
     return None if np.isnan(middle) else middle

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from pipeline import storage
 from pipeline.archives.listing import version_of
-from pipeline.archives.members import archive_suffix
+from pipeline.archives.members import is_archive
 from pipeline.core.errors import DataError, Kind
 from pipeline.core.table_schemas import MEMBERS
 from pipeline.dataset.layout import Layout
@@ -112,7 +112,7 @@ def survey_vanished(
 def _survey_left(left: pa.Table, inputs: Inputs, found: pa.ChunkedArray) -> Survey:
     """Survey the members of one archive or folder that have no row."""
     url = left["archive"][0].as_py()
-    if archive_suffix(url) is not None:
+    if is_archive(url):
         if storage.exists(inputs.moves.place_of(url)):
             return Survey()
         lost = _fail(left, "vanished", VANISHED)
@@ -150,4 +150,4 @@ def _fail(members: pa.Table, kind: Kind, reason: str) -> pa.Table:
 
 def _name(row: Mapping[str, Any]) -> str:
     """Return the name of the file that a photo is in."""
-    return storage.name(row["archive"]) if archive_suffix(row["archive"]) is not None else str(row["image"])
+    return storage.name(row["archive"]) if is_archive(row["archive"]) else str(row["image"])

@@ -12,6 +12,8 @@ It imports `core`. The verbs below are its interface: `from pipeline import stor
 * `s3_requests`: single requests to S3, with checks of the answers
 * `fsspec_backend`: every other filesystem of fsspec
 * `remote_file`: a remote file that reads ahead
+* `quick_reads`: many small readings of one remote file, each with little work
+* `parallel`: calls in parallel
 * `temporary`: folders for temporary files
 * `retry`: the one retry policy
 * `errors`: failures of stores in words, and which of them are transient
@@ -30,6 +32,7 @@ from pipeline.storage.files import (
     filesystem_of,
     find_files,
     glob,
+    is_concurrent,
     is_folder,
     is_folder_link,
     is_protected,
@@ -38,6 +41,7 @@ from pipeline.storage.files import (
     local_path,
     name,
     open_file,
+    open_quick_reads,
     open_text,
     parent,
     path_of,
@@ -65,6 +69,7 @@ __all__ = [
     "filesystem_of",
     "find_files",
     "glob",
+    "is_concurrent",
     "is_folder",
     "is_folder_link",
     "is_hidden",
@@ -75,6 +80,7 @@ __all__ = [
     "local_path",
     "name",
     "open_file",
+    "open_quick_reads",
     "open_text",
     "parent",
     "path_of",

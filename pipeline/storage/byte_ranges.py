@@ -6,11 +6,12 @@ read twice over connections that may damage bytes.
 
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, NamedTuple, Protocol, cast
 
 from pipeline import storage
 from pipeline.core.errors import StorageError
+from pipeline.storage.quick_reads import QuickReads
 
 GAP_BYTES = 64 << 10
 """Ranges closer than this share a request: reading the gap takes less time than another request."""
@@ -24,6 +25,19 @@ MOST_AHEAD_BYTES = 16 << 20
 """Upper limit of that doubling."""
 NEAR_BYTES = 1 << 20
 """A position is near if reading up to it costs less than another request."""
+
+
+class Ahead(NamedTuple):
+    """How far a `ReadAhead` reads ahead."""
+
+    jump_bytes: int = AHEAD_BYTES
+    most_bytes: int = MOST_AHEAD_BYTES
+    near_bytes: int = NEAR_BYTES
+
+
+FAR_AHEAD = Ahead()
+"""For one reader, who has the line for itself."""
+
 
 ByteRange = tuple[int, int]
 """The bytes [start, end) of a source."""
@@ -43,6 +57,10 @@ class RangeReader(Protocol):
     @property
     def is_protected(self) -> bool:
         """Whether something detects a byte that the connection damages."""
+
+    @property
+    def is_concurrent(self) -> bool:
+        """Whether many readings at once take less time than one after the other."""
 
     def read(self, ranges: Sequence[ByteRange]) -> list[bytes]:
         """Read each range, in order; return fewer bytes where the source ends."""
@@ -65,11 +83,50 @@ class FileRangeReader:
         """Whether the file comes from a disk or over an encrypted connection."""
         return storage.is_protected(self.url)
 
+    @property
+    def is_concurrent(self) -> bool:
+        """Whether the store answers many requests at once."""
+        return storage.is_concurrent(self.url)
+
     def read(self, ranges: Sequence[ByteRange]) -> list[bytes]:
         """Read by range requests; an empty range needs none."""
         inside = [(start, min(end, self.size_bytes)) for start, end in ranges]
         found = iter(storage.read_ranges(self.url, [(start, end) for start, end in inside if start < end]))
         return [next(found) if start < end else b"" for start, end in inside]
+
+
+@dataclass(frozen=True)
+class QuickReader:
+    """A file in `storage` of which small ranges are read with little work; it yields and fails as the file itself."""
+
+    file: FileRangeReader
+    quick: QuickReads
+
+    is_concurrent = True
+
+    @property
+    def name(self) -> str:
+        """The file name."""
+        return self.file.name
+
+    @property
+    def size_bytes(self) -> int:
+        """As for the file."""
+        return self.file.size_bytes
+
+    @property
+    def is_protected(self) -> bool:
+        """As for the file."""
+        return self.file.is_protected
+
+    def read(self, ranges: Sequence[ByteRange]) -> list[bytes]:
+        """Read all ranges at the same time, and those that do not come whole once more, as of any file."""
+        inside = [(start, min(end, self.size_bytes)) for start, end in ranges]
+        found = iter(self.quick.read([(start, end) for start, end in inside if start < end]))
+        pieces = [next(found) if start < end else b"" for start, end in inside]
+        return [
+            self.file.read([place])[0] if piece is None else piece for piece, place in zip(pieces, inside, strict=True)
+        ]
 
 
 @dataclass(frozen=True)
@@ -91,6 +148,11 @@ class Window:
         """As for the archive."""
         return self.source.is_protected
 
+    @property
+    def is_concurrent(self) -> bool:
+        """As for the archive."""
+        return self.source.is_concurrent
+
     def read(self, ranges: Sequence[ByteRange]) -> list[bytes]:
         """Read from the archive, never outside the window."""
         size_bytes = self.size_bytes
@@ -107,6 +169,7 @@ class BytesRangeReader:
     data: bytes
 
     is_protected = True
+    is_concurrent = False
 
     @property
     def size_bytes(self) -> int:
@@ -116,6 +179,15 @@ class BytesRangeReader:
     def read(self, ranges: Sequence[ByteRange]) -> list[bytes]:
         """Return slices."""
         return [self.data[start:end] for start, end in ranges]
+
+
+def hasten(source: RangeReader) -> RangeReader:
+    """Return a source for many small readings: of a file on a store that answers many, or of a window of one."""
+    if isinstance(source, Window):
+        return replace(source, source=hasten(source.source))
+    if isinstance(source, FileRangeReader) and source.is_concurrent:
+        return QuickReader(source, storage.open_quick_reads(source.url))
+    return source
 
 
 class Span(NamedTuple):
@@ -225,11 +297,11 @@ class _SourceFile(io.RawIOBase):
 class ReadAhead:
     """Reads at increasing positions with few requests: large ones when the positions are near each other."""
 
-    def __init__(self, source: RangeReader) -> None:
-        self._source = source
+    def __init__(self, source: RangeReader, limits: Ahead = FAR_AHEAD) -> None:
+        self._source, self._limits = source, limits
         self._start = 0
         self._data = b""
-        self._ahead_bytes = AHEAD_BYTES
+        self._ahead_bytes = limits.jump_bytes
 
     def read_at(self, position: int, size_bytes: int) -> bytes:
         """Return the bytes at a position; fewer where the source ends."""
@@ -239,8 +311,9 @@ class ReadAhead:
         return self._data[position - self._start : end - self._start]
 
     def _fill(self, position: int, size_bytes: int) -> None:
-        is_near = 0 <= position - (self._start + len(self._data)) < NEAR_BYTES
-        self._ahead_bytes = min(2 * self._ahead_bytes, MOST_AHEAD_BYTES) if is_near else AHEAD_BYTES
+        jump_bytes, most_bytes, near_bytes = self._limits
+        is_near = 0 <= position - (self._start + len(self._data)) < near_bytes
+        self._ahead_bytes = min(2 * self._ahead_bytes, most_bytes) if is_near else jump_bytes
         self._start, self._data = position, b""
         self._data = read_whole(self._source, position, position + max(size_bytes, self._ahead_bytes))
 
@@ -262,6 +335,11 @@ class DoubleReader:
     def size_bytes(self) -> int:
         """As for the source."""
         return self.source.size_bytes
+
+    @property
+    def is_concurrent(self) -> bool:
+        """As for the source."""
+        return self.source.is_concurrent
 
     def read(self, ranges: Sequence[ByteRange]) -> list[bytes]:
         """Return the bytes that two readings agree on.

@@ -24,6 +24,7 @@ from pipeline.core.scratch import temporary_folder
 from pipeline.storage.backends import is_local, open_backend, open_filesystem
 from pipeline.storage.errors import TranslatingFile, translate_errors
 from pipeline.storage.local import LocalDisk
+from pipeline.storage.quick_reads import SIGNED_S, QuickReads
 from pipeline.storage.retry import limit_retries
 
 LOCAL = "file://"
@@ -131,6 +132,12 @@ def is_protected(url: str) -> bool:
     return store.is_protected(path)
 
 
+def is_concurrent(url: str) -> bool:
+    """Tell whether a store answers many requests at once, each after a while; a disk answers at once."""
+    store, _path = open_backend(url)
+    return store.is_concurrent
+
+
 def list_files(url: str) -> list[StoredFile]:
     """List every file below a folder, sorted by path."""
     return sorted(find_files(url), key=lambda file: file.path)
@@ -193,6 +200,12 @@ def open_file(url: str) -> IO[bytes]:
     with translate_errors(url, "opened"):
         store, path = open_backend(url)
         return io.BufferedReader(TranslatingFile(store.open(path), url), READ_BYTES)
+
+
+def open_quick_reads(url: str) -> QuickReads:
+    """Prepare many small readings of a file, most of which succeed if its store can be read by plain HTTP."""
+    store, path = open_backend(url)
+    return QuickReads(partial(store.find_address, path, SIGNED_S))
 
 
 def open_text(url: str) -> IO[str]:

@@ -6,13 +6,18 @@ It raises the filesystem's errors; `storage.files` puts them into words.
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, TypeVar, cast
 
 from pipeline.storage.errors import unmask_failures
+from pipeline.storage.parallel import run_together
 from pipeline.storage.retry import retry
 
 Result = TypeVar("Result")
+
+READS = 16
+"""Parallel readings of one caller, as for S3, where a filesystem can."""
 
 _SAFE_CREATE = {"gcs", "gs", "memory"}
 """Protocols where `mode="create"` is atomic; others look first and then write, or always write."""
@@ -26,6 +31,11 @@ class FsspecStore:
 
     filesystem: Any
 
+    @property
+    def is_concurrent(self) -> bool:
+        """Whether it takes many requests at once: HTTP and most clouds do, one connection of FTP or SSH does not."""
+        return bool(self.filesystem.async_impl)
+
     def info(self, path: str) -> dict[str, Any]:
         """Look up one file."""
         return _ask(path, lambda: cast("dict[str, Any]", self.filesystem.info(path)))
@@ -33,6 +43,10 @@ class FsspecStore:
     def is_protected(self, path: str) -> bool:
         """Tell whether this is anything but plain HTTP, whose paths are URLs."""
         return not path.startswith("http://")
+
+    def find_address(self, path: str, _lasts_s: int) -> str | None:
+        """Return the URL by which plain HTTP reads a file; the paths of HTTP are such URLs."""
+        return path if path.startswith(("http://", "https://")) else None
 
     def exists(self, path: str) -> bool:
         """Tell whether a file or folder exists; fsspec's own `exists` returns False on any error."""
@@ -56,7 +70,8 @@ class FsspecStore:
 
     def read_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """Read bytes [start, end) of each range."""
-        return [self._read_range(path, start, end) for start, end in ranges]
+        reads = [partial(self._read_range, path, start, end) for start, end in ranges]
+        return run_together(reads, READS if self.is_concurrent else 1)
 
     def read_whole(self, path: str) -> bytes:
         """Read a file."""

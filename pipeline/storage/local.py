@@ -39,6 +39,8 @@ class LocalDisk:
     filesystem: Any
     """Of fsspec."""
 
+    is_concurrent = False
+
     def info(self, path: str) -> dict[str, Any]:
         """Look up one file."""
         found = os.stat(path)  # noqa: PTH116 - the path is text here
@@ -47,6 +49,9 @@ class LocalDisk:
     def is_protected(self, _path: str) -> bool:
         """Return True: disks have checksums of their own."""
         return True
+
+    def find_address(self, _path: str, _lasts_s: int) -> None:
+        """Return None: a disk is not read by HTTP."""
 
     def exists(self, path: str) -> bool:
         """Tell whether a file or folder exists."""

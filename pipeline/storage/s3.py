@@ -6,22 +6,19 @@ It raises the errors of s3fs and its client; `storage.files` puts them into word
 import contextlib
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from fsspec.utils import glob_translate
 
 from pipeline.storage.errors import FileChangedError, ShortAnswerError, answer_of, failures
+from pipeline.storage.parallel import run_together
 from pipeline.storage.remote_file import RemoteFile
 from pipeline.storage.retry import retry
 from pipeline.storage.s3_requests import REQUESTS, Reply, S3Requests, tell_cause
-
-Result = TypeVar("Result")
 
 BLOCK_BYTES = 8 << 20
 """The largest ranged request, and so the most that is read again after a break."""
@@ -48,6 +45,8 @@ class S3Store:
 
     requests: S3Requests
 
+    is_concurrent = True
+
     def info(self, path: str) -> dict[str, Any]:
         """Look up one object."""
         try:
@@ -60,6 +59,10 @@ class S3Store:
     def is_protected(self, _path: str) -> bool:
         """Tell whether the endpoint uses https."""
         return self.requests.endpoint.startswith("https://")
+
+    def find_address(self, path: str, lasts_s: int) -> str | None:
+        """Return a URL by which plain HTTP reads an object for some seconds; None without keys, or behind a proxy."""
+        return self.requests.sign(path, lasts_s)
 
     def exists(self, path: str) -> bool:
         """Tell whether there is an object at the path or below."""
@@ -103,7 +106,7 @@ class S3Store:
         """Read bytes [start, end) of each range, all of one version of the object."""
         blocks = [(number, *block) for number, (start, end) in enumerate(ranges) for block in _blocks(start, end)]
         reads = [partial(self.requests.get_range, path, start, end) for _, start, end in blocks]
-        pieces = _run_together(reads, REQUESTS)
+        pieces = run_together(reads, REQUESTS)
         if len({piece.etag for piece in pieces if piece.etag}) > 1:
             raise FileChangedError("it was replaced while it was read")
         parts: list[list[bytes]] = [[] for _ in ranges]
@@ -183,7 +186,7 @@ class S3Store:
         with contextlib.ExitStack() as unfinished:
             unfinished.callback(self._abort_upload, path, upload_id)
             try:
-                parts = _run_together([partial(send, number) for number in numbers], PARTS_AT_ONCE)
+                parts = run_together([partial(send, number) for number in numbers], PARTS_AT_ONCE)
                 self.requests.call(  # with `size_bytes`: joining many parts can take S3 minutes
                     "complete_multipart_upload", path, size_bytes, UploadId=upload_id, MultipartUpload={"Parts": parts}
                 )
@@ -203,13 +206,6 @@ def _with_folders(path: str, root: str) -> Iterator[str]:
     while len(path) > len(root):
         yield path
         path = path.rpartition("/")[0].rstrip("/")
-
-
-def _run_together(calls: Sequence[Callable[[], Result]], at_once: int) -> list[Result]:
-    """Make calls in parallel and return their results in order; the first error cancels the calls that wait."""
-    contexts = [copy_context() for _ in calls]  # else a thread would lack our retry policy and log fields
-    with ThreadPoolExecutor(max(1, min(at_once, len(calls)))) as pool:
-        return list(pool.map(lambda context, call: context.run(call), contexts, calls))
 
 
 def _is_unknown_upload(error: BaseException) -> bool:

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, cast
+from urllib.parse import quote, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from fsspec.asyn import sync
 
@@ -26,6 +28,8 @@ from pipeline.storage.retry import RetryPolicy, current_policy, retry
 
 REQUESTS = 16
 """Parallel requests of one caller; more hardly help."""
+CONNECTIONS = 128
+"""Of one process: several callers, or the 64 threads that list a tar and may read all of it twice."""
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
 """The ETag of an object that was put in one piece; that of a multipart upload ends in `-<parts>`."""
@@ -60,7 +64,7 @@ class S3Requests:
             "retries": {"mode": "standard", "total_max_attempts": 1},  # `storage.retry` has the one policy
             "connect_timeout": RetryPolicy().answer_s / 3,
             "read_timeout": RetryPolicy().answer_s,
-            "max_pool_connections": 2 * REQUESTS,
+            "max_pool_connections": CONNECTIONS,
         },
     }
     """For opening s3fs, which finds credentials and endpoint itself: in the usual variables, or a profile."""
@@ -75,6 +79,21 @@ class S3Requests:
         with tell_cause():
             self.filesystem.connect()
         return str(self.filesystem.s3.meta.endpoint_url)
+
+    def sign(self, path: str, lasts_s: int) -> str | None:
+        """Return a URL with which anybody reads an object for some seconds; None without keys, or behind a proxy."""
+        from botocore.auth import S3SigV4QueryAuth  # with s3fs, which a run without S3 does not load
+        from botocore.awsrequest import AWSRequest
+
+        endpoint, region = self.endpoint, self.filesystem.s3.meta.region_name
+        credentials = sync(self.filesystem.loop, _find_credentials, self.filesystem.session)
+        needs_proxy = getproxies() and not proxy_bypass(urlsplit(endpoint).netloc)
+        if credentials is None or needs_proxy:
+            return None
+        bucket, key = self._split(path)
+        request = AWSRequest("GET", f"{endpoint}/{bucket}/{quote(key, safe='/~')}")
+        S3SigV4QueryAuth(credentials, "s3", region, expires=lasts_s).add_auth(request)
+        return str(request.url)
 
     def call(self, method: str, path: str, size_bytes: int = 0, **details: Any) -> Reply:  # noqa: ANN401 - S3's own
         """Call a method of the client on an object, and send `size_bytes` with it."""
@@ -178,6 +197,11 @@ def tell_cause() -> Iterator[None]:
         if "Invalid endpoint" not in str(error):
             raise
         raise OSError("AWS_ENDPOINT_URL is no URL of a server; expected one such as https://host:9000") from error
+
+
+async def _find_credentials(session: Any) -> Any:  # noqa: ANN401 - aiobotocore's
+    credentials = await session.get_credentials()
+    return None if credentials is None else await credentials.get_frozen_credentials()
 
 
 async def _read_body(stream: Any) -> bytes:  # noqa: ANN401 - aiobotocore's

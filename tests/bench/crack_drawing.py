@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from pipeline.core.wkt import Line
 from pipeline.images.decode import Pixels
-from pipeline.measurement.wkt import Line
 
 Kind = Literal["straight", "wobble", "wandering"]
 """As if drawn with a ruler; with a hand that shakes by about a pixel; from grain to grain."""

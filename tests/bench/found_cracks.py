@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from pipeline.measurement.wkt import Line, parse_lines
+from pipeline.core.wkt import Line, parse_lines
 from tests.bench.crack_drawing import spread
 
 NEAR_PX = 5.0

@@ -3,12 +3,15 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 from pipeline.cli import main
+from pipeline.dataset.rasters import Raster
 from pipeline.reports import workbook
 from pipeline.reports.crack_stats import NOT_MEASURED
+from tests.helpers.raster_dataset import RASTER, window, write_raster_dataset
 from tests.helpers.small_dataset import ok, write_dataset
 
 
@@ -89,7 +92,7 @@ def test_nothing_is_said_of_photos_without_a_position_if_there_are_none(tmp_path
         (("dxf", "--for", "excel"), "--for is for csv, and --to is dxf. Leave one of them out."),
         (
             ("svg", "--threshold", "0.5"),
-            "--threshold is for csv, geojson and duckdb, and --to is svg. Leave one of them out.",
+            "--threshold is for csv, geojson, gpkg and duckdb, and --to is svg. Leave one of them out.",
         ),
     ],
 )
@@ -98,3 +101,15 @@ def test_an_option_of_another_form_is_refused(words: tuple[str, ...], sentence: 
     shown = export(out, "--to", *words)
     assert (shown.exit_code, shown.stderr) == (2, f"crackscan: {sentence}\n")
     assert not (out.parent / "file").exists()
+
+
+def test_rasters_are_exported_as_layers(tmp_path: Path) -> None:
+    """The counts on stdout; on stderr which raster has no place on earth."""
+    line = np.array([[210.0, 20.0], [390.0, 120.0]])
+    layout = write_raster_dataset(str(tmp_path / "out"), [window(0, 200, [line])], [Raster(RASTER, 400, 200)])
+    shown = export(Path(layout.url.removeprefix("file://")), "--to", "gpkg")
+    assert shown.stdout == f"Wrote 1 cracks, 1 tiles to file://{tmp_path}/file\n"
+    assert shown.stderr == f"{RASTER} has no coordinate reference system: its layers are in pixels.\n"
+    (tmp_path / "file").unlink()  # a file of another kind is never replaced
+    shown = export(Path(layout.url.removeprefix("file://")), "--to", "geojson", "--table", "tiles")
+    assert shown.stdout == f"Wrote 0 tiles at or over the threshold to file://{tmp_path}/file; 1 more has no position\n"

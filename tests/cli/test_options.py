@@ -10,7 +10,8 @@ from pipeline.scoring.config import ScoreConfig
 def parse(*words: str) -> ScoreConfig:
     """Parse a command line of `score`."""
     given = score.command.make_context("score", ["photos.zip", "--out", "scores", *words]).params
-    given.pop("fail_on")
+    for name in ("fail_on", "watch", "until"):  # say how and when it ends
+        given.pop(name)
     return score.make_config(**given)
 
 

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from pipeline.cli import main
@@ -45,3 +46,18 @@ def test_cracks_are_described(tmp_path: Path) -> None:
     [drawn] = (tmp_path / "drawn").iterdir()
     assert (shown.exit_code, shown.output) == (
         0, f"file://{drawn}  1.000  a.png  1 crack, 20 px, the widest 1.5 px\n")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["a.tif", "--region", "1,2,3"], "'1,2,3' is no region; expected LEFT,TOP,WIDTH,HEIGHT in pixels"),
+        (["a.tif", "--region", "-1,2,3,4"], "'-1,2,3,4' is no region"),
+        (["a.tif", "b.tif", "--region", "1,2,3,4"], "--region is of one raster, and 2 IMAGEs were given."),
+    ],
+)
+def test_a_region_is_four_numbers_of_one_raster(words: list[str], reason: str) -> None:
+    """Others are wrong usage."""
+    shown = CliRunner().invoke(main, ["overlay", "scores", *words])
+    assert shown.exit_code == 2
+    assert reason in shown.stderr

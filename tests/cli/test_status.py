@@ -1,13 +1,15 @@
 """The output of `crackscan status`."""
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from click.testing import CliRunner
 
 from pipeline import storage
 from pipeline.cli.status import command
-from pipeline.dataset.lease import hold
+from pipeline.dataset.lease import Watch, hold, this_process
 from tests.helpers.small_dataset import COMMITS, ok, write_dataset, write_plan
 
 
@@ -47,6 +49,25 @@ def test_json_for_programs(tmp_path: Path) -> None:
         found = json.loads(CliRunner().invoke(command, [layout.url, "--json"]).stdout)
     assert (found["done"], found["failed"], found["failures"]) == (5, 2, {"not_an_image": 2})
     assert (found["is_finished"], found["writer"]["run_id"], found["speed"]) == (True, "two", None)
+
+
+def test_a_watch_in_words_and_for_programs(tmp_path: Path) -> None:
+    """How often it looks, when it did last, what waits, and what has kept it from looking since."""
+    layout = write_dataset(str(tmp_path / "out"), COMMITS)
+    watch = Watch(300.0, datetime(2026, 11, 30, 22, 0, tzinfo=UTC), 2, "s3://in could not be listed: no answer.")
+    storage.write_whole(layout.lease, replace(this_process("two", 60.0), watch=watch).encode())
+    lines = CliRunner().invoke(command, [layout.url]).stdout.splitlines()
+    assert lines[-1] == (
+        "watch    looks for new photos every 300 s, last at 2026-11-30 22:00:00 UTC; 2 files may not be complete yet; "
+        "since then: s3://in could not be listed: no answer."
+    )
+    found = json.loads(CliRunner().invoke(command, [layout.url, "--json"]).stdout)
+    assert found["writer"]["watch"] == {
+        "every_s": 300.0,
+        "looked_at": "2026-11-30T22:00:00+00:00",
+        "waiting": 2,
+        "trouble": "s3://in could not be listed: no answer.",
+    }
 
 
 def test_the_cost_is_the_sum_of_runs_with_prices(tmp_path: Path) -> None:

@@ -6,11 +6,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.core.errors import InterruptedRunError
 from pipeline.core.interrupt import Interrupt, iterate_in_thread
 
 
@@ -129,6 +131,14 @@ def test_the_first_signal_only_sets_a_flag(number: signal.Signals) -> None:
         assert interrupt.requested
 
     assert signal.getsignal(number) is before
+
+
+def test_the_time_to_stop_is_a_request() -> None:
+    """From that moment on, as after a signal."""
+    with Interrupt(datetime.now(UTC) + timedelta(hours=1)) as interrupt:
+        interrupt.raise_if_requested()
+    with Interrupt(datetime.now(UTC)) as interrupt, pytest.raises(InterruptedRunError, match="What is finished is"):
+        interrupt.raise_if_requested()
 
 
 def test_another_thread_installs_no_handler() -> None:

@@ -25,6 +25,9 @@ from tests.helpers.limits import files_of_at_most
 from tests.helpers.small_dataset import BEGAN_AT, failed, ok, with_cracks, write_dataset
 from tests.helpers.two_inspections import CARD, photos, write_inspections
 
+FORMS: tuple[Form, ...] = tuple(form for form in get_args(Form) if form != "gpkg")
+"""The forms of a dataset of photos; `test_rasters` has the other."""
+
 
 @pytest.fixture(scope="module")
 def layout(tmp_path_factory: pytest.TempPathFactory) -> Layout:
@@ -166,7 +169,7 @@ def test_a_duckdb_file_describes_the_run(layout: Layout, tmp_path: Path) -> None
 
 def test_an_export_replaces_an_older_one(layout: Layout, tmp_path: Path) -> None:
     """The same command may run every night; each form recognises its own files, CSV also those of all tables."""
-    for form in get_args(Form):
+    for form in FORMS:
         path = tmp_path / form
         for _ in range(2):
             export(ExportConfig(layout.url, form, str(path)))
@@ -176,7 +179,7 @@ def test_an_export_replaces_an_older_one(layout: Layout, tmp_path: Path) -> None
         export(ExportConfig(layout.url, "csv", str(tmp_path / "csv"), table))
     export(ExportConfig(layout.url, "geojson", str(tmp_path / "geojson"), "cracks"))
     export(ExportConfig(layout.url, "geojson", str(tmp_path / "geojson")))
-    assert {path.name for path in tmp_path.iterdir()} == {*get_args(Form)}
+    assert {path.name for path in tmp_path.iterdir()} == {*FORMS}
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -243,10 +246,7 @@ def test_a_database_that_an_analyst_changed_stays(layout: Layout, tmp_path: Path
 
 @pytest.mark.parametrize(
     ("form", "message"),
-    [
-        (form, r"A temporary file could not be written to .*: .*File too large\. Make room there")
-        for form in get_args(Form)
-    ],
+    [(form, r"A temporary file could not be written to .*: .*File too large\. Make room there") for form in FORMS],
 )
 def test_an_export_that_fails_leaves_the_older_one(form: Form, message: str, layout: Layout, tmp_path: Path) -> None:
     """The file appears whole or not at all, and nothing half written stays beside it."""
@@ -291,9 +291,13 @@ def refusals(out: Path) -> dict[str, tuple[list[str], str]]:
             ["--to", "duckdb", "--table", "tiles", "--out", "x"],
             "--table chooses what a CSV or map holds, and --to is duckdb. Leave one of them out.",
         ),
-        "a map of tiles": (
-            ["--to", "geojson", "--table", "tiles", "--out", "x"],
-            "--table is tiles, and a map shows images or cracks. Give one of those.",
+        "a map of folders": (
+            ["--to", "geojson", "--table", "folders", "--out", "x"],
+            "--table is folders, and a map shows images, tiles or cracks. Give one of those.",
+        ),
+        "a table of layers": (
+            ["--to", "gpkg", "--table", "tiles", "--out", "x"],
+            "--table chooses what a CSV or map holds, and --to is gpkg. Leave one of them out.",
         ),
         "a threshold of a map of cracks": (
             ["--to", "geojson", "--table", "cracks", "--threshold", "0.9", "--out", "x"],
@@ -336,7 +340,7 @@ def test_wrong_usage_is_refused_in_one_sentence(layout: Layout) -> None:
 
 def test_a_remote_file_appears_whole(layout: Layout, tmp_path: Path) -> None:
     """On any store, a second time, too; there a database that is no export stays as well."""
-    for form in (*get_args(Form), *get_args(Form)):
+    for form in (*FORMS, *FORMS):
         made = export(ExportConfig(layout.url, form, f"memory://exports/{form}"))
         assert storage.stat(made.url).size_bytes > 1000
     with duckdb.connect(tmp_path / "mine") as connection:

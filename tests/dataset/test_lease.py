@@ -21,7 +21,7 @@ from pipeline import storage
 from pipeline.core.errors import DatasetError, DatasetHeldError, LostPlaceError, StorageError
 from pipeline.dataset import lease
 from pipeline.dataset.layout import Layout
-from pipeline.dataset.lease import Holder, is_gone, read_lease, this_process
+from pipeline.dataset.lease import Holder, Watch, is_gone, read_lease, this_process
 
 TTL_S = 0.4
 """A time to live that a test can wait for."""
@@ -436,3 +436,15 @@ def test_of_many_threads_that_replace_a_stale_lease_one_works(layout: Layout) ->
     for taker in takers:
         taker.join(30)
     assert len(won) == 1
+
+
+def test_the_lease_tells_how_a_watch_stands(layout: Layout) -> None:
+    """With its next renewal, and as it was told; a run that ends by itself writes nothing of it."""
+    told = Watch(60.0, datetime(2026, 11, 30, 22, 0, tzinfo=UTC), 3, "The disk is away.")
+    with hold(layout, "one", never) as held:
+        assert b"watch" not in storage.read_bytes(layout.lease)
+        held.tell_watch(told)
+        held.renew()
+        found = read_lease(layout)
+        assert found is not None
+        assert found.watch == told

@@ -15,11 +15,11 @@ from PIL import Image
 
 from pipeline import storage
 from pipeline.core.table_schemas import CRACKS
+from pipeline.core.wkt import format_lines
 from pipeline.dataset.commit_log import read_table, table_bytes
 from pipeline.dataset.layout import Layout
 from pipeline.images.decode import Pixels
 from pipeline.measurement.growth import KnownCrack
-from pipeline.measurement.wkt import format_lines
 from tests.helpers.scored_photos import score_archives, zip_photos
 from tests.helpers.warped_photos import TILTED, crack_along, draw_cracks, draw_surface, look_again, move
 

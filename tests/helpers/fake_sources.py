@@ -17,6 +17,7 @@ class CountingReader:
     """Bytes in memory that count the requests for them."""
 
     is_protected = True
+    is_concurrent = False
 
     def __init__(self, data: bytes, name: str = "counted") -> None:
         self.name = name
@@ -62,6 +63,7 @@ class SparseReader:
 
     name = "sparse"
     is_protected = True
+    is_concurrent = False
 
     def __init__(self, front: bytes, back: bytes, back_start: int) -> None:
         self.size_bytes = back_start + len(back)

@@ -9,9 +9,9 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 from skimage.transform import ProjectiveTransform, warp
 
+from pipeline.core.wkt import Line
 from pipeline.images.decode import Pixels
 from pipeline.measurement.growth import KnownCrack
-from pipeline.measurement.wkt import Line
 from pipeline.synthetic.drawing import draw_photo
 
 HEIGHT_PX, WIDTH_PX = 420, 560

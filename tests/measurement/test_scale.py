@@ -85,13 +85,15 @@ def test_the_laser_and_a_focal_length_give_a_scale(details: Tags, properties: di
 
 
 def test_the_ladder_has_an_order() -> None:
-    """Given, table by scale, table by distance, laser, and coarse if asked for."""
+    """Given, table by scale, table by distance, the map, laser, and coarse if asked for."""
     facts = replace(LASER, subject_distance_m=9.0)
     by_scale, by_distance, other = (table_of(row) for row in (("*", 0.5, 9), ("*", None, 3), ("other.jpg", 0.5, None)))
 
     assert scale_of(facts, ScaleRule(0.25, by_scale, use_coarse=True)) == (0.25, "given")
     assert scale_of(facts, ScaleRule(table=by_scale, use_coarse=True)) == (0.5, "table")
     assert scale_of(facts, ScaleRule(table=by_distance, use_coarse=True)) == (1.0, "table")
+    assert scale_of(replace(facts, map_mm_per_px=0.75), ScaleRule(table=by_distance)) == (1.0, "table")
+    assert scale_of(replace(facts, map_mm_per_px=0.75), ScaleRule(table=other)) == (0.75, "georeference")
     assert scale_of(facts, ScaleRule(table=other, use_coarse=True)) == (2.0, "laser")
     assert scale_of(replace(facts, laser_distance_m=None), COARSE) == (3.0, "coarse")
     assert scale_of(replace(facts, laser_distance_m=None)) is None

@@ -88,3 +88,15 @@ def test_certainty_is_bounded() -> None:
         < score_photo(np.ones(252, np.float32), 14, INDEPENDENT)
         <= 1
     )
+
+
+def test_a_tile_that_shows_nothing_does_not_count() -> None:
+    """A window of a raster whose last columns show nothing has the score of a photo without them."""
+    scores = np.random.default_rng(3).uniform(0, 1, (5, 4)).astype(np.float32)
+    padded = np.full((5, 7), np.nan, np.float32)
+    padded[:, :4] = scores
+    calibration = PhotoCalibration(1.1, -0.06, -0.57)
+    assert score_photo(padded.ravel(), 5, calibration) == pytest.approx(score_photo(scores.ravel(), 5, calibration))
+    alone = np.full(9, np.nan, np.float32)
+    alone[4] = 0.8
+    assert score_photo(alone, 3, calibration) == pytest.approx(score_photo(alone[4:5], 1, calibration))

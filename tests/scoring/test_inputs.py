@@ -9,6 +9,7 @@ from pipeline import storage
 from pipeline.archives.listing import image_id
 from pipeline.core.errors import UsageError
 from pipeline.dataset.layout import Layout
+from pipeline.scoring.inputs import find_inputs
 from pipeline.scoring.plan import list_photos
 from tests.helpers.plans import image_names, make_listed_plan, write_zip
 
@@ -292,3 +293,16 @@ def test_lines_of_a_list_end_at_line_ends_only(tmp_path: Path, layout: Layout) -
     assert str(caught.value) == (
         f"The list {tmp_path}/list.txt contains NUL bytes; expected text in UTF-8, one input a line. Save it so."
     )
+
+
+def test_inputs_may_come_later(tmp_path: Path, layout: Layout) -> None:
+    """What a glob matches in a folder that is there, and what a store has; a folder that is not there is wrong."""
+    storage.write_whole("memory://later/other.txt", b"")
+    for spelled in (f"{tmp_path}/*.zip", f"{tmp_path}/[ab].jpg", "memory://later/incoming"):
+        found = find_inputs([spelled], layout, may_come_later=True)
+        assert (found.loose, found.archives) == ((), ())
+        with pytest.raises(UsageError, match="was not found"):
+            find_inputs([spelled], layout)
+    for wrong in (f"{tmp_path}/no/*.zip", f"{tmp_path}/no", f"{tmp_path}/a.zip"):
+        with pytest.raises(UsageError, match="was not found"):
+            find_inputs([wrong], layout, may_come_later=True)

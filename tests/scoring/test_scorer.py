@@ -25,7 +25,7 @@ from pipeline.models.card import PhotoCalibration
 from pipeline.models.crack_maps import PhotoMapper, decode_map
 from pipeline.models.photo_score import score_photo
 from pipeline.scoring.inspection import PhotoInspector, Wanted
-from pipeline.scoring.scorer import PhotoScorer, ScoreRule
+from pipeline.scoring.scorer import Decoders, PhotoScorer, ScoreRule
 from tests.helpers.hostile_photos import BROKEN, SLIM, SOUND
 
 SPEC = TileSpec(16, 0.0)
@@ -217,9 +217,9 @@ def test_the_scorer_chooses_its_decoder_once() -> None:
             raise DataError("decode", "decoder_crashed", "The decoder ended.")
         return decode(data, max_pixels)
 
-    def choose() -> Decoder:
+    def choose() -> Decoders:
         chosen.append(careful)
-        return careful
+        return Decoders(careful)
 
     scorer = PhotoScorer(lambda: brightness, ScoreRule(SPEC, 0.5), choose)
     scored = [scorer(_make_photos({"a.png": PHOTOS["a.png"], "b.jpg": b"crash"})) for _ in range(2)]
@@ -240,7 +240,7 @@ def test_a_photo_is_freed_before_the_next_is_decoded() -> None:
             raise DataError("decode", "truncated_image", "Cut short.")
         return photo
 
-    scored = PhotoScorer(lambda: brightness, ScoreRule(SPEC, 0.5), lambda: track)(_make_photos(PHOTOS))
+    scored = PhotoScorer(lambda: brightness, ScoreRule(SPEC, 0.5), lambda: Decoders(track))(_make_photos(PHOTOS))
 
     assert scored["status"].to_pylist() == ["failed", "ok", "failed", "ok"]
 
@@ -300,7 +300,9 @@ def _map_redness(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def _make_mapping_scorer(threshold: float, make_decoder: Callable[[], Decoder] = lambda: decode) -> PhotoScorer:
     rule = ScoreRule(SPEC, threshold, batch_tiles=4)
-    return PhotoScorer(lambda: brightness, rule, make_decoder, lambda _: _make_drawer(_map_redness, threshold))
+    return PhotoScorer(
+        lambda: brightness, rule, lambda: Decoders(make_decoder()), lambda _: _make_drawer(_map_redness, threshold)
+    )
 
 
 def _make_drawer(map_tiles: TileMapper, threshold: float) -> PhotoInspector:
@@ -404,7 +406,9 @@ def test_each_photo_carries_its_usage() -> None:
         return decode(data, max_pixels)
 
     files = {"a.png": PHOTOS["a.png"], "c.png": PHOTOS["c.png"], "bad.jpg": b"no photo"}
-    scorer = PhotoScorer(lambda: score_slowly, ScoreRule(SPEC, 0.5, batch_tiles=4), lambda: decode_slowly, gpus=0.25)
+    scorer = PhotoScorer(
+        lambda: score_slowly, ScoreRule(SPEC, 0.5, batch_tiles=4), lambda: Decoders(decode_slowly), gpus=0.25
+    )
     rows = scorer(_make_photos(files)).to_pylist()
     tiles = [row["tiles"] or 0 for row in rows]
     scoring = [row["score_usage"] for row in rows]

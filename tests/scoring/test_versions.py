@@ -1,17 +1,20 @@
 """Planned archives and photos that are not what was listed any more; the dataset is made of real archives."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from pipeline import storage
+from pipeline.archives.listing import image_id
 from pipeline.archives.readers import list_archive
 from pipeline.dataset.commit_log import read_log, table_bytes
 from pipeline.dataset.layout import Layout
 from pipeline.monitoring.changes import Change
-from pipeline.scoring.inputs import find_inputs
+from pipeline.scoring.inputs import Waiting, find_inputs
 from pipeline.scoring.plan import Plan, make_plan
 from pipeline.scoring.planned_inputs import look_again, read_planned_inputs
 from tests.helpers.scored_photos import photo, score_archives, zip_photos
@@ -143,3 +146,32 @@ def test_retry_looks_at_loose_photos_again(layout: Layout, tmp_path: Path) -> No
     assert todo.keys() == {"empty.png", "2.png"}
     assert todo["2.png"]["failure_kind"] == "vanished"
     assert todo["empty.png"]["size_bytes"] == len(photo(105))
+
+
+def test_what_waits_is_left_as_it_is(layout: Layout, tmp_path: Path) -> None:
+    """Neither planned nor vanished nor replaced, whether it has rows or not; the rest of its folder is planned."""
+    folder = tmp_path / "in"
+    zip_photos(folder / "a.zip", {"1.png": photo(100)})
+    for name in ("1.png", "new.png", "late.png"):
+        (folder / name).write_bytes(photo(105))
+    ids = [each for each in read_log(layout).done.to_pylist() if each != image_id(f"file://{folder}/2.png".encode(), 0)]
+    done = pa.chunked_array([pa.array(ids, pa.string())])  # so that 2.png was planned and not scored
+    inputs = find_inputs([str(folder)], layout)
+    [found] = inputs.loose
+    names = pa.array(["1.png", "2.png", "late.png"])
+    waits = pc.is_in(found.photos["image"], value_set=names)
+    waiting = Waiting(frozenset({f"file://{folder}/a.zip"}), found.photos["image_id"].filter(waits).combine_chunks())
+    plan = make_plan(
+        replace(
+            inputs,
+            loose=(found._replace(photos=found.photos.filter(pc.invert(waits))),),
+            archives=tuple(file for file in inputs.archives if file.url not in waiting.archives),
+            waiting=waiting,
+        ),
+        layout,
+        done,
+    )
+    assert (plan.changes, plan.unlisted) == ((), ())
+    assert plan.without(done)["image"].to_pylist() == ["new.png"]
+    [listing] = plan.new_listings
+    assert "late.png" not in listing["image"].to_pylist()

@@ -5,7 +5,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.storage.byte_ranges import AHEAD_BYTES, MOST_AHEAD_BYTES, ReadAhead
+from pipeline.storage.byte_ranges import AHEAD_BYTES, MOST_AHEAD_BYTES, Ahead, ReadAhead
 from tests.helpers.fake_sources import CountingReader
 
 DATA = random.Random(0).randbytes(300_000)
@@ -37,3 +37,14 @@ def test_far_positions_come_with_few_bytes() -> None:
     for position in range(0, counted.size_bytes, 5 << 20):
         ahead.read_at(position, 512)
     assert counted.read_bytes <= 21 * AHEAD_BYTES
+
+
+def test_one_of_many_readers_holds_little() -> None:
+    """After a jump it reads a few bytes, and near positions double that up to its own limit."""
+    counted = CountingReader(DATA)
+    ahead = ReadAhead(counted, Ahead(jump_bytes=100, most_bytes=400, near_bytes=50))
+    for position in range(0, 3_000, 10):
+        assert ahead.read_at(position, 10) == DATA[position : position + 10]
+    assert max(end - start for start, end in counted.requests) == 400
+    ahead.read_at(9_000, 10)
+    assert counted.requests[-1] == (9_000, 9_100)

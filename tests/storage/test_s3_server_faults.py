@@ -66,6 +66,15 @@ def test_write_read_list_remove(s3: S3Place) -> None:
     assert storage.remove_leftovers(s3.url) == []
 
 
+def test_quick_readings_are_signed_for_any_key(s3: S3Place) -> None:
+    """Their URL reads one object by plain HTTP; it stands in no message, because whoever has it may read."""
+    for name in ["a.jpg", "b-c~d.jpg", "b/50%20 #1 ü?+&=.jpg", "b//2.jpg"]:
+        storage.write_whole(f"{s3.url}/{name}", name.encode())
+        quick = storage.open_quick_reads(f"{s3.url}/{name}")
+        assert quick.read([(0, 1), (1, 4)]) == [name.encode()[:1], name.encode()[1:4]], name
+    assert storage.open_quick_reads(f"{s3.url}/none").read([(0, 1)]) == [None]
+
+
 def test_no_answer_comes_from_a_cache(s3: S3Place) -> None:
     """Changes by another process are visible at once."""
     assert not storage.exists(f"{s3.url}/a")

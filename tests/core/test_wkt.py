@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.measurement.wkt import format_lines, parse_lines
+from pipeline.core.wkt import format_lines, parse_lines
 
 POINTS = st.lists(st.tuples(st.integers(0, 99_999), st.integers(0, 99_999)), min_size=2, max_size=9)
 
