@@ -24,6 +24,8 @@ NEVER_ONE = {
     **dict.fromkeys(["self.tile_px", "card.tile_px", "model.card.tile_px", "own_px"], "tiles have 16 pixels and more"),
     **dict.fromkeys(["size_bytes", "entry.size_bytes", "entry.stored_bytes", "self._raw.tell()"], "bytes over a limit"),
     **dict.fromkeys(["folder", "source", "kind", "file.url", "size_text", "found", "', '.join(data)"], "a text"),
+    **dict.fromkeys(["self._size.height_px", "size.width_px", "layer.block.width_px"], "pixels of an area, a x b"),
+    **dict.fromkeys(["raster.height_px", "self.width_px * self.height_px"], "pixels of an area, a x b"),
     "longest": "bytes of a path",
     "down": "pixels of a step",
     "len(expected)": "parts with a gap between them",
