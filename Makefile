@@ -80,6 +80,7 @@ CLUTTER ?= build/clutter
 scale: $(INSTALLED)  ## How cost grows with photos, overlap, scorers and the plan; half an hour
 	$(BIN)/python -m tests.bench.scale
 	$(BIN)/python -m tests.bench.million
+	$(BIN)/python -m tests.bench.million --loose
 
 $(CLUTTER): | $(INSTALLED)  # on Debian or Ubuntu; made once, whatever is installed later
 	mkdir -p build/photographs

@@ -23,6 +23,7 @@ from pipeline.archives.members import (
     whole_of,
 )
 from pipeline.core.errors import DataError
+from pipeline.core.shared_columns import share_with
 from pipeline.core.table_schemas import MEMBERS
 
 LINK = "link or device"
@@ -157,7 +158,9 @@ class Listing:
         return row
 
     def _flush(self) -> None:
-        self._tables.append(pa.Table.from_pylist(self._rows, schema=MEMBERS))
+        if not self._rows:
+            return
+        self._tables.append(share_with(pa.Table.from_pylist(self._rows, schema=MEMBERS), self._tables[-1]))
         self._rows = []
 
     def _make_failure(self, error: Exception, inner: Entry | None) -> DataError:

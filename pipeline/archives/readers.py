@@ -17,6 +17,7 @@ from pipeline.archives.foreign import explain, refuse_by_name
 from pipeline.archives.listing import Listing
 from pipeline.archives.members import (
     DAMAGED,
+    RASTER_SUFFIXES,
     SPLIT_PART,
     STREAM_SUFFIXES,
     Content,
@@ -68,7 +69,7 @@ OnEntry = Callable[[Listing], None]
 """Is told the listing after each file of an archive; what it raises ends the listing."""
 
 FindRasters = Callable[[Sequence[storage.StoredFile]], Collection[storage.StoredFile]]
-"""Chooses the rasters among files."""
+"""Chooses the rasters among files whose names may be those of rasters."""
 
 
 def list_folder(
@@ -86,9 +87,12 @@ def list_folder(
         choose_rasters: tells which of its files are read by windows.
     """
     listing, archives, parts = Listing(address or url), [], []
-    files = [file for file in storage.list_files(url) if not file.url.startswith(without)]
-    rasters = {file.url for file in choose_rasters([file for file in files if file_kind(file.path) == "photo"])}
+    files = storage.FileList(url)
+    maybe_rasters = (file for file in files.select_endings(RASTER_SUFFIXES) if not file.url.startswith(without))
+    rasters = {file.url for file in choose_rasters([file for file in maybe_rasters if file_kind(file.path) == "photo"])}
     for file in files:
+        if file.url.startswith(without):
+            continue
         if file.url in rasters:
             target = storage.resolve_link(file)
             archives.append(target if is_raster(target.url) else replace(target, url=file.url))

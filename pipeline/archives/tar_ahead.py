@@ -9,6 +9,7 @@ as one reader alone would, and only takes the header that begins exactly there, 
 
 import tarfile
 import threading
+import time
 from collections.abc import Generator
 from contextlib import ExitStack, suppress
 from contextvars import copy_context
@@ -41,6 +42,8 @@ SCANNED_SHARE = 8
 """A thread gives up its part when it has looked through an eighth of it: its files are few, then."""
 MOST_WAITING = 100_000
 """Headers that wait to be taken, of half a kilobyte each."""
+AWAY_S = 0.5
+"""Threads rest while nobody has asked for a header for this long: whoever lists leaves the machine to others."""
 AHEAD = Ahead(jump_bytes=4 << 10, most_bytes=1 << 20, near_bytes=128 << 10)
 """Few bytes after a jump, and small limits: many threads share the line, and each holds what it has read ahead."""
 
@@ -140,6 +143,8 @@ class HeadersAhead:
         self._next = 0
         """The first part that no thread has taken."""
         self._reader_at = position
+        self._left_at_s = float("inf")
+        """When the reader had its last header; infinite while it waits for one."""
         self._waiting = 0
         """Headers of all parts."""
 
@@ -168,10 +173,14 @@ class HeadersAhead:
         if position >= self._source.size_bytes:
             return None
         with self._changed:
+            if self._is_away():
+                self._changed.notify_all()
+            self._left_at_s = float("inf")
             part = self._move_reader(position)
             self._changed.wait_for(
                 lambda: position in part.headers or part.at > position or part.is_done or self._given_up.is_set()
             )
+            self._left_at_s = time.monotonic()
             header = part.headers.pop(position, None)
             if header is not None:
                 self._waiting -= 1
@@ -241,10 +250,14 @@ class HeadersAhead:
             part.at = max(part.at, self._reader_at)  # a header begins where the reader is
             return None if part.at >= part.end or self._given_up.is_set() else part.at
 
+    def _is_away(self) -> bool:
+        return time.monotonic() - self._left_at_s > AWAY_S
+
     def _is_near(self, part: _Part) -> bool:
         """Tell whether the headers of a part may be read now: there is room, or the reader is there or beyond."""
         begins_at = part.end - self._spread.part_bytes
-        return self._waiting < self._spread.most_waiting or self._reader_at >= begins_at
+        has_room = self._waiting < self._spread.most_waiting and not self._is_away()
+        return has_room or self._reader_at >= begins_at
 
     def _keep(self, part: _Part, at: int, header: Header) -> None:
         with self._changed:

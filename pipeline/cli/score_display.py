@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from pipeline.scoring.progress import FailOn
 
 NAMED = 20
-"""Changed inputs that are named; the run report has all."""
+"""Changed inputs, and rasters with notes, that are named; the run report and the log have all."""
 LEAST_S = 0.1
 """Shorter times give no pace."""
 WORST_PHOTOS = 5
 """Photos that a run lists at its end."""
 WHY_FAILED = "SELECT image, failure_kind, failure_message FROM failures"
+EMPTY_TILES = "SELECT coalesce(sum(empty_tiles), 0)::BIGINT FROM rasters"
 WORST = "SELECT image, crack_score FROM images ANTI JOIN out_of_domain USING (image_id) ORDER BY 2 DESC LIMIT 20"
 MEASURED = "SELECT image_id FROM images WHERE cracks IS NOT NULL LIMIT 1"
 WIDEST = (
@@ -50,6 +51,7 @@ def show_run(print_counts: Callable[[Any], None] | None = None) -> Iterator[Any]
 
         class ScoreDisplay(ScoreCallbacks):
             has_waited = False
+            on_notes = _NoteTeller()
 
             def on_engine(self, engine: EngineChoice) -> None:
                 echo(f"Engine: {engine.name} ({engine.why})", err=True)
@@ -83,6 +85,21 @@ def show_run(print_counts: Callable[[Any], None] | None = None) -> Iterator[Any]
         yield ScoreDisplay()
 
 
+class _NoteTeller:
+    """Prints what is not read or not known of rasters, of each of the first ones on a line."""
+
+    def __init__(self) -> None:
+        self._told = 0
+
+    def __call__(self, archive: str, notes: Sequence[str]) -> None:
+        """Print the notes of a raster; see `ScoreCallbacks.on_notes`."""
+        self._told += 1
+        if self._told <= NAMED:
+            echo(f"{short_url(archive)}: {' '.join(notes)}", err=True)
+        elif self._told == NAMED + 1:
+            echo("Of further rasters, too, something is not read or not known; see OUT/logs.", err=True)
+
+
 def describe_changes(changes: "Sequence[Change]", *, is_rescored: bool = False) -> list[str]:
     """Say what has changed among the inputs since they were listed, by name, and what to do."""
     lines = [_describe_change(change, is_rescored=is_rescored) for change in changes[:NAMED]]
@@ -110,6 +127,7 @@ def end_run(summary: Any, out: str, seconds: float, fail_on: "FailOn") -> None: 
         echo("Nothing came to score.")
         sys.exit(0)
     _print_run(summary, out, seconds)
+    _print_empty(out)
     _print_worst(summary, out)
     sys.exit(DONE_WITH_FAILED_PHOTOS if summary.has_trouble(fail_on) else 0)
 
@@ -135,6 +153,14 @@ def _print_run(summary: Any, out: str, seconds: float) -> None:  # noqa: ANN401 
     if summary.uncounted:
         archives = count_of(summary.uncounted, "archive was not read to its end", "archives were not read to their end")
         echo(f"{archives}; run it again without --limit.")
+
+
+def _print_empty(out: str) -> None:
+    """Print how many tiles of rasters show nothing."""
+    from pipeline.dataset.sql import query
+
+    if count := query(out, EMPTY_TILES)[0][0].as_py():
+        echo(f"{count_of(count, 'tile shows', 'tiles show')} nothing of a raster (nodata or transparent); not scored.")
 
 
 def _print_worst(summary: Any, out: str) -> None:  # noqa: ANN401 - its module loads pyarrow

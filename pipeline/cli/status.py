@@ -49,6 +49,9 @@ def command(out: str, as_json: bool) -> None:
         return
     echo(f"{_format_state(found)}: {found.out}")
     echo(f"photos   {_format_photos(found)}")
+    if found.empty_tiles:
+        shown = count_of(found.empty_tiles, "tile of rasters shows", "tiles of rasters show")
+        echo(f"tiles    {shown} nothing (nodata or transparent) and are not scored")
     if found.speed is not None:
         echo(f"speed    {_format_speed(found.speed, found.left_s if found.planned > found.done else None)}")
     if found.failed:

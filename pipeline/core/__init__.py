@@ -4,6 +4,7 @@ It imports nothing of ours. Start with `errors`: its tree says what each error d
 
 * `errors`: every error that crackscan raises, and what each one does to a run
 * `table_schemas`: the columns of every table
+* `shared_columns`: tables in parts whose equal columns are one in memory
 * `log`: structured logs, one JSON object per line
 * `interrupt`: graceful shutdown on Ctrl-C and SIGTERM
 * `xml`: XML of unknown origin, parsed without entities

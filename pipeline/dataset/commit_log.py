@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from pipeline import storage
 from pipeline.core import table_schemas
 from pipeline.core.errors import DatasetError, StorageError
+from pipeline.core.shared_columns import share_with
 from pipeline.dataset.layout import Layout
 
 TOKEN = b"crackscan.token"
@@ -24,6 +25,9 @@ TOKEN = b"crackscan.token"
 
 READ_FILES = 256
 """Files of the log in memory at once, a few tens of kilobytes each."""
+
+GROUP_ROWS = 1 << 16
+"""Rows of a table that are written and read at a time."""
 
 _NUMBERED = {
     "images": re.compile(r"(part|failed)-(\d+)()\.parquet"),
@@ -90,7 +94,9 @@ def table_bytes(table: pa.Table) -> bytes:
     """Encode a table as a Parquet file, with checksums: networks let flipped bytes pass unnoticed."""
     output = pa.BufferOutputStream()
     repeating = [field.name for field in table.schema if not pa.types.is_floating(field.type)]
-    pq.write_table(table, output, compression="zstd", use_dictionary=repeating, write_page_checksum=True)
+    pq.write_table(
+        table, output, row_group_size=GROUP_ROWS, compression="zstd", use_dictionary=repeating, write_page_checksum=True
+    )
     return bytes(output.getvalue())
 
 
@@ -112,9 +118,17 @@ def parse_parquet(url: str, data: bytes) -> pa.Table:
     """
     try:
         with pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True) as file:
-            return file.read(use_threads=False)
+            return _read_groups(file)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"{url} is no sound Parquet file: {error}.") from error
+
+
+def _read_groups(file: pq.ParquetFile) -> pa.Table:
+    """Read a table by its groups: what is the same in all of them, as much of a long listing is, takes memory once."""
+    groups = [file.schema_arrow.empty_table()]
+    for number in range(file.num_row_groups):
+        groups.append(share_with(file.read_row_group(number, use_threads=False), groups[-1]))
+    return pa.concat_tables(groups)
 
 
 class _Numbered(NamedTuple):

@@ -1,9 +1,10 @@
 """The invariants of a dataset's rows: for each a sentence, and SQL that finds the files or photos that break it.
 
 `verify` creates the tables `image_files`, `tile_files` and `crack_files` (the committed rows, each with its
-`filename`), `plan_files`, `files` (filename, kind, part, token), `run` (model_id, threshold) and `forgotten` (image_id
-of photos that are being removed). `TABLES` derives the others from them. A query returns names for people; no row means
-no fault.
+`filename`), `plan_files`, `files` (filename, kind, part, token), `run` (model_id, threshold), `forgotten` (image_id
+of photos that are being removed), and of rasters `rasters`, `joined` (their cracks, joined over windows) and
+`grid_lines` (`rasters.make_grid_lines`). `TABLES` derives the others from them. A query returns names for people; no
+row means no fault.
 """
 
 from collections.abc import Iterable, Iterator
@@ -29,6 +30,8 @@ class Invariant:
     """Whether it holds for finished datasets only."""
     only_unsealed: bool = False
     """Whether it does not hold for what `compact` writes."""
+    of_rasters: bool = False
+    """Whether it needs the files of rasters, which may be damaged while all others are sound."""
 
 
 TABLES = (
@@ -61,11 +64,34 @@ TABLES = (
     r"""
     CREATE TEMP TABLE windows AS
     SELECT part, image_id, archive, image, height_px, width_px, tiles,
-           regexp_extract(image, '^r(\d+)c\d+$', 1)::BIGINT AS top_px,
-           regexp_extract(image, '^r\d+c(\d+)$', 1)::BIGINT AS left_px
+           TRY_CAST(regexp_extract(image, '^r(\d+)c\d+$', 1) AS BIGINT) AS top_px,
+           TRY_CAST(regexp_extract(image, '^r\d+c(\d+)$', 1) AS BIGINT) AS left_px
     FROM image_rows WHERE status = 'ok' AND regexp_matches(lower(archive), '\.tiff?$')
       AND regexp_matches(image, '^r\d+c\d+$')
     """,
+    # With the failed ones, and those whose names say nothing; one without a name is a raster that could not be opened.
+    r"""
+    CREATE TEMP TABLE named AS
+    SELECT archive, image, TRY_CAST(regexp_extract(image, '^r(\d+)c\d+$', 1) AS BIGINT) AS top_px,
+           TRY_CAST(regexp_extract(image, '^r\d+c(\d+)$', 1) AS BIGINT) AS left_px
+    FROM image_rows SEMI JOIN rasters USING (archive) WHERE image <> ''
+    """,
+    # Windows lie in rows and columns: each reaches to the tile before the next one.
+    """
+    CREATE TEMP TABLE bands AS
+    WITH begins AS (SELECT DISTINCT archive, 'row' AS axis, top_px AS start_px FROM named UNION ALL
+                    SELECT DISTINCT archive, 'col', left_px FROM named),
+         ends AS (SELECT archive, axis, max(number) AS number FROM grid_lines GROUP BY ALL),
+         found AS (SELECT archive, axis, g.start_px, coalesce(
+                       lead(g.number) OVER (PARTITION BY archive, axis ORDER BY g.number) - 1, ends.number) AS number
+                   FROM begins JOIN grid_lines g USING (archive, axis, start_px) JOIN ends USING (archive, axis))
+    SELECT archive, axis, found.start_px, g.end_px FROM found JOIN grid_lines g USING (archive, axis, number)
+    """,
+    """
+    CREATE TEMP TABLE joined_rows AS
+    SELECT * EXCLUDE (line_wkt), starts_with(line_wkt, 'MULTILINESTRING') AS has_line FROM joined
+    """,
+    "CREATE TEMP VIEW all_cracks AS FROM crack_rows UNION ALL FROM joined_rows",
     """
     CREATE TEMP TABLE window_tiles AS
     SELECT t.part, t.image_id, t.archive, t.image, t."row", t.col, t.top_px, t.left_px, t.height_px, t.width_px
@@ -214,6 +240,45 @@ INVARIANTS = (
         """,
     ),
     Invariant(
+        "Every tile of a raster is one of the grid that covers it.",
+        """
+        SELECT t.image AS name FROM window_tiles t SEMI JOIN rasters USING (archive)
+        LEFT JOIN grid_lines r ON r.archive = t.archive AND r.axis = 'row' AND r.number = t."row"
+        LEFT JOIN grid_lines c ON c.archive = t.archive AND c.axis = 'col' AND c.number = t.col
+        WHERE (t.top_px = r.start_px AND t.top_px + t.height_px = r.end_px
+               AND t.left_px = c.start_px AND t.left_px + t.width_px = c.end_px) IS NOT TRUE
+        """,
+        of_rasters=True,
+    ),
+    Invariant(
+        "Every window is of a known raster, and its name says at which tile of the grid it begins.",
+        """
+        SELECT n.image AS name FROM named n
+        LEFT JOIN grid_lines r ON r.archive = n.archive AND r.axis = 'row' AND r.start_px = n.top_px
+        LEFT JOIN grid_lines c ON c.archive = n.archive AND c.axis = 'col' AND c.start_px = n.left_px
+        WHERE (r.number IS NOT NULL AND c.number IS NOT NULL
+               AND n.image = printf('r%06dc%06d', n.top_px, n.left_px)) IS NOT TRUE
+        UNION ALL SELECT image FROM windows ANTI JOIN rasters USING (archive)
+        """,
+        of_rasters=True,
+    ),
+    Invariant(
+        "The windows of a raster cover its grid, and each has one row.",
+        """
+        SELECT printf('r%06dc%06d', top_px, left_px) AS name
+        FROM (SELECT archive, r.start_px AS top_px, c.start_px AS left_px FROM bands r JOIN bands c USING (archive)
+              WHERE r.axis = 'row' AND c.axis = 'col') ANTI JOIN named USING (archive, top_px, left_px)
+        UNION ALL SELECT image FROM named GROUP BY archive, image HAVING count(*) > 1
+        UNION ALL SELECT archive FROM bands GROUP BY archive, axis HAVING min(start_px) > 0
+        UNION ALL
+        SELECT image FROM windows w JOIN bands r USING (archive) JOIN bands c USING (archive)
+        WHERE r.axis = 'row' AND r.start_px = w.top_px AND c.axis = 'col' AND c.start_px = w.left_px
+          AND (w.top_px + w.height_px = r.end_px AND w.left_px + w.width_px = c.end_px) IS NOT TRUE
+        """,
+        only_finished=True,
+        of_rasters=True,
+    ),
+    Invariant(
         "Every photo's max_tile_score is the highest of its tiles, and crack_tiles those at or over the threshold.",
         """
         SELECT i.image AS name FROM image_rows i JOIN cut USING (part, image_id)
@@ -257,7 +322,7 @@ INVARIANTS = (
     Invariant(
         "Every crack with width_status ok has widths that grow from p50 to max, and no other has one.",
         """
-        SELECT image AS name FROM crack_rows
+        SELECT image AS name FROM all_cracks
         WHERE (width_status IS NOT NULL
                AND CASE WHEN width_status = 'ok'
                         THEN crack_width_px_p50 >= 0 AND crack_width_px_p50 <= crack_width_px_p95
@@ -268,14 +333,38 @@ INVARIANTS = (
     ),
     Invariant(
         "Every crack's millimetres are its pixels times mm_per_px.",
-        "SELECT image AS name FROM crack_rows WHERE (coalesce(mm_per_px > 0 AND isfinite(mm_per_px), true) AND "  # noqa: S608 - our own names
+        "SELECT image AS name FROM all_cracks WHERE (coalesce(mm_per_px > 0 AND isfinite(mm_per_px), true) AND "  # noqa: S608 - our own names
         + " AND ".join(_IN_MM.format(px=name, mm=name.replace("px", "mm")) for name in _PX)
         + ") IS NOT TRUE",
     ),
     Invariant(
         "Every score is a probability.",
         "SELECT image AS name FROM cut WHERE improbable > 0 UNION ALL "
-        "SELECT image FROM crack_rows WHERE (score BETWEEN 0 AND 1) IS NOT TRUE",
+        "SELECT image FROM all_cracks WHERE (score BETWEEN 0 AND 1) IS NOT TRUE",
+    ),
+    Invariant(
+        "Every crack that is joined over windows begins in one, is numbered there, and lies in its raster.",
+        """
+        SELECT j.image AS name FROM joined_rows j LEFT JOIN windows w USING (image_id, archive, image)
+        LEFT JOIN rasters r USING (archive)
+        WHERE (has_line AND length_px > 0 AND isfinite(length_px) AND (orientation_deg BETWEEN 0 AND 180)
+               AND j.top_px >= 0 AND j.left_px >= 0 AND j.height_px > 0 AND j.width_px > 0
+               AND coalesce(j.top_px::BIGINT + j.height_px <= r.height_px
+                            AND j.left_px::BIGINT + j.width_px <= r.width_px, true)
+               AND j.top_px < w.top_px + w.height_px AND j.top_px::BIGINT + j.height_px > w.top_px
+               AND j.left_px < w.left_px + w.width_px AND j.left_px::BIGINT + j.width_px > w.left_px) IS NOT TRUE
+        UNION ALL
+        SELECT any_value(image) FROM joined_rows GROUP BY image_id
+        HAVING (min(crack) = 0 AND max(crack) = count(*) - 1 AND count(DISTINCT crack) = count(*)) IS NOT TRUE
+        """,
+        of_rasters=True,
+    ),
+    Invariant(
+        "The cracks of every raster are joined over its windows.",
+        "SELECT DISTINCT archive AS name FROM crack_rows SEMI JOIN rasters USING (archive) "
+        "ANTI JOIN joined_rows USING (archive)",
+        only_finished=True,
+        of_rasters=True,
     ),
 )
 """In the order of checks and output."""

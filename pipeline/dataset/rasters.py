@@ -20,8 +20,9 @@ from pipeline.core.wkt import parse_lines
 from pipeline.dataset.commit_log import read_table, table_bytes
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.sql import Connection, shorten_decimals, views
+from pipeline.images.tiles import TileSpec, starts
 from pipeline.rasters.geopackage import Feature, Layer
-from pipeline.rasters.georeference import Georeference, Geotransform, Points, name_crs
+from pipeline.rasters.georeference import Georeference, Geotransform, Points, list_doubts, name_crs
 
 ShapeTable = Literal["tiles", "cracks"]
 """The tables whose rows lie in a raster."""
@@ -32,6 +33,7 @@ JoinPieces = Callable[[Sequence[Row], Sequence[Row]], Iterable[Row]]
 `col`, `left_px`, `right_px`, `top_px` and `bottom_px`, to rows of `CRACKS`."""
 
 _BATCH_ROWS = 10_000
+_JOIN_AGAIN = "Remove it and summary.json, and run `crackscan score` again: it joins the cracks anew."
 
 _SHAPES: dict[ShapeTable, str] = {
     "tiles": """
@@ -148,15 +150,48 @@ def add_rasters(layout: Layout, rasters: Iterable[Raster]) -> None:
 
 
 def find_faults(layout: Layout) -> list[str]:
-    """Find what is wrong with a dataset's `rasters.parquet`, if there is one."""
+    """Find what is wrong with a dataset's `rasters.parquet` and the joined cracks, if there are any."""
     try:
-        rasters = read_rasters(layout)
+        rasters, joined = read_rasters(layout), _read_joined(layout)
     except DatasetError as error:
         return [str(error)]
+    if not joined.schema.equals(table_schemas.CRACKS):
+        return [f"{layout.raster_cracks} has other columns than crackscan writes. {_JOIN_AGAIN}"]
     twice = {one.archive for one, next_one in pairwise(rasters)
              if one.archive == next_one.archive}  # fmt: skip
     empty = [raster.archive for raster in rasters if min(raster.width_px, raster.height_px) <= 0]
     return [*sorted(twice), *empty]
+
+
+def _read_joined(layout: Layout) -> pa.Table:
+    """Read the cracks that are joined over windows."""
+    if not storage.exists(layout.raster_cracks):
+        return table_schemas.CRACKS.empty_table()
+    try:
+        return read_table(layout.raster_cracks)
+    except DatasetError as error:
+        raise DatasetError(f"{error} {_JOIN_AGAIN}") from error
+
+
+def make_grid_lines(sizes: Iterable[tuple[str, int, int]], spec: TileSpec) -> pa.Table:
+    """Return where the rows and columns of tiles of rasters start and end.
+
+    Args:
+        sizes: URL, height and width of each raster.
+        spec: their tiles.
+    """
+    rows = [
+        (archive, axis, number, start_px, start_px + min(side_px, spec.tile_px))
+        for archive, height_px, width_px in sizes
+        for axis, side_px in (("row", height_px), ("col", width_px))
+        for number, start_px in enumerate(starts(side_px, min(side_px, spec.tile_px), spec.step_px))
+    ]
+    return pa.Table.from_pylist([dict(zip(_GRID_LINES.names, row, strict=True)) for row in rows], _GRID_LINES)
+
+
+_GRID_LINES = pa.schema(
+    {"archive": pa.string(), "axis": pa.string(), "number": pa.int64(), "start_px": pa.int64(), "end_px": pa.int64()}
+)
 
 
 def write_joined_cracks(layout: Layout, join: JoinPieces) -> None:
@@ -276,19 +311,23 @@ def _list_rows(connection: Connection, table: ShapeTable, rasters: Sequence[Rast
 
 def note_doubts(raster: Raster) -> list[str]:
     """Say in sentences what a raster does not tell, or tells only roughly."""
-    place = raster.georeference
-    if place is None:
-        return ["It has no georeference: it works in pixels, and tells no scale."]
-    if place.crs is None:
-        return ["It has no coordinate reference system: it works in pixels, and tells no scale."]
-    size = place.measure_pixel((raster.width_px / 2, raster.height_px / 2))
-    if size is None:
-        return [f"Its place lies outside what {name_crs(place.crs)} shows, so it tells no scale."]
-    if size.is_uneven:
-        more = 100 * (max(size) / min(size) - 1)
-        uneven = f"Its pixels are {more:.0f} % longer one way than the other, and lengths are by their mean"
-        return [f"{uneven}: warp it to a grid to have them exact."]
-    return []
+    return list_doubts(raster.georeference, (raster.width_px / 2, raster.height_px / 2))
+
+
+def note_description(archive: str, found: Mapping[str, Any]) -> list[str]:
+    """Say in sentences what of a raster is not read, or not known, when it is listed.
+
+    Args:
+        archive: the raster.
+        found: what its listing says of it, see `read_description`.
+    """
+    doubts = note_doubts(read_description(archive, found))
+    if found.get("problem"):
+        doubts = [f"It works in pixels, and tells no scale: {found['problem']}."]
+    if not found.get("unread_bands"):
+        return doubts
+    read = "the first three are" if found["bands"] > 2 else "the first is"
+    return [f"It has {found['bands']} bands, of which {read} read.", *doubts]
 
 
 def note_places(rasters: Sequence[Raster], *, by_pixel: bool) -> list[str]:
@@ -340,7 +379,7 @@ def _parse_row(row: dict[str, Any]) -> Raster:
 
 
 def read_description(archive: str, found: Mapping[str, Any]) -> Raster:
-    """Return a raster as its listing describes it: the columns of `RASTERS` without `archive`."""
+    """Return a raster as its listing describes it: with the columns of `RASTERS`, without `archive`."""
     return _parse_row({**found, "archive": archive})
 
 

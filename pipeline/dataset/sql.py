@@ -23,6 +23,7 @@ from pipeline.dataset.commit_log import TOKEN
 from pipeline.dataset.duckdb_filesystem import StoredFiles
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.run import read_run
+from pipeline.images.tiles import TileSpec
 from pipeline.storage.temporary import temporary_failure
 
 SCALES = pa.schema(
@@ -153,7 +154,12 @@ def views(layout: Layout, threshold: float | None = None, *, rescaled: bool = Tr
             for table, lengths in _IN_MM.items():
                 connection.execute(f"ALTER VIEW {table}_files RENAME TO {table}_as_scored")
                 connection.execute(_rescale(table, lengths))
-        card = read_run(layout).get("model_card", {})
+        run = read_run(layout)
+        card, cut = run.get("model_card", {}), run.get("fingerprint", {})
+        if rasters and {"tile_px", "overlap"} <= cut.keys():
+            spec = TileSpec(int(cut["tile_px"]), float(cut["overlap"]))
+            connection.execute("SET VARIABLE tile_px = ?", [spec.tile_px])
+            connection.execute("SET VARIABLE step_px = ?", [spec.step_px])
         connection.execute("SET VARIABLE domain_threshold = CAST(? AS FLOAT)", [card.get("domain_threshold")])
         connection.execute("SET VARIABLE threshold = CAST(? AS FLOAT)", [threshold])
         at = card.get("threshold") if threshold is None else threshold
@@ -231,10 +237,21 @@ _STATEMENTS = (
         "SEMI JOIN images_files USING (part, image_id)"
         for view, table in (("tiles", "tiles"), ("committed_cracks", "cracks"))
     ),
-    "CREATE VIEW rasters AS SELECT * EXCLUDE (filename) FROM rasters_files",
+    """
+    CREATE VIEW rasters AS
+    WITH laid AS (SELECT archive, i.tiles, i.height_px - least(r.height_px, getvariable('tile_px')) AS down_px,
+                         i.width_px - least(r.width_px, getvariable('tile_px')) AS right_px
+                  FROM images_files i JOIN rasters_files r USING (archive) WHERE i.status = 'ok'),
+         counted AS (SELECT archive, sum((1 + ceil(down_px / getvariable('step_px')))
+                                         * (1 + ceil(right_px / getvariable('step_px'))) - tiles)::BIGINT AS empty_tiles
+                     FROM laid GROUP BY archive)
+    SELECT r.* EXCLUDE (filename), coalesce(empty_tiles, 0) AS empty_tiles
+    FROM rasters_files r LEFT JOIN counted USING (archive)
+    """,
 )
 """The join drops tiles and cracks that no commit names: they belong to no photo of their part. `committed_cracks` are
-those of the commits, window by window."""
+those of the commits, window by window. A window has a tile of the grid wherever one fits into it, and those that show
+nothing have no row: they are `empty_tiles`."""
 
 _CRACKS = "CREATE VIEW cracks AS FROM committed_cracks"
 

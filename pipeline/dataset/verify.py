@@ -64,11 +64,15 @@ def verify(out: str, on_progress: OnProgress) -> list[Check]:
     checks.append(
         _check("Every scale that was set afterwards is more than 0, and one to a photo.", find_faults(layout))
     )
-    checks.append(_check("Every raster has a size, a place if any, and one row.", rasters.find_faults(layout)))
+    of_rasters = rasters.find_faults(layout)
+    checks.append(
+        _check("Every raster has a size, a place if any, and one row; so have its joined cracks.", of_rasters)
+    )
     if any(file.damage or not file.is_declared for file in found.committed):
         sentences = (*(invariant.sentence for invariant in _row_invariants(run)), SUMMARY)
         return [*checks, *(Check(sentence, broken=None) for sentence in sentences)]
-    return [*checks, *_check_rows(layout, found.committed, run, is_finished=is_finished)]
+    known = None if of_rasters else rasters.read_rasters(layout)
+    return [*checks, *_check_rows(layout, found.committed, run, known, is_finished=is_finished)]
 
 
 def _check_files(found: Inventory, model_id: str | None, *, is_finished: bool) -> list[Check]:
@@ -105,11 +109,26 @@ def _row_invariants(run: Mapping[str, Any]) -> list[Invariant]:
     return [invariant for invariant in INVARIANTS if not (invariant.only_unsealed and run.get("sealed"))]
 
 
-def _check_rows(layout: Layout, files: Sequence[PartFile], run: Mapping[str, Any], *, is_finished: bool) -> list[Check]:
+def _check_rows(
+    layout: Layout,
+    files: Sequence[PartFile],
+    run: Mapping[str, Any],
+    known: Sequence[rasters.Raster] | None,
+    *,
+    is_finished: bool,
+) -> list[Check]:
+    """Check the rows; those of rasters only if these are known: None says that their files are damaged."""
     checks = []
     with connect(layout) as connection:
         _make_tables(connection, layout, files, run)
+        _make_raster_tables(connection, layout, known, _tiles_of(layout, run))
+        for statement in TABLES:
+            connection.execute(statement)
+        _add_grids(connection, _tiles_of(layout, run))
         for invariant in _row_invariants(run):
+            if invariant.of_rasters and known is None:
+                checks.append(Check(invariant.sentence, broken=None))
+                continue
             broken = connection.sql(invariant.broken_by)
             count, names = broken.aggregate(f"count(*), min(name, {SHOWN:d})").fetchall()[0]
             is_due = is_finished or not invariant.only_finished
@@ -123,12 +142,10 @@ def _check_rows(layout: Layout, files: Sequence[PartFile], run: Mapping[str, Any
 
 def _make_tables(connection: Connection, layout: Layout, files: Sequence[PartFile], run: Mapping[str, Any]) -> None:
     """Create the tables that the SQL of `invariants` reads."""
-    fingerprint = run["fingerprint"]
     try:
-        spec = TileSpec(fingerprint["tile_px"], fingerprint["overlap"])
-        facts = {"model_id": fingerprint["model_id"], "threshold": float(run["model_card"]["threshold"])}
+        facts = {"model_id": run["fingerprint"]["model_id"], "threshold": float(run["model_card"]["threshold"])}
     except (KeyError, TypeError, ValueError) as error:
-        raise DatasetError(f"{layout.run} is damaged: {error!r}. Restore it, or `score` into another --out.") from error
+        raise _refuse_run(layout, error) from error
     plans = [file.url for file in storage.list_files(layout.plans)] if storage.exists(layout.plans) else []
     create_file_view(
         connection, "plan_files", [url for url in plans if url.endswith(".parquet")], table_schemas.MEMBERS
@@ -140,8 +157,34 @@ def _make_tables(connection: Connection, layout: Layout, files: Sequence[PartFil
     connection.register("run", pa.Table.from_pylist([facts], _RUN))
     _, forgotten = read_forgotten(layout)
     connection.register("forgotten", pa.table({"image_id": pa.array(forgotten, pa.string())}))
-    for statement in TABLES:
-        connection.execute(statement)
+
+
+def _make_raster_tables(
+    connection: Connection, layout: Layout, known: Sequence[rasters.Raster] | None, spec: TileSpec
+) -> None:
+    """Create the tables of rasters that the SQL of `invariants` reads; empty ones if they are damaged."""
+    sizes = [(raster.archive, raster.height_px, raster.width_px) for raster in known or ()]
+    rows = [dict(zip(_RASTERS.names, size, strict=True)) for size in sizes]
+    connection.register("rasters", pa.Table.from_pylist(rows, _RASTERS))
+    connection.register("grid_lines", rasters.make_grid_lines(sizes, spec))
+    joined = [layout.raster_cracks] if known is not None and storage.exists(layout.raster_cracks) else []
+    create_file_view(connection, "joined", joined, table_schemas.CRACKS)
+
+
+def _tiles_of(layout: Layout, run: Mapping[str, Any]) -> TileSpec:
+    """Return how a dataset's photos are cut."""
+    try:
+        return TileSpec(run["fingerprint"]["tile_px"], run["fingerprint"]["overlap"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise _refuse_run(layout, error) from error
+
+
+def _refuse_run(layout: Layout, error: Exception) -> DatasetError:
+    return DatasetError(f"{layout.run} is damaged: {error!r}. Restore it, or `score` into another --out.")
+
+
+def _add_grids(connection: Connection, spec: TileSpec) -> None:
+    """Note the grid of each size that a photo has."""
     for table in make_boxes(connection.execute(SIZES).fetchall(), spec):
         connection.register("boxes", table)
         connection.execute(ADD_GRIDS)
@@ -155,6 +198,7 @@ _VIEWS = (
 """Views of the committed rows: name, kinds of files, and columns."""
 _FILES = pa.schema([("filename", pa.string()), ("kind", pa.string()), ("part", pa.int32()), ("token", pa.string())])
 _RUN = pa.schema([("model_id", pa.string()), ("threshold", pa.float32())])
+_RASTERS = pa.schema([("archive", pa.string()), ("height_px", pa.int64()), ("width_px", pa.int64())])
 
 
 def _facts(file: PartFile) -> dict[str, object]:

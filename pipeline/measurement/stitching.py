@@ -1,8 +1,8 @@
 """Joins the cracks of a raster over its windows, so that a crack of ten metres is one crack.
 
-Each window shows its part of a crack. Where windows overlap, both show it: each keeps what lies on its own side of the
-middle, and beyond it only what the other did not find. Ends of lines in different windows that point at each other over
-a small gap are one line. Everything is in pixels of the raster, x before y.
+Each window shows its part of a crack. Where windows overlap, both show it: it is kept by the one on whose side of the
+middle it lies, by the mean of what both show; and what one alone shows is kept, too. Ends of lines in different windows
+that point at each other over a small gap are one line. Everything is in pixels of the raster, x before y.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -151,17 +151,13 @@ def _find_cores(spans: Mapping[int, Span]) -> dict[int, Span]:
 def _cut_all(pieces: Sequence[Piece], rows: Mapping[int, Span], cols: Mapping[int, Span]) -> Iterable[_Cut]:
     """Yield each piece without what lies beyond its window's own part and is shown by another window, too."""
     dense = [[_densify(line) for line in piece.lines] for piece in pieces]
-    own_rows, own_cols = _find_cores(rows), _find_cores(cols)
-    inside = [[_is_inside(line, own_cols[piece.window[1]], own_rows[piece.window[0]]) for line in lines]
-              for piece, lines in zip(pieces, dense, strict=True)]  # fmt: skip
-    shown = _Shown(pieces, dense, _find_strips(rows), _find_strips(cols))
+    shown = _Shown(pieces, dense, rows, cols)
     for number, piece in enumerate(pieces):
-        if all(each.all() for each in inside[number]):
+        own = [shown.choose_own(line, piece.window) for line in dense[number]]
+        if all(each.all() for each in own):
             yield _Cut(number, piece.lines, piece.length_px, is_whole=True)
             continue
-        kept = list[Line]()
-        for line, is_own in zip(dense[number], inside[number], strict=True):
-            kept += _split(line, is_own | ~shown.by_another(line, piece.window))
+        kept = [part for line, is_own in zip(dense[number], own, strict=True) for part in _split(line, is_own)]
         before = sum(map(measure_length, piece.lines))
         share = sum(map(measure_length, kept)) / max(before, 1e-9)
         yield _Cut(number, kept, piece.length_px * share, is_whole=False)
@@ -173,29 +169,53 @@ class _Shown:
     Args:
         pieces: the cracks of all.
         dense: their lines, in points.
-        rows: where rows of windows meet, see `_find_strips`.
-        cols: where columns do.
+        rows: top and bottom of each row of windows.
+        cols: left and right of each column.
     """
 
     def __init__(
         self,
         pieces: Sequence[Piece],
         dense: Sequence[Sequence[Line]],
-        rows: NDArray[np.float64],
-        cols: NDArray[np.float64],
+        rows: Mapping[int, Span],
+        cols: Mapping[int, Span],
     ) -> None:
-        found, windows = [np.empty((0, 2))], list[tuple[int, int]]()
+        self._rows, self._cols = _find_cores(rows), _find_cores(cols)
+        self._row_strips, self._col_strips = _find_strips(rows), _find_strips(cols)
+        found, self._windows = [np.empty((0, 2))], list[tuple[int, int]]()
         for piece, lines in zip(pieces, dense, strict=True):
             for line in lines:
-                is_shared = (np.searchsorted(cols, line[:, 0]) | np.searchsorted(rows, line[:, 1])) % 2 == 1
-                found.append(line[is_shared])
-                windows += [piece.window] * int(is_shared.sum())
-        self._tree, self._windows = KDTree(np.concatenate(found)), np.array(windows, int).reshape(-1, 2)
+                shared = line[self._is_shared(line)]
+                found.append(shared)
+                self._windows += [piece.window] * len(shared)
+        self._points = np.concatenate(found)
+        self._tree = KDTree(self._points)
 
-    def by_another(self, line: Line, window: tuple[int, int]) -> NDArray[np.bool_]:
-        """Tell which points of a line another window shows, too. Shape: (N, 2) → (N,)."""
-        near = self._tree.query_ball_point(line, SAME_PX)
-        return np.array([bool((self._windows[found] != window).any()) for found in near], bool)
+    def choose_own(self, line: Line, window: tuple[int, int]) -> NDArray[np.bool_]:
+        """Choose the points of a line that its window keeps. Shape: (N, 2) → (N,)."""
+        is_own, shared = np.ones(len(line), bool), np.flatnonzero(self._is_shared(line))
+        near = self._tree.query_ball_point(line[shared], SAME_PX) if len(shared) else []
+        for place, found in zip(shared.tolist(), near, strict=True):
+            is_own[place] = self._find_owner(line[place], window, found) == window
+        return is_own
+
+    def _find_owner(self, point: NDArray[np.float64], window: tuple[int, int], near: Sequence[int]) -> tuple[int, int]:
+        """Return the window that keeps a point, the same for all windows that show it."""
+        by_window = {window: point}
+        for number in sorted(near, key=lambda number: -float(np.hypot(*(self._points[number] - point)))):
+            if self._windows[number] != window:
+                by_window[self._windows[number]] = self._points[number]  # the nearest comes last
+        if len(by_window) == 1:
+            return window
+        x, y = np.mean([*by_window.values()], axis=0).tolist()
+        sides = (((row, col), self._rows[row], self._cols[col]) for row, col in sorted(by_window))
+        inside = (each for each, down, across in sides
+                  if down.start <= y <= down.end and across.start <= x <= across.end)  # fmt: skip
+        return next(inside, min(by_window))  # it may lie on the side of a window that did not find it
+
+    def _is_shared(self, line: Line) -> NDArray[np.bool_]:
+        strips = np.searchsorted(self._col_strips, line[:, 0]) | np.searchsorted(self._row_strips, line[:, 1])
+        return np.asarray(strips % 2 == 1)
 
 
 def _find_strips(spans: Mapping[int, Span]) -> NDArray[np.float64]:
@@ -211,10 +231,6 @@ def _densify(line: Line) -> Line:
     steps = np.linspace(0, along[-1], max(2, int(np.ceil(along[-1] / STEP_PX)) + 1))
     at = np.union1d(along, steps)
     return np.stack([np.interp(at, along, values) for values in line.T], axis=-1)
-
-
-def _is_inside(line: Line, across: Span, down: Span) -> NDArray[np.bool_]:
-    return np.asarray(((line >= [across.start, down.start]) & (line <= [across.end, down.end])).all(axis=1))
 
 
 def _split(line: Line, is_kept: NDArray[np.bool_]) -> list[Line]:

@@ -46,6 +46,9 @@ _SPEED = """
 """Only the last run counts: before it the dataset may have been idle for days."""
 
 
+_EMPTY_TILES = "SELECT coalesce(sum(empty_tiles), 0)::BIGINT FROM rasters"
+
+
 @dataclass(frozen=True)
 class Speed:
     """How fast photos were scored recently."""
@@ -98,6 +101,8 @@ class Status:
     """Archives and photos that were not what was listed any more when the last run that has ended looked."""
     cost: Cost | None
     """Cost of all runs that had prices; None if no run had."""
+    empty_tiles: int = 0
+    """Tiles of rasters that show nothing, and are not scored."""
 
     @property
     def failed(self) -> int:
@@ -121,6 +126,7 @@ def status(out: str) -> Status:
         )
         planned, unread = connection.execute(_PLANNED).fetchall()[0]
         counts = dict(connection.execute(_COUNTS).fetchall())
+        [[empty_tiles]] = connection.execute(_EMPTY_TILES).fetchall()
         speed = _measure_speed(*connection.execute(_SPEED, {"commits": LAST_COMMITS}).fetchall()[0])
     done, reports = sum(counts.values()), read_reports(layout)
     return Status(
@@ -137,6 +143,7 @@ def status(out: str) -> Status:
         writer=_describe_writer(read_lease(layout)),
         changes=read_changes(reports),
         cost=total_cost(reports),
+        empty_tiles=empty_tiles,
     )
 
 

@@ -31,6 +31,10 @@ REACH_PX = 500
 """Half the distance over which ground is measured: one pixel of a millimetre would be lost in rounding."""
 
 
+MOST_TURN_DEG = 1.0
+"""Angle of rows to the map's axes up to which nobody would call a raster turned."""
+
+
 class PixelSize(NamedTuple):
     """How much of the ground a pixel spans."""
 
@@ -77,6 +81,11 @@ class Georeference:
     def is_on_earth(self) -> bool:
         """Whether longitude and latitude are known."""
         return self.crs is not None and is_on_earth(self.crs)
+
+    @property
+    def turn_deg(self) -> float:
+        """How far its rows are turned from the map's easting, counterclockwise, -180 to 180."""
+        return float(np.degrees(np.arctan2(self.geotransform[4], self.geotransform[1])))
 
     def to_map(self, pixels: Points) -> Points:
         """Return the map coordinates of pixels. Shape: (N, 2) → (N, 2)."""
@@ -140,6 +149,33 @@ class Georeference:
     @cached_property
     def _origin(self) -> NDArray[np.float64]:
         return np.array(self.geotransform[::3], np.float64)
+
+
+def list_doubts(place: Georeference | None, middle: Sequence[float]) -> list[str]:
+    """Say in sentences what a raster does not tell of its place, or tells only roughly.
+
+    Args:
+        place: of the raster.
+        middle: its pixel x, y in the middle.
+    """
+    if place is None:
+        return ["It has no georeference: it works in pixels, and tells no scale."]
+    if place.crs is None:
+        return ["It has no coordinate reference system: it works in pixels, and tells no scale."]
+    size = place.measure_pixel(middle)
+    if size is None:
+        return [f"Its place lies outside what {name_crs(place.crs)} shows, so it tells no scale."]
+    doubts = []
+    if size.is_uneven:
+        more = 100 * (max(size) / min(size) - 1)
+        uneven = f"Its pixels are {more:.0f} % longer one way than the other, and lengths are by their mean"
+        doubts.append(f"{uneven}: warp it to a grid to have them exact.")
+    elif is_geographic(place.crs):
+        doubts.append("Its map counts in degrees: the scale is that of its middle.")
+    if min(abs(place.turn_deg), 180 - abs(place.turn_deg)) > MOST_TURN_DEG:
+        turned = f"Its rows are turned by {place.turn_deg:.0f} degrees on the map: tiles and lines are placed so"
+        doubts.append(f"{turned}, and orientation_deg counts from its rows.")
+    return doubts
 
 
 def make_wkt(definition: str) -> str:

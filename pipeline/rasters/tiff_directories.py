@@ -30,6 +30,7 @@ SUB_DIRECTORIES = 330
 _FORMATS = {1: "u1", 2: "S1", 3: "u2", 4: "u4", 6: "i1", 7: "u1", 8: "i2", 9: "i4", 11: "f4", 12: "f8", 13: "u4",
             16: "u8", 17: "i8", 18: "u8"}  # fmt: skip
 """Type of a field to that of numpy; rational numbers, types 5 and 10, are pairs that nothing here needs."""
+_UNSIGNED = frozenset({1, 3, 4, 13, 16, 18})
 
 Values = Sequence[int] | Sequence[float] | bytes
 
@@ -103,7 +104,7 @@ def read_directories(source: RangeReader) -> list[Directory]:
 
 
 def read_array(source: RangeReader, directory: Directory, tag: int, most: int) -> NDArray[np.int64]:
-    """Read a tag with a number for each block.
+    """Read a tag with a number for each block; numbers over the size of the file come as one more than that size.
 
     Args:
         source: the file.
@@ -115,14 +116,15 @@ def read_array(source: RangeReader, directory: Directory, tag: int, most: int) -
         DataError: it is missing, of another type, or ends behind the file.
     """
     field = directory.fields.get(tag)
-    if field is None or field.kind not in _FORMATS:
-        raise _refuse(source, f"its directory lacks tag {tag}")
+    if field is None or field.kind not in _UNSIGNED:
+        raise _refuse(source, f"its directory lacks whole numbers in tag {tag}")
     dtype = np.dtype(directory.form.order + _FORMATS[field.kind])
     end = field.place + min(field.length, most) * dtype.itemsize
     if end > source.size_bytes:
         raise _refuse(source, f"the places of its blocks end at byte {end:,} of {source.size_bytes:,}")
     data = read_whole(source, field.place, end)
-    return np.frombuffer(data, dtype, len(data) // dtype.itemsize).astype(np.int64)
+    found = np.frombuffer(data, dtype, len(data) // dtype.itemsize)
+    return np.minimum(found, found.dtype.type(min(source.size_bytes + 1, np.iinfo(dtype).max))).astype(np.int64)
 
 
 def read_size(source: RangeReader) -> tuple[int, int] | None:

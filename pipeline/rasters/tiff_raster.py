@@ -19,6 +19,8 @@ from pipeline.storage.byte_ranges import RangeReader
 
 MOST_PIXELS = 1 << 37
 """Of a raster; ten gigapixels, of a mile of deck, are a fourteenth of it. A damaged header may claim any number."""
+MOST_SIDE_PX = 1 << 24
+"""Of a raster: 17 km at a millimetre to a pixel. A longer side would fill memory with the tiles along it."""
 MOST_BLOCK_BYTES = 128 << 20
 """Of a decoded block: a worker must hold some of them."""
 SPARE_BYTES = 1 << 20
@@ -181,7 +183,7 @@ def place_block(source: RangeReader, layer: Layer, blocks: Blocks, key: tuple[in
     """
     start, size_bytes = int(blocks.places[key]), int(blocks.sizes[key])
     most = 2 * layer.block.height_px * layer.block.width_px * layer.pixel_bytes + SPARE_BYTES
-    if size_bytes > most or not 0 <= start <= source.size_bytes - size_bytes:
+    if not 0 <= size_bytes <= most or not 0 <= start <= source.size_bytes - size_bytes:
         found = f"a block has {size_bytes:,} bytes from byte {start:,} on, of {source.size_bytes:,}"
         raise DataError("read", "member_unreadable", f"The raster is damaged or cut short: {found}.")
     return start, start + size_bytes
@@ -213,7 +215,7 @@ def _make_layer(directory: Directory, source: RangeReader) -> Layer:
         block = Size(directory.number(_TILE_HEIGHT, 0), directory.number(_TILE_WIDTH, 0))
     else:
         block = Size(min(directory.number(_STRIP_ROWS, size.height_px), size.height_px), size.width_px)
-    if min(*size, *block) < 1 or size.height_px * size.width_px > MOST_PIXELS:
+    if min(*size, *block) < 1 or max(size) > MOST_SIDE_PX or size.height_px * size.width_px > MOST_PIXELS:
         found = f"{size.height_px:,} x {size.width_px:,} pixels in blocks of {block.height_px:,} x {block.width_px:,}"
         raise DataError("open", "archive_unreadable", f"{source.name} is damaged: it claims {found}.")
     layer = Layer(
@@ -287,15 +289,16 @@ def _stored_rows(layer: Layer) -> int:
 
 
 def _split_strips(stored: Blocks, layer: Layer) -> Blocks:
-    """Return the places of parts of uncompressed strips."""
+    """Return the places of parts of uncompressed strips; -1 for what a strip lacks, as its size says."""
     planes = len(stored.places)
     row_bytes = layer.size.width_px * layer.pixel_bytes // planes
     first_rows = np.arange(0, layer.size.height_px, layer.block.height_px)
     strips, within = np.divmod(first_rows, _stored_rows(layer))
     starts = within * row_bytes
     rows = np.minimum(layer.block.height_px, layer.size.height_px - first_rows)
-    sizes = np.clip(stored.sizes[:, strips, 0] - starts, 0, rows * row_bytes)
-    return Blocks((stored.places[:, strips, 0] + starts)[..., None], sizes[..., None])
+    held = stored.sizes[:, strips, 0]
+    places = np.where(starts + rows * row_bytes <= held, stored.places[:, strips, 0] + starts, -1)
+    return Blocks(places[..., None], np.where(held > 0, rows * row_bytes, 0)[..., None])
 
 
 def _read_nodata(directory: Directory) -> int | None:

@@ -13,7 +13,7 @@ from pipeline.core.errors import DataError
 from pipeline.images.tiles import TileSpec
 from pipeline.rasters.excerpts import Area, find_area, list_bands, make_excerpt
 from pipeline.rasters.georeference import Georeference
-from pipeline.rasters.geotiff import read_georeference
+from pipeline.rasters.geotiff import FoundPlace, read_georeference
 from pipeline.rasters.levels import find_white
 from pipeline.rasters.tiff_raster import (
     SPARE_BYTES,
@@ -87,7 +87,7 @@ class WindowReader:
         return find_white(self._source, self.raster)
 
     def describe(self) -> dict[str, Any]:
-        """Return size, place and overviews of the level that is read, as JSON has them."""
+        """Return size, place, bands and overviews of the level that is read, as JSON has them."""
         picture, place = self.level.picture, self.place
         return {
             "height_px": picture.size.height_px,
@@ -95,6 +95,9 @@ class WindowReader:
             "crs": place and place.crs,
             "geotransform": place and [*place.geotransform],
             "nodata": self.raster.nodata,
+            "bands": picture.samples,
+            "unread_bands": picture.samples - len(list_bands(picture)),
+            "problem": self._found_place.problem,
             "overviews": [
                 round(picture.size.width_px / level.picture.size.width_px)
                 for level in self.raster.levels[self.rule.overview + 1 :]
@@ -110,7 +113,7 @@ class WindowReader:
     def place(self) -> Georeference | None:
         """Where the level that is read lies on the map; None where the file does not tell."""
         full, size = self.raster.levels[0].picture.size, self.level.picture.size
-        found = read_georeference(self.raster.directory.values).georeference
+        found = self._found_place.georeference
         if found is None or size == full:
             return found
         x, across, turn, y, lean, down = found.geotransform
@@ -159,6 +162,10 @@ class WindowReader:
                 yield window, error
                 continue
             self._keep({key: data for key, data in found.items() if uses[key]})
+
+    @cached_property
+    def _found_place(self) -> FoundPlace:
+        return read_georeference(self.raster.directory.values)
 
     @cached_property
     def _source(self) -> RangeReader:

@@ -42,6 +42,7 @@ from pipeline.scoring.plan import (
     expand_stream,
     find_first_file,
     make_plan,
+    notes_of,
     read_planned_ids,
 )
 from pipeline.scoring.planned_inputs import look_again, read_planned_inputs
@@ -309,7 +310,10 @@ def _list_archives(plan: Plan, job: ScoreJob, interrupt: Interrupt, early_s: flo
             if listing is not None:
                 found += 1
                 replay(listing.log)
-                _log.info("listed", archive=listing.archive, rows=listing.table.num_rows)
+                notes = notes_of(listing.table)
+                _log.info("listed", archive=listing.archive, rows=listing.table.num_rows, notes=notes)
+                if notes:
+                    job.callbacks.on_notes(listing.archive, notes)
                 job.stats.add_usage("list", listing.usage)
                 yield listing.table
             elif (part := early.take()) is not None:

@@ -24,7 +24,7 @@ from pipeline.core.table_schemas import MEMBERS
 from pipeline.dataset.commit_log import parse_parquet, read_table, table_bytes
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.moves import Moves
-from pipeline.dataset.rasters import add_rasters, read_description
+from pipeline.dataset.rasters import add_rasters, note_description, read_description
 from pipeline.dataset.run import json_bytes
 from pipeline.monitoring.changes import Change
 from pipeline.scoring.inputs import NOTHING_WAITS, SUCH_AS, Inputs, LoosePhotos, group_by_folder
@@ -213,6 +213,12 @@ def expand_stream(layout: Layout, stream: pa.Table) -> bool:
     return True
 
 
+def notes_of(listing: pa.Table) -> list[str]:
+    """Return what is to be told of a listed raster; nothing of another archive. As `Listing.table`."""
+    raster = raster_of(listing)
+    return [] if raster is None else note_description(archive_of(listing), raster)
+
+
 def count_photos(members: pa.Table) -> int:
     """Count the photos of a table of schema `MEMBERS`, which has streams, too."""
     return int(pc.sum(pc.equal(members["entry"], "photo")).as_py() or 0)
@@ -229,7 +235,7 @@ def find_first_file(members: pa.Table, moves: Moves) -> str | None:
 
 def list_photos(urls: Iterable[str]) -> pa.Table:
     """List single photos by their canonical URLs; schema `MEMBERS`."""
-    return _drop_repeats(group_by_folder(storage.stat(url) for url in sorted(urls)))
+    return _drop_repeats(group_by_folder(storage.stat(url) for url in sorted({*urls})))
 
 
 def read_listings(layout: Layout) -> Iterator[pa.Table]:
@@ -305,9 +311,12 @@ def _drop_repeats(tables: Iterable[pa.Table], waiting: pa.Array = NOTHING_WAITS.
         tables: of members; schema `MEMBERS`.
         waiting: `image_id` of photos to leave out.
     """
-    members = pa.concat_tables([MEMBERS.empty_table(), *(table.replace_schema_metadata() for table in tables)])
+    filled = [table.replace_schema_metadata() for table in tables if table.num_rows]
+    members = pa.concat_tables([MEMBERS.empty_table(), *filled])
     if len(waiting):
         members = members.filter(pc.invert(pc.is_in(members["image_id"], value_set=waiting)))
+    if len(filled) < 2:  # no listing repeats a photo, and to look takes 200 bytes for each
+        return members
     ids = members["image_id"]
     if pc.count_distinct(ids).as_py() == len(ids) - ids.null_count:
         return members  # no copy: a million rows take a quarter of a gigabyte

@@ -145,5 +145,8 @@ class ScoreCallbacks:
     def on_listed(self, archives: int, total: int) -> None:
         """This many of the archives are listed."""
 
+    def on_notes(self, archive: str, notes: Sequence[str]) -> None:
+        """A raster is listed, of which something is not read or not known; `notes` are sentences."""
+
     def on_progress(self, progress: Progress) -> None:
         """More photos have their rows, or some time has passed."""

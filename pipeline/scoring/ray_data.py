@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import ray
 from ray.data import ActorPoolStrategy, DataContext, ExecutionResources, TaskPoolStrategy
 
+from pipeline.archives.members import Limits
 from pipeline.archives.readers import MeasuredListing, list_and_measure
 from pipeline.cluster.session import MALLOC_ENV, nodes
 from pipeline.core.errors import CrackscanError
@@ -26,7 +27,7 @@ from pipeline.rasters.window_decoder import decode_window
 from pipeline.rasters.window_reader import WindowRule
 from pipeline.scoring.inspection import PhotoInspector
 from pipeline.scoring.placement import READ_CPUS, ScorerOptions, place_scorers
-from pipeline.scoring.reading import read_measured, split_units
+from pipeline.scoring.reading import pack_unit, read_measured, split_units, unpack_units
 from pipeline.scoring.scorer import Decoders, MakeEngine, PhotoScorer, ScoreRule, Scoring, make_inspector
 from pipeline.storage import StoredFile
 
@@ -75,14 +76,14 @@ def score_photos(
     photo_bytes = pc.sum(members["size_bytes"]).as_py() or 0  # without photos in streams, whose sizes are unknown
     _bound_memory(options.sizes.target_block_bytes(photo_bytes, placement.actors), placement.actors)
     next_unit_bytes = partial(options.sizes.next_unit_bytes, photo_bytes, placement.actors)
-    to_read = [*split_units(members, next_unit_bytes, options.sizes.unit_photos)]
+    to_read = [*map(pack_unit, split_units(members, next_unit_bytes, options.sizes.unit_photos))]
     has_streams = "stream" in members["entry"].unique().to_pylist()
     skipped = done if has_streams else pa.chunked_array([], MEMBERS.field("image_id").type)
     scored = (
         ray.data.from_arrow(to_read)
         .map_batches(
             partial(
-                read_measured,
+                _read_packed,
                 limits=scoring.limits,
                 done=skipped,
                 moves=scoring.moves,
@@ -109,6 +110,14 @@ def score_photos(
         yield from scored.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
     except ray.exceptions.RayError as error:
         _raise_cause(error)
+
+
+def _read_packed(
+    packed: pa.Table, limits: Limits, done: pa.ChunkedArray, moves: Moves, windows: WindowRule
+) -> Iterator[pa.Table]:
+    """Read photos as `read_measured` does."""
+    for unit in unpack_units(packed):
+        yield from read_measured(unit, limits, done, moves, windows)
 
 
 def _bound_memory(block_bytes: int, actors: int) -> None:

@@ -3,6 +3,7 @@
 It imports `core`. The verbs below are its interface: `from pipeline import storage`. Start with `files`.
 
 * `files`: the verbs, which take URLs and raise `StorageError`
+* `file_lists`: the files below a folder, sorted, in little memory
 * `byte_ranges`: readers of bytes by range: a stored file, a window of one, bytes in memory
 * `backends`: which store a URL leads to
 * `local`: local disk
@@ -10,6 +11,8 @@ It imports `core`. The verbs below are its interface: `from pipeline import stor
 * `hidden`: which files are hidden or a system's own, by their folders
 * `s3`: S3, each verb made of single requests
 * `s3_requests`: single requests to S3, with checks of the answers
+* `s3_pages`: the pages of a listing, parsed quickly
+* `s3_listing`: a long listing by many hands
 * `fsspec_backend`: every other filesystem of fsspec
 * `remote_file`: a remote file that reads ahead
 * `quick_reads`: many small readings of one remote file, each with little work
@@ -21,6 +24,7 @@ It imports `core`. The verbs below are its interface: `from pipeline import stor
 * `idle_probe`: asks a place when nothing comes from the workers
 """
 
+from pipeline.storage.file_lists import FileList
 from pipeline.storage.files import (
     FILES_AT_ONCE,
     LOCAL,
@@ -62,6 +66,7 @@ __all__ = [
     "FILES_AT_ONCE",
     "LOCAL",
     "READ_BYTES",
+    "FileList",
     "StoredFile",
     "canonical",
     "create",

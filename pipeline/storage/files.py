@@ -139,8 +139,9 @@ def is_concurrent(url: str) -> bool:
 
 
 def list_files(url: str) -> list[StoredFile]:
-    """List every file below a folder, sorted by path."""
-    return sorted(find_files(url), key=lambda file: file.path)
+    """List every file below a folder, sorted by path; of many, a `FileList` takes less memory."""
+    by_path = {file.path: file for file in find_files(url)}  # a store may tell one twice, see `s3_listing`
+    return [by_path[path] for path in sorted(by_path)]
 
 
 def find_files(url: str) -> Iterator[StoredFile]:

@@ -18,6 +18,7 @@ from pipeline.storage.errors import FileChangedError, ShortAnswerError, answer_o
 from pipeline.storage.parallel import run_together
 from pipeline.storage.remote_file import RemoteFile
 from pipeline.storage.retry import retry
+from pipeline.storage.s3_listing import find_objects
 from pipeline.storage.s3_requests import REQUESTS, Reply, S3Requests, tell_cause
 
 BLOCK_BYTES = 8 << 20
@@ -79,17 +80,11 @@ class S3Store:
             return False
 
     def find(self, path: str) -> Iterator[dict[str, Any]]:
-        """Find every object below, page by page, except the markers of empty folders."""
-        bucket = path.partition("/")[0]
-        more: dict[str, str] = {}
-        while True:
-            page = self.requests.list_page(path, **more)
-            for item in page.get("Contents", []):
-                if not item["Key"].endswith("/"):
-                    yield {"name": f"{bucket}/{item['Key']}", "size": item["Size"], "ETag": item["ETag"]}
-            if not page.get("IsTruncated"):
-                return
-            more = {"ContinuationToken": page["NextContinuationToken"]}
+        """Find every object below, except the markers of empty folders; many in any order, see `s3_listing`."""
+        bucket, _, key = path.partition("/")
+        for item in find_objects(partial(self.requests.list_page, path), f"{key}/" if key else "", REQUESTS):
+            if not item["Key"].endswith("/"):
+                yield {"name": f"{bucket}/{item['Key']}", "size": item["Size"], "ETag": item["ETag"]}
 
     def glob(self, pattern: str) -> list[str]:
         """Find the paths that a pattern matches; without `**`, s3fs lists less for it, all pages in one attempt."""

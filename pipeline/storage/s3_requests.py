@@ -25,6 +25,7 @@ from pipeline.storage.errors import (
     is_transient,
 )
 from pipeline.storage.retry import RetryPolicy, current_policy, retry
+from pipeline.storage.s3_pages import parse_quickly
 
 REQUESTS = 16
 """Parallel requests of one caller; more hardly help."""
@@ -138,7 +139,9 @@ class S3Requests:
                 raise ShortAnswerError("a list came differently twice")
             return first
 
-        return retry(f"s3://{path}", once if self.endpoint.startswith("https://") else confirmed)
+        is_protected = self.endpoint.startswith("https://")
+        parse_quickly(self.filesystem.s3)
+        return retry(f"s3://{path}", once if is_protected else confirmed)
 
     def get(self, path: str) -> Piece:
         """Read an object in one request."""

@@ -1,5 +1,7 @@
 """What is known early of an archive is the beginning of what is known in the end."""
 
+import threading
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -61,7 +63,7 @@ def test_an_archive_that_is_one_stream_is_not_partial(tmp_path: Path) -> None:
 
 def test_photos_are_handed_on_to_who_asks_and_once(listing: Listing) -> None:
     """Nothing is made that nobody waits for, and nothing comes twice."""
-    early = EarlyPhotos(go_on, early_s=0)
+    early = EarlyPhotos(go_on, early_s=0, rest_s=0)
     listing.add(Entry("a.jpg", 1))
     early(listing)
     assert early.take() is None  # and now somebody waits
@@ -96,6 +98,39 @@ def test_a_listing_without_photos_is_not_handed_on(listing: Listing) -> None:
     listing.add(Entry("a.txt", 1))
     early(listing)
     assert early.take() is None
+
+
+def test_a_listing_rests_until_somebody_asks_for_more(listing: Listing) -> None:
+    """Scorers start meanwhile, with the machine for themselves."""
+    early = EarlyPhotos(go_on, early_s=0, rest_s=3_600)
+    assert early.take() is None
+    listing.add(Entry("a.jpg", 1))
+    thread = threading.Thread(target=early, args=(listing,), daemon=True)
+    thread.start()
+    while (found := early.take()) is None:
+        time.sleep(0.01)
+    assert found["image"].to_pylist() == ["a.jpg", None]
+    thread.join(0.5)
+    assert thread.is_alive()
+    assert early.take() is None
+    thread.join(60)
+    assert not thread.is_alive()
+
+
+def test_a_listing_that_rests_ends_when_it_is_told_to(listing: Listing) -> None:
+    """Ctrl-C need not wait for the end of the rest."""
+    told = list[bool]()
+
+    def end() -> None:
+        if told:
+            raise InterruptedRunError("enough")
+        told.append(True)
+
+    early = EarlyPhotos(end, early_s=0, rest_s=3_600)
+    early.take()
+    listing.add(Entry("a.jpg", 1))
+    with pytest.raises(InterruptedRunError, match="enough"):
+        early(listing)
 
 
 def test_a_listing_ends_when_it_is_told_to(tmp_path: Path) -> None:

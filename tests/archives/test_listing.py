@@ -1,5 +1,6 @@
 """A listing has a row for each photo, counts other files, and survives serialisation."""
 
+import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -95,3 +96,17 @@ def test_ids_distinguish_photos(address: bytes, occurrence: int, other: bytes, o
     assert (first == second) == ((address, occurrence) == (other, other_occurrence))
     assert len(first) == 16
     assert int(first, 16) >= 0
+
+
+def test_what_all_photos_have_in_common_takes_memory_once() -> None:
+    """A loose photo takes the memory of its names, id, size and version, which is half of its row's."""
+    folder, chunk, chunks = "s3://photos/bridge 7", 64, 50
+    before = pa.total_allocated_bytes()
+    listing = Listing(folder, chunk_rows=chunk)
+    for number in range(chunk * chunks):
+        listing.add(Entry(f"{number:07d}.jpg", 4_000_000, version="v1"))
+    table = listing.table()
+
+    own = sum(table[name].nbytes for name in ("image_id", "image", "path"))
+    assert table.num_rows == chunk * chunks
+    assert own <= pa.total_allocated_bytes() - before < min(2 * own, table.nbytes / 2)

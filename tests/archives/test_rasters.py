@@ -1,5 +1,8 @@
 """Rasters as archives: which TIFFs are rasters, and their windows as photos."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +18,14 @@ from pipeline.images.tiles import TileSpec
 from pipeline.rasters import windows
 from pipeline.rasters.window_decoder import WindowPhoto, decode_window
 from pipeline.rasters.window_reader import WindowRule
+from tests import ROOT
 from tests.helpers.raster_files import ON_EARTH, make_bands, write_raster
 
 RULE = WindowRule(TileSpec(32, 0.0))
 LIMITS = RasterLimits(pixels=50_000)
+KINDS = {"ok", "archive_unreadable", "archive_truncated", "unsupported_format", "too_large", "member_unreadable",
+         "truncated_image"}  # fmt: skip
+"""What may become of a window, or of a raster."""
 
 
 @pytest.fixture(autouse=True)
@@ -124,3 +131,16 @@ def test_a_raster_that_cannot_be_read_is_one_failed_row(tmp_path: Path, data: by
     path.write_bytes(data)
     (row,) = list_archive(storage.stat(str(path)), None, RULE).to_pylist()
     assert (row["image"], row["failure_stage"], row["failure_kind"]) == ("", "open", kind)
+
+
+@pytest.mark.ray
+def test_damaged_rasters_are_failed_rows(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    """Of 500, damaged at random, nothing hangs, takes memory, or raises anything else."""
+    command = [sys.executable, "-m", "tests.helpers.hostile_rasters", str(tmp_path / "deck.tif"), "500"]
+    done = subprocess.run(
+        [*command, str(pytestconfig.getoption("--seed"))], cwd=ROOT, capture_output=True, timeout=500, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()[-2000:]
+    outcomes = json.loads(done.stdout)
+    assert min(outcomes["ok"], outcomes["truncated_image"], outcomes["archive_unreadable"]) > 20
+    assert outcomes.keys() <= KINDS

@@ -291,6 +291,36 @@ def test_few_headers_wait_for_a_slow_reader() -> None:
         assert len(ahead) <= 10 + 8 + 4  # and the reader's own part
 
 
+class GatedReader(CountingReader):
+    """Bytes in memory whose beginning comes at once, and the rest when the gate is open."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.gate = threading.Event()
+
+    def read(self, ranges: Sequence[ByteRange]) -> list[bytes]:
+        """Wait at the gate."""
+        if ranges[0][0] > 0:
+            self.gate.wait(60)
+        return super().read(ranges)
+
+
+def test_threads_rest_while_the_reader_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They read on in its own part alone, and elsewhere only while it asks."""
+    monkeypatch.setattr("pipeline.archives.tar_ahead.AWAY_S", -1.0)  # away between any two headers
+    data = pack_tar([(f"{number}.jpg", bytes(900)) for number in range(90)])
+    source, spread = GatedReader(data), Spread(16 * BLOCK_BYTES, threads=4)
+    with HeadersAhead(source, spread) as ahead:
+        first = ahead.take(0)
+        source.gate.set()
+        for thread in [thread for thread in threading.enumerate() if thread.name == "tar-ahead"]:
+            thread.join(0.1)
+        assert len(ahead) <= 6 + 3  # those of its own part, and what was under way
+        assert first is not None
+        assert ahead.take(first.next_position) is not None
+    assert list_all(source, spread) == list_all(BytesRangeReader("a.tar", data))
+
+
 @pytest.mark.parametrize("data", [b"", b"garbage" * 3_000, END], ids=["nothing", "text", "zeros"])
 def test_what_is_no_tar_starts_no_thread(data: bytes) -> None:
     """The first header is read alone."""

@@ -1,10 +1,13 @@
-"""Time and memory of the driver to plan and resume a million photos.
+"""Time and memory of the driver to plan and resume a million photos, in zips or loose.
 
-Run as `make scale`. It writes zips of tiny photos and plans them, commits rows for all but a few thousand as a run
-would, resumes to score the rest with a fake engine, and resumes once more with nothing left to do.
+Run as `make scale`, or as `python -m tests.bench.million --loose` for one alone. It plans tiny photos, commits rows for
+all but a few thousand as a run would, resumes to score the rest with a fake engine, and resumes once more with nothing
+left to do. Zips are written to disk. Loose photos lie in a bucket of S3 that is made up, all under one prefix
+(`--folders 1`) or in folders, behind plain HTTP on loopback: pages of the listing are asked for twice.
 """
 
 import argparse
+import contextlib
 import io
 import multiprocessing
 import os
@@ -12,7 +15,7 @@ import resource
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +29,7 @@ from pipeline.dataset.layout import Layout
 from pipeline.scoring.config import ScoreConfig
 from pipeline.scoring.progress import Progress, ScoreCallbacks, ScoreSummary
 from tests import ROOT
+from tests.helpers.made_up_bucket import BUCKET, MadeUpBucket, run_server
 
 os.environ["PYTHONPATH"] = str(ROOT)  # the workers import `tests.helpers.brightness_engine`
 
@@ -39,29 +43,33 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=1_000_000)
     parser.add_argument("--archives", type=int, default=1000)
     parser.add_argument("--left", type=int, default=5_000)
+    parser.add_argument("--loose", action="store_true", help="loose photos in a bucket, in place of zips")
+    parser.add_argument("--folders", type=int, default=1, help="of the loose photos")
+    parser.add_argument("--answer-ms", type=float, default=30, help="of the bucket")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        archives, out = Path(folder) / "archives", Path(folder) / "scores"
-        write_archives(archives, arguments.photos, arguments.archives)
-        measure("plan a new dataset, to the first score", begin, archives, out)
+    make_photos = serve_loose if arguments.loose else write_zips
+    with tempfile.TemporaryDirectory() as folder, make_photos(Path(folder), arguments) as photos:
+        out = Path(folder) / "scores"
+        measure("plan a new dataset, to the first score", begin, photos, out)
         commit(out, arguments.left)
-        measure(f"resume, {arguments.left:,} photos left", score, archives, out)
-        measure("resume, nothing left", score, archives, out)
+        measure(f"resume, {arguments.left:,} photos left", score, photos, out)
+        measure("resume, nothing left", score, photos, out)
 
 
-def measure(what: str, step: Callable[[Path, Path], str], archives: Path, out: Path) -> None:
+def measure(what: str, step: Callable[[str, Path], str], photos: str, out: Path) -> None:
     """Run a step in a process of its own; print its time and the peak of its memory."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        seconds, peak, outcome = pool.submit(run, step, archives, out).result()
-    print(f"{what}: {seconds:.1f} s, driver's peak memory {peak / MIB:,.0f} MiB; {outcome}", flush=True)
+        seconds, cpu_s, peak, outcome = pool.submit(run, step, photos, out).result()
+    used = f"{seconds:.1f} s, {cpu_s:.1f} s of CPU, driver's peak memory {peak / MIB:,.0f} MiB"
+    print(f"{what}: {used}; {outcome}", flush=True)
 
 
-def run(step: Callable[[Path, Path], str], archives: Path, out: Path) -> tuple[float, int, str]:
+def run(step: Callable[[str, Path], str], photos: str, out: Path) -> tuple[float, float, int, str]:
     """Run a step in this process; the time includes imports, as for a command."""
     began_at = time.monotonic()
-    outcome = step(archives, out)
+    outcome = step(photos, out)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return time.monotonic() - began_at, peak, outcome
+    return time.monotonic() - began_at, time.process_time(), peak, outcome
 
 
 class _StopError(Exception):
@@ -77,39 +85,58 @@ class _StopAtFirstScore(ScoreCallbacks):
             raise _StopError(f"{progress.photos:,} photos to score")
 
 
-def begin(archives: Path, out: Path) -> str:
-    """List every archive, save the listings, pass all the work to Ray, and wait for the first scores."""
+def begin(photos: str, out: Path) -> str:
+    """List everything, save the listings, pass all the work to Ray, and wait for the first scores."""
     try:
-        run_score(archives, out, _StopAtFirstScore())
+        run_score(photos, out, _StopAtFirstScore())
     except _StopError as begun:
         return str(begun)
     return "nothing to begin"
 
 
-def score(archives: Path, out: Path) -> str:
+def score(photos: str, out: Path) -> str:
     """Score the remaining photos."""
-    summary = run_score(archives, out, ScoreCallbacks())
+    summary = run_score(photos, out, ScoreCallbacks())
     return f"{summary.run.scored:,} photos scored, {summary.done_before:,} were done before"
 
 
-def run_score(archives: Path, out: Path, callbacks: ScoreCallbacks) -> ScoreSummary:
+def run_score(photos: str, out: Path, callbacks: ScoreCallbacks) -> ScoreSummary:
     """Run the flow with a fake engine."""
     from pipeline.scoring.flow import score
     from tests.helpers.brightness_engine import make_fast_brightness
 
-    config = ScoreConfig((str(archives),), str(out), cluster=ClusterConfig(cpus=2))
+    config = ScoreConfig((photos,), str(out), cluster=ClusterConfig(cpus=2))
     return score(config, callbacks, make_fast_brightness)
 
 
-def write_archives(folder: Path, photos: int, archives: int) -> None:
-    """Write zips of one tiny photo over and over."""
-    folder.mkdir()
+@contextlib.contextmanager
+def serve_loose(_folder: Path, arguments: argparse.Namespace) -> Iterator[str]:
+    """Serve loose photos from a made-up bucket, and yield the folder of all."""
+    names = (f"span-{index % arguments.folders:04d}/DSC{index:07d}.JPG" for index in range(arguments.photos))
+    bucket = MadeUpBucket(sorted(f"bridge 7/{name}" for name in names), make_photo())
+    with run_server(bucket, arguments.answer_ms / 1000) as environment:
+        os.environ.update(environment)
+        yield f"s3://{BUCKET}/bridge 7"
+
+
+@contextlib.contextmanager
+def write_zips(folder: Path, arguments: argparse.Namespace) -> Iterator[str]:
+    """Write zips of one tiny photo over and over, and yield their folder."""
+    archives = folder / "archives"
+    archives.mkdir()
+    photo = make_photo()
+    for number in range(arguments.archives):
+        with zipfile.ZipFile(archives / f"night-{number:04d}.zip", "w") as archive:
+            for index in range(number, arguments.photos, arguments.archives):
+                archive.writestr(f"bridge-{number:04d}/span-{index % 40:02d}/DSC{index:07d}.JPG", photo)
+    yield str(archives)
+
+
+def make_photo() -> bytes:
+    """Draw a tiny photo."""
     photo = io.BytesIO()
     Image.new("RGB", (16, 16), "grey").save(photo, "JPEG")
-    for number in range(archives):
-        with zipfile.ZipFile(folder / f"night-{number:04d}.zip", "w") as archive:
-            for index in range(number, photos, archives):
-                archive.writestr(f"bridge-{number:04d}/span-{index % 40:02d}/DSC{index:07d}.JPG", photo.getvalue())
+    return photo.getvalue()
 
 
 def commit(out: Path, left: int) -> None:

@@ -38,7 +38,8 @@ def rewrite(url: str, change: Callable[[Rows], object], declared: pa.Schema | No
     table = read_table(url)
     rows = table.to_pylist()
     change(rows)
-    facts = table.schema.metadata | {f"crackscan.{name}".encode(): value.encode() for name, value in metadata.items()}
+    named = {f"crackscan.{name}".encode(): value.encode() for name, value in metadata.items()}
+    facts = (table.schema.metadata or {}) | named
     changed = pa.Table.from_pylist(rows, declared or table.schema).replace_schema_metadata(facts)
     storage.write_whole(url, table_bytes(changed))
 

@@ -1,6 +1,7 @@
 """Rasters from end to end: every pixel scored once, as photos are; killed and resumed; from S3, by ranges."""
 
 import io
+import random
 import subprocess
 import sys
 import time
@@ -20,7 +21,9 @@ from pipeline.archives.rasters import RasterLimits
 from pipeline.archives.readers import list_archive
 from pipeline.core.errors import UsageError
 from pipeline.core.table_schemas import READ
+from pipeline.dataset.diff import differences
 from pipeline.dataset.layout import Layout
+from pipeline.dataset.sql import query
 from pipeline.images.tiles import TileSpec, grid
 from pipeline.models.card import PhotoCalibration
 from pipeline.rasters import windows
@@ -34,6 +37,8 @@ from tests.helpers.brightness_engine import score_brightness
 from tests.helpers.raster_files import make_bands, make_deck, write_raster
 
 SPEC = TileSpec(32, 0.25)
+MOST_KILLS = 5
+"""A raster of six windows ends before many more."""
 NOTHING = pa.chunked_array([], pa.string())
 DECK = make_deck(700, 610, 150)
 FORMS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -154,6 +159,10 @@ def _score(raster: Path, out: Path, limit: int = 0) -> "subprocess.Popen[bytes]"
     return subprocess.Popen([sys.executable, "-c", SCRIPT, str(raster), str(out), str(limit)])
 
 
+def _list_commits(out: Path) -> list[Path]:
+    return list(out.glob("images/part-*.parquet"))
+
+
 def _read_tiles(out: Path) -> list[dict[str, Any]]:
     columns = ["image", "row", "col", "left_px", "top_px", "width_px", "height_px", "crack_score"]
     rows = pq.read_table(out / "tiles", columns=columns).to_pylist()
@@ -161,24 +170,34 @@ def _read_tiles(out: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.ray
-def test_a_raster_is_scored_like_any_archive_and_resumed(tmp_path: Path) -> None:
-    """Killed when it has committed something, and run again: tiles as of an undisturbed run; `verify` has no fault."""
+def test_a_raster_killed_at_any_moment_is_resumed(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    """A deck that lies askew in nodata, of 16 bits: rows as of an undisturbed run, and `verify` has no fault."""
     raster, kept, killed = (tmp_path / name for name in ("deck.tif", "kept", "killed"))
-    write_raster(make_bands(6000, 9000), raster, compress="DEFLATE", tiled=True, blockxsize=256, blockysize=256)
+    deck, bands = make_deck(6000, 9000, 900), make_bands(6000, 9000).astype(np.uint16) * 16 + 16
+    bands[:, ~deck] = 0
+    write_raster(bands, raster, compress="DEFLATE", zlevel=1, nodata=0, tiled=True, blockxsize=256, blockysize=256)
+    chance = random.Random(pytestconfig.getoption("--seed"))
     with _score(raster, kept) as process:
         assert process.wait(900) == 0
-    with _score(raster, killed) as process:
-        while process.poll() is None and not list(killed.glob("images/part-*.parquet")):
-            time.sleep(0.05)
-        process.kill()
-    assert not (killed / "summary.json").exists()
+    for _ in range(min(MOST_KILLS, pytestconfig.getoption("--kills"))):
+        with _score(raster, killed) as process:
+            before, more = len(_list_commits(killed)), chance.choice([0, 1, 2])
+            while process.poll() is None and len(_list_commits(killed)) <= before + more:
+                time.sleep(0.05)
+            time.sleep(chance.random())
+            process.kill()
     with _score(raster, killed) as process:
         assert process.wait(900) == 0
+    assert differences(str(killed), str(kept)) == []
     for out in (kept, killed):
         verify = [sys.executable, "-m", "pipeline.cli", "verify", str(out)]
         subprocess.run(verify, check=True, timeout=300, capture_output=True)
-    tiles = _read_tiles(kept)
-    assert _read_tiles(killed) == tiles
-    assert len({(tile["row"], tile["col"]) for tile in tiles}) == len(tiles) == 27 * 41
-    (described,) = pq.read_table(killed / "rasters.parquet").to_pylist()
-    assert (described["height_px"], described["width_px"]) == (6000, 9000)
+    tiles = _read_tiles(killed)
+    shown = [
+        tile[:2]
+        for tile in grid(6000, 9000, TileSpec(224, 0.0))
+        if deck[tile.top_px : tile.top_px + tile.height_px, tile.left_px : tile.left_px + tile.width_px].any()
+    ]
+    assert [(tile["row"], tile["col"]) for tile in tiles] == shown
+    [described] = query(str(killed), "SELECT height_px, width_px, nodata, empty_tiles FROM rasters").to_pylist()
+    assert described == {"height_px": 6000, "width_px": 9000, "nodata": 0, "empty_tiles": 27 * 41 - len(shown)}

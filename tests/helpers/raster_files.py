@@ -18,11 +18,14 @@ Bands = NDArray[Any]
 
 def make_bands(height_px: int, width_px: int, bands: int = 3, seed: int = 0) -> NDArray[np.uint8]:
     """Make smooth bands that differ, and of which each place differs from its neighbours. Shape: (bands, H, W)."""
-    rows, cols = np.mgrid[:height_px, :width_px]
+    rows, cols = np.ogrid[:height_px, :width_px]
     steps = np.random.default_rng(seed).integers(2, 5, (bands, 2))
     return np.stack(
-        [(rows // down + cols // right + 40 * band) % 251 for band, (down, right) in enumerate(steps)]
-    ).astype(np.uint8)
+        [
+            ((rows // down + cols // right + 40 * band) % 251).astype(np.uint8)
+            for band, (down, right) in enumerate(steps)
+        ]
+    )
 
 
 def write_raster(bands: Bands, path: Path | None = None, **options: Any) -> bytes:  # noqa: ANN401 - GDAL's
@@ -66,7 +69,7 @@ def read_raster(data: bytes) -> Bands:
 
 def make_deck(height_px: int, width_px: int, half_width_px: int) -> NDArray[np.bool_]:
     """Return which pixels of a raster show a deck that lies askew in it. Shape: (H, W)."""
-    rows, cols = np.mgrid[:height_px, :width_px]
+    rows, cols = np.ogrid[:height_px, :width_px]
     shown: NDArray[np.bool_] = np.abs(rows - cols * height_px / width_px) < half_width_px
     return shown
 

@@ -10,6 +10,7 @@ from pipeline.rasters.georeference import (
     Georeference,
     find_epsg,
     is_geographic,
+    list_doubts,
     make_wkt,
     name_crs,
     write_wkt1,
@@ -131,3 +132,17 @@ def test_words_of_a_crs() -> None:
     assert (write_wkt1(crs) or "").startswith("PROJCS[")
     with pytest.raises(ValueError, match="EPSG:1"):
         make_wkt("EPSG:1")
+
+
+def test_doubts_are_told() -> None:
+    """No place, no CRS, degrees, pixels of two lengths, rows that are turned, and nothing of a plain map."""
+    plain = Georeference((565_000.0, 0.001, 0.0, 5_934_000.0, 0.0, -0.001), make_wkt("EPSG:25832"))
+    turned = Georeference((565_000.0, 0.0008, 0.0006, 5_934_000.0, 0.0006, -0.0008), make_wkt("EPSG:25832"))
+    degrees = Georeference((8.5, 1e-8, 0.0, 47.4, 0.0, -1e-8), make_wkt("EPSG:4326"))
+    equator = Georeference((8.5, 1e-8, 0.0, 0.1, 0.0, -1e-8), make_wkt("EPSG:4326"))
+    nowhere = Georeference((565_000.0, 0.001, 0.0, 5_934_000.0, 0.0, -0.001))
+    for place, word in ((None, "no georeference"), (nowhere, "no coordinate reference system"), (degrees, "warp it"),
+                        (equator, "counts in degrees"), (turned, "turned by 37 degrees")):  # fmt: skip
+        [doubt] = list_doubts(place, (100, 100))
+        assert word in doubt
+    assert list_doubts(plain, (100, 100)) == []

@@ -75,6 +75,28 @@ def test_a_raster_that_is_cut_or_altered_anywhere_raises_nothing_else() -> None:
     assert 0 < refused < 400
 
 
+@pytest.mark.parametrize("kind", [2, 5, 6, 9, 11, 12, 99])
+def test_places_that_are_no_whole_numbers_are_refused(kind: int) -> None:
+    """Text, signed numbers, fractions and unknown types place no block."""
+    data = bytearray(write_raster(make_bands(60, 50), tiled=True, blockxsize=16, blockysize=16))
+    (directory,) = read_directories(_source(bytes(data)))
+    entry = data.index(struct.pack("<HH", 324, directory.fields[324].kind))
+    data[entry + 2 : entry + 4] = struct.pack("<H", kind)
+    (directory,) = read_directories(_source(bytes(data)))
+    with pytest.raises(DataError, match="lacks whole numbers in tag 324"):
+        read_array(_source(bytes(data)), directory, 324, 1000)
+
+
+def test_places_far_behind_the_end_do_not_turn_round() -> None:
+    """Those of 64 bits are no negative numbers, which would lie before the file."""
+    data = bytearray(write_raster(make_bands(20, 20), bigtiff="YES"))
+    (directory,) = read_directories(_source(bytes(data)))
+    entry = data.index(struct.pack("<H", 273), directory.fields[273].place - 12)
+    data[entry + 2 : entry + 20] = struct.pack("<HQQ", 16, 1, 2**64 - 1)
+    (directory,) = read_directories(_source(bytes(data)))
+    assert read_array(_source(bytes(data)), directory, 273, 1000).tolist() == [len(data) + 1]
+
+
 def test_what_is_no_tiff_has_no_size() -> None:
     """Looking into many files raises nothing."""
     for data in (b"", b"II", b"\xff\xd8\xff", b"II*\0" + b"\xff" * 20, b"II+\0\x09\0\0\0" + bytes(20)):

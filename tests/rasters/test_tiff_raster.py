@@ -88,6 +88,13 @@ def test_sizes_that_no_raster_has_are_refused(side_px: int) -> None:
         open_raster(_source(_patch(_patch(data, 256, side_px), 257, side_px)))
 
 
+def test_a_raster_as_narrow_as_a_line_is_bounded() -> None:
+    """Its tiles would fill memory, however few its pixels are."""
+    data = _patch(_patch(write_raster(make_bands(64, 64)), 256, 1), 257, 1 << 30)
+    with pytest.raises(DataError, match="damaged: it claims"):
+        open_raster(_source(_patch(data, 278, 1 << 30)))
+
+
 def test_a_huge_raster_in_a_tiny_file_has_no_blocks() -> None:
     """Its index would be larger than the file."""
     data = write_raster(make_bands(64, 64), compress="DEFLATE", **TILED)
@@ -118,3 +125,15 @@ def test_an_uncompressed_strip_is_read_in_parts() -> None:
     blocks = read_blocks(raster.source, layer)
     assert layer.block.height_px == (256 << 10) // 900
     assert int(blocks.sizes.sum()) == 2000 * 300 * 3
+
+
+def test_an_uncompressed_strip_that_is_too_short_lacks_its_end() -> None:
+    """What it lacks is damaged; it was not left unwritten, which would be nothing to score."""
+    data = _patch(write_raster(make_bands(2000, 300), blockysize=2000), 279, 1000 * 900)
+    raster = open_raster(_source(data))
+    layer = raster.levels[0].picture
+    blocks = read_blocks(raster.source, layer)
+    assert (blocks.sizes > 0).all()
+    assert place_block(raster.source, layer, blocks, (0, 2, 0))[1] <= len(data)
+    with pytest.raises(DataError, match="damaged or cut short"):
+        place_block(raster.source, layer, blocks, (0, 6, 0))

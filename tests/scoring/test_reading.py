@@ -19,7 +19,7 @@ from pipeline.core.log import get_logger
 from pipeline.core.table_schemas import MEMBERS, READ
 from pipeline.dataset.layout import Layout
 from pipeline.scoring.placement import BatchSizes
-from pipeline.scoring.reading import is_stream_unit, read_measured, read_unit, split_units
+from pipeline.scoring.reading import is_stream_unit, pack_unit, read_measured, read_unit, split_units, unpack_units
 from tests.helpers.packing import NOTHING, pack, pack_zip
 from tests.helpers.plans import make_listed_plan
 
@@ -54,6 +54,7 @@ def test_units_split_the_plan_into_bounded_work(sizes: dict[tuple[str, str | Non
     bound = partial(BatchSizes().next_unit_bytes, pc.sum(table["size_bytes"]).as_py() or 0, actors)
     cut = [*split_units(table, bound)]
     before = 0
+    assert [unit for packed in map(pack_unit, cut) for unit in unpack_units(packed)] == cut
     for unit in cut:
         size_bytes = sum(unit["size_bytes"].to_pylist())
         assert is_stream_unit(unit) or unit.num_rows == 1 or size_bytes <= bound(before)
@@ -194,3 +195,16 @@ def test_each_photo_carries_the_log_lines_of_reading(tmp_path: Path, monkeypatch
     (photo,) = read_measured(unit, Limits(), NOTHING)
     [[line]] = photo["log"].to_pylist()
     assert json.loads(line)["url"] == f"file://{tmp_path}/in/a.jpg"
+
+
+def test_a_packed_unit_takes_a_third_of_its_memory() -> None:
+    """The units of all photos wait in the object store at once, as many bytes as the plan if they were not packed."""
+    listing = Listing("s3://photos/bridge 7")
+    for number in range(256):
+        listing.add(Entry(f"DSC{number:07d}.JPG", 4_000_000, version=f"{number * 0x9E3779B97F4A7C15:032x}"))
+    unit = listing.table()
+
+    packed = pack_unit(unit)
+
+    assert packed.num_rows == 1
+    assert packed.nbytes < unit.nbytes / 3

@@ -36,6 +36,22 @@ def cut(handler: BaseHTTPRequestHandler, start: int, end: int) -> None:
     handler.close_connection = True
 
 
+def answer_in_pieces(handler: BaseHTTPRequestHandler, start: int, end: int) -> None:
+    """Answer a few bytes at a time."""
+    body = DATA[start:end]
+    head = f"HTTP/1.1 206 OK\r\nContent-Range: bytes {start}-{end - 1}/*\r\ncontent-length:{len(body)}\r\n\r\n"
+    for at in range(0, len(head) + len(body), 3):
+        handler.wfile.write((head.encode() + body)[at : at + 3])
+
+
+def answer_and_close(handler: BaseHTTPRequestHandler, start: int, end: int) -> None:
+    """Answer, and say that no further request is waited for."""
+    handler.close_connection = True
+    handler.wfile.write(b"HTTP/1.1 206 OK\r\nConnection: close\r\n")
+    handler.wfile.write(b"Content-Range: bytes %d-%d/9\r\nContent-Length: %d\r\n" % (start, end - 1, end - start))
+    handler.wfile.write(b"\r\n" + DATA[start:end])
+
+
 def in_turn(*answers: Answer) -> Answer:
     """Answer each request in its own way."""
     left = iter(answers)
@@ -83,10 +99,32 @@ def test_ranges_come_on_kept_connections() -> None:
         assert quick.read([]) == []
 
 
+def test_an_answer_may_come_in_pieces() -> None:
+    """Of the head as of the data; large ranges are longer than what comes at once."""
+    with serve(answer_in_pieces) as (url, asked):
+        quick = QuickReads(lambda: url)
+        assert [quick.read([(start, 200)]) for start in range(3)] == [[DATA[start:200]] for start in range(3)]
+        assert len({port for port, _ in asked}) == 1
+    large = DATA * 300
+    with serve(lambda handler, start, end: send(handler, 206, large[start:end], start)) as (url, _):
+        assert QuickReads(lambda: url).read([(5, 500_000), (0, 0x10000)]) == [large[5:500_000], large[:0x10000]]
+
+
+def test_a_connection_is_kept_only_if_the_server_keeps_it() -> None:
+    """Each reading has its own then."""
+    with serve(answer_and_close) as (url, asked):
+        quick = QuickReads(lambda: url)
+        assert [quick.read([(start, 9)]) for start in range(3)] == [[DATA[start:9]] for start in range(3)]
+        assert len({port for port, _ in asked}) == 3
+
+
 @pytest.mark.parametrize(
     "answer",
     [
         cut,
+        lambda handler, start, end: send(handler, 206, DATA[start : end + 1], start, size_bytes=end - start),
+        lambda handler, start, _end: send(handler, 206, b"", start, size_bytes=1 << 40),
+        lambda handler, _start, _end: handler.wfile.write(b"HTTP/1.1 206 OK\r\nX: " + b"x" * (1 << 18)),
         lambda handler, start, end: send(handler, 206, DATA[start : end - 1], start),
         lambda handler, start, end: send(handler, 206, DATA[start:end], start + 1),
         lambda handler, start, end: send(handler, 200, DATA[start:end], start),
@@ -94,7 +132,7 @@ def test_ranges_come_on_kept_connections() -> None:
         lambda handler, start, _end: send(handler, 403, b"", start),
         lambda handler, _start, _end: handler.wfile.write(b"no HTTP\r\n\r\n"),
     ],
-    ids=["cut", "short", "elsewhere", "whole", "busy", "refused", "other"],
+    ids=["cut", "long", "huge", "endless head", "short", "elsewhere", "whole", "busy", "refused", "other"],
 )
 def test_anything_but_success_is_nothing(answer: Answer) -> None:
     """The caller reads again, in the way that tells failures."""
