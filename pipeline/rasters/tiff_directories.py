@@ -124,7 +124,8 @@ def read_array(source: RangeReader, directory: Directory, tag: int, most: int) -
         raise _refuse(source, f"the places of its blocks end at byte {end:,} of {source.size_bytes:,}")
     data = read_whole(source, field.place, end)
     found = np.frombuffer(data, dtype, len(data) // dtype.itemsize)
-    return np.minimum(found, found.dtype.type(min(source.size_bytes + 1, np.iinfo(dtype).max))).astype(np.int64)
+    places: NDArray[np.int64] = np.minimum(found, min(source.size_bytes + 1, np.iinfo(dtype).max)).astype(np.int64)
+    return places
 
 
 def read_size(source: RangeReader) -> tuple[int, int] | None:

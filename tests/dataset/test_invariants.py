@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline import storage
+from pipeline.core.wkt import Line
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import hold
 from pipeline.dataset.rasters import Raster, add_rasters, make_grid_lines, write_joined_cracks
@@ -30,7 +31,7 @@ WINDOWS = (
 )
 FIRST, SECOND = np.array([[20.0, 50.0], [238.0, 60.0]]), np.array([[240.0, 60.0], [390.0, 70.0]])
 OWN = np.array([[250.0, 170.0], [350.0, 220.0]])
-LINES = ([FIRST], [SECOND], [], [OWN])
+LINES: tuple[list[Line], ...] = ([FIRST], [SECOND], [], [OWN])
 """By window: two parts of one crack, and a crack within the last one."""
 GRID, BEGINS = "is one of the grid that covers it", "says at which tile of the grid it begins"
 COVER, JOINED, ALL_JOINED = "cover its grid, and each has one row", "is joined over windows begins", "of every raster"

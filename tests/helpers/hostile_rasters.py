@@ -12,6 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,7 @@ RULE = WindowRule(TileSpec(32, 0.0))
 _VALUES = (0, 1, 2, 3, 5, 16, 33, 255, 256, 1000, 65_535, 65_536, 1 << 20, (1 << 24) + 1, (1 << 31) - 1, 1 << 31,
            (1 << 32) - 1)  # fmt: skip
 """Where programs that count are off."""
-_TILES = {"tiled": True, "blockxsize": 32, "blockysize": 32}
+_TILES: dict[str, Any] = {"tiled": True, "blockxsize": 32, "blockysize": 32}
 
 
 def make_forms() -> list[bytes]:
@@ -85,7 +86,7 @@ def _find_directory(data: bytes) -> tuple[int, int, int]:
     return start, start + count * entry_bytes, entry_bytes
 
 
-def _form_of(data: bytes) -> tuple[str, bool]:
+def _form_of(data: bytes | bytearray) -> tuple[str, bool]:
     return "<" if data[:2] == b"II" else ">", b"+" in data[2:4]
 
 
