@@ -10,7 +10,7 @@ from pipeline.cli.progress import progress
 from pipeline.core.counts import count_of
 
 if TYPE_CHECKING:
-    from pipeline.reports.review import Reviewed
+    from pipeline.review.tile_folder import Reviewed
 
 MOST_REASONS = 3
 
@@ -47,7 +47,7 @@ def command(dataset: str, **given: Any) -> None:  # noqa: ANN401 - Click's
       crackscan review scores --out false-alarms --pick worst --tiles 500
       crackscan train tiles/ looked-at --out my-model
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
-    from pipeline.reports.review import ReviewConfig, review
+    from pipeline.review.tile_folder import ReviewConfig, review
 
     with progress("tiles") as show:
         made = review(ReviewConfig(dataset, **given), show)

@@ -40,7 +40,7 @@ def command(out: str, mm_per_px: float | None, scale_table: str | None, remove: 
       crackscan scale s3://results/tonight --scale scales.csv
       crackscan scale scores --remove
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
-    from pipeline.dataset.scales import remove_scales, set_scales
+    from pipeline.findings.scales import remove_scales, set_scales
     from pipeline.images.scale_facts import ScaleFacts
     from pipeline.measurement.scale import find_scale
     from pipeline.scoring.config import ScoreConfig

@@ -9,7 +9,7 @@ reads them.
 * `run`: `run.json`, with the fingerprint of everything that moves a score
 * `commit_log`: the committed photos, read from the files of `images/`
 * `lease`: the file by which crackscan refuses a second writer
-* `scales`: scales of photos that the user gives after scoring
+* `beside`: tables that people add (scales, verdicts, elements), and the views of them
 * `rasters`: the rasters of a dataset, and where their tiles and cracks lie
 * `moves`: where archives lie now, if not where they were listed
 * `forgetting`: removes the rows, tiles, cracks and maps of photos that are scored anew

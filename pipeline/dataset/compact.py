@@ -26,13 +26,14 @@ from pipeline.core.counts import count_of
 from pipeline.core.errors import DatasetError, UsageError
 from pipeline.core.progress import OnProgress
 from pipeline.core.secrets import refuse_credentials
+from pipeline.dataset.beside import scales_url
 from pipeline.dataset.commit_log import file_metadata, table_bytes
 from pipeline.dataset.crack_map_files import copy_maps
 from pipeline.dataset.diff import differences
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import Lease, hold
 from pipeline.dataset.run import json_bytes, read_run
-from pipeline.dataset.sql import Connection, scales_url, views
+from pipeline.dataset.sql import Connection, views
 from pipeline.dataset.targets import check_folder
 
 PART_BYTES = 256 << 20

@@ -19,25 +19,14 @@ from pipeline import storage
 from pipeline.core import table_schemas
 from pipeline.core.errors import DatasetError, UsageError
 from pipeline.core.scratch import temporary_folder
+from pipeline.dataset.beside import SCALES, scales_url, side_tables, view_statements
 from pipeline.dataset.commit_log import TOKEN
 from pipeline.dataset.duckdb_filesystem import StoredFiles
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.run import read_run
 from pipeline.storage.temporary import temporary_failure
 
-SCALES = pa.schema(
-    [
-        ("archive", pa.string()),
-        ("image", pa.string()),
-        ("image_id", pa.string()),
-        ("mm_per_px", pa.float64()),
-        ("scale_source", pa.string()),
-        ("set_at", pa.timestamp("us", tz="UTC")),
-    ]
-)
-"""Columns of `scales.parquet`, see `scales`: the scales of photos that were set after they had been scored."""
-
-VIEWS = ("images", "tiles", "cracks", "failures", "out_of_domain", "folders")
+VIEWS = ("images", "tiles", "cracks", "failures", "out_of_domain", "folders", "verdicts", "elements", "findings")
 """The views for queries."""
 
 MEMORY_LIMIT = "2GiB"
@@ -148,6 +137,8 @@ def views(layout: Layout, threshold: float | None = None, *, rescaled: bool = Tr
         joined, rasters = ([url] if storage.exists(url) else [] for url in (layout.raster_cracks, layout.rasters))
         create_file_view(connection, "joined_files", joined, table_schemas.CRACKS)
         create_file_view(connection, "rasters_files", rasters, table_schemas.RASTERS)
+        for name, urls, columns in side_tables(layout):
+            create_file_view(connection, name, urls, columns)
         if rescaled and storage.exists(scales := scales_url(layout)):
             create_file_view(connection, "scales", [scales], SCALES)
             for table, lengths in _IN_MM.items():
@@ -162,14 +153,10 @@ def views(layout: Layout, threshold: float | None = None, *, rescaled: bool = Tr
             _IMAGES if threshold is None else _RECOUNTED_IMAGES,
             *_STATEMENTS,
             _JOINED_CRACKS if joined else _CRACKS,
+            *view_statements(IS_OVER),
         ):
             connection.execute(statement)
         yield connection
-
-
-def scales_url(layout: Layout) -> str:
-    """Return the URL of `scales.parquet`; it exists only after `crackscan scale`."""
-    return storage.join(layout.url, "scales.parquet")
 
 
 _OF_CRACK = ("length_mm", "crack_width_mm_p50", "crack_width_mm_p95", "crack_width_mm_max")

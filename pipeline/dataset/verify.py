@@ -15,14 +15,13 @@ from pipeline import storage
 from pipeline.core import table_schemas
 from pipeline.core.errors import DatasetError
 from pipeline.core.progress import OnProgress
-from pipeline.dataset import rasters
+from pipeline.dataset import beside, rasters
 from pipeline.dataset.diff import differences
 from pipeline.dataset.forgetting import read_forgotten
 from pipeline.dataset.invariants import ADD_GRIDS, COUNTS, INVARIANTS, SIZES, TABLES, Invariant, make_boxes
 from pipeline.dataset.inventory import Inventory, PartFile, take_inventory
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.run import read_run
-from pipeline.dataset.scales import find_faults
 from pipeline.dataset.sql import Connection, connect, create_file_view, file_name
 from pipeline.images.tiles import TileSpec
 
@@ -61,9 +60,10 @@ def verify(out: str, on_progress: OnProgress) -> list[Check]:
     run, is_finished = read_run(layout), storage.exists(layout.summary)
     found = take_inventory(layout, on_progress)
     checks = _check_files(found, run["fingerprint"].get("model_id"), is_finished=is_finished)
-    checks.append(
-        _check("Every scale that was set afterwards is more than 0, and one to a photo.", find_faults(layout))
-    )
+    sentence = "Every scale that was set afterwards is more than 0, and one to a photo."
+    checks.append(_check(sentence, beside.find_scale_faults(layout)))
+    checks.append(_check("Every verdict is a known answer, on a known subject.", beside.find_verdict_faults(layout)))
+    checks.append(_check("Every photo belongs to one element at most.", beside.find_element_faults(layout)))
     checks.append(_check("Every raster has a size, a place if any, and one row.", rasters.find_faults(layout)))
     if any(file.damage or not file.is_declared for file in found.committed):
         sentences = (*(invariant.sentence for invariant in _row_invariants(run)), SUMMARY)

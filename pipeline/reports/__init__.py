@@ -1,4 +1,4 @@
-"""What people look at: report page, comparison, overlays, tiles to review.
+"""What people look at: report page, comparison, overlays.
 
 It reads finished and unfinished datasets, and photos through the readers of `scoring`; it imports neither `training`
 nor `cli`. Start with `report`.
@@ -6,7 +6,6 @@ nor `cli`. Start with `report`.
 * `report`: the HTML report of a dataset
 * `compare`: two datasets compared, as a table and as a page
 * `overlay`: photos with their heat over them, as files
-* `review`: tiles for people to label, with their table
 * `crack_drawings`: drawings of cracks, one a photo, as DXF and SVG
 * `workbook`: a workbook of cracks with their pictures
 * `dataset_stats`: SQL that counts and lists the photos of a dataset
@@ -14,7 +13,6 @@ nor `cli`. Start with `report`.
 * `photo_matching`: the photos of two inspections matched by name, by the end of their paths, or by position
 * `score_changes`: changes of scores between two datasets, and their agreement
 * `crack_growth`: growth of cracks between two inspections
-* `review_selection`: the rule that chooses tiles to review
 * `source_photos`: the photos of a dataset, read again from their archives
 * `raster_pictures`: regions of rasters with their heat or their cracks
 * `photo_cards`: photos as cards of a page

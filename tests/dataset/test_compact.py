@@ -19,10 +19,10 @@ from pipeline.dataset.diff import differences
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import hold
 from pipeline.dataset.moves import Moves, read_moves, write_moves
-from pipeline.dataset.scales import set_scales
 from pipeline.dataset.sql import scales_url
 from pipeline.dataset.verify import verify
 from pipeline.dataset.writer import open_writer
+from pipeline.findings.scales import set_scales
 from tests.helpers.small_dataset import COMMITS, make_run, ok, with_cracks, write_dataset, write_plan
 
 LARGE = 1 << 28

@@ -6,8 +6,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pipeline.dataset.scales import set_scales
 from pipeline.dataset.sql import query
+from pipeline.findings.scales import set_scales
 from tests import ROOT
 from tests.helpers.small_dataset import write_dataset
 

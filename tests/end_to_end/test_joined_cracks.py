@@ -16,9 +16,9 @@ from pipeline.dataset.diff import differences
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import hold
 from pipeline.dataset.rasters import Raster, write_joined_cracks
-from pipeline.dataset.scales import remove_scales, set_scales
 from pipeline.dataset.sql import query
 from pipeline.dataset.writer import open_writer
+from pipeline.findings.scales import remove_scales, set_scales
 from pipeline.scoring.inspection import join_pieces
 from tests.helpers.raster_dataset import RASTER, window, write_raster_dataset
 from tests.helpers.small_dataset import make_run, ok, with_cracks

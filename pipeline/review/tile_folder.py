@@ -1,6 +1,6 @@
 """Tiles for people to look at, cut out of their photos, and a table for their labels.
 
-`review_selection` chooses the tiles. Once people have filled in the labels, the folder is labelled data: see
+`selection` chooses the tiles. Once people have filled in the labels, the folder is labelled data: see
 `labels.labelled_tiles`.
 """
 
@@ -25,8 +25,8 @@ from pipeline.labels.boxes import cut
 from pipeline.labels.crops import encode_png
 from pipeline.labels.label_tables import REVIEW_TABLE
 from pipeline.reports.dataset_stats import find_corner, threshold_of
-from pipeline.reports.review_selection import Pick, ReviewRule, ReviewTile, choose_tiles
 from pipeline.reports.source_photos import SourcePhoto, read_source_photos
+from pipeline.review.selection import Pick, ReviewRule, ReviewTile, choose_tiles
 
 PICKS: dict[str, tuple[Pick, ...]] = {"uncertain": ("uncertain",), "worst": ("worst",), "both": ("uncertain", "worst")}
 

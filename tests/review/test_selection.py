@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline.core.errors import UsageError
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.sql import views
-from pipeline.reports.review_selection import Pick, ReviewRule, ReviewTile, choose_tiles
+from pipeline.review.selection import Pick, ReviewRule, ReviewTile, choose_tiles
 from tests.helpers.small_dataset import ok, write_dataset
 from tests.helpers.two_inspections import CARD, photos, write_inspections
 

@@ -10,15 +10,15 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline import storage
-from pipeline.core.errors import DatasetError, UsageError
-from pipeline.dataset.commit_log import read_table, table_bytes
+from pipeline.core.errors import UsageError
+from pipeline.dataset.beside import SCALES, scales_url
+from pipeline.dataset.commit_log import table_bytes
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import Lease, hold
 from pipeline.dataset.run import read_run
-from pipeline.dataset.sql import SCALES, query, scales_url
+from pipeline.dataset.sql import query
 
 FindScale = Callable[[str, str], tuple[float, str] | None]
 """From the columns `archive` and `image` of a photo to its `mm_per_px` and `scale_source`; None leaves the scale that
@@ -87,22 +87,6 @@ def remove_scales(out: str) -> bool:
         lease.check()
         storage.remove(scales_url(layout))
     return True
-
-
-def find_faults(layout: Layout) -> list[str]:
-    """Find what is wrong with a dataset's `scales.parquet`, if there is one."""
-    if not storage.exists(url := scales_url(layout)):
-        return []
-    try:
-        table = read_table(url)
-    except DatasetError as error:
-        return [str(error)]
-    if not table.schema.equals(SCALES):
-        return [f"{storage.name(url)} has other columns"]
-    mm_per_px, ids = table["mm_per_px"], table["image_id"].value_counts()
-    is_scale = pc.and_(pc.greater(mm_per_px, 0), pc.is_finite(mm_per_px)).fill_null(fill_value=False)
-    twice = ids.filter(pc.greater(ids.field("counts"), 1)).field("values")
-    return [*table["image"].filter(pc.invert(is_scale)).to_pylist(), *twice.to_pylist()]
 
 
 def _hold(layout: Layout) -> AbstractContextManager[Lease]:

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 
 from pipeline import storage
 from pipeline.core.errors import DatasetHeldError, UsageError
+from pipeline.dataset.beside import SCALES, find_scale_faults, scales_url
 from pipeline.dataset.commit_log import read_table, table_bytes
 from pipeline.dataset.compact import compact
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.lease import hold
-from pipeline.dataset.scales import Rescaled, find_faults, remove_scales, set_scales
-from pipeline.dataset.sql import SCALES, query, scales_url
+from pipeline.dataset.sql import query
 from pipeline.dataset.verify import differences, verify
+from pipeline.findings.scales import Rescaled, remove_scales, set_scales
 from tests.helpers.small_dataset import COMMITS, write_dataset
 
 IMAGES = "SELECT image, widest_px, mm_per_px, scale_source, widest_mm FROM images ORDER BY image"
@@ -130,11 +131,11 @@ def test_verify_finds_wrong_scales(layout: Layout) -> None:
     rows = read_table(scales_url(layout)).to_pylist()
     wrong = [rows[0] | {"mm_per_px": 0.0}, rows[1] | {"mm_per_px": None}, rows[2], rows[2]]
     storage.write_whole(scales_url(layout), table_bytes(pa.Table.from_pylist(wrong, SCALES)))
-    assert find_faults(layout) == [rows[0]["image"], rows[1]["image"], rows[2]["image_id"]]
+    assert find_scale_faults(layout) == [rows[0]["image"], rows[1]["image"], rows[2]["image_id"]]
     storage.write_whole(scales_url(layout), table_bytes(pa.table({"a": [1]})))
-    assert find_faults(layout) == ["scales.parquet has other columns"]
+    assert find_scale_faults(layout) == ["scales.parquet has other columns"]
     storage.write_whole(scales_url(layout), b"nonsense")
-    [damage] = find_faults(layout)
+    [damage] = find_scale_faults(layout)
     assert damage.startswith(f"{scales_url(layout)} is no sound Parquet file: ")
     [broken] = [check for check in verify(layout.url, lambda _done, _total: None) if check.broken]
     assert (broken.invariant, broken.names) == (

@@ -15,7 +15,7 @@ from pipeline.core.errors import CrackscanError, UsageError
 from pipeline.dataset.layout import Layout
 from pipeline.images.decode import decode
 from pipeline.labels.labelled_tiles import compute_descriptors, read_labelled_tiles
-from pipeline.reports.review import ReviewConfig, Reviewed, review
+from pipeline.review.tile_folder import ReviewConfig, Reviewed, review
 from tests.helpers.scored_photos import THRESHOLD, photo, score_archives, zip_photos
 from tests.helpers.small_dataset import write_dataset
 

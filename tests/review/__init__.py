@@ -1,0 +1,1 @@
+"""Tests of places for people to look at."""
