@@ -31,7 +31,10 @@ _COMPANIONS = {
     "caption": "COCO captions, which have no places. Give the instances",
     "segments_info": "COCO panoptic, whose places are in pictures. Give the instances",
     "images": "COCO image info, which has no annotations. Give the instances",
+    "proposals": "proposals of crackscan, which nobody has looked at. Give what the labelling tool exports",
 }
+PROPOSALS_BY = "crackscan review"
+"""Contributor of a COCO file, and source of a CVAT file, with proposals for people; the tools write their own there."""
 
 
 class Document(NamedTuple):
@@ -80,6 +83,8 @@ def parse(url: str, data: bytes) -> Document | Companion | None:
     """
     if _plain(data[:HEAD_BYTES])[:1] == b"<":
         root = _parse_xml(url, data)
+        if root.tag == "annotations" and root.findtext("meta/source") == PROPOSALS_BY:
+            return Companion(url, _COMPANIONS["proposals"])
         kind = _classify_xml(url, root)
         return None if kind is None else Document(url, kind, root)
     content = _parse_json(url, data)
@@ -172,10 +177,16 @@ def _find_companion(content: object) -> str | None:
     if "annotations" not in content:
         return "images" if "categories" in content else None
     entries = content["annotations"] if isinstance(content["annotations"], list) else []
+    if _is_by_us(content.get("info")) and all(isinstance(each, dict) and "score" in each for each in entries):
+        return "proposals"
     for key, own in (("caption", "category_id"), ("segments_info", "bbox")):
         if entries and all(isinstance(entry, dict) and key in entry and own not in entry for entry in entries):
             return key
     return None
+
+
+def _is_by_us(info: object) -> bool:
+    return isinstance(info, dict) and info.get("contributor") == PROPOSALS_BY
 
 
 def _is_task(record: dict[str, object]) -> bool:

@@ -65,20 +65,40 @@ def read(document: Document) -> Iterator[AnnotatedPhoto]:
     Raises:
         UsageError: a task has no photo, or a result is wrong.
     """
+    for entry, task in list_tasks(document):
+        photo = read_task(task, entry)
+        if photo is not None:
+            yield photo
+
+
+def list_tasks(document: Document) -> Iterator[tuple[Entry, Result]]:
+    """Yield the tasks of an export, with their places in it.
+
+    Raises:
+        UsageError: one is no object.
+    """
     content = document.content if isinstance(document.content, list) else [document.content]
     for index, value in enumerate(content):
         entry = Entry(document.url, f"task {index}")
-        task = record(value, entry, "the content")
-        results = list(_list_results(task, entry))
-        if not results:
-            continue
-        regions = [region for place, of_annotation in results for region in _group(of_annotation, place)]
-        sizes = {size for place, region in regions if (size := _find_size(region, place)) is not None}
-        if len(sizes) > 1:
-            raise entry.error("photos of several sizes", [tuple(size) for size in sorted(sizes)], "one")
-        shapes = [shape for place, region in regions for shape in _read_region(region, place)]
-        picture = _choose_picture(task, [result for _, region in regions for result in region], entry)
-        yield AnnotatedPhoto(entry, _list_names(picture), next(iter(sizes), None), tuple(shapes), relative=True)
+        yield entry, record(value, entry, "the content")
+
+
+def read_task(task: Result, entry: Entry) -> AnnotatedPhoto | None:
+    """Read what all annotations of a task say of its photo; None if nobody has finished it.
+
+    Raises:
+        UsageError: it has no photo, or a result is wrong.
+    """
+    results = list(_list_results(task, entry))
+    if not results:
+        return None
+    regions = [region for place, of_annotation in results for region in _group(of_annotation, place)]
+    sizes = {size for place, region in regions if (size := _find_size(region, place)) is not None}
+    if len(sizes) > 1:
+        raise entry.error("photos of several sizes", [tuple(size) for size in sorted(sizes)], "one")
+    shapes = [shape for place, region in regions for shape in _read_region(region, place)]
+    picture = _choose_picture(task, [result for _, region in regions for result in region], entry)
+    return AnnotatedPhoto(entry, _list_names(picture), next(iter(sizes), None), tuple(shapes), relative=True)
 
 
 def _list_results(task: Result, entry: Entry) -> Iterator[tuple[Entry, list[object]]]:

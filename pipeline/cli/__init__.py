@@ -9,6 +9,7 @@ answers at once. It may import every package but `jobs`. Start with `score`; the
 * `models`: list backbones and models, show a model card
 * `models_compare`: compare backbones and recipes on structures that they have not seen
 * `models_quantise`: give a model an int8 network
+* `models_calibrate`: fit a model's calibration and threshold to labelled tiles of the user's own
 * `plan`: what `score` would do, and how long it would take
 * `score`: photos in, a dataset of crack scores out
 * `status`: how far a dataset is, and which process writes it
@@ -23,6 +24,8 @@ answers at once. It may import every package but `jobs`. Start with `score`; the
 * `overlay`: draw photos with their heat, and photos on a map
 * `compare`: compare two datasets
 * `review`: export the tiles most worth a person's look
+* `verdicts`: add what people say of photos, tiles and cracks
+* `elements`: tell which part of which structure the photos show
 * `submit`: run long commands as jobs of a Ray cluster
 * `jobs`: list, inspect, follow and stop those jobs
 * `doctor`: check this machine
@@ -34,6 +37,8 @@ answers at once. It may import every package but `jobs`. Start with `score`; the
 * `storage_waits`: says that a command waits for storage, and why
 * `train_display`: what `train` shows
 * `train_from`: what `train --from` does and shows
+* `review_tools`: what `review --to` does
+* `verdict_labels`: datasets with verdicts as labelled data
 * `evaluate_display`: what `evaluate` prints
 * `models_compare_display`: what `models compare` shows
 * `score_display`: what `score`, `retry` and `plan` show
@@ -59,7 +64,8 @@ from pipeline.core.streams import prepare_streams
 
 COMMANDS = (
     "sample", "train", "evaluate", "models", "plan", "score", "status", "retry", "scale", "relocate", "verify",
-    "compact", "query", "export", "report", "overlay", "compare", "review", "submit", "jobs", "doctor",
+    "compact", "query", "export", "report", "overlay", "compare", "review", "verdicts", "elements", "submit", "jobs",
+    "doctor",
 )  # fmt: skip
 """In the order of use, which is that of `--help`."""
 

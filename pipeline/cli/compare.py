@@ -68,6 +68,9 @@ def command(
     widths and by how much they grew. Photos that do not fit together are named with the reason, and nothing is said of
     their cracks. With --top 0 --cracks 0, no archive is read.
 
+    Where both datasets have elements (`crackscan elements`), what became of cracks is also told element by element.
+    Cracks that somebody rejected are left out.
+
     By name, photos with the same path in their archives match; if several archives have such a path, those in archives
     of the same name. Others match by the longest common end of their paths, if no other photo has it: 1.jpg of the
     folder north and north/1.jpg of a zip. By place, the nearest photos match; those of one spot in the order in which
@@ -98,6 +101,9 @@ def _print_comparison(comparison: "Comparison") -> None:
         scores = f"{row['crack_score_a']:.3f} to {row['crack_score_b']:.3f}"
         echo(f"{row['difference']:+.3f}  {scores}  {row['image_b']}")
     _print_growth(comparison.growth)
+    for element in comparison.elements:
+        counts = ", ".join(f"{count:,} {kind}" for kind, count in element.cracks.items()) or "no crack compared"
+        echo(f"{element.title}: {counts}{f', {element.grown} new' if element.grown_px else ''}.")
     echo(comparison.table_url, comparison.page_url, *([comparison.cracks_url] if comparison.growth.pairs else []))
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.cli.messages import echo
-from pipeline.cli.options import overwrite_option, threshold_option
+from pipeline.cli.options import no_positions_option, overwrite_option, threshold_option
 from pipeline.core.counts import count_of
 from pipeline.core.errors import UsageError
 
@@ -38,9 +38,10 @@ FORMS_OF = {
 @click.option("--thumbnails", type=click.IntRange(min=0), metavar="N",
               help="At most N pictures in an xlsx, those of the widest cracks.  [default: 2000]")  # fmt: skip
 @click.option("--no-thumbnails", "thumbnails", type=int, flag_value=0, is_flag=True, help="As --thumbnails 0.")
+@no_positions_option
 @threshold_option
 @overwrite_option
-def command(dataset: str, form: Any, file: str, overwrite: bool, **given: Any) -> None:  # noqa: ANN401 - Click's
+def command(dataset: str, form: Any, file: str, overwrite: bool, no_positions: bool, **given: Any) -> None:  # noqa: ANN401
     """Write the dataset OUT, or its cracks, for other programs; an older export is replaced.
 
     \b
@@ -50,11 +51,14 @@ def command(dataset: str, form: Any, file: str, overwrite: bool, **given: Any) -
              or over the threshold and the lines of cracks where they are; in WGS 84, for QGIS (RFC 7946)
     gpkg     the same tiles and cracks of rasters as layers of a GeoPackage, in the raster's coordinate reference
              system, or in its pixels if it has none
-    duckdb   a database with the tables images, tiles, cracks, failures, out_of_domain, folders, and
-             run: what scored them
+    duckdb   a database with the tables images, tiles, cracks, failures, out_of_domain, folders, verdicts,
+             elements, findings, and run: what scored them
     dxf, svg a drawing of each photo with cracks, into a folder: the lines in layers by width, in mm where the photo
              has a scale, else in pixels
     xlsx     a workbook with a row for each crack, the widest first, with its picture and a link to its photo
+
+    Cracks in a csv or xlsx also have what people told: state, verdict, comment, by and judged_at once there are
+    verdicts, and the columns of their element once `crackscan elements` has been told.
 
     A CSV holds every value as it is. --for excel marks it as UTF-8, and puts a ' before texts that Excel would run as
     formulas (they begin with = + - @ or a control character) or take for numbers; numbers and times stay as they are.
@@ -75,10 +79,14 @@ def command(dataset: str, form: Any, file: str, overwrite: bool, **given: Any) -
       crackscan export scores --to gpkg --out deck.gpkg
       crackscan export scores --to dxf --out drawings
       crackscan export scores --to xlsx --out cracks.xlsx
+      crackscan export scores --to csv --table cracks --no-positions --out cracks.csv
       crackscan export s3://results/tonight --to duckdb --out tonight.duckdb
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
     options = {name: value for name, value in given.items() if value is not None}
     _refuse_options(form, options)
+    if no_positions:
+        _refuse_positions(form)
+        options["no_positions"] = True
     made: Exported | Drawn | Written
     if form in {"dxf", "svg"}:
         made = _draw(dataset, form, file, overwrite)
@@ -92,6 +100,11 @@ def command(dataset: str, form: Any, file: str, overwrite: bool, **given: Any) -
         echo(f"{dataset} {NOT_MEASURED}", err=True)
     if not made.is_finished:
         echo(f"{dataset} is not finished: more photos will come. `crackscan status` shows how many.", err=True)
+
+
+def _refuse_positions(form: str) -> None:
+    if form in {"dxf", "svg"}:
+        raise UsageError(f"--no-positions is for csv, duckdb and xlsx; --to {form} has none. Leave it out.")
 
 
 def _refuse_options(form: str, options: Mapping[str, Any]) -> None:
@@ -120,7 +133,11 @@ def _export(dataset: str, form: Any, file: str, overwrite: bool, options: Mappin
 
 def _format_exported(made: "Exported", form: str) -> str:
     if form != "geojson":
-        counts = ", ".join(f"{count:,} {table}" for table, count in sorted(made.rows.items()) if table != "run")
+        counts = ", ".join(
+            f"{count:,} {table}"
+            for table, count in sorted(made.rows.items())
+            if table != "run" and (count or table not in {"elements", "verdicts"})
+        )
         return f"Wrote {counts} to {made.url}"
     if "tiles" in made.rows:
         more = count_of(made.unplaced, "more has", "more have")

@@ -1,6 +1,6 @@
 """`crackscan models`: list backbones and models, and show a model card.
 
-`models_compare` and `models_quantise` are its other subcommands.
+`models_compare`, `models_quantise` and `models_calibrate` are its other subcommands.
 """
 
 import os
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli.messages import align_columns, echo
+from pipeline.cli.models_calibrate import command as calibrate
 from pipeline.cli.models_compare import command as compare
 from pipeline.cli.models_quantise import command as quantise
 from pipeline.core.counts import count_of
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 @click.group("models", invoke_without_command=True)
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """List backbones that work here and now, and models at hand; compare backbones; quantise a model.
+    """List backbones that work here and now, and models at hand; compare backbones; quantise or calibrate a model.
 
     \b
     Examples:
@@ -29,6 +30,7 @@ def command(ctx: click.Context) -> None:
       crackscan models show demo/model
       crackscan models show shipped --json
       crackscan models compare metu/ uav/ deck/ --out runs/compare
+      crackscan models calibrate shipped looked-at --out my-model
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
     if ctx.invoked_subcommand is None:
         ctx.invoke(list_models, folders=(".",))
@@ -62,6 +64,7 @@ def show(model: str, *, as_json: bool) -> None:
 
 command.add_command(compare)
 command.add_command(quantise)
+command.add_command(calibrate)
 
 
 def _backbones() -> list[tuple[str, ...]]:

@@ -82,6 +82,18 @@ overwrite_option = click.option(
     help="Also replace a file of the same kind that this command did not write; never an input or another kind.",
 )
 
+crop_only_option = click.option(
+    "--crop-only",
+    is_flag=True,
+    help="Show no photo as a whole: only what is around cracks, or the worst tile, at most half its height and width.",
+)
+
+no_positions_option = click.option(
+    "--no-positions",
+    is_flag=True,
+    help="Leave out where photos were taken: latitude, longitude and altitude.",
+)
+
 maps_option = click.option(
     "--maps",
     is_flag=True,

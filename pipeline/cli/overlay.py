@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli.messages import echo
-from pipeline.cli.options import overwrite_option
+from pipeline.cli.options import crop_only_option, overwrite_option
 from pipeline.core.counts import count_of
 from pipeline.core.errors import UsageError
 
@@ -42,6 +42,7 @@ def _read_region(_context: click.Context, _option: click.Parameter, text: str | 
 @click.option("--geojson", metavar="FILE", help="Also write all photos with a position, for QGIS, as `export` does.")
 @click.option("--region", callback=_read_region, metavar="LEFT,TOP,WIDTH,HEIGHT",
               help="Draw this region of a raster, in its pixels; IMAGE is then its path.")  # fmt: skip
+@crop_only_option
 @overwrite_option
 def command(
     out: str,
@@ -51,6 +52,7 @@ def command(
     cracks: bool,
     geojson: str | None,
     region: tuple[int, ...] | None,
+    crop_only: bool,
     overwrite: bool,
 ) -> None:
     """Draw photos of the dataset OUT with their cracks, or the scores of their tiles, over them.
@@ -65,6 +67,7 @@ def command(
       crackscan overlay scores DJI_0042.JPG
       crackscan overlay scores span-3/DJI_0042.JPG span-3/DJI_0043.JPG --out pictures --format jpeg
       crackscan overlay scores DJI_0042.JPG --cracks
+      crackscan overlay scores DJI_0042.JPG --cracks --crop-only
       crackscan overlay scores deck.tif --region 12000,4000,3000,2000 --cracks
       crackscan overlay scores --geojson photos.geojson
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
@@ -72,13 +75,15 @@ def command(
         raise UsageError("No IMAGE was given; expected a photo's path in its archive or its image_id, or --geojson.")
     if region is not None and len(images) != 1:
         raise UsageError(f"--region is of one raster, and {count_of(len(images), 'IMAGE was', 'IMAGEs were')} given.")
+    if region is not None and crop_only:
+        raise UsageError("--region says which part of a raster is drawn, and --crop-only chooses one. Leave one out.")
     from pipeline.dataset.export import ExportConfig, check_export
     from pipeline.reports.overlay import OverlayConfig
 
     table = None if geojson is None else ExportConfig(out, "geojson", geojson, overwrite=overwrite, option="--geojson")
     if table is not None:
         check_export(table)  # before the pictures, which take minutes
-    is_complete = not images or _draw(OverlayConfig(out, images, to, form, overwrite, cracks), region)
+    is_complete = not images or _draw(OverlayConfig(out, images, to, form, overwrite, cracks, crop_only), region)
     if table is not None:
         _export_map(table)
     if not is_complete:

@@ -10,6 +10,7 @@ from pipeline.cli import train_from
 from pipeline.cli.config_file import config_option
 from pipeline.cli.messages import echo
 from pipeline.cli.options import training_options
+from pipeline.cli.verdict_labels import resolve_datasets
 
 if TYPE_CHECKING:
     from pipeline.evaluation.operating_point import OperatingTarget
@@ -87,8 +88,9 @@ def command(ctx: click.Context, /, out: str, from_model: str | None, **given: An
     DATA is a folder or URL with Positive/ and Negative/ below it at any depth; or one with photos in images/ and their
     crack masks (same name and size, over 0 = crack) in masks/, from which cracked and sound tiles are cut; or an export
     of a labelling tool (COCO, labelme, YOLO, Pascal VOC, CVAT, Label Studio); or a CSV or Parquet table of path and
-    label. Tiles of one photo, and near-identical tiles, never stand on both sides. Options not given come from the
-    preset. The same command continues an interrupted run from its last epoch.
+    label; or a dataset that `score` wrote and people judged, whose verdicts are the labels. Tiles of one photo, and
+    near-identical tiles, never stand on both sides. Options not given come from the preset. The same command continues
+    an interrupted run from its last epoch.
 
     \b
     What is written:
@@ -104,6 +106,7 @@ def command(ctx: click.Context, /, out: str, from_model: str | None, **given: An
       crackscan train coco.json --out model --positive crack --negative "no crack"
       crackscan train a/ b/ --clutter plants/ --out model
       crackscan train looked-at --from shipped --out model-of-mine
+      crackscan train scores --from shipped --out model-of-mine
       crackscan train a/ b/ --out model --backbone convnext_tiny --weights convnext.safetensors
     """  # noqa: D301 - \b is Click's mark for "do not rewrap"
     if from_model is None:
@@ -121,6 +124,7 @@ def run_training(out: str, preset: str, **given: Any) -> "TrainResult":  # noqa:
     from pipeline.training import flow
 
     use = _operating_target(given)
+    given |= {name: resolve_datasets(given[name]) for name in ("data", "val")}
     config = _config(out, preset, given)
     with TrainDisplay(config.hyperparameters) as display:
         return flow.train(config, display, use)

@@ -7,6 +7,7 @@ import click
 from click.core import ParameterSource
 
 from pipeline.cli.messages import echo
+from pipeline.cli.verdict_labels import resolve_datasets
 from pipeline.core.counts import count_of
 
 if TYPE_CHECKING:
@@ -49,10 +50,10 @@ def adapt(out: str, old_model: str, given: dict[str, Any]) -> None:
     from pipeline.training.config import Hyperparameters, TrainConfig
 
     config = TrainConfig(
-        data=given["data"],
+        data=resolve_datasets(given["data"]),
         out=out,
         clutter=given["clutter"],
-        val=given["val"],
+        val=resolve_datasets(given["val"]),
         classes=ClassNames(given["positive"], given["negative"]),
         hyperparameters=Hyperparameters(seed=given["seed"] or 0),
         about=About(given["licence"], given["attribution"], given["note"]),

@@ -17,6 +17,7 @@ It imports nothing of ours. Start with `errors`: its tree says what each error d
 * `control_characters`: characters that steer a terminal or turn a line around, made visible
 * `spreadsheets`: what Excel needs to read a CSV in UTF-8, and to take names for text
 * `wkt`: lines as well-known text, and back
+* `photo_patterns`: names and globs of photos in people's tables
 * `counts`: numbers with their nouns, for people
 * `secrets`: refuses passwords and keys where others could read them
 """

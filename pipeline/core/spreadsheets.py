@@ -18,3 +18,8 @@ _IS_GUARDED = re.compile(GUARDED)
 def guard(text: str) -> str:
     """Put a `'` before a text that a spreadsheet would take for something else."""
     return f"'{text}" if _IS_GUARDED.search(text) else text
+
+
+def unguard(text: str) -> str:
+    """Take away the `'` that `guard` puts before a text; any other text stays."""
+    return text[1:] if text.startswith("'") and _IS_GUARDED.search(text[1:]) else text

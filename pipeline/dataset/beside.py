@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import storage
-from pipeline.core.errors import DatasetError
-from pipeline.dataset.commit_log import read_table
+from pipeline.core.errors import DatasetError, UsageError
+from pipeline.dataset.commit_log import read_table, table_bytes
 from pipeline.dataset.layout import Layout
 
 _ADDRESS = [("archive", pa.string()), ("image", pa.string()), ("image_id", pa.string())]
@@ -57,7 +57,7 @@ _VERDICTS = """
            i.image_id IS NOT NULL AND i.scored_at IS NOT DISTINCT FROM v.scored_at AS is_current
     FROM (
         SELECT *, row_number() OVER (
-            PARTITION BY image_id, subject, left_px, top_px, width_px, height_px
+            PARTITION BY image_id, scored_at, subject, left_px, top_px, width_px, height_px
             ORDER BY judged_at DESC, recorded_at DESC, verdict_id
         ) AS turn
         FROM (
@@ -65,7 +65,8 @@ _VERDICTS = """
         ) WHERE copy = 1
     ) AS v LEFT JOIN images_files AS i USING (image_id)
 """
-"""All verdicts, each once: whether it is the last on its place, and whether the photo is the one that was judged."""
+"""All verdicts, each once: whether it is the last on its place, and whether the photo is the one that was judged. One
+on another picture, or on none, never takes the place of one on the photo as it is."""
 
 _ANSWER = 'verdict, comment, "by", judged_at'
 
@@ -80,7 +81,8 @@ _FINDINGS = f"""
     ), of_photo AS (SELECT image_id, {_ANSWER} FROM said WHERE subject = 'photo'),
     places AS (
         SELECT 'crack' AS kind, c.*, coalesce(o.verdict, p.verdict) AS verdict,
-               coalesce(o.comment, p.comment) AS comment, coalesce(o."by", p."by") AS "by", coalesce(o.judged_at, p.judged_at) AS judged_at
+               coalesce(o.comment, p.comment) AS comment, coalesce(o."by", p."by") AS "by",
+               coalesce(o.judged_at, p.judged_at) AS judged_at
         FROM cracks AS c LEFT JOIN of_crack AS o USING (image_id, crack) LEFT JOIN of_photo AS p USING (image_id)
         UNION ALL BY NAME
         SELECT 'tile' AS kind, image_id, archive, image, left_px, top_px, width_px, height_px, {_ANSWER}
@@ -97,8 +99,11 @@ _FINDINGS = f"""
     FROM (FROM places UNION ALL BY NAME FROM rest) AS f LEFT JOIN elements AS e USING (image_id)
 """  # noqa: S608 - our own SQL
 """What was found, place by place, and what people say of it: each crack; each judged tile that no crack runs through;
-and each photo that is over the threshold, or was judged, and has neither. A crack's own verdict counts, else one on a tile
-that it runs through (one that confirms it before others), else that of its photo."""
+and each photo that is over the threshold, or was judged, and has neither. A crack's own verdict counts, else one on a
+tile that it runs through (one that confirms it before others), else that of its photo."""
+
+_COPIED = b"crackscan.copied_from"
+"""Key of Parquet metadata: the dataset from which a compaction has its elements."""
 
 STATES = ("confirmed", "open", "unclear", "rejected")
 
@@ -148,6 +153,40 @@ def view_statements(is_over: str) -> tuple[str, ...]:
     """
     elements = "CREATE VIEW elements AS SELECT * EXCLUDE (filename) FROM elements_files"
     return _VERDICTS, elements, _FINDINGS.format(is_over=is_over)
+
+
+def refuse_own(old: Layout, new: Layout) -> None:
+    """Refuse to replace a copy of a dataset that has scales or elements of its own: a new copy has the dataset's.
+
+    Raises:
+        UsageError: says which.
+    """
+    if storage.exists(scales_url(new)):
+        raise UsageError(
+            f"{new.url} has scales of its own, in scales.parquet, and a new compaction has those of {old.url}. Set "
+            f"them there with `crackscan scale`, and drop these with `crackscan scale {new.url} --remove`; or give "
+            "another --to."
+        )
+    if storage.exists(url := elements_url(new)) and _COPIED not in (read_table(url).schema.metadata or {}):
+        raise UsageError(
+            f"{new.url} has elements of its own, in elements.parquet, and a new compaction has those of {old.url}. "
+            "Give the rules to `crackscan elements` there, and remove this file; or give another --to."
+        )
+
+
+def copy_tables(old: Layout, new: Layout) -> None:
+    """Copy the verdicts and elements of a dataset; verdicts that were added to an older copy stay beside them.
+
+    Scales are not copied: those of a copy are in its files.
+    """
+    for url in list_verdict_files(old):
+        storage.write_whole(storage.join(new.url, "verdicts", storage.name(url)), storage.read_bytes(url))
+    if not storage.exists(url := elements_url(old)):
+        storage.remove(elements_url(new))
+    else:
+        table = read_table(url)
+        marked = table.replace_schema_metadata({**(table.schema.metadata or {}), _COPIED: old.url})
+        storage.write_whole(elements_url(new), table_bytes(marked))
 
 
 def find_scale_faults(layout: Layout) -> list[str]:

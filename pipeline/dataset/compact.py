@@ -1,7 +1,8 @@
 """Rewrites a finished dataset of many small parts as a new dataset of a few large ones.
 
-The new dataset is sorted by archive and image, and sealed: no run can add to it. The old one stays unchanged. DuckDB
-sorts one part at a time and spills to disk; tiles and cracks stream through.
+The new dataset is sorted by archive and image, and sealed: no run can add to it, but people can add verdicts. What they
+added to the old one is copied. The old one stays unchanged. DuckDB sorts one part at a time and spills to disk; tiles
+and cracks stream through.
 
 An older compaction of the same dataset is replaced on demand. The new one is made and proved in the temporary folder
 first. Then the old files go and the new ones come, so that nobody who reads `images/*.parquet` sees a row twice; see
@@ -26,7 +27,7 @@ from pipeline.core.counts import count_of
 from pipeline.core.errors import DatasetError, UsageError
 from pipeline.core.progress import OnProgress
 from pipeline.core.secrets import refuse_credentials
-from pipeline.dataset.beside import scales_url
+from pipeline.dataset.beside import copy_tables, refuse_own
 from pipeline.dataset.commit_log import file_metadata, table_bytes
 from pipeline.dataset.crack_map_files import copy_maps
 from pipeline.dataset.diff import differences
@@ -178,8 +179,8 @@ def compact(  # noqa: PLR0913 - its options, each a value of its own
         overwrite: replace an older compaction of the same dataset.
 
     Raises:
-        UsageError: the dataset is not finished, or compact already; or `to` holds something else, or has scales of its
-            own.
+        UsageError: the dataset is not finished, or compact already; or `to` holds something else, or has scales or
+            elements of its own.
         DatasetError: a file is damaged, or another process wrote to the dataset meanwhile.
     """
     refuse_credentials([("--to", to)])
@@ -200,6 +201,7 @@ def compact(  # noqa: PLR0913 - its options, each a value of its own
         else:
             _begin(old, new, run)
             parts, tiles = _make(old, new, limits, lease, on_progress)
+        copy_tables(old, new)
         lease.check()
         changes = {"run_id": run_id, "finished_at": run["compacted_at"], "commits": parts}
         storage.write_whole(new.summary, json_bytes(summary | changes))
@@ -268,7 +270,7 @@ def _check_free(old: Layout, new: Layout, *, overwrite: bool) -> None:
         raise UsageError(f"{new.url} and {old.url} overlap. Give --to a folder of its own.")
     if storage.exists(new.run):
         _check_older(old, new, overwrite=overwrite)
-        _check_no_scales(old, new)
+        refuse_own(old, new)
         return
     check_folder(new.url, [old], "--to")
     if storage.exists(new.url) and any(not _is_leftover(file.path) for file in storage.list_files(new.url)):
@@ -286,16 +288,6 @@ def _check_older(old: Layout, new: Layout, *, overwrite: bool) -> None:
         raise UsageError(
             f"There is another dataset at {new.url}: an older compaction of {old.url}. Give another --to, or "
             "--overwrite to replace it once the new one is made and proved."
-        )
-
-
-def _check_no_scales(old: Layout, new: Layout) -> None:
-    """Refuse to replace a compaction that has scales of its own: a new one has those of its dataset."""
-    if storage.exists(scales_url(new)):
-        raise UsageError(
-            f"{new.url} has scales of its own, in scales.parquet, and a new compaction has those of {old.url}. Set "
-            f"them there with `crackscan scale`, and drop these with `crackscan scale {new.url} --remove`; or give "
-            "another --to."
         )
 
 

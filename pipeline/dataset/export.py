@@ -32,15 +32,24 @@ Form = Literal["csv", "geojson", "gpkg", "duckdb"]
 Table = Literal["images", "tiles", "cracks", "folders"]
 Program = Literal["excel"]
 
-TABLES = ("cracks", "failures", "folders", "images", "out_of_domain", "run", "tiles")
+TABLES = (
+    "cracks", "elements", "failures", "findings", "folders", "images", "out_of_domain", "run", "tiles", "verdicts",
+)  # fmt: skip
 """The tables of a DuckDB file, in alphabetical order."""
 
+_ADDED_TABLES = {"elements", "findings", "verdicts"}
+
 _OLDER_TABLES = (
-    {*TABLES} - {"cracks"},
-    {*TABLES} - {"cracks", "folders"},
-    {*TABLES} - {"cracks", "folders", "out_of_domain"} | {"strange"},
+    {*TABLES} - _ADDED_TABLES,
+    {*TABLES} - _ADDED_TABLES - {"cracks"},
+    {*TABLES} - _ADDED_TABLES - {"cracks", "folders"},
+    {*TABLES} - _ADDED_TABLES - {"cracks", "folders", "out_of_domain"} | {"strange"},
 )
-"""Those of exports before 0.8, 0.4 and 0.2."""
+"""Those of exports before people could add to a dataset, and before 0.8, 0.4 and 0.2."""
+
+_WITH_POSITION = ("images", "failures", "out_of_domain")
+_NO_POSITION = "* REPLACE (NULL::DOUBLE AS latitude, NULL::DOUBLE AS longitude, NULL::DOUBLE AS altitude_m)"
+"""The columns stay, so that programs find them; they are empty."""
 
 STORAGE_VERSION = "v1.0.0"
 """Every DuckDB from this one on opens the file; by default only the newest would."""
@@ -52,10 +61,20 @@ _ROWS = {
         FROM images ORDER BY archive, image, occurrence
     """,
     "tiles": "SELECT * FROM tiles",
-    "cracks": "SELECT * FROM cracks ORDER BY archive, image, image_id, crack",
+    "cracks": "FROM ({cracks}) ORDER BY archive, image, image_id, crack",
     "folders": "SELECT * FROM folders ORDER BY archive, folder",
 }
-"""The rows of a CSV, with times in ISO 8601. Tiles come in the order of the files: sorting millions takes minutes."""
+"""The rows of a CSV, with times in ISO 8601; `{cracks}` are those of `list_told_cracks`. Tiles come in the
+order of the files: sorting millions takes minutes."""
+
+_SAID = {
+    "state": "f.state",
+    "verdict": "f.verdict",
+    "comment": "f.comment",
+    "by": 'f."by"',
+    "judged_at": "strftime(f.judged_at AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%SZ')",
+}
+"""What verdicts add to a crack."""
 
 _RUN = """
     CREATE TABLE exported.run AS
@@ -126,9 +145,15 @@ class ExportConfig:
     """Also replace a file of this kind that is not an export."""
     option: str = "--out"
     """The option that names the file, for messages."""
+    no_positions: bool = False
+    """Leave empty where photos were taken."""
 
     def __post_init__(self) -> None:
         """Refuse options without effect."""
+        if self.no_positions and self.form in {"geojson", "gpkg"}:
+            raise UsageError(
+                f"--no-positions leaves out positions, and --to {self.form} is a map. Leave one of them out."
+            )
         if self.form == "geojson" and self.table not in _PLACEABLE:
             raise UsageError(f"--table is {self.table}, and a map shows images, tiles or cracks. Give one of those.")
         if self.table != "images" and self.form in {"duckdb", "gpkg"}:
@@ -178,11 +203,8 @@ def export(config: ExportConfig) -> Exported:
         unplaced = 0
         if config.form == "geojson":
             unplaced = connection.execute(_PLACEABLE[config.table]).fetchall()[0][0] - rows[config.table]
-        notes = (
-            note_places(rasters, by_pixel=config.form == "gpkg")
-            if config.table != "images" or config.form == "gpkg"
-            else ()
-        )
+        shows_shapes = config.table != "images" or config.form == "gpkg"
+        notes = note_places(rasters, by_pixel=config.form == "gpkg") if shows_shapes else ()
         return Exported(url, rows, unplaced, is_finished, is_measured(connection), notes)
 
 
@@ -192,6 +214,34 @@ def is_measured(connection: Connection) -> bool:
         "SELECT count(cracks) > 0 FROM images WHERE status = 'ok' HAVING count(*) > 0"
     ).fetchall()
     return bool(found != [(False,)])
+
+
+def list_told_columns(connection: Connection) -> dict[str, str]:
+    """Return the columns that people added to cracks, and what they are in the SQL of `list_told_cracks`.
+
+    They are those of verdicts if there is one, and those of elements if any are told.
+    """
+    [(judged, filed)] = connection.execute("SELECT EXISTS (FROM verdicts), EXISTS (FROM elements)").fetchall()
+    names = connection.table("elements").columns if filed else []
+    own = [name for name in names if name not in {"archive", "image", "image_id"}]
+    return (_SAID if judged else {}) | {name: f"e.{_quote_name(name)}" for name in own}
+
+
+def list_told_cracks(connection: Connection) -> str:
+    """Return SQL for cracks with what people say of them, and the elements of their photos."""
+    told = "".join(f", {value} AS {_quote_name(name)}" for name, value in list_told_columns(connection).items())
+    if not told:
+        return "SELECT * FROM cracks"
+    return f"""
+        SELECT cracks.*{told} FROM cracks
+        LEFT JOIN (FROM findings WHERE kind = 'crack') AS f ON f.image_id = cracks.image_id AND f.crack = cracks.crack
+        LEFT JOIN elements AS e ON e.image_id = cracks.image_id
+    """  # noqa: S608 - names are quoted
+
+
+def _quote_name(name: str) -> str:
+    """Quote a column's name for SQL: offices name their own."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def check_export(config: ExportConfig) -> None:
@@ -238,9 +288,10 @@ _COLUMNS: dict[Table, pa.Schema] = {
 
 _HEADS = {
     "csv": tuple(
-        f"{mark}{','.join(columns.names)}\n".encode()
+        f"{mark}{','.join(columns.names)}{end}".encode()
         for columns in (*_COLUMNS.values(), *table_schemas.IMAGES_OF.values())
         for mark in ("", spreadsheets.MARK)
+        for end in ("\n", *("," if columns is table_schemas.CRACKS else ""))
     ),
     "geojson": tuple((GEOJSON_HEAD % table).encode() for table in _PLACEABLE),
 }
@@ -255,20 +306,25 @@ _IS_EXPORT: Mapping[Form, Callable[[str, bytes], bool]] = {
 
 
 def _write_csv(connection: Connection, config: ExportConfig, path: Path, _rasters: Sequence[Raster]) -> dict[str, int]:
-    rows, columns = _ROWS[config.table], _COLUMNS[config.table]
+    rows = _ROWS[config.table].format(cracks=list_told_cracks(connection))
+    if config.no_positions and config.table in _WITH_POSITION:
+        rows = f"SELECT {_NO_POSITION} FROM ({rows})"  # noqa: S608 - our own columns
     if config.program == "excel":
-        first = columns.names[0]
-        marked = f'{first} AS "{spreadsheets.MARK}{first}"'  # the first letters of the file
-        guarded = f"SELECT * REPLACE ({_guarded_columns(columns)}) FROM ({rows})"  # noqa: S608 - our own columns
-        rows = f"SELECT * RENAME ({marked}) FROM ({guarded})"  # noqa: S608
+        rows = _guard(connection, rows)
     written = connection.execute(f"COPY ({rows}) TO {quote(path)} (FORMAT csv, HEADER)").fetchall()[0][0]
     return {config.table: written}
 
 
-def _guarded_columns(columns: pa.Schema) -> str:
-    """Return the texts of a table in SQL, guarded as `spreadsheets.guard` does it."""
-    guarded = f"if(regexp_matches({{name}}, '{spreadsheets.GUARDED}'), '''' || {{name}}, {{name}}) AS {{name}}"
-    return ", ".join(guarded.format(name=field.name) for field in columns if field.type == pa.string())
+def _guard(connection: Connection, rows: str) -> str:
+    """Return SQL of rows whose texts and heads are guarded as `spreadsheets.guard` does it, the first head marked."""
+    found = connection.sql(rows)
+    texts = [name for name, kind in zip(found.columns, map(str, found.types), strict=True) if kind == "VARCHAR"]
+    guarded = "if(regexp_matches({name}, '{pattern}'), '''' || {name}, {name}) AS {name}"
+    replaced = ", ".join(guarded.format(name=_quote_name(name), pattern=spreadsheets.GUARDED) for name in texts)
+    heads = {name: spreadsheets.guard(name) for name in found.columns}
+    heads[found.columns[0]] = f"{spreadsheets.MARK}{heads[found.columns[0]]}"  # the first letters of the file
+    renamed = ", ".join(f"{_quote_name(name)} AS {_quote_name(head)}" for name, head in heads.items() if name != head)
+    return f"SELECT * RENAME ({renamed}) FROM (SELECT * REPLACE ({replaced}) FROM ({rows}))"  # noqa: S608 - quoted
 
 
 def _write_geojson(
@@ -328,7 +384,8 @@ def _write_duckdb(
     connection.execute(f"ATTACH {quote(path)} AS exported (STORAGE_VERSION '{STORAGE_VERSION}')")
     connection.execute(_RUN, facts | {"is_finished": storage.exists(layout.summary)})
     for table in VIEWS:
-        connection.execute(f"CREATE TABLE exported.{table} AS FROM {table}")
+        shown = _NO_POSITION if config.no_positions and table in _WITH_POSITION else "*"
+        connection.execute(f"CREATE TABLE exported.{table} AS SELECT {shown} FROM {table}")  # noqa: S608 - our own
     counts = {table: connection.table(f"exported.{table}").count("*").fetchall()[0][0] for table in TABLES}
     connection.execute("DETACH exported")
     return counts

@@ -11,7 +11,9 @@ It imports `core`, `storage`, `images`, `dataset`, `labels`, `models` and `clust
 * `crack_widths`: how wide the cracks of a mask are
 * `calibration`: from logits to probabilities and thresholds
 * `photo_calibration`: the calibration of whole photos, from tiles of left-out sources
+* `own_calibration`: a model's calibration and threshold fitted to labelled tiles of the user's own
 * `trial_results`: the result of one trial, and its file
 * `trial_comparison`: trials of several backbones and recipes, compared
+* `verdict_figures`: precision and recall of a dataset from verdicts on a random sample
 * `operating_point`: the threshold and the figures to expect on structures not seen
 """

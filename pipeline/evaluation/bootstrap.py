@@ -44,6 +44,23 @@ def bootstrap(
     return {name: _interval(values) for name, values in found.items()}
 
 
+def bootstrap_weighted(
+    tiles: RankedTiles, weights: Floats, groups: Sequence[Hashable], resampling: Bootstrap
+) -> dict[str, tuple[float, float] | None]:
+    """Return the intervals of `bootstrap` for tiles that stand for different numbers of others.
+
+    Args:
+        tiles: at least one.
+        weights: how many tiles each stands for, in the order that `tiles` was made with.
+        groups: the photo of each, in the same order.
+        resampling: how to compute.
+
+    Shapes: `weights` and `groups` are (n,).
+    """
+    found = _resample_weighted(tiles, weights, groups, resampling)
+    return {name: _interval(values) for name, values in found.items()}
+
+
 def bootstrap_differences(
     labels: Bools,
     pair: tuple[Scores, Scores],
@@ -65,9 +82,15 @@ def _resample(
     labels: Bools, scores: Scores, groups: Sequence[Hashable], threshold: float, resampling: Bootstrap
 ) -> dict[str, Floats]:
     """Return every measure of each resampled data set. Shape: (repeats,) each."""
+    return _resample_weighted(RankedTiles(labels, scores, threshold), np.ones(len(labels)), groups, resampling)
+
+
+def _resample_weighted(
+    tiles: RankedTiles, weights: Floats, groups: Sequence[Hashable], resampling: Bootstrap
+) -> dict[str, Floats]:
     _, group = np.unique(np.array(groups), return_inverse=True)
-    tiles = RankedTiles(labels, scores, threshold)
-    batches = [tiles.measure(drawn[:, group[tiles.order]]) for drawn in _draw(group, resampling)]
+    order = tiles.order
+    batches = [tiles.measure(drawn[:, group[order]] * weights[order]) for drawn in _draw(group, resampling)]
     return {name: np.concatenate([batch[name] for batch in batches]) for name in MEASURES}
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,6 +87,16 @@ class Result:
     """95 % intervals by measure."""
 
 
+class ScoredTiles(NamedTuple):
+    """Labelled tiles with what a model says of them."""
+
+    tiles: LabelledTiles
+    """The tiles that have a score."""
+    scores: NDArray[np.float32]
+    failures: dict[str, str]
+    """Reasons by name (`LabelledTiles.names`) for tiles without a score."""
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """The outcome of an evaluation."""
@@ -131,9 +142,31 @@ def evaluate(
     card = load_card(config.model)
     inputs = {*tiles.urls, *(storage.canonical(source) for source in tiles.sources)}
     out = check_report(config, REPORT, inputs)
-    _check_crops(storage.join(out, CROPS))
-    with crops.write_crops(tiles, storage.join(out, CROPS), mark_of("evaluate")) as files:
-        score_of, reason_of = crack_scores(files, config.model, config.cluster, on_progress)
+    scored = score_tiles(tiles, out, lambda files: crack_scores(files, config.model, config.cluster, on_progress))
+    threshold = card.threshold if config.threshold is None else config.threshold
+    results = assess(scored.tiles, scored.scores, threshold, config.resampling)
+    evaluation = Evaluation(card.model_id, out, results, *scored)
+    _write_report(evaluation)
+    return evaluation
+
+
+def score_tiles(
+    tiles: LabelledTiles, folder: str, score: Callable[[Sequence[str]], tuple[dict[str, float], dict[str, str]]]
+) -> ScoredTiles:
+    """Score labelled tiles as files of their own.
+
+    Args:
+        tiles: what to score.
+        folder: canonical URL of a folder in which tiles that are cut from photos stand meanwhile.
+        score: returns scores by URL, and the reasons of failures by URL.
+
+    Raises:
+        UsageError: there is something in the way of the tiles that are cut.
+        CrackscanError: no tile has a score.
+    """
+    _check_crops(storage.join(folder, CROPS))
+    with crops.write_crops(tiles, storage.join(folder, CROPS), mark_of("evaluate")) as files:
+        score_of, reason_of = score(files)
     # Parquet spells a name that is not UTF-8 differently, so that its tile has neither a score nor a reason.
     failures = {
         name: reason_of.get(file, NOT_SCORED)
@@ -143,13 +176,8 @@ def evaluate(
     if not score_of:
         name, message = next(iter(failures.items()))
         raise CrackscanError(f"{none_of(len(tiles), 'tile')} could be scored; the first, {name}: {message}")
-    scored = tiles.subset([file in score_of for file in files])
     scores = np.array([score_of[file] for file in files if file in score_of], dtype=np.float32)
-    threshold = card.threshold if config.threshold is None else config.threshold
-    results = assess(scored, scores, threshold, config.resampling)
-    evaluation = Evaluation(card.model_id, out, results, scored, scores, failures)
-    _write_report(evaluation)
-    return evaluation
+    return ScoredTiles(tiles.subset([file in score_of for file in files]), scores, failures)
 
 
 def assess(

@@ -6,14 +6,13 @@ drone and, if asked for, the distance of the autofocus. What is missing, impossi
 scale, never a wrong one.
 """
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from functools import cached_property
 from math import inf
 from typing import Literal, NamedTuple
 
+from pipeline.core.photo_patterns import PhotoPatterns
 from pipeline.images.scale_facts import ScaleFacts
 
 Source = Literal["given", "table", "georeference", "laser", "coarse"]
@@ -28,8 +27,6 @@ FILM_WIDTH_MM = 36.0
 MOST_DISAGREEMENT = 1.25
 """Factor up to which two focal lengths of a photo agree. Those on film are whole millimetres, and 4 % off in 4:3, since
 makers compare diagonals. Those of another lens or zoom, or of the picture before it was resized, differ more."""
-
-_WILDCARD = re.compile(r"[*?[]")
 
 
 class Scale(NamedTuple):
@@ -57,20 +54,12 @@ class ScaleTable:
 
     def find(self, archive: str, image: str) -> ScaleRow | None:
         """Return the row of a photo."""
-        names = (image, f"{archive}/{image}")
-        by_name = min((self._places[name] for name in names if name in self._places), default=len(self.rows))
-        by_glob = (place for place in self._globs if any(fnmatchcase(name, self.rows[place].image) for name in names))
-        first = min(by_name, next(by_glob, by_name))
-        return self.rows[first] if first < len(self.rows) else None
+        first = next(self._patterns.find(archive, image), None)
+        return None if first is None else self.rows[first]
 
     @cached_property
-    def _places(self) -> Mapping[str, int]:
-        """First place of each name, since tables may have a row for each of a hundred thousand photos."""
-        return {row.image: place for place, row in reversed([*enumerate(self.rows)])}
-
-    @cached_property
-    def _globs(self) -> Sequence[int]:
-        return [place for place, row in enumerate(self.rows) if _WILDCARD.search(row.image)]
+    def _patterns(self) -> PhotoPatterns:
+        return PhotoPatterns([row.image for row in self.rows])
 
 
 @dataclass(frozen=True)

@@ -55,11 +55,11 @@ class Places:
 
 @dataclass(frozen=True)
 class DataSource:
-    """A set of tiles for the training or the validation of a model."""
+    """A set of tiles for the training, the validation or the calibration of a model."""
 
     name: str
     role: str
-    """`training`, `clutter` or `validation`."""
+    """`training`, `clutter`, `validation` or `calibration`."""
     tiles: int
     cracked: int
     """How many of the tiles show a crack."""

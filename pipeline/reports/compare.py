@@ -22,6 +22,7 @@ from pipeline.dataset.sql import Connection, connect
 from pipeline.dataset.targets import Product, Target, check_targets, mark_of
 from pipeline.reports import dataset_stats, html_page, score_changes, svg_plots
 from pipeline.reports.crack_growth import Growth, compare_growth
+from pipeline.reports.element_stats import ElementChange, compare_elements, read_names
 from pipeline.reports.html_page import MOST_ROWS, Column, PhotoTable, short_names
 from pipeline.reports.photo_cards import PhotoCard, make_cards
 from pipeline.reports.photo_matching import SIDES, By, Rule, count_matched, explain_unmatched, match
@@ -107,6 +108,8 @@ class Comparison:
     hints: Sequence[str]
     """Why photos have no match, and what to do; empty if most have one."""
     growth: Growth
+    elements: Sequence[ElementChange]
+    """What became of cracks part by part, if both datasets have elements."""
     table_url: str
     page_url: str
     cracks_url: str
@@ -141,7 +144,8 @@ def compare(config: CompareConfig, on_progress: OnProgress = no_progress) -> Com
         described = [_describe_side(layout, side, config) for layout, side in zip(layouts, sides, strict=True)]
         growth = compare_growth(both, sides, layouts, config.crack_pairs, on_progress)
         counts = score_changes.count_changes(both)
-        comparison = Comparison(counts, agreement, described, worst, hints, growth, *urls)
+        elements = compare_elements(read_names(sides[0]), read_names(sides[1]), growth.rows)
+        comparison = Comparison(counts, agreement, described, worst, hints, growth, elements, *urls)
         pairs = _make_pairs(worst, sides, layouts)
     _write(config, comparison, table, pairs)
     return comparison

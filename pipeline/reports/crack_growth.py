@@ -55,8 +55,10 @@ _IS_MEASURED = "SELECT coalesce(bool_or(cracks IS NOT NULL), false) AS measured 
 
 _CRACKS = """
     SELECT image_id, crack, line_wkt, crack_width_px_p50, crack_width_px_p95, width_status
-    FROM cracks WHERE image_id IN (SELECT unnest(?)) ORDER BY image_id, crack
+    FROM cracks SEMI JOIN (FROM measured WHERE counts) USING (image_id, crack)
+    WHERE image_id IN (SELECT unnest(?)) ORDER BY image_id, crack
 """
+"""Without those that were rejected."""
 
 _SCALES = "SELECT image_id, mm_per_px, scale_source FROM images WHERE image_id IN (SELECT unnest(?))"
 

@@ -5,7 +5,7 @@ has no cracks.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,10 @@ class CrackTotals:
     """Cracks without a width by `width_status`, whether they count or not."""
     sources: dict[str, int]
     """Cracks that count by `scale_source`, if they have one."""
+    rejected: int = 0
+    """Cracks that do not count since somebody said that they are none …"""
+    unconfirmed: int = 0
+    """… and, where only confirmed ones count, since nobody has confirmed them."""
 
     @property
     def unit(self) -> str:
@@ -115,7 +119,7 @@ class CrackLines:
         return classify(self.width_px, self.width_mm)
 
 
-_MEASURED = "measured JOIN (SELECT image_id, is_out_of_domain FROM photos) USING (image_id)"
+_MEASURED = "measured JOIN (SELECT image_id, is_out_of_domain, part_name FROM photos) USING (image_id)"
 
 _TOTALS = f"""
     SELECT count(*) FILTER (counts) AS cracks, count(DISTINCT image_id) FILTER (counts) AS photos,
@@ -124,9 +128,11 @@ _TOTALS = f"""
            if(getvariable('in_mm'), sum(length_mm) FILTER (counts), NULL) AS length_mm,
            max(p95_px) FILTER (counts AND NOT is_out_of_domain) AS widest_px,
            max(p95_mm) FILTER (counts AND NOT is_out_of_domain) AS widest_mm,
-           count(*) FILTER (NOT counts AND p95_px IS NOT NULL
+           count(*) FILTER (is_wanted AND NOT counts AND p95_px IS NOT NULL
                             AND ($from_px IS NOT NULL OR mm_per_px IS NOT NULL)) AS narrower,
-           count(*) FILTER (NOT counts AND p95_px IS NOT NULL) - narrower AS unscaled
+           count(*) FILTER (is_wanted AND NOT counts AND p95_px IS NOT NULL) - narrower AS unscaled,
+           count(*) FILTER (state = 'rejected') AS rejected,
+           count(*) FILTER (NOT is_wanted) - rejected AS unconfirmed
     FROM {_MEASURED}
 """  # noqa: S608 - our own text
 
@@ -179,7 +185,7 @@ def count_cracks(photos: Connection, rule: CrackRule) -> CrackTotals | None:
     if not photos.sql("FROM photos WHERE cracks IS NOT NULL LIMIT 1").fetchall():
         return None
     [totals] = read_rows(photos, _TOTALS, {"from_px": rule.from_px})
-    unknown = read_rows(photos, _BY.format(column="width_status", condition="p95_px IS NULL"))
+    unknown = read_rows(photos, _BY.format(column="width_status", condition="is_wanted AND p95_px IS NULL"))
     sources = read_rows(photos, _BY.format(column="scale_source", condition="counts AND mm_per_px IS NOT NULL"))
     return CrackTotals(
         **totals,
@@ -218,7 +224,8 @@ def list_cracks(photos: Connection, most: int = MOST_LISTED) -> list[dict[str, A
 def _note(row: dict[str, Any]) -> str:
     unknown = "" if row["p95_px"] is not None else f"width {explain_status(row['width_status'])}"
     unlike = "in a photo unlike the training data" if row["is_out_of_domain"] else ""
-    return "; ".join(filter(None, (unknown, unlike)))
+    said = "" if row["state"] == "open" else f"{row['state']} by {row['by']}"
+    return "; ".join(filter(None, (said, row["comment"], unknown, unlike)))
 
 
 def read_lines(photos: Connection, image_ids: Sequence[str]) -> dict[str, list[CrackLines]]:
@@ -277,7 +284,8 @@ def describe_totals(totals: CrackTotals) -> str:
 
 def explain_totals(totals: CrackTotals, rule: CrackRule) -> list[str]:
     """Say in sentences what the figures mean, what they leave out and how far they can be trusted."""
-    told = [_explain_rule(totals, rule), _explain_unknown(totals, rule), _explain_scale(totals)]
+    told = [explain(totals, rule) for explain in (_explain_verdicts, _explain_rule, _explain_unknown)]
+    told.append(_explain_scale(totals))
     if totals.out_of_domain:
         told.append(
             f"{count_of(totals.out_of_domain, 'crack is', 'cracks are')} in photos unlike the training data, which may "
@@ -290,14 +298,23 @@ def name_rule(rule: CrackRule) -> str:
     """Say which cracks count, in words that follow `cracks`; empty if all do."""
     limits = ((rule.from_mm, "mm"), (rule.from_px, "px"))
     named = " or, without a scale, ".join(f"{value:g} {unit}" for value, unit in limits if value is not None)
-    return named and f"from {named} on"
+    return " ".join(filter(None, ("confirmed" if rule.confirmed else "", named and f"from {named} on")))
+
+
+def _explain_verdicts(totals: CrackTotals, rule: CrackRule) -> str:
+    rejected = count_of(totals.rejected, "crack was rejected", "cracks were rejected")
+    if rule.confirmed:
+        more = f" and {rejected}" if totals.rejected else ""
+        unconfirmed = count_of(totals.unconfirmed, "crack is unconfirmed", "cracks are unconfirmed")
+        return f"Only what somebody confirmed counts here: {unconfirmed}{more}."
+    return f"{rejected} by somebody who looked, and left out." if totals.rejected else ""
 
 
 def _explain_rule(totals: CrackTotals, rule: CrackRule) -> str:
     if not rule.is_set:
         return ""
     narrower = count_of(totals.narrower, "narrower one is", "narrower ones are")
-    told = f"Only cracks {name_rule(rule)} count here; {narrower} left out."
+    told = f"Only cracks {name_rule(replace(rule, confirmed=False))} count here; {narrower} left out."
     if not totals.unscaled:
         return told
     unscaled = count_of(totals.unscaled, "more is", "more are")

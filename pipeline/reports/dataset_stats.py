@@ -6,7 +6,7 @@ or of one moment and one score, become one dot. `svg_plots` and the page's templ
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.archives.members import is_raster
+from pipeline.dataset.beside import STATES
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.sql import FOLDER, IS_OVER, Connection, views
 from pipeline.images.tiles import Tile
@@ -42,17 +43,19 @@ UNKNOWN_WIDTH_PX = 1
 
 @dataclass(frozen=True)
 class CrackRule:
-    """Which cracks count, by their width (p95)."""
+    """Which cracks count: by their width (p95), and by what people said of them. Rejected ones never do."""
 
     from_mm: float | None = None
     """Cracks of photos with a scale count from this width on, in millimetres …"""
     from_px: float | None = None
     """… and others from this one on, in pixels; all of them, if `from_mm` is None."""
+    confirmed: bool = False
+    """Only what somebody confirmed counts: cracks, and photos as cracked."""
 
     @property
     def is_set(self) -> bool:
-        """Whether some cracks may not count."""
-        return self != CrackRule()
+        """Whether cracks of some width do not count."""
+        return self.from_mm is not None or self.from_px is not None
 
 
 EVERY_CRACK = CrackRule()
@@ -127,16 +130,27 @@ class Dot:
     """The photo with that score."""
 
 
+_COPY_FINDINGS = """
+    CREATE TEMP TABLE judged AS
+    SELECT kind, state, image_id, archive, image, crack, comment, "by", judged_at FROM findings
+"""
+
 _COPY_CRACKS = """
     CREATE TEMP TABLE measured AS
     SELECT image_id, archive, image, crack, length_px, length_mm, orientation_deg, score, width_status,
            crack_width_px_p95 AS p95_px, crack_width_mm_p95 AS p95_mm, mm_per_px, scale_source,
-           CASE WHEN $from_mm IS NOT NULL AND mm_per_px IS NOT NULL THEN coalesce(p95_mm >= $from_mm::FLOAT, false)
-                WHEN $from_px IS NOT NULL THEN coalesce(p95_px >= $from_px::FLOAT, false)
-                ELSE $from_mm IS NULL END AS counts
-    FROM cracks
+           coalesce(state, 'open') AS state, comment, "by",
+           if(getvariable('confirmed'), state = 'confirmed', state IS DISTINCT FROM 'rejected') AS is_wanted,
+           is_wanted AND CASE
+               WHEN $from_mm IS NOT NULL AND mm_per_px IS NOT NULL THEN coalesce(p95_mm >= $from_mm::FLOAT, false)
+               WHEN $from_px IS NOT NULL THEN coalesce(p95_px >= $from_px::FLOAT, false)
+               ELSE $from_mm IS NULL END AS counts
+    FROM cracks LEFT JOIN (SELECT image_id, crack, state, comment, "by" FROM judged WHERE kind = 'crack')
+        USING (image_id, crack)
 """
 """All but the lines of cracks, which are many times as large."""
+
+_COUNT_STATES = ", ".join(f"count(*) FILTER (state = '{state}') AS \"{state}\"" for state in STATES)
 
 _COPY_PHOTOS = f"""
     CREATE TEMP TABLE photos AS
@@ -145,15 +159,20 @@ _COPY_PHOTOS = f"""
                sum(length_mm) AS crack_length_mm, max(p95_px) AS widest_px, max(p95_mm) AS widest_mm,
                sum(length_px * coalesce(p95_px, {UNKNOWN_WIDTH_PX}) * if(getvariable('in_mm'), mm_per_px ** 2, 1))
                    AS crack_area
-        FROM measured WHERE counts GROUP BY image_id)
+        FROM measured WHERE counts GROUP BY image_id),
+    said AS (SELECT image_id, {_COUNT_STATES} FROM judged GROUP BY image_id),
+    filed AS (SELECT image_id, nullif(concat_ws(' / ', structure, span, element, face), '') AS part_name FROM elements)
     SELECT image_id, archive, image, occurrence, status, failure_stage, failure_kind, failure_message, tiles,
            crack_tiles, crack_score, domain_score, captured_at, latitude, longitude, altitude_m, camera, height_px,
            width_px, run_id, scored_at,
-           coalesce(domain_score >= getvariable('domain_threshold'), false) AS is_out_of_domain, {IS_OVER} AS is_over,
+           coalesce(domain_score >= getvariable('domain_threshold'), false) AS is_out_of_domain,
+           if(getvariable('confirmed'), coalesce(confirmed > 0, false), {IS_OVER}) AS is_over,
            if(images.cracks IS NULL, NULL, coalesce(counted.cracks, 0)) AS cracks, counted.crack_length_px,
            crack_length_mm, counted.widest_px, counted.widest_mm, mm_per_px, scale_source,
-           coalesce(crack_area, 0) AS crack_area
-    FROM images LEFT JOIN counted USING (image_id)
+           coalesce(crack_area, 0) AS crack_area, part_name, said.* EXCLUDE (image_id),
+           CASE WHEN confirmed > 0 THEN 'confirmed' WHEN "open" > 0 THEN 'open' WHEN unclear > 0 THEN 'unclear'
+                WHEN rejected > 0 THEN 'rejected' END AS state
+    FROM images LEFT JOIN counted USING (image_id) LEFT JOIN said USING (image_id) LEFT JOIN filed USING (image_id)
 """  # noqa: S608 - our own SQL
 """A copy, so that a remote dataset is read once and not for every figure, and all figures are of one moment. The view's
 `widest_px` is the widest place of all cracks, the copy's the widest crack that counts."""
@@ -161,9 +180,12 @@ _COPY_PHOTOS = f"""
 _SET_IN_MM = "SET VARIABLE in_mm = (SELECT coalesce(bool_and(mm_per_px IS NOT NULL), false) FROM measured WHERE counts)"
 """Areas are compared in square millimetres where all cracks that count have a scale, else in square pixels."""
 
-_WORST_FIRST = "crack_score IS NULL, is_out_of_domain, crack_area DESC, crack_score DESC, archive, image, occurrence"
-"""Failed photos come last, before them those unlike the training data. Most crack first, which is nothing in a dataset
-without measured cracks; then the score."""
+_WORST_FIRST = """
+    crack_score IS NULL, is_out_of_domain, state IS NOT DISTINCT FROM 'rejected', crack_area DESC, crack_score DESC,
+    archive, image, occurrence
+"""
+"""Failed photos come last, before them those unlike the training data, and those whose findings were rejected. Most
+crack first, which is nothing in a dataset without measured cracks; then the score."""
 
 _TOTALS = """
     count(*) AS photos, count(*) FILTER (status = 'failed') AS failed, count(*) FILTER (is_over) AS cracked,
@@ -198,13 +220,13 @@ _CRACK_FACTS = "cracks, crack_length_px, crack_length_mm, widest_px, widest_mm, 
 
 _LISTED = f"""
     SELECT image_id, archive, image, crack_score, crack_tiles, tiles, captured_at, latitude, longitude, failure_kind,
-           is_out_of_domain, is_over, failure_message, {_CRACK_FACTS}
-    FROM photos ORDER BY {_WORST_FIRST} LIMIT ?
+           is_out_of_domain, is_over, failure_message, state, part_name, {_CRACK_FACTS}
+    FROM photos WHERE is_over OR NOT getvariable('confirmed') ORDER BY {_WORST_FIRST} LIMIT ?
 """  # noqa: S608 - our own text
 
 _PHOTOS = f"""
     SELECT image_id, archive, image, height_px, width_px, crack_score, crack_tiles, tiles, domain_score, captured_at,
-           latitude, longitude, altitude_m, camera, {_CRACK_FACTS}
+           latitude, longitude, altitude_m, camera, part_name, {_CRACK_FACTS}
     FROM photos WHERE image_id IN (SELECT unnest(?)) ORDER BY {_WORST_FIRST}
 """  # noqa: S608
 
@@ -248,9 +270,10 @@ _MOMENTS = f"""
 
 @contextmanager
 def open_photos(layout: Layout, threshold: float | None, rule: CrackRule = EVERY_CRACK) -> Iterator[Connection]:
-    """Open DuckDB with a dataset's views and copies of its photos and cracks, the tables `photos` and `measured`.
+    """Open DuckDB with a dataset's views and copies of its photos, cracks and findings.
 
-    The functions below read `photos`, those of `crack_stats` also `measured`, in which the cracks have `counts`.
+    The functions below read the table `photos`, those of `crack_stats` also `measured`, in which the cracks have
+    `counts`, and those of `element_stats` also `judged`, the findings.
 
     Args:
         layout: the dataset.
@@ -258,7 +281,9 @@ def open_photos(layout: Layout, threshold: float | None, rule: CrackRule = EVERY
         rule: which cracks count.
     """
     with views(layout, threshold) as connection:
-        connection.execute(_COPY_CRACKS, asdict(rule))
+        connection.execute("SET VARIABLE confirmed = CAST(? AS BOOLEAN)", [rule.confirmed])
+        connection.execute(_COPY_FINDINGS)
+        connection.execute(_COPY_CRACKS, {"from_mm": rule.from_mm, "from_px": rule.from_px})
         connection.execute(_SET_IN_MM)
         connection.execute(_COPY_PHOTOS)
         yield connection

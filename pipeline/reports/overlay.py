@@ -11,9 +11,11 @@ from pipeline.dataset.rasters import read_rasters
 from pipeline.dataset.sql import Connection
 from pipeline.dataset.targets import Product, Target, check_targets, has_mark, mark_of
 from pipeline.images.decode import Pixels
+from pipeline.images.tiles import Tile
 from pipeline.reports import crack_stats, dataset_stats, heatmap, svg_plots, thumbnails
 from pipeline.reports.crack_stats import NOT_MEASURED, CrackLines
 from pipeline.reports.heatmap import TileScores
+from pipeline.reports.photo_cards import choose_crop, move_into
 from pipeline.reports.raster_pictures import Region, find_raster, open_region_reader, read_region_scores
 from pipeline.reports.source_photos import read_source_photos
 from pipeline.reports.thumbnails import Form, LegendItem
@@ -48,6 +50,8 @@ class OverlayConfig:
     """Also replace pictures that are no overlays."""
     cracks: bool = False
     """Draw the lines of cracks, coloured by width, in place of the heat."""
+    crop_only: bool = False
+    """Draw no photo as a whole, only what is around its worst place."""
 
 
 @dataclass(frozen=True)
@@ -88,11 +92,16 @@ def write_overlays(config: OverlayConfig) -> Iterator[Overlay]:
         if isinstance(source, str):
             yield Overlay(name, score, measures, None, source)
             continue
-        if config.cracks:
-            text = f"{storage.name(name)}   {measures}"
-            picture = draw_cracks(source, lines[image_id], row["mm_per_px"], text)
+        found = lines.get(image_id, [])
+        text = f"{storage.name(name)}   {measures if config.cracks else f'highest tile score {score:.3f}'}"
+        if config.cracks and config.crop_only:
+            crop = choose_crop(scores[image_id], found[-1] if found else None)
+            picture = draw_cracks(thumbnails.cut(source, crop), move_into(found, crop), row["mm_per_px"], text)
+        elif config.cracks:
+            picture = draw_cracks(source, found, row["mm_per_px"], text)
         else:
-            picture = draw_overlay(source, scores[image_id], f"{storage.name(name)}   highest tile score {score:.3f}")
+            part = choose_crop(scores[image_id], None) if config.crop_only else None
+            picture = draw_overlay(source, scores[image_id], text, part)
         storage.write_whole(urls[image_id], thumbnails.encode(picture, config.form, mark_of("overlay")))
         yield Overlay(name, score, measures, urls[image_id], "")
 
@@ -154,12 +163,19 @@ def _scale_bar(mm_per_px: float, width_px: int) -> LegendItem:
     return LegendItem(label, "#000000", round(long_mm / mm_per_px))
 
 
-def draw_overlay(pixels: Pixels, photo: TileScores, text: str) -> Pixels:
+def draw_overlay(pixels: Pixels, photo: TileScores, text: str, crop: Tile | None = None) -> Pixels:
     """Draw the heat of its tiles over a photo, in its own size, and add the colour scale below.
 
-    Shape: (H, W, 3) → (H + legend, W, 3).
+    Shape: (H, W, 3) → (H + legend, W, 3); of a crop, its height and width.
+
+    Args:
+        pixels: the photo.
+        photo: its tiles.
+        text: stands in the legend.
+        crop: the part to show; None for all.
     """
-    return thumbnails.add_legend(heatmap.blend(pixels, heatmap.draw_layer(photo, *pixels.shape[:2])), text)
+    drawn = heatmap.blend(pixels, heatmap.draw_layer(photo, *pixels.shape[:2]))
+    return thumbnails.add_legend(drawn if crop is None else thumbnails.cut(drawn, crop), text)
 
 
 def _find_photo(photos: Connection, layout: Layout, name: str) -> str:
@@ -187,4 +203,5 @@ def _file_name(image: str, image_id: str, config: OverlayConfig) -> str:
     """Return a file name that every system takes, close to that of the photo."""
     stem = image.rpartition("/")[2].rpartition(".")[0]
     plain = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in stem)[:60]
-    return f"{plain}-{image_id}{'-cracks' if config.cracks else ''}{SUFFIXES[config.form]}"
+    ending = f"{'-cracks' if config.cracks else ''}{'-crop' if config.crop_only else ''}{SUFFIXES[config.form]}"
+    return f"{plain}-{image_id}{ending}"

@@ -4,7 +4,7 @@ In a report, lines are drawn where cracks were measured, and the heat of tile sc
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -92,7 +92,7 @@ def make_cards(
     photos: Connection,
     layout: Layout,
     image_ids: Sequence[str],
-    longest_px: int = PICTURE_PX,
+    longest_px: int | None = PICTURE_PX,
     *,
     with_cracks: bool = False,
 ) -> dict[str, PhotoCard]:
@@ -102,13 +102,14 @@ def make_cards(
         photos: see `dataset_stats.open_photos`.
         layout: the dataset.
         image_ids: the photos.
-        longest_px: the longest side of their pictures.
+        longest_px: the longest side of their pictures; None shows only what is around the worst place of each photo.
         with_cracks: whether to draw the lines of cracks, where they were measured, in place of the heat.
     """
     facts = dataset_stats.read_photos(photos, image_ids)
     scores = dataset_stats.read_tile_scores(photos, facts)
     measured = [row["image_id"] for row in facts if with_cracks and row["cracks"] is not None]
-    pictures = dict(_make_pictures(layout, facts, scores, crack_stats.read_lines(photos, measured), longest_px))
+    lines = crack_stats.read_lines(photos, measured)
+    pictures = dict(_make_pictures(layout, facts, scores, lines, longest_px))
     return {row["image_id"]: _make_card(row, pictures[row["image_id"]]) for row in facts}
 
 
@@ -117,11 +118,13 @@ def _make_pictures(
     facts: Sequence[dict[str, Any]],
     scores: Mapping[str, TileScores],
     lines: Mapping[str, Sequence[CrackLines]],
-    longest_px: int,
+    longest_px: int | None,
 ) -> Iterator[tuple[str, Picture | str]]:
     for image_id, source in read_source_photos(layout, {row["image_id"]: row["archive"] for row in facts}):
         if isinstance(source, str):
             yield image_id, source
+        elif longest_px is None:
+            yield image_id, make_crop(source, scores[image_id], lines.get(image_id, ()))
         else:
             yield image_id, make_picture(source, scores[image_id], longest_px, lines.get(image_id))
 
@@ -150,6 +153,40 @@ def make_picture(
         width_px=width_px,
         height_px=height_px,
     )
+
+
+def make_crop(pixels: Pixels, photo: TileScores, cracks: Sequence[CrackLines]) -> Picture:
+    """Make the picture of the worst place of a photo, which shows at most half of its height and width.
+
+    Args:
+        pixels: the photo, shape (H, W, 3).
+        photo: its tiles.
+        cracks: its cracks, the widest last.
+    """
+    box = choose_crop(photo, cracks[-1] if cracks else None)
+    picture = thumbnails.to_data_url(thumbnails.cut(pixels, box), "jpeg")
+    return Picture(
+        photo=picture,
+        heat=None,
+        cracks=[draw_path(crack, 1.0) for crack in move_into(cracks, box)],
+        tile=picture,
+        frame=Frame(0, 0, 100, 100),
+        width_px=box.width_px,
+        height_px=box.height_px,
+    )
+
+
+def move_into(cracks: Sequence[CrackLines], box: Tile) -> list[CrackLines]:
+    """Move cracks into the pixels of a part of their photo."""
+    corner = np.array([box.left_px, box.top_px])
+    return [replace(crack, lines=[line - corner for line in crack.lines]) for crack in cracks]
+
+
+def choose_crop(photo: TileScores, crack: CrackLines | None) -> Tile:
+    """Return a box around the middle of a crack, else of the worst tile, of at most half the photo's sides."""
+    tile = photo.worst
+    middle = np.array([[tile.left_px + tile.width_px / 2, tile.top_px + tile.height_px / 2]])
+    return _close_up(middle if crack is None else crack.lines[0], photo)
 
 
 def _close_up(line: Line, photo: TileScores) -> Tile:

@@ -150,7 +150,9 @@ def read_region_scores(photos: Connection, raster: Raster, region: Region) -> Ti
     return TileScores(region.height_px, region.width_px, tiles, scores)
 
 
-def make_raster_card(photos: Connection, layout: Layout, raster: Raster, most_places: int) -> RasterCard:
+def make_raster_card(
+    photos: Connection, layout: Layout, raster: Raster, most_places: int, *, found_only: bool = False
+) -> RasterCard:
     """Read a raster again and make its card; what cannot be read is said in its notes.
 
     Args:
@@ -158,6 +160,7 @@ def make_raster_card(photos: Connection, layout: Layout, raster: Raster, most_pl
         layout: the dataset.
         raster: one of its rasters.
         most_places: places to cut out, the worst; 0 reads nothing.
+        found_only: whether to show places of cracks alone, and not the whole.
     """
     notes = note_doubts(raster)
     if not most_places:
@@ -167,12 +170,12 @@ def make_raster_card(photos: Connection, layout: Layout, raster: Raster, most_pl
     picture, places = None, list[Place]()
     try:
         reader = open_region_reader(layout, raster)
-        picture = _draw_whole(reader, scores, cracks[-MOST_LINES:])
-        places = [*_cut_places(reader, scores, cracks, most_places)]
+        picture = None if found_only else _draw_whole(reader, scores, cracks[-MOST_LINES:])
+        places = [*_cut_places(reader, scores, cracks, most_places)] if cracks or not found_only else []
     except (DataError, StorageError) as error:
         notes.append(f"It cannot be read any more: {error}")
     else:
-        if picture is None:
+        if picture is None and not found_only:
             notes.append("It has no overviews to be shown by: `gdaladdo -r average FILE 2 4 8 16 32` adds some.")
     return RasterCard(raster, picture, places, notes)
 

@@ -21,11 +21,11 @@ from pipeline.dataset.targets import Target, check_targets
 from pipeline.models.threshold_words import describe_threshold
 from pipeline.monitoring.run_report import cost_in, read_reports
 from pipeline.monitoring.status import status
-from pipeline.reports import crack_stats, dataset_stats, html_page, svg_plots
+from pipeline.reports import crack_stats, dataset_stats, element_stats, html_page, pdf_print, svg_plots
 from pipeline.reports.crack_stats import NOT_MEASURED, CrackTotals
 from pipeline.reports.dataset_stats import EVERY_CRACK, CrackRule, GroupBy
 from pipeline.reports.html_page import MOST_ROWS, Column, PhotoTable, short_names
-from pipeline.reports.photo_cards import PhotoCard, Picture, make_cards
+from pipeline.reports.photo_cards import PICTURE_PX, PhotoCard, Picture, make_cards
 from pipeline.reports.raster_pictures import make_raster_card
 from pipeline.reports.width_classes import ALL_CLASSES, WidthClass, name_source
 
@@ -70,6 +70,12 @@ class ReportConfig:
     """Which cracks count."""
     overwrite: bool = False
     """Also replace a page that is no report."""
+    pdf: bool = False
+    """Print the page into a PDF."""
+    crop_only: bool = False
+    """Show no photo as a whole, only what is around its worst place."""
+    no_positions: bool = False
+    """Leave out where photos were taken."""
 
 
 @dataclass(frozen=True)
@@ -92,31 +98,24 @@ def write_report(config: ReportConfig) -> WrittenReport:
     Raises:
         UsageError: there is no dataset, the threshold is no probability, `to` may not be replaced, or cracks of some
             width are asked for where none was measured.
+        CrackscanError: there is no browser to print with, or it fails.
     """
     layout = Layout(storage.canonical(config.out))
     url = storage.canonical(config.to)
-    check_targets([Target(url, html_page.product("report"), config.overwrite)], [layout])
+    browser = pdf_print.find_browser() if config.pdf else None
+    product = pdf_print.product("report") if config.pdf else html_page.product("report")
+    check_targets([Target(url, product, config.overwrite)], [layout])
     run = read_run(layout)
     with dataset_stats.open_photos(layout, config.threshold, config.rule) as photos:
+        if config.no_positions:
+            photos.execute("UPDATE photos SET latitude = NULL, longitude = NULL, altitude_m = NULL")
         totals, cracks = dataset_stats.count_totals(photos), crack_stats.count_cracks(photos, config.rule)
         if cracks is None and config.rule.is_set:
             raise UsageError(
                 f"{layout.url} {NOT_MEASURED} Leave --from-mm and --from-px out, or score the photos anew elsewhere."
             )
         rows = dataset_stats.list_photos(photos, config.most_rows)
-        rasters = read_rasters(layout)
-        of_rasters = {raster.archive for raster in rasters}  # their windows have no cards of their own
-        scored = [row["image_id"] for row in rows.slice(0, config.top).to_pylist()
-                  if row["crack_score"] is not None and row["archive"] not in of_rasters]  # fmt: skip
-        worst = list(make_cards(photos, layout, scored, with_cracks=True).values())
-        facts = _collect_figures(photos, config.group_by) | _out_of_domain(photos, layout, config.top)
-        facts |= _describe_cracks(photos, cracks, config.rule)
-        facts["rasters"] = [
-            make_raster_card(photos, layout, raster, min(MOST_PLACES, config.top)) for raster in rasters[:MOST_RASTERS]
-        ]
-        if cracks is not None:
-            shown = [card.picture for card in (*worst, *facts["out_of_domain"], *facts["rasters"])]
-            facts["width_classes"] = _list_width_classes(shown)
+        worst, facts = _show(photos, layout, rows, cracks, config)
     data = html_page.render(
         "report.html",
         dataset=layout.url,
@@ -128,13 +127,45 @@ def write_report(config: ReportConfig) -> WrittenReport:
         threshold_words=describe_threshold(run.get("model_card", {})),
         totals=totals,
         worst=worst,
-        rows=_make_table(rows, worst, cracks),
+        rows=_make_table(rows, worst, cracks, config),
         rows_shown=rows.num_rows,
+        confirmed=config.rule.confirmed,
+        crop_only=config.crop_only,
         **facts,
     )
+    if browser is not None:
+        data = pdf_print.print_page(browser, data, "report")
     storage.write_whole(url, data)
     without_picture = sum(photo.picture is None for photo in worst)
     return WrittenReport(url, len(data), totals.photos, len(worst), without_picture, cracks)
+
+
+def _show(
+    photos: Connection, layout: Layout, rows: pa.Table, cracks: CrackTotals | None, config: ReportConfig
+) -> tuple[list[PhotoCard], dict[str, Any]]:
+    """Return the cards of the worst photos, and what else the page shows."""
+    rasters = read_rasters(layout)
+    of_rasters = {raster.archive for raster in rasters}  # their windows have no cards of their own
+    scored = [row["image_id"] for row in rows.slice(0, config.top).to_pylist()
+              if row["crack_score"] is not None and row["archive"] not in of_rasters]  # fmt: skip
+    longest_px = None if config.crop_only else PICTURE_PX
+    worst = list(make_cards(photos, layout, scored, longest_px, with_cracks=True).values())
+    facts = _collect_figures(photos, config.group_by) | _out_of_domain(photos, layout, config)
+    facts |= _describe_cracks(photos, cracks, config.rule)
+    facts["sections"] = element_stats.list_sections(photos, config.rule)
+    facts["rasters"] = [
+        make_raster_card(photos, layout, raster, min(MOST_PLACES, config.top), found_only=_shows_finds_only(config))
+        for raster in rasters[:MOST_RASTERS]
+    ]
+    if cracks is not None:
+        shown = [card.picture for card in (*worst, *facts["out_of_domain"], *facts["rasters"])]
+        facts["width_classes"] = _list_width_classes(shown)
+    return worst, facts
+
+
+def _shows_finds_only(config: ReportConfig) -> bool:
+    """Tell whether rasters are shown by their places alone: not as a whole, nor with the heat of unconfirmed tiles."""
+    return config.crop_only or config.rule.confirmed
 
 
 def _threshold_line(threshold: float | None) -> dict[str, float | None]:
@@ -190,21 +221,26 @@ def _list_width_classes(pictures: Iterable[Picture | None]) -> list[WidthClass]:
     return [one for one in ALL_CLASSES if one in seen]
 
 
-def _out_of_domain(photos: Connection, layout: Layout, top: int) -> dict[str, Any]:
+def _out_of_domain(photos: Connection, layout: Layout, config: ReportConfig) -> dict[str, Any]:
+    if _shows_finds_only(config):
+        return {"out_of_domain": []}
     farthest = dataset_stats.find_out_of_domain(
         photos,
-        min(OUT_OF_DOMAIN_PHOTOS, top),  # without cards the report reads no archive
+        min(OUT_OF_DOMAIN_PHOTOS, config.top),  # without cards the report reads no archive
     )
     cards = make_cards(photos, layout, farthest, OUT_OF_DOMAIN_PX, with_cracks=True).values()
     return {"out_of_domain": sorted(cards, key=lambda photo: -photo.facts["domain_score"])}
 
 
-def _make_table(listed: pa.Table, worst: list[PhotoCard], cracks: CrackTotals | None) -> PhotoTable:
+def _make_table(
+    listed: pa.Table, worst: list[PhotoCard], cracks: CrackTotals | None, config: ReportConfig
+) -> PhotoTable:
     rows = {name: listed[name].to_pylist() for name in listed.schema.names}
-    states = map(_describe_state, rows["failure_kind"], rows["is_over"], rows["is_out_of_domain"])
+    states = map(_describe_state, listed.to_pylist())
     return PhotoTable(
         [
             Column("Photo", "text", rows["image"]),
+            *([Column("Element", "choice", rows["part_name"])] if any(rows["part_name"]) else []),
             *([] if cracks is None else _list_measures(rows, cracks)),
             Column("Score", "score", rows["crack_score"]),
             Column("Tiles over", "number", rows["crack_tiles"]),
@@ -212,11 +248,13 @@ def _make_table(listed: pa.Table, worst: list[PhotoCard], cracks: CrackTotals | 
             Column("State", "choice", list(states)),
             Column("Taken", "text", rows["captured_at"]),
             Column("Archive", "choice", short_names(rows["archive"])),
-            Column("Latitude", "number", rows["latitude"]),
-            Column("Longitude", "number", rows["longitude"]),
+            *([] if config.no_positions else [Column(name.title(), "number", rows[name]) for name in _POSITION]),
         ],
         [photo.card_id for photo in worst],
     )
+
+
+_POSITION = ("latitude", "longitude")
 
 
 def _list_measures(rows: dict[str, list[Any]], cracks: CrackTotals) -> list[Column]:
@@ -235,8 +273,10 @@ def _round(label: str, values: Sequence[float | None], divisor: float, digits: i
     return Column(label, "number", [None if value is None else round(value / divisor, digits) for value in values])
 
 
-def _describe_state(failure_kind: str | None, is_over: bool | None, is_out_of_domain: bool) -> str:  # noqa: FBT001 - columns
-    if failure_kind is not None:
-        return f"failed: {failure_kind}"
-    state = "over threshold" if is_over else "below threshold"
-    return f"{state}, unlike the training photos" if is_out_of_domain else state
+def _describe_state(row: dict[str, Any]) -> str:
+    if row["failure_kind"] is not None:
+        return f"failed: {row['failure_kind']}"
+    state = "over threshold" if row["is_over"] else "below threshold"
+    if row["state"] in {"confirmed", "unclear", "rejected"}:
+        state = str(row["state"])
+    return f"{state}, unlike the training photos" if row["is_out_of_domain"] else state

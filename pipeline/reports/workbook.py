@@ -7,7 +7,7 @@ import io
 import zipfile
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +22,8 @@ from pipeline import storage
 from pipeline.archives.members import is_archive
 from pipeline.core.errors import UsageError
 from pipeline.core.wkt import parse_lines
-from pipeline.dataset.export import is_measured
+from pipeline.dataset.beside import ELEMENTS, VERDICTS
+from pipeline.dataset.export import is_measured, list_told_columns, list_told_cracks
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.moves import Moves, read_moves
 from pipeline.dataset.sql import Connection, views
@@ -84,6 +85,11 @@ _COLUMNS = (
     _Column("Longitude", "longitude", 12, "0.0000000"),
 )
 
+_POSITION = ("latitude", "longitude")
+_OUR_NAMES = frozenset((*ELEMENTS.names, *VERDICTS.names, "state"))
+_TOLD_LETTERS = {"comment": 40, "judged_at": 20}
+"""Widths of columns that people added; the others have 14."""
+
 _IMAGE_PLACE, _PICTURE_PLACE = ([column.name for column in _COLUMNS].index(name) for name in ("image", "picture"))
 _LINK = {"quote_prefix": True, "font_color": "blue", "underline": 1}
 _MOVES = 1
@@ -93,8 +99,9 @@ _FILE = "FILE://"
 _FACTS_BYTES = 4096
 
 _CRACKS = """
-    SELECT cracks.*, captured_at, latitude, longitude
-    FROM cracks JOIN (SELECT part, image_id, captured_at, latitude, longitude FROM images) USING (part, image_id)
+    SELECT told.*, captured_at, latitude, longitude
+    FROM ({cracks}) AS told
+    JOIN (SELECT part, image_id, captured_at, latitude, longitude FROM images) USING (part, image_id)
     ORDER BY crack_width_mm_p95 DESC NULLS LAST, crack_width_px_p95 DESC NULLS LAST, length_px DESC,
              archive, image, image_id, crack
 """
@@ -113,6 +120,13 @@ _Pictures = Mapping[tuple[str, int], _Picture]
 """By `image_id` and crack."""
 
 
+class _Table(NamedTuple):
+    columns: Sequence[_Column]
+    rows: Iterator[_Row]
+    length: int
+    """Number of rows."""
+
+
 @dataclass(frozen=True)
 class WorkbookConfig:
     """One workbook."""
@@ -125,6 +139,8 @@ class WorkbookConfig:
     """The highest number of pictures; those of the widest cracks."""
     overwrite: bool = False
     """Also replace a workbook of somebody else."""
+    no_positions: bool = False
+    """Leave out where photos were taken."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +178,8 @@ def write_workbook(config: WorkbookConfig) -> Written:
         cracks = min(found, MOST_ROWS - 1)
         pictures, unreadable = _read_pictures(connection, layout, config.thumbnails)
         try:
-            _write_book(folder / "workbook", _read_rows(connection, cracks), cracks, pictures, read_moves(layout))
+            rows, columns = _read_rows(connection, cracks), _list_columns(connection, config)
+            _write_book(folder / "workbook", _Table(columns, rows, cracks), pictures, read_moves(layout))
         except FileCreateError as error:
             [cause] = error.args
             raise cause from error
@@ -198,8 +215,22 @@ def draw_crack(pixels: Pixels, crack: Mapping[str, Any], corner: tuple[int, int]
     return picture
 
 
+def _list_columns(connection: Connection, config: WorkbookConfig) -> Sequence[_Column]:
+    """Return the columns of the sheet: those of cracks, then what people said of them and where they are."""
+    shown = [column for column in _COLUMNS if not (config.no_positions and column.name in _POSITION)]
+    told = [
+        _Column(name.replace("_", " ").capitalize(), name, _TOLD_LETTERS.get(name, 14))
+        if name in _OUR_NAMES
+        else _Column(spell(name), name, 14)
+        for name in list_told_columns(connection)
+    ]
+    return [*shown, *told]
+
+
 def _read_rows(connection: Connection, limit: int) -> Iterator[_Row]:
-    for batch in connection.sql(_CRACKS).limit(limit).to_arrow_reader(_BATCH_ROWS):
+    for batch in (
+        connection.sql(_CRACKS.format(cracks=list_told_cracks(connection))).limit(limit).to_arrow_reader(_BATCH_ROWS)
+    ):
         yield from batch.to_pylist()
 
 
@@ -221,17 +252,18 @@ def _read_pictures(connection: Connection, layout: Layout, limit: int) -> tuple[
     return pictures, unreadable
 
 
-def _write_book(path: Path, rows: Iterator[_Row], count: int, pictures: _Pictures, moves: Moves) -> None:
+def _write_book(path: Path, table: _Table, pictures: _Pictures, moves: Moves) -> None:
     """Write rows one by one; `constant_memory` keeps none but the last."""
+    columns, rows, count = table
     with xlsxwriter.Workbook(path, {"constant_memory": True, "tmpdir": str(path.parent)}) as book:
         book.set_properties({"author": mark_of("export")})
         top = {"valign": "top"}
         head, link = (book.add_format(top | more) for more in ({"bold": True, "text_wrap": True}, _LINK))
-        formats = [book.add_format(top | {"num_format": c.format, "quote_prefix": c.format == _TEXT}) for c in _COLUMNS]
+        formats = [book.add_format(top | {"num_format": c.format, "quote_prefix": c.format == _TEXT}) for c in columns]
         sheet = book.add_worksheet("Cracks")
         sheet.freeze_panes(1, 0)
-        sheet.autofilter(0, 0, count, len(_COLUMNS) - 1)
-        for place, column in enumerate(_COLUMNS):
+        sheet.autofilter(0, 0, count, len(columns) - 1)
+        for place, column in enumerate(columns):
             sheet.set_column(place, place, column.letters)
             sheet.write_string(0, place, column.title, head)
         for number, row in enumerate(rows, 1):
@@ -239,7 +271,7 @@ def _write_book(path: Path, rows: Iterator[_Row], count: int, pictures: _Picture
                 sheet.set_row_pixels(number, SHOWN_HEIGHT_PX + 2)
                 source = {"image_data": io.BytesIO(picture.jpeg), "x_scale": picture.scale, "y_scale": picture.scale}
                 sheet.insert_image(number, _PICTURE_PLACE, "crack.jpg", source | {"object_position": _MOVES})
-            for place, column in enumerate(_COLUMNS):
+            for place, column in enumerate(columns):
                 _write_cell(sheet, number, place, _show(row, column.name), formats[place])
             url = _find_url(row["archive"], row["image"], moves)
             if number <= MOST_LINKS and url is not None and len(url) <= MOST_LINK_LETTERS:

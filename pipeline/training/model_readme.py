@@ -3,6 +3,8 @@
 from pipeline.core.counts import count_of
 from pipeline.evaluation.metrics import MEASURES
 from pipeline.evaluation.operating_point import OVERALL, PREFIX
+from pipeline.evaluation.own_calibration import MEASURED as CALIBRATED
+from pipeline.evaluation.own_calibration import PREFIX as OWN
 from pipeline.models.card import Card, DataSource
 
 TITLE = "# Crack classifier"
@@ -50,6 +52,7 @@ def render_readme(card: Card) -> str:
             "",
             *_reached_section(card),
             "",
+            *_calibrated_section(card),
             *_left_out_section(card),
             LIMITS,
             "",
@@ -76,6 +79,34 @@ def _reached_section(card: Card) -> list[str]:
         "| measure | old model | this one |",
         "|---|---|---|",
         *(f"| {name} | {before} | {value} |" for name, before, value in zip(names, old, values, strict=True)),
+    ]
+
+
+def _calibrated_section(card: Card) -> list[str]:
+    """Return the figures of a calibration on labels of the user's own; without one, nothing."""
+    if "calibrated_from" not in card.training:
+        return []
+    rows = []
+    for name in CALIBRATED:
+        before, after, low, high = (
+            _format(card.metrics.get(f"{OWN}{name}/{part}")) for part in ("before", "after", "gain_low", "gain_high")
+        )
+        rows.append(f"| {name.replace('_', ' ')} | {before} | {after} | {low} to {high} |")
+    own = (
+        f"Calibration and threshold of model {card.training['calibrated_from']} were fitted again to "
+        f"{card.metrics.get(f'{OWN}tiles')} tiles of {card.metrics.get(f'{OWN}photos')} photos; the network stayed. "
+        "All other figures here are those of the old calibration and threshold. Each tile was judged by a fit to tiles "
+        "of other photos; if an interval includes zero, the difference may be chance."
+    )
+    return [
+        "## What another calibration changed",
+        "",
+        own,
+        "",
+        "| measure | before | after | after less before, 95 % interval |",
+        "|---|---|---|---|",
+        *rows,
+        "",
     ]
 
 

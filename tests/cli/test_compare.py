@@ -5,9 +5,13 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from pipeline.cli import main
+from pipeline.dataset.sql import query
+from pipeline.findings.element_rules import PARTS, ElementRule, ElementRules
+from pipeline.findings.elements import set_elements
 from pipeline.reports.crack_growth import REASONS
 from tests.helpers.crack_inspections import write_inspections
 from tests.helpers.scored_photos import photo, score_archives, zip_photos
+from tests.helpers.verdict_rows import judge
 
 AGREED = (
     "With a tile at or over the threshold: in both 1, only in A 0, only in B 0, in neither 0. The same for 100.0%; "
@@ -91,3 +95,28 @@ def test_growth_of_cracks_is_printed(tmp_path: Path) -> None:
     ])  # fmt: skip
     shown = CliRunner().invoke(main, [*words, "--cracks", "1"])
     assert "1 more pair with cracks: give --cracks 2." in shown.stdout
+
+
+def test_changes_are_told_by_element(tmp_path: Path) -> None:
+    """In the output and in the page, where names stay text; a crack that was rejected in B is not new there."""
+    a, b = write_inspections(tmp_path)
+    words = ["compare", a.url, b.url, "--out", str(tmp_path / "made")]
+    rules = [
+        ElementRule("row", f"{name}*", None, dict.fromkeys(PARTS, "") | {"span": f"<b>{name}"})
+        for name in ("pier", "deck")
+    ]
+    set_elements(a.url, ElementRules(PARTS, rules))
+    assert "pier:" not in CliRunner().invoke(main, words).stdout
+    set_elements(b.url, ElementRules(PARTS, rules))
+    told = [line for line in CliRunner().invoke(main, words).stdout.splitlines() if line.startswith("<b>")]
+    assert told[0] == "<b>deck: 1 unknown."
+    assert told[1].startswith("<b>pier: 1 new, 1 longer, 1 gone, 1 same, ")
+    page = (tmp_path / "made" / "comparison.html").read_text(encoding="utf-8")
+    assert "<td>&lt;b&gt;pier</td>" in page
+    assert "<b>pier" not in page
+    [row] = query(b.url, "SELECT image_id FROM images WHERE image = 'pier.png'").to_pylist()
+    judge(b, row["image_id"], "no_crack", cracks=[2])
+    assert any(
+        line.startswith("<b>pier: 1 longer, 1 gone, 1 same")
+        for line in CliRunner().invoke(main, words).stdout.splitlines()
+    )

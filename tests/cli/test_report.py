@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from pipeline.cli import main
@@ -40,3 +41,30 @@ def test_cracks_are_counted_from_a_width_on(tmp_path: Path) -> None:
     assert ": 1 crack, 1 photo, " in CliRunner().invoke(main, [*words, "--from-mm", "0.2"]).output
     assert ": 2 cracks, 1 photo, " in CliRunner().invoke(main, [*words, "--from-px", "1.5"]).output
     assert CliRunner().invoke(main, [*words, "--from-mm", "0"]).exit_code == 2
+
+
+def test_a_pdf_without_a_browser_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit code 1, and no file."""
+    out = score_archives(tmp_path / "out", zip_photos(tmp_path / "one.zip", {"a.png": photo(200)}))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    shown = CliRunner().invoke(main, ["report", out.url, "--pdf"])
+    assert shown.exit_code == 1
+    assert shown.stderr.startswith("crackscan: There is no browser to print a PDF with; looked for chromium, ")
+    assert "apt-get install chromium" in shown.stderr
+    assert not (tmp_path / "report.pdf").exists()
+
+
+def test_a_report_may_be_confirmed_cropped_and_without_positions(tmp_path: Path) -> None:
+    """The options reach the page; with nothing confirmed, it shows no photo."""
+    photos = {"a.png": photo(200, place=(48.125, 11.5))}
+    out = score_archives(tmp_path / "out", zip_photos(tmp_path / "one.zip", photos))
+    words = ["report", out.url, "--out", str(tmp_path / "page.html")]
+    shown = CliRunner().invoke(main, [*words, "--crop-only", "--no-positions"])
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert (shown.exit_code, "Only what is around the worst place is shown." in page, "48.125" in page) == (
+        0,
+        True,
+        False,
+    )
+    assert "1 photo, 0 of them as cards, " in CliRunner().invoke(main, [*words, "--confirmed"]).output

@@ -54,7 +54,7 @@ WRITERS = {
         ("comparison.parquet", "comparison.html", "crack_changes.parquet"),
         has_overwrite=True,
     ),
-    ("review", "--out"): Writer(("review", "scores"), ("review.csv", "tiles/0001.png", "notes.txt")),
+    ("review", "--out"): Writer(("review", "scores"), ("review.csv", "tiles/0001.png", "review.html", "notes.txt")),
 }
 """By command and option. `submit` runs some of these commands as jobs."""
 

@@ -19,11 +19,15 @@ from pipeline.core import table_schemas
 from pipeline.core.errors import CrackscanError, UsageError
 from pipeline.core.spreadsheets import guard
 from pipeline.dataset import sql
+from pipeline.dataset.beside import ANSWERS
 from pipeline.dataset.export import TABLES, ExportConfig, Form, Program, Table, export
 from pipeline.dataset.layout import Layout
+from pipeline.findings.element_rules import PARTS, ElementRule, ElementRules
+from pipeline.findings.elements import set_elements
 from tests.helpers.limits import files_of_at_most
 from tests.helpers.small_dataset import BEGAN_AT, failed, ok, with_cracks, write_dataset
 from tests.helpers.two_inspections import CARD, photos, write_inspections
+from tests.helpers.verdict_rows import judge
 
 FORMS: tuple[Form, ...] = tuple(form for form in get_args(Form) if form != "gpkg")
 """The forms of a dataset of photos; `test_rasters` has the other."""
@@ -143,7 +147,8 @@ def test_a_duckdb_file_has_all_tables(layout: Layout, tmp_path: Path) -> None:
         for table in sql.VIEWS:
             found = connection.sql(f"FROM {table} ORDER BY ALL").to_arrow_table()
             assert found.equals(sql.query(layout.url, f"FROM {table} ORDER BY ALL", 0.25))
-            assert made.rows[table] == found.num_rows > 0
+            assert made.rows[table] == found.num_rows
+            assert (found.num_rows > 0) == (table not in {"verdicts", "elements"})
         assert {name for (name,) in connection.execute("SHOW TABLES").fetchall()} == {*TABLES}
 
 
@@ -182,12 +187,73 @@ def test_an_export_replaces_an_older_one(layout: Layout, tmp_path: Path) -> None
     assert {path.name for path in tmp_path.iterdir()} == {*FORMS}
 
 
+HOSTILE = ("=cmd|' /C calc'!A0", "@SUM(1)", "+1", '"</td><script>alert(1)</script>', "a\nb")
+"""Comments and elements that a spreadsheet or a page might run."""
+
+
+def tell(layout: Layout) -> None:
+    """Judge each crack of a.jpg, and file it under an element, in hostile words; `=x` is a column of the office's."""
+    [row] = sql.query(layout.url, "SELECT image_id FROM images WHERE image = 'a.jpg'").to_pylist()
+    for number in range(3):
+        judge(layout, row["image_id"], ANSWERS[number], cracks=[number], comment=HOSTILE[number], by=HOSTILE[3])
+    values = dict(zip((*PARTS, "=x"), HOSTILE, strict=True))
+    set_elements(layout.url, ElementRules([*values], [ElementRule("row", "a.jpg", None, values)]))
+
+
+def test_cracks_have_what_people_told(tmp_path: Path) -> None:
+    """Behind their own columns, as it was told; cracks that nobody judged are open. An older export is replaced."""
+    layout = write_dataset(str(tmp_path / "out"))
+    config = ExportConfig(layout.url, "csv", str(tmp_path / "file"), "cracks")
+    export(config)
+    assert rows_of(tmp_path / "file")[0] == table_schemas.CRACKS.names
+    tell(layout)
+    export(config)
+    export(config)
+    head, *rows = rows_of(tmp_path / "file")
+    assert head == [*table_schemas.CRACKS.names, "state", "verdict", "comment", "by", "judged_at", *PARTS, "=x"]
+    told = [dict(zip(head, row, strict=True)) for row in rows]
+    assert [row["state"] for row in told if row["image"] == "a.jpg"] == ["confirmed", "rejected", "unclear"]
+    assert {row["state"] for row in told if row["image"] != "a.jpg"} == {"open"}
+    first = next(row for row in told if row["image"] == "a.jpg")
+    assert (first["comment"], first["by"], first["judged_at"]) == (HOSTILE[0], HOSTILE[3], "2026-11-30T12:00:00Z")
+    assert [first[name] for name in (*PARTS, "=x")] == [*HOSTILE]
+
+
+def test_what_people_told_is_no_formula(tmp_path: Path) -> None:
+    """Comments, names, elements and the heads of columns are guarded for spreadsheets."""
+    layout = write_dataset(str(tmp_path / "out"))
+    tell(layout)
+    for program in (None, "excel"):
+        export(ExportConfig(layout.url, "csv", str(tmp_path / str(program)), "cracks", program))
+    plain, guarded = rows_of(tmp_path / "None"), rows_of(tmp_path / "excel")
+    told = slice(len(table_schemas.CRACKS.names), None)
+    for row, before in zip(guarded, plain, strict=True):
+        assert row[told] == [guard(cell) for cell in before[told]]
+    assert guarded[0][-1] == "'=x"
+
+
+def test_positions_are_left_out_on_demand(layout: Layout, tmp_path: Path) -> None:
+    """Their columns stay and are empty; a map would be nothing but positions."""
+    export(ExportConfig(layout.url, "csv", str(tmp_path / "csv"), no_positions=True))
+    found = read_csv(tmp_path / "csv", table_schemas.IMAGES)
+    positions = ("latitude", "longitude", "altitude_m")
+    assert all(found[name].null_count == found.num_rows for name in positions)
+    assert found["camera"].null_count < found.num_rows
+    export(ExportConfig(layout.url, "duckdb", str(tmp_path / "file"), no_positions=True))
+    with duckdb.connect(str(tmp_path / "file"), read_only=True) as connection:
+        for table in ("images", "failures", "out_of_domain"):
+            sql_of = f"SELECT count(latitude) + count(longitude) + count(altitude_m) FROM {table}"
+            assert connection.sql(sql_of).fetchall() == [(0,)]
+    with pytest.raises(UsageError, match="--no-positions leaves out positions, and --to geojson is a map"):
+        ExportConfig(layout.url, "geojson", "x", no_positions=True)
+
+
 @pytest.mark.parametrize("version", [1, 2])
 def test_an_export_of_an_older_version_is_replaced(version: int, layout: Layout, tmp_path: Path) -> None:
     """A CSV has the columns of its schema version, a database no table of cracks."""
     (tmp_path / "csv").write_text(",".join(table_schemas.IMAGES_OF[version].names) + "\n0,\n")
     with duckdb.connect(tmp_path / "duckdb") as connection:
-        for table in {*TABLES} - {"cracks"}:
+        for table in {*TABLES} - {"cracks", "elements", "findings", "verdicts"}:
             connection.execute(f"CREATE TABLE {table} AS SELECT 1 AS part")
     assert export(ExportConfig(layout.url, "csv", str(tmp_path / "csv"))).rows == {"images": len(photos())}
     assert export(ExportConfig(layout.url, "duckdb", str(tmp_path / "duckdb"))).rows.keys() == {*TABLES}
@@ -279,8 +345,8 @@ def test_the_command_says_what_it_wrote(layout: Layout, tmp_path: Path) -> None:
     folders = len({(row["archive"], row["image"].rpartition("/")[0]) for row in photos()})
     unlike = sum(row.get("domain_score", 0) > CARD["domain_threshold"] for row in photos())
     assert CliRunner().invoke(main, words).output == (
-        f"Wrote {cracks} cracks, {lost} failures, {folders} folders, {len(photos())} images, {unlike} out_of_domain, "
-        f"{tiles} tiles to file://{tmp_path}/file\n"
+        f"Wrote {cracks} cracks, {lost} failures, 51 findings, {folders} folders, {len(photos())} images, "
+        f"{unlike} out_of_domain, {tiles} tiles to file://{tmp_path}/file\n"
     )
 
 

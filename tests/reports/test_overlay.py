@@ -130,3 +130,20 @@ def test_cracks_that_were_not_measured_are_not_drawn(layout: Layout, tmp_path: P
 
 def _read(overlay: Overlay) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     return np.asarray(Image.open(io.BytesIO(storage.read_bytes(str(overlay.url)))).convert("RGB"))
+
+
+@pytest.mark.parametrize("cracks", [False, True])
+def test_a_crop_shows_no_photo_as_a_whole(cracks: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a parameter
+    """At most half of its height and width, around the crack or the worst tile; the legend stands below."""
+    layout = score_archives(
+        tmp_path / "out", zip_photos(tmp_path / "one.zip", {"a.png": photo(250)}), cracks={"a.png": 1}
+    )
+    config = OverlayConfig(layout.url, ["a.png"], str(tmp_path / "drawn"), cracks=cracks, crop_only=True)
+    [overlay] = write_overlays(config)
+    assert overlay.url is not None
+    assert overlay.url.endswith(f"{'-cracks' if cracks else ''}-crop.png")
+    pixels = np.asarray(Image.open(io.BytesIO(storage.read_bytes(overlay.url))).convert("RGB"))
+    assert pixels.shape[1] == 50
+    assert 50 < pixels.shape[0] < 150
+    is_black = (pixels[:50] == 0).all(axis=2)
+    assert is_black.mean() > 0.5 if cracks else not is_black.any()  # the crack lies in the dark, the tile is bright

@@ -1,5 +1,7 @@
 """The report of a dataset, also of hostile and unfinished ones."""
 
+import base64
+import io
 import json
 import re
 from html import unescape
@@ -7,14 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from pipeline import storage
-from pipeline.core.errors import UsageError
+from pipeline.core.errors import CrackscanError, UsageError
 from pipeline.dataset.layout import Layout
+from pipeline.dataset.sql import query
+from pipeline.findings.element_rules import PARTS, ElementRule, ElementRules
+from pipeline.findings.elements import set_elements
 from pipeline.monitoring.changes import Change
 from pipeline.reports.dataset_stats import CrackRule
 from pipeline.reports.report import ReportConfig, write_report
 from tests.helpers.scored_photos import photo, score_archives, zip_photos
+from tests.helpers.verdict_rows import judge
 
 HOSTILE = '<script>alert(1)</script> & "it\'s".png'
 
@@ -214,3 +221,115 @@ def test_a_threshold_needs_measured_cracks(tmp_path: Path) -> None:
         f"{layout.url} has no measured cracks: it was begun before 0.8.0, with --no-cracks, or with a model that draws "
         "none. Leave --from-mm and --from-px out, or score the photos anew elsewhere."
     )
+
+
+def tell(layout: Layout, verdicts: dict[str, str]) -> None:
+    """Judge photos, and file few.png and most.png under one element, all in hostile words."""
+    for row in query(layout.url, "SELECT image_id, image FROM images").to_pylist():
+        if row["image"] in verdicts:
+            judge(layout, row["image_id"], verdicts[row["image"]], comment=f"{HOSTILE} said", by=f"{HOSTILE} by")
+    values = dict.fromkeys(PARTS, "") | {"span": f"{HOSTILE} span"}
+    set_elements(layout.url, ElementRules(PARTS, [ElementRule("row", "*t.png", None, values)]))
+
+
+def test_findings_are_told_element_by_element(tmp_path: Path) -> None:
+    """A table of elements, and a section for each with its findings; hostile words stay text."""
+    layout = cracked(tmp_path)
+    tell(layout, {"most.png": "crack", "none.png": "no_crack"})
+    page = page_of(layout, tmp_path)
+    assert "<script>alert" not in page
+    assert unescape(page).count(f"{HOSTILE} span</h2>") == 1
+    for words in ("said", "by"):
+        assert f"<td>{HOSTILE} {words}" in unescape(page)
+    figures = re.findall(
+        r'<td class="number">(.*?)</td>', page.partition('id="element-table"')[2].partition("</table>")[0]
+    )
+    assert figures == [
+        "1",
+        "3",
+        "0",
+        "0",
+        "0",
+        "3",
+        "0.01 m",
+        "0.35 mm",
+        "2",
+        "0",
+        "1",
+        "0",
+        "1",
+        "1",
+        "0.00 m",
+        "0.15 mm",
+    ]
+    assert rows_of(page)["State"] == ["confirmed", "over threshold", "rejected"]
+    assert rows_of(page)["Element"] == [f"{HOSTILE} span", None, None]
+
+
+def test_only_confirmed_findings_are_shown(tmp_path: Path) -> None:
+    """In figures, cards and tables; what is open or rejected is counted and not shown, nor is its score."""
+    layout = cracked(tmp_path)
+    tell(layout, {"few.png": "crack", "none.png": "no_crack"})
+    page = page_of(layout, tmp_path, rule=CrackRule(confirmed=True))
+    assert "<dt>Cracks confirmed</dt><dd>1<small>in 1 photo</small></dd>" in page
+    assert "<dt>Findings confirmed</dt><dd>1<small>3 open, 0 unclear, 1 rejected</small></dd>" in page
+    assert "<dt>Photos with a confirmed finding</dt><dd>33.3 %<small>1 of 3 scored</small></dd>" in page
+    assert "Only what somebody confirmed counts here: 3 cracks are unconfirmed." in page
+    assert re.findall(r'<p class="name">(.*?)</p>', page) == ["few.png"]
+    assert rows_of(page)["Photo"] == ["few.png"]
+    assert "How the scores are spread" not in page
+    assert "most.png" not in page
+
+
+def pictures_of(page: str) -> list[tuple[int, int]]:
+    """Width and height of all pictures in a page."""
+    data = re.findall(r'src="data:image/\w+;base64,([^"]+)"', page)
+    return [Image.open(io.BytesIO(base64.b64decode(each))).size for each in data]
+
+
+@pytest.mark.parametrize("cracks", [None, {"a.png": 2}])
+def test_no_whole_photo_leaves(cracks: dict[str, int] | None, tmp_path: Path) -> None:
+    """With `crop_only`, every picture shows at most half of the height and width of its photo, unlike ones too."""
+    photos = {"a.png": photo(200), "sky.png": photo(200, red=250)}
+    layout = score_archives(tmp_path / "out", zip_photos(tmp_path / "one.zip", photos), cracks=cracks)
+    assert (150, 100) in pictures_of(page_of(layout, tmp_path))
+    shown = pictures_of(page_of(layout, tmp_path, crop_only=True))
+    assert shown
+    assert all(width <= 75 and height <= 50 for width, height in shown)
+
+
+def test_positions_are_left_out_on_demand(tmp_path: Path) -> None:
+    """Of cards, plan and table."""
+    photos = {"a.png": photo(250, place=(48.123456, 11.5)), "b.png": photo(25, place=(48.223456, 11.6))}
+    layout = score_archives(tmp_path / "out", zip_photos(tmp_path / "one.zip", photos))
+    assert "48.123456" in page_of(layout, tmp_path)
+    page = page_of(layout, tmp_path, no_positions=True)
+    assert "48.1" not in page
+    assert "Where they were taken" not in page
+    assert {"Latitude", "Longitude"} & {*rows_of(page)} == set()
+
+
+def test_a_pdf_needs_a_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told before any work, and nothing is written."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(CrackscanError, match="There is no browser to print a PDF with"):
+        write_report(ReportConfig(cracked(tmp_path).url, str(tmp_path / "report.pdf"), pdf=True))
+    assert not (tmp_path / "report.pdf").exists()
+
+
+def test_a_browser_prints_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is the PDF; an older one of ours is replaced, another PDF is not."""
+    browser = tmp_path / "chromium"
+    browser.write_text(
+        '#!/bin/sh\nfor w in "$@"; do case "$w" in\n'
+        '--print-to-pdf=*) echo "%PDF-1.4" > "${w#--print-to-pdf=}";;\nesac; done\n'
+    )
+    browser.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    config = ReportConfig(cracked(tmp_path).url, str(tmp_path / "report.pdf"), pdf=True)
+    for _ in range(2):
+        assert write_report(config).size_bytes == (tmp_path / "report.pdf").stat().st_size
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF-1.4\n")
+    (tmp_path / "report.pdf").write_bytes(b"%PDF-1.4 of somebody else")
+    with pytest.raises(UsageError, match="a PDF that `crackscan report` did not write"):
+        write_report(config)

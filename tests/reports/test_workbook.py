@@ -14,11 +14,15 @@ from PIL import Image
 from pipeline.core.errors import CrackscanError, UsageError
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.moves import Moves, write_moves
+from pipeline.dataset.sql import query
+from pipeline.findings.element_rules import PARTS, ElementRule, ElementRules
+from pipeline.findings.elements import set_elements
 from pipeline.reports import workbook
 from pipeline.reports.workbook import SHOWN_HEIGHT_PX, WorkbookConfig, draw_crack, write_workbook
 from tests.helpers.limits import files_of_at_most
 from tests.helpers.scored_photos import photo, score_archives, zip_photos
 from tests.helpers.small_dataset import address, failed, ok, with_cracks, write_dataset
+from tests.helpers.verdict_rows import judge
 
 
 def read_sheet(path: Path) -> tuple[Any, list[dict[str, Any]]]:
@@ -203,6 +207,27 @@ def test_any_name_is_text(tmp_path: Path) -> None:
         assert row["Image"].quotePrefix
         assert row["Archive"].quotePrefix
         assert "=" not in (row["Image"].hyperlink.target if row["Image"].hyperlink else "").partition("//")[0]
+
+
+def test_what_people_told_is_text(layout: Layout, tmp_path: Path) -> None:
+    """Verdicts and elements stand behind the columns of cracks, under their names; nothing of it is a formula."""
+    formula = "=HYPERLINK(1)"
+    for row in query(layout.url, "SELECT image_id, image FROM images").to_pylist():
+        if row["image"] == "a.png":
+            judge(layout, row["image_id"], "crack", cracks=[2], comment=formula, by="@ann")
+    said = dict(zip((*PARTS, "=Nr."), (formula, "+1", "-2", "@x", "\t=1"), strict=True))
+    set_elements(layout.url, ElementRules([*said], [ElementRule("row", "a.png", None, said)]))
+    write_workbook(WorkbookConfig(layout.url, str(tmp_path / "file"), no_positions=True))
+    _sheet, rows = read_sheet(tmp_path / "file")
+    assert {"Latitude", "Longitude"} & {*rows[0]} == set()
+    told = ("State", "Verdict", "Comment", "By", "Judged at", "Structure", "Span", "Element", "Face", "=Nr.")
+    assert tuple(rows[0])[-len(told) :] == told
+    assert [rows[0][name].value for name in told[:8]] == [
+        "confirmed", "crack", formula, "@ann", "2026-11-30T12:00:00Z", formula, "+1", "-2",
+    ]  # fmt: skip
+    assert {cell.data_type for row in rows for name in told if (cell := row[name]).value is not None} == {"s"}
+    assert [row["State"].value for row in rows] == ["confirmed", *["open"] * 4]
+    assert {row["Structure"].value for row in rows if row["Image"].value == "b.png"} == {None}
 
 
 def test_a_sheet_takes_no_more_rows_than_excel(layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from pipeline import storage
 from pipeline.cli import main
 from pipeline.core.errors import CrackscanError, UsageError
 from pipeline.dataset.layout import Layout
+from pipeline.dataset.sql import query
 from pipeline.images.decode import decode
 from pipeline.labels.labelled_tiles import compute_descriptors, read_labelled_tiles
 from pipeline.review.tile_folder import ReviewConfig, Reviewed, review
@@ -57,10 +59,10 @@ def make_review(layout: Layout, folder: Path, tiles: int = 4) -> Reviewed:
 
 
 def test_tiles_keep_their_pixels(layout: Layout, tmp_path: Path) -> None:
-    """Each file is its box of its photo, pixel for pixel; archives take turns, the worst photo first."""
+    """Each file is its box of its photo, pixel for pixel; doubtful ones first, then archives take turns."""
     found = make_review(layout, tmp_path / "look")
     rows = table(tmp_path / "look")
-    assert [row["image"] for row in rows] == ["a.png", "sub/d.png", "b.png", "c.png"]
+    assert [row["image"] for row in rows] == ["a.png", "b.png", "sub/d.png", "c.png"]
     for row in rows:
         box = [int(row[f"photo_{name}"]) for name in ("top_px", "left_px", "height_px", "width_px")]
         assert box == [50, 100, 50, 50]
@@ -78,6 +80,8 @@ def test_the_table_says_where_each_tile_comes_from(layout: Layout, tmp_path: Pat
         "label": "",
         "group": row["image_id"],
         "pick": "worst",
+        "weight": "",
+        "cracks": "",
         "crack_score": f"{250 / 255:.4f}",
         "archive": f"file://{tmp_path}/one.zip",
         "image": "a.png",
@@ -92,6 +96,21 @@ def test_the_table_says_where_each_tile_comes_from(layout: Layout, tmp_path: Pat
             )
         ),
     }
+
+
+def test_the_table_has_cracks_and_weights(tmp_path: Path) -> None:
+    """The numbers of the cracks that run through the tile, unguarded; of a fair sample, what each tile stands for."""
+    zipped = zip_photos(tmp_path / "x.zip", {"a.png": photo(250), "b.png": photo(10)})
+    layout = score_archives(tmp_path / "out", zipped, cracks={"a.png": 2, "b.png": 1})
+    review(ReviewConfig(layout.url, str(tmp_path / "look"), 12, "random"), quiet)
+    rows = table(tmp_path / "look")
+    found = {(row["image"], row["row"], row["col"]): (row["cracks"], row["weight"]) for row in rows}
+    assert {place: said for place, said in found.items() if said[0]} == {
+        ("a.png", "0", "0"): ("0 1", "1"), ("b.png", "0", "0"): ("0", "1"),
+    }  # fmt: skip
+    assert len(found) == 12
+    review(ReviewConfig(layout.url, str(tmp_path / "fewer"), 5, "random"), quiet)
+    assert {row["weight"] for row in table(tmp_path / "fewer")} == {"2.4"}
 
 
 def test_a_name_is_no_formula(tmp_path: Path) -> None:
@@ -182,6 +201,35 @@ def test_tiles_of_an_interrupted_review_are_replaced(layout: Layout, tmp_path: P
     assert len(list((tmp_path / "look" / "tiles").iterdir())) == 2
 
 
+def test_a_page_of_an_interrupted_review_is_replaced_and_one_of_the_users_stays(layout: Layout, tmp_path: Path) -> None:
+    """By what stands in it; so are surroundings."""
+    config = ReviewConfig(layout.url, str(tmp_path / "look"), 4, "worst", 1, page=True)
+    review(config, quiet)
+    assert {path.name for path in (tmp_path / "look" / "around").iterdir()} == {f"000{n}.jpg" for n in range(1, 5)}
+    (tmp_path / "look" / "review.csv").unlink()
+    made = review(config, quiet)
+    assert made.page_bytes == (tmp_path / "look" / "review.html").stat().st_size
+    (tmp_path / "look" / "review.csv").unlink()
+    (tmp_path / "look" / "review.html").write_text("<!doctype html><title>mine</title>")
+    with pytest.raises(UsageError, match=r"is not empty: it holds review\.html"):
+        review(config, quiet)
+
+
+def test_what_was_judged_leaves_nothing_to_look_at(layout: Layout, tmp_path: Path) -> None:
+    """The message says so, and not that nothing was scored."""
+    review(ReviewConfig(layout.url, str(tmp_path / "look"), 1, "random"), quiet)
+    rows = query(layout.url, "SELECT image_id, archive, image FROM images").to_pylist()
+    (tmp_path / "verdicts.json").write_text(
+        json.dumps([row | {"subject": "photo", "verdict": "crack"} for row in rows])
+    )
+    assert (
+        CliRunner().invoke(main, ["verdicts", layout.url, str(tmp_path / "verdicts.json"), "--by", "ann"]).exit_code
+        == 0
+    )
+    with pytest.raises(UsageError, match=r"Every scored tile of .* has been judged, so there is nothing to look at\."):
+        make_review(layout, tmp_path / "again")
+
+
 def test_the_threshold_of_the_card_makes_scores_uncertain(layout: Layout, tmp_path: Path) -> None:
     """The tile next to it comes first, or the one next to another threshold that the call gives."""
     for name, threshold, image in (("card", None, "c.png"), ("given", 0.97, "a.png"), ("same", THRESHOLD, "c.png")):
@@ -212,6 +260,20 @@ def test_the_command_says_what_to_do_next(layout: Layout, tmp_path: Path, monkey
         "  crackscan train DATA… look --out MODEL\n"
     )
     assert "1 tile could not be cut out of its photo: " in shown.stderr
+
+
+def test_the_command_leads_to_the_page(layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And from there to the verdicts."""
+    monkeypatch.chdir(tmp_path)
+    shown = CliRunner().invoke(main, ["review", layout.url, "--out", "look", "--page", "--crop-only", "--tiles", "2"])
+    assert shown.exit_code == 0
+    size_bytes = (tmp_path / "look" / "review.html").stat().st_size
+    assert shown.stdout == (
+        f"Cut 2 tiles of 2 photos: file://{tmp_path}/look (page: {size_bytes / 1000:,.0f} kB)\n"
+        "Next: open look/review.html in a browser, judge, and save verdicts.csv\n"
+        f"  crackscan verdicts {layout.url} look/verdicts.csv --by NAME\n"
+    )
+    assert not (tmp_path / "look" / "around").exists()
 
 
 def test_wrong_use_is_one_sentence(layout: Layout, tmp_path: Path) -> None:
