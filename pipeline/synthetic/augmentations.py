@@ -22,9 +22,13 @@ MAX_WIDTH_RANGE_PX = (2.0, 24.0)
 """Range of the width of the widest, uniform on a logarithmic scale: SDNET2018's cracks are 1 to 5 px wide, METU's 10
 to 30."""
 
-SMOOTH_SHARE = 0.4
-"""Part of the pictures whose cracks are smoother than concrete breaks, down to straight lines of even width: a detector
-that has seen rough ones alone takes every smooth line for a joint or a wire."""
+SMOOTH_SHARE, STRAIGHT_SHARE = 0.6, 0.3
+"""Part of the pictures whose cracks are smoother than concrete breaks, and, among those, with straight lines of even
+width: a detector that has seen rough ones alone takes every smooth line for a joint or a wire."""
+
+LONGEST = 3.0
+"""Length of the longest crack, as a share of the picture's diagonal: a tile is a small part of a photo, and most cracks
+run through it."""
 
 _GREY = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """Weights of red, green and blue in brightness (ITU-R BT.601)."""
@@ -80,11 +84,13 @@ def _extract_surface(pixels: Pixels) -> Surface:
 
 def _draw_visible_cracks(relief: Field, rng: np.random.Generator) -> tuple[Field, Mask]:
     """Draw cracks until enough of them is within the picture; return their depth and mask."""
-    roughness = float(rng.random()) ** 2 if rng.random() < SMOOTH_SHARE else 1.0
+    kind, roughness = rng.random(), 1.0
+    if kind < SMOOTH_SHARE:
+        roughness = 0.0 if kind < STRAIGHT_SHARE else float(rng.random()) ** 2
     while True:
         low, high = np.log(MAX_WIDTH_RANGE_PX)
         widths_px = (float(rng.uniform(*MIN_WIDTH_RANGE_PX)), float(np.exp(rng.uniform(low, high))))
-        drawn = cracks.draw(relief, rng, widths_px, roughness)
+        drawn = cracks.draw(relief, rng, widths_px, roughness, LONGEST)
         if drawn.mask.sum() >= MIN_CRACK_SHARE * min(relief.shape):
             return drawn.depth, drawn.mask
 

@@ -165,18 +165,21 @@ def _reduce(drawn: Image.Image, shape: tuple[int, int]) -> Numbers:
 
 
 def _draw_cables(canvas: _Canvas) -> None:
-    """Draw cables, pipes and rails across the picture, lit from one side, some with a shadow on the wall.
+    """Draw cables, pipes and rails across the picture, lit from one side and with a glint, some with a shadow.
 
-    Thin ones, which show no lit side, are brighter than the concrete, or nobody could tell them from a straight crack.
+    Thin ones, which show no glint, are brighter than the concrete, or nobody could tell them from a straight crack.
     """
     for _ in range(int(canvas.rng.integers(1, 4))):
         width_px = canvas.log_uniform(1.5, 28)
-        share = _draw_strokes(canvas, [(_draw_curve(canvas), max(1, round(width_px * _FINER)))])
+        curve = _draw_curve(canvas)
+        share = _draw_strokes(canvas, [(curve, max(1, round(width_px * _FINER)))])
         colour = _draw_colour(canvas, *_TONES)
         if width_px > 4:
             soft = Image.fromarray((share * 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(width_px / 3))
             light = _shift(np.asarray(soft, np.float32) / 255, canvas, 3)
-            colour = colour * (0.6 + 0.6 * light[..., None])
+            glint = _draw_strokes(canvas, [(curve, max(1, round(width_px / 4 * _FINER)))])
+            glint = _shift(glint, canvas, round(width_px / 4)) * canvas.uniform(60, 180)
+            colour = colour * (0.6 + 0.6 * light[..., None]) + glint[..., None]
             if canvas.rng.random() < 0.4:
                 canvas.shade(_shift(share, canvas, 20) * canvas.uniform(0.2, 0.6))
         else:

@@ -208,13 +208,13 @@ def _draw_paint(surface: Surface, rng: np.random.Generator) -> None:
 
 
 def _draw_shadow(surface: Surface, rng: np.random.Generator) -> None:
-    """Draw the shadow of a rail, a cable or an edge: bluish, with a soft straight border."""
+    """Draw the shadow of a rail, a pipe or an edge: bluish, with a soft straight border, wider than cracks are."""
     height, width = surface.canvas_shape
     turn = float(rng.uniform(0, np.pi))
     across = np.arange(height)[:, None] * np.sin(turn) + np.arange(width) * np.cos(turn)
     across = (across - across.min()) / (across.max() - across.min()) - float(rng.uniform(0.2, 0.8))
     soft = float(rng.uniform(0.6, 3)) / max(height, width)
-    half = float(rng.choice((0.01, 0.03, 0.6)))
+    half = float(rng.choice((0.04, 0.1, 0.6)))
     where = 1 / (1 + np.exp(-((half - np.abs(across + half * (half > 0.5))) / soft).clip(-30, 30)))
     depth = float(rng.uniform(0.5, 0.85))
     _tint(surface, where.astype(np.float32), (depth, depth * 1.02, depth * 1.06))

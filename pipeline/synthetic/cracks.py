@@ -81,6 +81,7 @@ class Manner(NamedTuple):
     thinnest_px: float
     widest_px: float
     roughness: float
+    longest: float
 
 
 class Trend(NamedTuple):
@@ -94,19 +95,27 @@ class Trend(NamedTuple):
     width_px: float
 
 
-def draw(relief: Field, rng: np.random.Generator, widths_px: tuple[float, float], roughness: float = 1.0) -> Cracks:
+def draw(
+    relief: Field,
+    rng: np.random.Generator,
+    widths_px: tuple[float, float],
+    roughness: float = 1.0,
+    longest: float = 1.3,
+) -> Cracks:
     """Draw one to three cracks with their branches, or now and then a net of thin ones.
 
     Args:
         relief: (H, W) of the surface; the edges of a crack follow its grain.
         rng: random generator.
         widths_px: width of the thinnest and of the widest crack.
-        roughness: how far they wander, kink and fray, and change their width: 0 straight lines of even width, 1 cracks
-            through coarse concrete.
+        roughness: how far they wander, kink and fray, and change their width: 0 straight lines of even width without
+            branches, 1 cracks through coarse concrete.
+        longest: length of the longest, as a share of the diagonal; a picture cut from a larger one needs 2 and more,
+            so that some run through it.
     """
     height_px, width_px = relief.shape
     depth, cover, relief = np.zeros_like(relief), np.zeros_like(relief), relief * np.float32(roughness)
-    widest_px, paths = 0.0, _make_paths(height_px, width_px, rng, Manner(*widths_px, roughness))
+    widest_px, paths = 0.0, _make_paths(height_px, width_px, rng, Manner(*widths_px, roughness, longest))
     for path in paths:
         inside = _find_inside(path, height_px, width_px)
         if inside.any():
@@ -146,12 +155,13 @@ def _make_paths(height_px: int, width_px: int, rng: np.random.Generator, manner:
             x_px=float(rng.uniform(0.2, 0.8)) * width_px,
             y_px=float(rng.uniform(0.2, 0.8)) * height_px,
             heading=float(rng.uniform(0, 2 * np.pi)),
-            length_px=float(rng.uniform(0.4, 1.3)) * float(np.hypot(height_px, width_px)),
+            length_px=float(rng.uniform(0.4, manner.longest)) * float(np.hypot(height_px, width_px)),
             width_px=width,
         )
         contrast = float(rng.uniform(MIN_CONTRAST, 0.5) + 0.45 * min(1.0, width / 8))
-        limits = Manner(low_px, high_px, manner.roughness)
-        paths += _grow(trend, contrast, rng, limits, generations=3 if is_net else 2)
+        limits = manner._replace(thinnest_px=low_px, widest_px=high_px)
+        generations = 1 if manner.roughness == 0 else 3 if is_net else 2
+        paths += _grow(trend, contrast, rng, limits, generations)
     return paths
 
 
